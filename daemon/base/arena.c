@@ -1,0 +1,143 @@
+/* arena.c - a chain of blocks, newest first; a mark is a block and a fill level.
+ *
+ * Rewinding frees the blocks that came after the mark, except that one block of the usual size is
+ * kept as a spare: a page loop would otherwise give its memory back and ask for it again each time. */
+#include "base/arena.h"
+
+#include <stdarg.h>
+#include <stdalign.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define BLOCK_BYTES 1 /* every piece becomes a block of its own */
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define BLOCK_BYTES 1
+#endif
+#endif
+#ifndef BLOCK_BYTES
+#define BLOCK_BYTES (256 * 1024)
+#endif
+
+typedef struct Block {
+    struct Block *older;
+    size_t capacity;
+    size_t used;
+    alignas(max_align_t) char data[];
+} Block;
+
+struct Arena {
+    Block *newest;
+    Block *spare;
+    size_t size_bytes;
+};
+
+static void die_out_of_memory(void) {
+    fputs("out of memory\n", stderr);
+    abort();
+}
+
+Arena *arena_open(void) {
+    Arena *arena = calloc(1, sizeof *arena);
+    if (!arena)
+        die_out_of_memory();
+    return arena;
+}
+
+static void block_release(Arena *arena, Block *block) {
+    if (!arena->spare && block->capacity == BLOCK_BYTES && BLOCK_BYTES > 1) {
+        arena->spare = block;
+        return;
+    }
+    arena->size_bytes -= sizeof *block + block->capacity;
+    free(block);
+}
+
+void arena_free(Arena *arena) {
+    arena_rewind(arena, (ArenaMark){NULL, 0});
+    free(arena->spare);
+    free(arena);
+}
+
+static Block *block_add(Arena *arena, size_t need) {
+    Block *block = arena->spare;
+    if (block && need <= block->capacity) {
+        arena->spare = NULL;
+    } else {
+        size_t capacity = need > BLOCK_BYTES ? need : BLOCK_BYTES;
+        block = malloc(sizeof *block + capacity);
+        if (!block)
+            die_out_of_memory();
+        block->capacity = capacity;
+        arena->size_bytes += sizeof *block + capacity;
+    }
+    block->older = arena->newest;
+    block->used = 0;
+    arena->newest = block;
+    return block;
+}
+
+void *arena_alloc(Arena *arena, size_t size_bytes) {
+    size_t need = (size_bytes + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
+    if (need < size_bytes)
+        die_out_of_memory();
+    if (need == 0)
+        need = alignof(max_align_t);
+    if (BLOCK_BYTES == 1)
+        need = size_bytes ? size_bytes : 1; /* exact, so that an overrun by one byte is seen */
+    Block *block = arena->newest;
+    if (!block || block->capacity - block->used < need)
+        block = block_add(arena, need);
+    void *piece = block->data + block->used;
+    block->used += need;
+    return piece;
+}
+
+void *arena_zero(Arena *arena, size_t size_bytes) {
+    return memset(arena_alloc(arena, size_bytes), 0, size_bytes);
+}
+
+Str arena_copy(Arena *arena, Str text) {
+    if (str_is_null(text))
+        return STR_NULL;
+    char *copy = arena_alloc(arena, text.size);
+    memcpy(copy, text.at, text.size);
+    return (Str){copy, text.size};
+}
+
+char *arena_string(Arena *arena, Str text) {
+    char *copy = arena_alloc(arena, text.size + 1);
+    if (text.size > 0)
+        memcpy(copy, text.at, text.size);
+    copy[text.size] = '\0';
+    return copy;
+}
+
+char *arena_printf(Arena *arena, const char *format, ...) {
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int size = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    char *text = arena_alloc(arena, (size_t)size + 1);
+    vsnprintf(text, (size_t)size + 1, format, again);
+    va_end(again);
+    return text;
+}
+
+ArenaMark arena_mark(const Arena *arena) {
+    return (ArenaMark){arena->newest, arena->newest ? arena->newest->used : 0};
+}
+
+void arena_rewind(Arena *arena, ArenaMark mark) {
+    while (arena->newest != mark.block) {
+        Block *block = arena->newest;
+        arena->newest = block->older;
+        block_release(arena, block);
+    }
+    if (arena->newest)
+        arena->newest->used = mark.used;
+}
+
+size_t arena_size_bytes(const Arena *arena) { return arena->size_bytes; }

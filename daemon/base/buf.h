@@ -1,0 +1,47 @@
+/* buf.h - bytes that grow, up to a mandatory maximum.
+ *
+ * Passing the maximum sets a sticky overflow flag and drops what does not fit whole; the writer
+ * goes on and the owner asks once, at the end, with buf_overflowed(). Owns its memory.
+ * Binary writers put integers in network order, as PostgreSQL's COPY wants them. */
+#pragma once
+#include "base/str.h"
+
+typedef struct Buf {
+    char *data;
+    size_t size;
+    size_t capacity;
+    size_t max_bytes;
+    bool overflowed;
+} Buf;
+
+void buf_init(Buf *buf, size_t max_bytes);
+void buf_done(Buf *buf);
+void buf_clear(Buf *buf); /* empties, keeps the memory, clears the flag */
+static inline bool buf_overflowed(const Buf *buf) { return buf->overflowed; }
+static inline Str buf_str(const Buf *buf) { return (Str){buf->data ? buf->data : "", buf->size}; }
+
+/* Room for `size` more bytes at data + size, NULL when they would pass the maximum. */
+char *buf_reserve(Buf *buf, size_t size);
+
+static inline void buf_put(Buf *buf, const void *bytes, size_t size) {
+    char *room = buf_reserve(buf, size);
+    if (room && size > 0) {
+        memcpy(room, bytes, size);
+        buf->size += size;
+    }
+}
+static inline void buf_put_str(Buf *buf, Str text) { buf_put(buf, text.at, text.size); }
+static inline void buf_put_byte(Buf *buf, uint8_t byte) { buf_put(buf, &byte, 1); }
+static inline void buf_put_i16(Buf *buf, int16_t value) {
+    uint16_t wire = __builtin_bswap16((uint16_t)value);
+    buf_put(buf, &wire, sizeof wire);
+}
+static inline void buf_put_i32(Buf *buf, int32_t value) {
+    uint32_t wire = __builtin_bswap32((uint32_t)value);
+    buf_put(buf, &wire, sizeof wire);
+}
+static inline void buf_put_i64(Buf *buf, int64_t value) {
+    uint64_t wire = __builtin_bswap64((uint64_t)value);
+    buf_put(buf, &wire, sizeof wire);
+}
+void buf_printf(Buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));

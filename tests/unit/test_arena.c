@@ -1,0 +1,46 @@
+#include "test.h"
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/own.h"
+
+static void rewinding_gives_back_what_came_after_the_mark(void **state) {
+    (void)state;
+    CLEANUP(arena_drop) Arena *arena = arena_open();
+    Str kept = arena_copy(arena, STR("kept"));
+    ArenaMark mark = arena_mark(arena);
+    size_t before = 0;
+    for (int page = 0; page < 50; page++) {
+        for (int i = 0; i < 100; i++)
+            memset(arena_alloc(arena, 10007), 'x', 10007);
+        if (page == 1)
+            before = arena_size_bytes(arena);
+        arena_rewind(arena, mark);
+    }
+    assert_true(arena_size_bytes(arena) <= before);
+    assert_str(kept, "kept");
+}
+
+static void a_buffer_stops_at_its_maximum_and_says_so(void **state) {
+    (void)state;
+    Buf buf;
+    buf_init(&buf, 10);
+    buf_put(&buf, "12345678", 8);
+    assert_false(buf_overflowed(&buf));
+    buf_put(&buf, "abc", 3);
+    assert_true(buf_overflowed(&buf));
+    buf_put(&buf, "z", 1); /* sticky: a later piece that fits must not close the gap */
+    assert_str(buf_str(&buf), "12345678");
+    buf_clear(&buf);
+    buf_put_i32(&buf, 1);
+    assert_memory_equal(buf.data, "\0\0\0\1", 4);
+    buf_done(&buf);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rewinding_gives_back_what_came_after_the_mark),
+        cmocka_unit_test(a_buffer_stops_at_its_maximum_and_says_so),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
