@@ -1,0 +1,113 @@
+/* config.h - everything the configuration says, checked and typed.
+ *
+ * One table of keys in config.c: path, type, default, range, reloadable, help. --check-config,
+ * --help and GET /v1/config read it. A Config is immutable and lives in its own arena; a reload makes
+ * a new one. Secrets are read from their files when needed, never kept in it. */
+#pragma once
+#include "base/arena.h"
+#include "base/error.h"
+#include "transform/mapping.h"
+
+#include <stdio.h>
+
+typedef enum Contract { CONTRACT_EVOLVE, CONTRACT_FREEZE, CONTRACT_DISCARD } Contract;
+typedef enum TlsMode { TLS_OFF, TLS_PREFERRED, TLS_REQUIRED } TlsMode;
+typedef enum CursorClock { CURSOR_CLOCK_AUTO, CURSOR_CLOCK_SERVER, CURSOR_CLOCK_APPLICATION } CursorClock;
+
+typedef struct FeedConfig FeedConfig;
+
+typedef struct SourceConfig {
+    const char *name; /* source_system */
+    const char *host, *socket, *database, *user;
+    const char *password_file, *password_env; /* at most one */
+    int port;
+    TlsMode tls;
+    const char *tls_ca;
+    const char *timezone;
+    const Zone *zone;
+    const FeedConfig *feeds;
+    size_t n_feeds;
+} SourceConfig;
+
+struct FeedConfig {
+    const char *name;  /* "hospital_a.patients": the feed's and the job's name */
+    const char *local; /* "patients" */
+    const SourceConfig *source;
+    const char *table; /* defaults to the local name */
+    const char *const *key;
+    size_t n_key;
+    const char *cursor; /* NULL: read whole */
+    CursorClock cursor_clock;
+    int64_t margin_ms; /* for an application's clock */
+    int64_t every_ms;
+    int64_t reconcile_ms; /* 0: never */
+    int page_rows;
+    int page_bytes;
+    Contract on_new_column, on_missing_column, on_retyped_column;
+    MappingSpec mapping;
+};
+
+/* `{pattern: "hospital1_*.csv", source: hospital_a, period: …}` */
+typedef struct FilePattern {
+    const char *pattern;
+    const char *source; /* source_system; need not be a MySQL source */
+    const char *period; /* regular expression whose group 1 is the period, or NULL */
+    const Zone *zone;
+} FilePattern;
+
+typedef struct ClaimsConfig {
+    const char *name;  /* "claims.monthly" */
+    const char *local; /* "monthly" */
+    const char *directory;
+    const char *format; /* "csv" */
+    char delimiter;     /* ',' */
+    bool fold_ids;
+    int64_t every_ms; /* scan, besides inotify */
+    int64_t settle_ms; /* a file that was not closed by rename is complete after this long unchanged */
+    int max_line_bytes, max_field_bytes;
+    int page_rows, page_bytes;
+    const FilePattern *from;
+    size_t n_from;
+    MappingSpec mapping;
+} ClaimsConfig;
+
+typedef struct BigQueryConfig {
+    bool enabled;
+    const char *project, *dataset, *location, *credentials_file, *endpoint;
+    PrivacyProfile profile;
+    int64_t every_ms;
+    int64_t max_load_jobs_per_day;
+    int64_t max_bytes_billed_per_day;
+    int64_t timeout_ms;
+} BigQueryConfig;
+
+typedef struct ServerConfig {
+    const char *listen; /* "127.0.0.1:8080", "[::1]:8080" or "/run/revcycled/api.sock" */
+    const char *tls_certificate, *tls_key;
+    bool metrics_need_token;
+} ServerConfig;
+
+typedef struct Config {
+    Arena *arena;
+    const char *path;
+    ServerConfig server;
+    const char *store_dsn, *store_owner_dsn; /* owner_dsn defaults to dsn */
+    int workers;
+    const char *timezone;
+    const Zone *zone;
+    int fiscal_year_start_month;
+    const SourceConfig *sources;
+    size_t n_sources;
+    const ClaimsConfig *claims;
+    size_t n_claims;
+    const RuleSpec *rules;
+    size_t n_rules;
+    BigQueryConfig bigquery;
+} Config;
+
+/* Reads the file and conf.d/ beside it. Every mistake goes to `mistakes` as one line
+ * "file:line:column: sentence"; NULL when there was one. */
+Config *config_load(const char *path, FILE *mistakes);
+void config_free(Config *config);
+/* The table of keys, for --help. */
+void config_print_help(FILE *out);

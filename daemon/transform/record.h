@@ -1,0 +1,41 @@
+/* record.h - one row after cleaning.
+ *
+ * `values` has one Value per column of the entity, in its order; place fills the rest (surrogates,
+ * hashes, batch). Flags are bits: the built-in ones below, a site's own rules from FLAG_SITE on.
+ * A row that cannot be used has `reject_rule` set, and goes to quarantine. */
+#pragma once
+#include "transform/entity.h"
+#include "transform/value.h"
+
+typedef enum Flag {
+    FLAG_NAME_UNKNOWN,
+    FLAG_PHONE_INVALID,
+    FLAG_EMAIL_INVALID,
+    FLAG_DATE_INVALID,
+    FLAG_AMOUNT_NOT_POSITIVE,
+    FLAG_CLAIM_BEFORE_SERVICE,
+    FLAG_PAID_BEFORE_SERVICE,
+    FLAG_PAID_ABOVE_BILLED,
+    FLAG_MODIFIED_BEFORE_INSERTED,
+    FLAG_ADDRESS_UNPARSED,
+    FLAG_STATUS_UNKNOWN,
+    FLAG_TEXT_REPAIRED,
+    FLAG_NPI_CHECK_DIGIT,
+    FLAG_TIME_INFERRED,
+    FLAG_SITE = 32 /* … 63: rules of the configuration that are not built in */
+} Flag;
+
+enum { FLAGS_MAX = 64 };
+
+/* Name of a built-in flag; NULL beyond them. */
+const char *flag_name(Flag flag);
+
+typedef struct Record {
+    const Entity *entity;
+    Value *values; /* entity->n_columns */
+    uint64_t flags;
+    int64_t source_hash;
+    uint8_t record_hash[16];
+    const char *reject_rule;   /* NULL when the row is fit for use */
+    const char *reject_reason; /* a sentence without a row value */
+} Record;
