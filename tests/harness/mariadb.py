@@ -18,6 +18,7 @@ ZONE = "America/Chicago"  # of the server's clock, and so of its DATETIME and DA
 class MariaDB(Server):
     name = "MariaDB"
     accounts = ("mysql", "postgres")
+    zone = ZONE
 
     def __init__(self, directory, outlive=False, options=()):
         super().__init__(directory, outlive)
