@@ -1,0 +1,53 @@
+/* steps.h - everything a run can do, one line each.
+ *
+ * A step is one straight-line blocking function on a worker thread. It opens what it needs through its
+ * RunContext, works page by page, looks at `canceled` between pages, counts what it did, and returns
+ * true, or false with an Error whose class run.c decides upon. It never retries, logs only progress,
+ * and leaves nothing half done: every page is one transaction. */
+#pragma once
+#include "base/arena.h"
+#include "base/error.h"
+#include "config.h"
+
+#include <stdatomic.h>
+
+typedef enum RunMode {
+    RUN_INCREMENTAL, /* from the cursor */
+    RUN_FULL,        /* every row again, compared by hash */
+    RUN_BACKFILL,    /* rows of a range of dates again */
+    RUN_REMAP,       /* clean again from bronze */
+    RUN_RECONCILE,
+    RUN_REBUILD      /* publish: replace BigQuery's tables */
+} RunMode;
+
+typedef struct RunCounts {
+    int64_t rows_read;
+    int64_t rows_changed; /* new and changed rows in silver */
+    int64_t rows_flagged;
+    int64_t rows_quarantined;
+    int64_t bytes_read;
+    int64_t bytes_sent; /* to BigQuery */
+    int64_t pages;
+} RunCounts;
+
+struct Pg;
+typedef struct RunContext {
+    const Config *config;
+    const FeedConfig *feed;     /* extract, reconcile; else NULL */
+    const ClaimsConfig *claims; /* receive; else NULL */
+    struct Pg *pg;              /* the daemon's role; this run's alone */
+    Arena *arena;               /* this run's; released after it */
+    int64_t run_id;             /* of ops.run; 0 while a quiet poll has none */
+    int64_t epoch;              /* of the job's lease: the page fence */
+    RunMode mode;
+    const char *range_from, *range_to; /* backfill: ISO dates, or NULL */
+    atomic_bool *canceled;
+    RunCounts counts;
+} RunContext;
+
+bool step_extract(RunContext *run, Error *err);   /* MySQL -> bronze, silver */
+bool step_reconcile(RunContext *run, Error *err); /* read a feed whole and compare */
+bool step_receive(RunContext *run, Error *err);   /* claims files -> bronze, silver */
+bool step_settle(RunContext *run, Error *err);    /* what depends on other feeds' rows */
+bool step_publish(RunContext *run, Error *err);   /* PostgreSQL -> BigQuery */
+bool step_kpi(RunContext *run, Error *err);       /* figures -> ops.kpi_snapshot */

@@ -1,0 +1,88 @@
+/* pg.h - PostgreSQL, by libpq; the only file that knows it.
+ *
+ * Blocking calls for worker threads: a Pg belongs to one thread at a time, pg_cancel() alone may come
+ * from another. Statements are prepared once per connection and found again by their text. Errors
+ * carry PostgreSQL's SQLSTATE and its primary message, never DETAIL (it quotes rows); class 22 gets our
+ * own words. A failed connection is 08006.
+ * Not an ORM and not a pool: the verbs over it live one subject a file (state, bronze, silver, …). */
+#pragma once
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/error.h"
+
+typedef struct Pg Pg;
+typedef struct PgResult PgResult;
+
+/* What a connection is for shows in pg_stat_activity. `statement_timeout_ms` 0: none. */
+Pg *pg_open(const char *dsn, const char *application_name, int statement_timeout_ms, Error *err);
+void pg_close(Pg *pg);
+static inline void pg_drop(Pg **owner) {
+    if (*owner)
+        pg_close(*owner);
+}
+/* True when the connection still answers; false means: close and open anew. */
+bool pg_is_alive(Pg *pg);
+/* From any thread while another one is in a call on `pg`: that call fails with 57014. */
+void pg_cancel(Pg *pg);
+
+/* Parameters are texts in PostgreSQL's input form; NULL is NULL. At most 32. */
+typedef struct PgParams {
+    const char *values[32];
+    int n;
+} PgParams;
+#define PG_PARAMS(...)                                                     \
+    (&(PgParams){.values = {__VA_ARGS__},                                  \
+                 .n = (int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *))})
+#define PG_NONE (&(PgParams){.n = 0})
+
+typedef enum PgFormat { PG_TEXT = 0, PG_BINARY = 1 } PgFormat;
+
+/* Rows, or NULL and an error. */
+PgResult *pg_query(Pg *pg, const char *sql, const PgParams *params, Error *err);
+PgResult *pg_query_as(Pg *pg, PgFormat format, const char *sql, const PgParams *params, Error *err);
+/* For what returns no rows of interest; `ret_count` (may be NULL) gets the rows affected. */
+bool pg_exec(Pg *pg, const char *sql, const PgParams *params, int64_t *ret_count, Error *err);
+/* Several statements, no parameters, not prepared: migrations. */
+bool pg_script(Pg *pg, const char *sql, Error *err);
+
+void pg_result_free(PgResult *result);
+static inline void pg_result_drop(PgResult **owner) {
+    if (*owner)
+        pg_result_free(*owner);
+}
+int pg_rows(const PgResult *result);
+int pg_columns(const PgResult *result);
+/* Points into the result; STR_NULL for NULL. */
+Str pg_value(const PgResult *result, int row, int column);
+/* Terminated text of a text-format value, "" for NULL. */
+const char *pg_text(const PgResult *result, int row, int column);
+/* For integer and boolean columns of either format; 0 for NULL. */
+int64_t pg_int(const PgResult *result, int row, int column);
+bool pg_bool(const PgResult *result, int row, int column);
+
+/* BEGIN; pg_tx_drop() rolls back what was not committed when the scope is left:
+ *     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(pg, err);
+ *     …
+ *     return pg_commit(&tx, PG_FLUSHED, err);
+ * PG_RELAXED sets synchronous_commit = off for the transaction (rules, section 3). */
+typedef enum PgCommit { PG_FLUSHED, PG_RELAXED } PgCommit;
+Pg *pg_begin(Pg *pg, Error *err);
+bool pg_commit(Pg **tx, PgCommit how, Error *err);
+void pg_tx_drop(Pg **tx);
+
+/* COPY … FROM STDIN. pg_copy_put() sends what `data` holds; the end of the stream belongs to the caller's
+ * data (binary: header and trailer by pg_copy_header/pg_copy_trailer). Nothing else may use the connection
+ * meanwhile. pg_copy_end() with a non-NULL `abort_reason` gives up. */
+bool pg_copy_begin(Pg *pg, const char *sql, Error *err);
+bool pg_copy_put(Pg *pg, const Buf *data, Error *err);
+bool pg_copy_end(Pg *pg, const char *abort_reason, int64_t *ret_rows, Error *err);
+void pg_copy_header(Buf *out);
+void pg_copy_trailer(Buf *out);
+
+/* "name", with quotes doubled. */
+const char *pg_quote_ident(Arena *arena, const char *name);
+/* An array literal for a parameter: texts with NULLs kept, bigints. Terminated, in `out`. */
+void pg_array_begin(Buf *out);
+void pg_array_text(Buf *out, Str value);
+void pg_array_int(Buf *out, int64_t value);
+const char *pg_array_end(Buf *out);
