@@ -81,8 +81,9 @@ void pg_copy_trailer(Buf *out);
 
 /* "name", with quotes doubled. */
 const char *pg_quote_ident(Arena *arena, const char *name);
-/* An array literal for a parameter: texts with NULLs kept, bigints. Terminated, in `out`. */
+/* An array literal for a parameter: texts with NULLs kept, bigints. pg_array_end() gives it terminated,
+ * in `out`, or NULL when it outgrew the buffer's maximum. */
 void pg_array_begin(Buf *out);
 void pg_array_text(Buf *out, Str value);
 void pg_array_int(Buf *out, int64_t value);
-const char *pg_array_end(Buf *out);
+const char *pg_array_end(Buf *out, Error *err);

@@ -1,0 +1,227 @@
+/* mysql.c - see mysql.h. */
+#include "storage/mysql.h"
+
+#include "base/own.h"
+
+#include <errmsg.h>
+#include <mysql.h>
+#include <mysqld_error.h>
+
+struct My {
+    MYSQL *conn;
+    MyOptions options;
+    unsigned long thread_id;
+};
+
+/* Numbers that have their own answer; every other one keeps the server's SQLSTATE. Sentences of our
+ * own, because the server's quote values ("Duplicate entry 'x'"). */
+static const struct {
+    unsigned int number;
+    const char *state, *sentence, *hint;
+} FAILURES[] = {
+    {ER_ACCESS_DENIED_ERROR, "28000", "the hospital's server refused the account",
+     "check `user` and `password_file` of the source"},
+    {ER_DBACCESS_DENIED_ERROR, "28000", "the account may not use the hospital's database",
+     "GRANT SELECT on it to the account"},
+    {ER_TABLEACCESS_DENIED_ERROR, "42501", "the account may not read the table",
+     "GRANT SELECT on it to the account"},
+    {ER_SPECIFIC_ACCESS_DENIED_ERROR, "42501", "the account lacks a privilege",
+     "GRANT PROCESS ON *.* to the account"},
+    {ER_BAD_DB_ERROR, "3D000", "the hospital's server has no such database",
+     "check `database` of the source"},
+    {ER_NO_SUCH_TABLE, "42P01", "the hospital's database has no such table",
+     "check `table` of the feed"},
+    {ER_BAD_FIELD_ERROR, "42703", "the table lacks a column that the feed names",
+     "check `key`, `cursor` and `map` of the feed"},
+    {ER_LOCK_WAIT_TIMEOUT, "40001", "a lock of the hospital's was in the way", ""},
+    {ER_LOCK_DEADLOCK, "40001", "the statement met a deadlock", ""},
+    {ER_QUERY_INTERRUPTED, "57014", "the statement was canceled", ""},
+    {ER_CON_COUNT_ERROR, "53300", "the hospital's server has no connection left", ""},
+    {CR_SSL_CONNECTION_ERROR, "28000", "TLS with the hospital's server failed",
+     "check `tls_ca` of the source and that the server speaks TLS with a certificate for its host"},
+};
+
+static bool fail(MYSQL *conn, const char *what, Error *err) {
+    unsigned int number = mysql_errno(conn);
+    for (size_t i = 0; i < sizeof FAILURES / sizeof *FAILURES; i++) {
+        if (FAILURES[i].number != number)
+            continue;
+        error_set(err, FAILURES[i].state, "%s: %s", what, FAILURES[i].sentence);
+        return error_hint(err, "%s", FAILURES[i].hint);
+    }
+    if (number >= CR_MIN_ERROR && number <= CR_MAX_ERROR) /* the client's own say HY000 */
+        return error_set(err, STATE_CONNECTION, "%s: no connection to the hospital's server (error %u)",
+                         what, number);
+    return error_set(err, mysql_sqlstate(conn), "%s: the hospital's server answered error %u", what,
+                     number);
+}
+
+bool my_library_open(Error *err) {
+    if (mysql_library_init(0, NULL, NULL) != 0)
+        return error_set(err, STATE_RESOURCES, "cannot start the MySQL client library");
+    return true;
+}
+void my_library_close(void) { mysql_library_end(); }
+void my_thread_open(void) { mysql_thread_init(); }
+void my_thread_close(void) { mysql_thread_end(); }
+
+static void raw_drop(MYSQL **owner) {
+    if (*owner)
+        mysql_close(*owner);
+}
+
+/* TLS without a CA and a checked name proves nothing: with `tls` both are set. */
+static void set_tls(MYSQL *conn, const MyOptions *options) {
+    my_bool yes = 1;
+    mysql_options(conn, MYSQL_OPT_SSL_ENFORCE, &yes);
+    mysql_options(conn, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &yes);
+    mysql_options(conn, MYSQL_OPT_SSL_CA,
+                  options->tls_ca ? options->tls_ca : "/etc/ssl/certs/ca-certificates.crt");
+}
+
+static MYSQL *connect_once(const MyOptions *options, Error *err) {
+    CLEANUP(raw_drop) MYSQL *conn = mysql_init(NULL);
+    if (!conn)
+        abort();
+    unsigned int timeout = (unsigned int)options->timeout_s;
+    mysql_options(conn, MYSQL_OPT_CONNECT_TIMEOUT, &timeout);
+    mysql_options(conn, MYSQL_OPT_READ_TIMEOUT, &timeout);
+    mysql_options(conn, MYSQL_OPT_WRITE_TIMEOUT, &timeout);
+    mysql_options(conn, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+    unsigned int no_local_files = 0;
+    mysql_options(conn, MYSQL_OPT_LOCAL_INFILE, &no_local_files);
+    if (options->tls)
+        set_tls(conn, options);
+    if (!mysql_real_connect(conn, options->host, options->user, options->password,
+                            options->database, (unsigned int)options->port, options->socket, 0)) {
+        fail(conn, "cannot connect", err);
+        return NULL;
+    }
+    return TAKE(conn);
+}
+
+/* A session that can neither write nor wait long, and renders values the same everywhere. */
+static bool prepare_session(MYSQL *conn, Error *err) {
+    static const char *const STATEMENTS[] = {
+        "SET SESSION TRANSACTION READ ONLY, ISOLATION LEVEL READ COMMITTED",
+        "SET SESSION autocommit = 1, lock_wait_timeout = 2, sql_mode = '', time_zone = '+00:00'",
+        "SET SESSION character_set_results = 'utf8mb4'",
+    };
+    for (size_t i = 0; i < sizeof STATEMENTS / sizeof *STATEMENTS; i++)
+        if (mysql_query(conn, STATEMENTS[i]) != 0)
+            return fail(conn, "cannot prepare the session", err);
+    return true;
+}
+
+My *my_open(const MyOptions *options, Error *err) {
+    CLEANUP(raw_drop) MYSQL *conn = connect_once(options, err);
+    if (!conn || !prepare_session(conn, err))
+        return NULL;
+    My *my = calloc(1, sizeof *my);
+    if (!my)
+        abort();
+    my->options = *options; /* the texts belong to the caller, who outlives us */
+    my->thread_id = mysql_thread_id(conn);
+    my->conn = TAKE(conn);
+    return my;
+}
+
+void my_close(My *my) {
+    mysql_close(my->conn);
+    free(my);
+}
+
+bool my_is_alive(My *my) { return mysql_ping(my->conn) == 0; }
+
+void my_cancel(My *my) {
+    Error ignored = {0};
+    CLEANUP(raw_drop) MYSQL *second = connect_once(&my->options, &ignored);
+    char sql[40];
+    snprintf(sql, sizeof sql, "KILL QUERY %lu", my->thread_id);
+    if (second)
+        mysql_query(second, sql);
+}
+
+bool my_is_mariadb(const My *my) {
+    return strstr(mysql_get_server_info(my->conn), "MariaDB") != NULL;
+}
+
+/* Copies one row in one piece; its fields point into it. */
+static void keep_row(Arena *arena, MyPage *page, MYSQL_ROW row, const unsigned long *lengths) {
+    size_t total = 0;
+    for (size_t i = 0; i < page->n_fields; i++)
+        total += row[i] ? lengths[i] : 0;
+    char *at = arena_alloc(arena, total);
+    Str *fields = page->fields + page->n_rows++ * page->n_fields;
+    for (size_t i = 0; i < page->n_fields; i++) {
+        if (!row[i]) {
+            fields[i] = STR_NULL;
+            continue;
+        }
+        memcpy(at, row[i], lengths[i]);
+        fields[i] = (Str){at, lengths[i]};
+        at += lengths[i];
+    }
+    page->size_bytes += total;
+}
+
+static void result_drop(MYSQL_RES **owner) {
+    if (*owner)
+        mysql_free_result(*owner);
+}
+
+bool my_read(My *my, const char *sql, size_t max_rows, size_t max_bytes, Arena *arena,
+             MyPage *ret_page, Error *err) {
+    if (mysql_real_query(my->conn, sql, strlen(sql)) != 0)
+        return fail(my->conn, "cannot read", err);
+    CLEANUP(result_drop) MYSQL_RES *result = mysql_use_result(my->conn);
+    if (!result)
+        return fail(my->conn, "cannot read", err);
+    MyPage page = {.n_fields = mysql_num_fields(result)};
+    page.fields = arena_alloc(arena, sizeof(Str) * max_rows * page.n_fields);
+    MYSQL_ROW row;
+    while ((row = mysql_fetch_row(result))) {
+        if (page.n_rows == max_rows || (page.n_rows > 0 && page.size_bytes >= max_bytes))
+            page.is_cut = true;
+        else
+            keep_row(arena, &page, row, mysql_fetch_lengths(result));
+    }
+    if (mysql_errno(my->conn) != 0) /* NULL is the end, or an error */
+        return fail(my->conn, "cannot read", err);
+    *ret_page = page;
+    return true;
+}
+
+void my_put_ident(Buf *sql, const char *name) {
+    buf_put_byte(sql, '`');
+    for (const char *c = name; *c; c++) {
+        if (*c == '`')
+            buf_put_byte(sql, '`');
+        buf_put_byte(sql, (uint8_t)*c);
+    }
+    buf_put_byte(sql, '`');
+}
+
+void my_put_text(Buf *sql, Str value) {
+    static const char HEX[] = "0123456789ABCDEF";
+    buf_put_str(sql, STR("_utf8mb4 X'"));
+    for (size_t i = 0; i < value.size; i++) {
+        buf_put_byte(sql, (uint8_t)HEX[(uint8_t)value.at[i] >> 4]);
+        buf_put_byte(sql, (uint8_t)HEX[(uint8_t)value.at[i] & 15]);
+    }
+    buf_put_byte(sql, '\'');
+}
+
+bool my_put_number(Buf *sql, Str value) {
+    size_t i = value.size > 0 && value.at[0] == '-' ? 1 : 0;
+    if (i == value.size)
+        return false;
+    for (bool dot = false; i < value.size; i++) {
+        if (value.at[i] == '.' && !dot)
+            dot = true;
+        else if (value.at[i] < '0' || value.at[i] > '9')
+            return false;
+    }
+    buf_put_str(sql, value);
+    return true;
+}

@@ -1,0 +1,58 @@
+/* mysql.h - MySQL and MariaDB, by libmysqlclient; the only file that knows it.
+ *
+ * Blocking calls for worker threads; a My belongs to one thread at a time, my_cancel() alone may come
+ * from another. Sessions are READ ONLY, utf8mb4, READ COMMITTED, autocommit, lock_wait_timeout 2 s.
+ * Client-side failures (2002-2013, 2055) become class 08, 1205 and 1213 class 40, refused accounts 28,
+ * missing tables and columns 42: "may I try again?" has one answer, error_class().
+ * Not a query layer: what is asked of a hospital stands in source.c. */
+#pragma once
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/error.h"
+
+typedef struct My My;
+
+typedef struct MyOptions {
+    const char *host, *socket, *user, *password, *database;
+    int port;
+    bool tls;           /* required, with the server's certificate checked against tls_ca */
+    const char *tls_ca; /* file; NULL: the system's */
+    int timeout_s;      /* for connecting and for each read */
+} MyOptions;
+
+/* Around everything else: before the first thread, after the last, and per worker thread. */
+bool my_library_open(Error *err);
+void my_library_close(void);
+void my_thread_open(void);
+void my_thread_close(void);
+
+My *my_open(const MyOptions *options, Error *err);
+void my_close(My *my);
+static inline void my_drop(My **owner) {
+    if (*owner)
+        my_close(*owner);
+}
+bool my_is_alive(My *my);
+/* Ends the statement that `my` runs, on a second connection; the call there fails with 57014. */
+void my_cancel(My *my);
+bool my_is_mariadb(const My *my);
+
+/* Rows of texts as the server rendered them, row by row; fields of row r at fields[r * n_fields]. */
+typedef struct MyPage {
+    Str *fields;
+    size_t n_rows, n_fields;
+    size_t size_bytes;
+    bool is_cut; /* max_bytes was reached; rows after the last one are still to be asked for */
+} MyPage;
+
+/* Runs one statement and takes its rows whole into `arena`, up to `max_bytes` but at least one row; what
+ * lies beyond is read and dropped, so that no statement stays open. `max_rows` sizes the page. */
+bool my_read(My *my, const char *sql, size_t max_rows, size_t max_bytes, Arena *arena,
+             MyPage *ret_page, Error *err);
+
+/* `name`, with backticks doubled. */
+void my_put_ident(Buf *sql, const char *name);
+/* A text as a literal that can be nothing else: _utf8mb4 X'…'. */
+void my_put_text(Buf *sql, Str value);
+/* A number's own digits; false, and nothing written, when it is not a plain decimal number. */
+bool my_put_number(Buf *sql, Str value);

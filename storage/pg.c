@@ -1,0 +1,357 @@
+/* pg.c - see pg.h. */
+#include "storage/pg.h"
+
+#include "base/own.h"
+
+#include <libpq-fe.h>
+#include <pthread.h>
+#include <xxhash.h>
+
+enum { PREPARED_SLOTS = 512 };
+
+struct Pg {
+    PGconn *conn;
+    PGcancel *cancel; /* PQcancel works on this from any thread */
+    uint64_t prepared[PREPARED_SLOTS]; /* open addressing by hash of the statement's text */
+    int n_prepared;
+};
+
+struct PgResult {
+    PGresult *rows;
+    PgFormat format;
+};
+
+static void pg_raw_drop(PGresult **owner) { PQclear(*owner); }
+
+/* PostgreSQL's primary message names objects, never rows, except in class 22, where it quotes the input. */
+static bool fail_result(Pg *pg, const PGresult *result, const char *what, Error *err) {
+    const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+    if (PQstatus(pg->conn) == CONNECTION_BAD)
+        return error_set(err, state && strncmp(state, "57P", 3) == 0 ? state : STATE_CONNECTION,
+                         "%s: the connection to PostgreSQL was lost", what);
+    if (!state)
+        return error_set(err, STATE_CONNECTION, "%s: PostgreSQL gave no answer", what);
+    if (strncmp(state, "22", 2) == 0)
+        return error_set(err, state, "%s: PostgreSQL refused a value (SQLSTATE %s)", what, state);
+    const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    return error_set(err, state, "%s: %s", what, primary ? primary : "unknown error");
+}
+
+/* Connection errors carry no SQLSTATE; the server's words tell a wrong password from a closed door. */
+static bool fail_connect(PGconn *conn, Error *err) {
+    static const struct {
+        const char *words, *state, *sentence, *hint;
+    } CASES[] = {
+        {"password authentication failed", "28P01", "PostgreSQL refused the password of `store.dsn`",
+         "check the account and its password (~/.pgpass, PGPASSFILE or the dsn's passfile)"},
+        {"no password supplied", "28P01", "PostgreSQL wants a password and `store.dsn` has none",
+         "give a passfile in the dsn"},
+        {"no pg_hba.conf entry", "28000", "PostgreSQL does not let this account in from here",
+         "add a line to pg_hba.conf"},
+        {"role \"", "28000", "the account of `store.dsn` does not exist in PostgreSQL",
+         "create it and grant it revcycle_daemon"},
+        {"database \"", "3D000", "the database of `store.dsn` does not exist",
+         "create it, then run `revcycled migrate`"},
+        {"invalid connection option", "F0000", "`store.dsn` is not a libpq connection string",
+         "see libpq's connection parameters"},
+    };
+    const char *text = conn ? PQerrorMessage(conn) : "";
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        if (!strstr(text, CASES[i].words))
+            continue;
+        error_set(err, CASES[i].state, "%s", CASES[i].sentence);
+        return error_hint(err, "%s", CASES[i].hint);
+    }
+    error_set(err, STATE_CONNECTION, "cannot connect to PostgreSQL");
+    return error_hint(err, "is it running, and does `store.dsn` name its host and port?");
+}
+
+static void ignore_notice(void *context, const PGresult *result) {
+    (void)context;
+    (void)result; /* notices may quote rows */
+}
+
+static PGconn *connect_with(const char *dsn, const char *application_name, const char *options) {
+    /* The dsn comes first and is expanded, so that what follows it counts. */
+    const char *keys[] = {"dbname", "application_name", "connect_timeout", "keepalives_idle",
+                          "keepalives_interval", "keepalives_count", "tcp_user_timeout",
+                          "client_encoding", "options", NULL};
+    const char *values[] = {dsn, application_name, "10", "30", "10", "3", "60000", "UTF8", options, NULL};
+    return PQconnectdbParams(keys, values, 1);
+}
+
+Pg *pg_open(const char *dsn, const char *application_name, int statement_timeout_ms, Error *err) {
+    char options[160];
+    snprintf(options, sizeof options,
+             "-c statement_timeout=%d -c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres "
+             "-c lock_timeout=600000 -c extra_float_digits=1", statement_timeout_ms);
+    PGconn *conn = connect_with(dsn, application_name, options);
+    if (!conn || PQstatus(conn) != CONNECTION_OK) {
+        fail_connect(conn, err);
+        PQfinish(conn);
+        return NULL;
+    }
+    PQsetNoticeReceiver(conn, ignore_notice, NULL);
+    Pg *pg = calloc(1, sizeof *pg);
+    if (!pg)
+        abort();
+    pg->conn = conn;
+    pg->cancel = PQgetCancel(conn);
+    return pg;
+}
+
+void pg_close(Pg *pg) {
+    PQfreeCancel(pg->cancel);
+    PQfinish(pg->conn);
+    free(pg);
+}
+
+bool pg_is_alive(Pg *pg) {
+    CLEANUP(pg_raw_drop) PGresult *answer = PQexec(pg->conn, "");
+    return PQresultStatus(answer) == PGRES_EMPTY_QUERY &&
+           PQtransactionStatus(pg->conn) == PQTRANS_IDLE;
+}
+
+void pg_cancel(Pg *pg) {
+    char why[256];
+    if (pg->cancel)
+        PQcancel(pg->cancel, why, sizeof why);
+}
+
+/* The slot of a statement: its own, or the free one where it belongs. */
+static uint64_t *prepared_slot(Pg *pg, uint64_t hash) {
+    size_t i = hash % PREPARED_SLOTS;
+    while (pg->prepared[i] && pg->prepared[i] != hash)
+        i = (i + 1) % PREPARED_SLOTS;
+    return &pg->prepared[i];
+}
+
+static void statement_name(uint64_t hash, char ret_name[24]) {
+    snprintf(ret_name, 24, "s%016llx", (unsigned long long)hash);
+}
+
+/* Prepares `sql` unless this connection already has it. */
+static bool prepare(Pg *pg, const char *sql, char ret_name[24], Error *err) {
+    uint64_t hash = XXH3_64bits(sql, strlen(sql));
+    uint64_t *slot = prepared_slot(pg, hash);
+    statement_name(hash, ret_name);
+    if (*slot)
+        return true;
+    if (pg->n_prepared >= PREPARED_SLOTS / 2) {
+        CLEANUP(pg_raw_drop) PGresult *gone = PQexec(pg->conn, "DEALLOCATE ALL");
+        memset(pg->prepared, 0, sizeof pg->prepared);
+        pg->n_prepared = 0;
+        slot = prepared_slot(pg, hash);
+    }
+    CLEANUP(pg_raw_drop) PGresult *answer = PQprepare(pg->conn, ret_name, sql, 0, NULL);
+    if (PQresultStatus(answer) != PGRES_COMMAND_OK)
+        return fail_result(pg, answer, "cannot prepare a statement", err);
+    *slot = hash;
+    pg->n_prepared++;
+    return true;
+}
+
+static PGresult *execute(Pg *pg, PgFormat format, const char *sql, const PgParams *params,
+                         Error *err) {
+    char name[24];
+    if (!prepare(pg, sql, name, err))
+        return NULL;
+    PGresult *answer = PQexecPrepared(pg->conn, name, params->n, params->values, NULL, NULL, format);
+    ExecStatusType status = PQresultStatus(answer);
+    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
+        return answer;
+    fail_result(pg, answer, "a statement failed", err);
+    PQclear(answer);
+    return NULL;
+}
+
+PgResult *pg_query_as(Pg *pg, PgFormat format, const char *sql, const PgParams *params, Error *err) {
+    PGresult *rows = execute(pg, format, sql, params, err);
+    if (!rows)
+        return NULL;
+    PgResult *result = malloc(sizeof *result);
+    if (!result)
+        abort();
+    *result = (PgResult){.rows = rows, .format = format};
+    return result;
+}
+
+PgResult *pg_query(Pg *pg, const char *sql, const PgParams *params, Error *err) {
+    return pg_query_as(pg, PG_TEXT, sql, params, err);
+}
+
+bool pg_exec(Pg *pg, const char *sql, const PgParams *params, int64_t *ret_count, Error *err) {
+    CLEANUP(pg_raw_drop) PGresult *answer = execute(pg, PG_TEXT, sql, params, err);
+    if (!answer)
+        return false;
+    if (ret_count)
+        *ret_count = strtoll(PQcmdTuples(answer), NULL, 10);
+    return true;
+}
+
+bool pg_script(Pg *pg, const char *sql, Error *err) {
+    CLEANUP(pg_raw_drop) PGresult *answer = PQexec(pg->conn, sql);
+    ExecStatusType status = PQresultStatus(answer);
+    if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY)
+        return true;
+    return fail_result(pg, answer, "a statement failed", err);
+}
+
+void pg_result_free(PgResult *result) {
+    PQclear(result->rows);
+    free(result);
+}
+
+int pg_rows(const PgResult *result) { return PQntuples(result->rows); }
+int pg_columns(const PgResult *result) { return PQnfields(result->rows); }
+
+Str pg_value(const PgResult *result, int row, int column) {
+    if (PQgetisnull(result->rows, row, column))
+        return STR_NULL;
+    return (Str){PQgetvalue(result->rows, row, column),
+                 (size_t)PQgetlength(result->rows, row, column)};
+}
+
+const char *pg_text(const PgResult *result, int row, int column) {
+    return PQgetvalue(result->rows, row, column);
+}
+
+static int64_t binary_int(Str value) {
+    uint64_t number = 0;
+    for (size_t i = 0; i < value.size; i++)
+        number = number << 8 | (uint8_t)value.at[i];
+    switch (value.size) { /* widths PostgreSQL has; sign extended */
+    case 2:
+        return (int16_t)number;
+    case 4:
+        return (int32_t)number;
+    default:
+        return (int64_t)number;
+    }
+}
+
+int64_t pg_int(const PgResult *result, int row, int column) {
+    Str value = pg_value(result, row, column);
+    if (str_is_null(value))
+        return 0;
+    return result->format == PG_BINARY ? binary_int(value) : strtoll(value.at, NULL, 10);
+}
+
+bool pg_bool(const PgResult *result, int row, int column) {
+    Str value = pg_value(result, row, column);
+    return value.size == 1 && (value.at[0] == 't' || value.at[0] == 1);
+}
+
+Pg *pg_begin(Pg *pg, Error *err) { return pg_script(pg, "BEGIN", err) ? pg : NULL; }
+
+bool pg_commit(Pg **tx, PgCommit how, Error *err) {
+    if (how == PG_RELAXED)
+        TRY(pg_script(*tx, "SET LOCAL synchronous_commit = off", err));
+    CLEANUP(pg_raw_drop) PGresult *answer = PQexec((*tx)->conn, "COMMIT");
+    if (PQresultStatus(answer) != PGRES_COMMAND_OK)
+        return fail_result(*tx, answer, "cannot commit", err);
+    bool committed = strcmp(PQcmdStatus(answer), "COMMIT") == 0;
+    *tx = NULL;
+    if (!committed) /* PostgreSQL answers ROLLBACK when an earlier statement had failed */
+        return error_set(err, STATE_BUG, "cannot commit: the transaction had already failed");
+    return true;
+}
+
+void pg_tx_drop(Pg **tx) {
+    if (!*tx || PQtransactionStatus((*tx)->conn) == PQTRANS_IDLE)
+        return;
+    PQclear(PQexec((*tx)->conn, "ROLLBACK"));
+}
+
+bool pg_copy_begin(Pg *pg, const char *sql, Error *err) {
+    CLEANUP(pg_raw_drop) PGresult *answer = PQexec(pg->conn, sql);
+    if (PQresultStatus(answer) == PGRES_COPY_IN)
+        return true;
+    return fail_result(pg, answer, "cannot start COPY", err);
+}
+
+bool pg_copy_put(Pg *pg, const Buf *data, Error *err) {
+    if (buf_overflowed(data))
+        return error_set(err, STATE_RESOURCES, "a page is larger than its buffer may grow");
+    enum { CHUNK = 1 << 20 };
+    for (size_t sent = 0; sent < data->size; sent += CHUNK) {
+        size_t left = data->size - sent;
+        if (PQputCopyData(pg->conn, data->data + sent, (int)(left < CHUNK ? left : CHUNK)) != 1)
+            return error_set(err, STATE_CONNECTION, "the connection to PostgreSQL was lost in COPY");
+    }
+    return true;
+}
+
+bool pg_copy_end(Pg *pg, const char *abort_reason, int64_t *ret_rows, Error *err) {
+    if (PQputCopyEnd(pg->conn, abort_reason) != 1)
+        return error_set(err, STATE_CONNECTION, "the connection to PostgreSQL was lost in COPY");
+    CLEANUP(pg_raw_drop) PGresult *answer = PQgetResult(pg->conn);
+    PQclear(PQgetResult(pg->conn)); /* the NULL that ends the command */
+    if (abort_reason)
+        return true;
+    if (PQresultStatus(answer) != PGRES_COMMAND_OK)
+        return fail_result(pg, answer, "COPY failed", err);
+    if (ret_rows)
+        *ret_rows = strtoll(PQcmdTuples(answer), NULL, 10);
+    return true;
+}
+
+void pg_copy_header(Buf *out) {
+    buf_put(out, "PGCOPY\n\377\r\n\0", 11);
+    buf_put_i32(out, 0); /* flags */
+    buf_put_i32(out, 0); /* no header extension */
+}
+
+void pg_copy_trailer(Buf *out) { buf_put_i16(out, -1); }
+
+const char *pg_quote_ident(Arena *arena, const char *name) {
+    size_t length = strlen(name);
+    char *quoted = arena_alloc(arena, 2 * length + 3), *out = quoted;
+    *out++ = '"';
+    for (const char *c = name; *c; c++) {
+        if (*c == '"')
+            *out++ = '"';
+        *out++ = *c;
+    }
+    *out++ = '"';
+    *out = '\0';
+    return quoted;
+}
+
+void pg_array_begin(Buf *out) {
+    buf_clear(out);
+    buf_put_byte(out, '{');
+}
+
+static void array_comma(Buf *out) {
+    if (out->size > 1)
+        buf_put_byte(out, ',');
+}
+
+void pg_array_text(Buf *out, Str value) {
+    array_comma(out);
+    if (str_is_null(value)) {
+        buf_put(out, "NULL", 4);
+        return;
+    }
+    buf_put_byte(out, '"');
+    for (size_t i = 0; i < value.size; i++) {
+        if (value.at[i] == '"' || value.at[i] == '\\')
+            buf_put_byte(out, '\\');
+        buf_put_byte(out, (uint8_t)value.at[i]);
+    }
+    buf_put_byte(out, '"');
+}
+
+void pg_array_int(Buf *out, int64_t value) {
+    array_comma(out);
+    buf_printf(out, "%lld", (long long)value);
+}
+
+const char *pg_array_end(Buf *out, Error *err) {
+    buf_put(out, "}", 2); /* with its terminator */
+    if (!buf_overflowed(out))
+        return out->data;
+    error_set(err, STATE_RESOURCES, "a page's keys are larger than their buffer may grow");
+    return NULL;
+}
