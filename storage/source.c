@@ -12,7 +12,7 @@
 enum { FRAGMENT_MAX_BYTES = 1 << 20, DESCRIBE_MAX_COLUMNS = 4096 };
 static const SourceLimits ONE_ROW = {1, 1 << 16};
 
-/* How a MySQL type is read. `render` wraps the column's name; NULL leaves it as it is. */
+/* How a MySQL type is read; `before` and `after` stand around the column's name. */
 static const struct {
     const char *type;
     FieldKind kind;

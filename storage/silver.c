@@ -1,0 +1,512 @@
+/* silver.c - see silver.h.
+ *
+ * A changed row is deleted and copied in again under its old key: as fast as UPDATE, and one path for
+ * new and changed rows. What settle had written in it (keys of other tables, its flags) is taken from
+ * the deleted row, byte for byte, so that a change of content alone gives settle nothing to do. */
+#include "storage/silver.h"
+
+#include "base/own.h"
+#include "sql.h"
+#include "storage/template.h"
+
+#include <stdlib.h>
+#include <time.h>
+#include <xxhash.h>
+
+enum { PAGE_MAX_BYTES = 256 << 20, KEY_BLOCK = 10000, DAYS_1970_TO_2000 = 10957 };
+static const int64_t MICROS_1970_TO_2000 = (int64_t)DAYS_1970_TO_2000 * 86400 * 1000000;
+
+/* ---- matching ids ---- */
+
+struct RowIndex {
+    size_t mask;
+    SilverRow **slots;
+};
+
+static size_t slot_of(const RowIndex *index, Str id) {
+    size_t i = XXH3_64bits(id.at, id.size) & index->mask;
+    while (index->slots[i] && !str_equal(index->slots[i]->id, id))
+        i = (i + 1) & index->mask;
+    return i;
+}
+
+RowIndex *row_index_make(Arena *arena, SilverPage *page) {
+    RowIndex *index = ARENA_NEW(arena, RowIndex);
+    size_t size = 16;
+    while (size < page->n_rows * 2)
+        size *= 2;
+    index->mask = size - 1;
+    index->slots = ARENA_ARRAY(arena, SilverRow *, size);
+    for (size_t i = 0; i < page->n_rows; i++)
+        if (!str_is_null(page->rows[i].id) && page->rows[i].fate != ROW_REPEATED)
+            index->slots[slot_of(index, page->rows[i].id)] = &page->rows[i];
+    return index;
+}
+
+SilverRow *row_index_find(const RowIndex *index, Str id) { return index->slots[slot_of(index, id)]; }
+
+/* ---- what is there ---- */
+
+static const char *ids_array(SilverPage *page, Buf *out, Error *err) {
+    pg_array_begin(out);
+    for (size_t i = 0; i < page->n_rows; i++)
+        if (!str_is_null(page->rows[i].id) && page->rows[i].fate != ROW_REPEATED)
+            pg_array_text(out, page->rows[i].id);
+    return pg_array_end(out, err);
+}
+
+static void buf_drop(Buf *buf) { buf_done(buf); }
+
+static void take_known(const PgResult *found, int row, Known *known) {
+    *known = (Known){
+        .is_found = true,
+        .key = pg_int(found, row, 1),
+        .source_hash = pg_int(found, row, 2),
+        .is_deleted = pg_bool(found, row, 4),
+        .is_inferred = pg_bool(found, row, 5),
+    };
+    Str hash = pg_value(found, row, 3);
+    if (hash.size == sizeof known->record_hash)
+        memcpy(known->record_hash, hash.at, hash.size);
+}
+
+bool silver_look_up(Pg *pg, SilverPage *page, Error *err) {
+    const Entity *entity = page->entity;
+    bool can_be_inferred = entity_column(entity, STR("is_inferred")) != COLUMN_NONE;
+    const char *sql = sql_fill(page->arena, SQL_SILVER_LOOK_UP, {"id", entity->id},
+                               {"key", entity->key}, {"table", entity->name},
+                               {"inferred", can_be_inferred ? "is_inferred" : "false"});
+    CLEANUP(buf_drop) Buf ids;
+    buf_init(&ids, PAGE_MAX_BYTES);
+    const char *array = ids_array(page, &ids, err);
+    TRY(array);
+    CLEANUP(pg_result_drop) PgResult *found =
+        pg_query_as(pg, PG_BINARY, sql, PG_PARAMS(array, page->source_system), err);
+    TRY(found);
+    const RowIndex *index = row_index_make(page->arena, page);
+    for (int r = 0; r < pg_rows(found); r++) {
+        SilverRow *row = row_index_find(index, pg_value(found, r, 0));
+        if (row)
+            take_known(found, r, &row->known);
+    }
+    return true;
+}
+
+/* ---- encoding ---- */
+
+bool settle_owns_flag(Str name) {
+    static const char *const NAMES[] = {
+        "age_out_of_range",     "claim_patient_mismatch", "claim_encounter_mismatch",
+        "claim_provider_mismatch", "claim_date_mismatch", "claim_department_mismatch",
+        "claim_link_mismatch",  "possible_duplicate",
+    };
+    for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++)
+        if (str_equal(str_of(NAMES[i]), name))
+            return true;
+    return name.size > 7 && memcmp(name.at, "orphan_", 7) == 0;
+}
+
+typedef struct FlagList {
+    Str names[2 * FLAGS_MAX];
+    size_t n;
+} FlagList;
+
+static void flag_list_add(FlagList *list, Str name) {
+    size_t i = list->n;
+    while (i > 0 && str_compare(list->names[i - 1], name) > 0)
+        i--;
+    if ((i > 0 && str_equal(list->names[i - 1], name)) || list->n == 2 * FLAGS_MAX)
+        return;
+    memmove(&list->names[i + 1], &list->names[i], (list->n - i) * sizeof(Str));
+    list->names[i] = name;
+    list->n++;
+}
+
+static void flag_list_add_joined(FlagList *list, Str joined) {
+    while (joined.size > 0) {
+        const char *comma = memchr(joined.at, ',', joined.size);
+        size_t size = comma ? (size_t)(comma - joined.at) : joined.size;
+        Str name = {joined.at, size};
+        if (settle_owns_flag(name))
+            flag_list_add(list, name);
+        size_t step = size + (comma ? 1 : 0);
+        joined = (Str){joined.at + step, joined.size - step};
+    }
+}
+
+static void put_sized(Buf *out, Str bytes) {
+    buf_put_i32(out, (int32_t)bytes.size);
+    buf_put_str(out, bytes);
+}
+
+/* text[] in PostgreSQL's binary form (array_send) */
+static void put_flags(Buf *out, const SilverPage *page, const Record *record, Str carried) {
+    FlagList list = {.n = 0};
+    for (int flag = 0; flag < FLAGS_MAX; flag++)
+        if (record->flags >> flag & 1)
+            flag_list_add(&list, str_of(mapping_flag_name(page->mapping, flag)));
+    flag_list_add_joined(&list, carried);
+    size_t size = list.n ? 20 : 12;
+    for (size_t i = 0; i < list.n; i++)
+        size += 4 + list.names[i].size;
+    buf_put_i32(out, (int32_t)size);
+    buf_put_i32(out, list.n ? 1 : 0); /* dimensions */
+    buf_put_i32(out, 0);              /* no NULLs */
+    buf_put_i32(out, 25);             /* text */
+    if (list.n) {
+        buf_put_i32(out, (int32_t)list.n);
+        buf_put_i32(out, 1); /* lower bound */
+    }
+    for (size_t i = 0; i < list.n; i++)
+        put_sized(out, list.names[i]);
+}
+
+/* numeric in PostgreSQL's binary form (numeric_send): digits in base 10000, two decimals shown. */
+static void put_numeric(Buf *out, int64_t hundredths) {
+    uint64_t rest = hundredths < 0 ? 0 - (uint64_t)hundredths : (uint64_t)hundredths;
+    int16_t digits[6]; /* least significant first; digits[0] is the fraction */
+    int n = 0;
+    digits[n++] = (int16_t)(rest % 100 * 100);
+    for (rest /= 100; rest > 0; rest /= 10000)
+        digits[n++] = (int16_t)(rest % 10000);
+    int weight = n - 2; /* of the most significant digit */
+    int last = digits[0] == 0 ? 1 : 0;
+    while (last < n && digits[last] == 0)
+        last++;
+    int count = n - last;
+    buf_put_i32(out, 8 + 2 * count);
+    buf_put_i16(out, (int16_t)count);
+    buf_put_i16(out, (int16_t)(count ? weight : 0));
+    buf_put_i16(out, hundredths < 0 && count ? 0x4000 : 0);
+    buf_put_i16(out, 2); /* display scale */
+    for (int i = n - 1; i >= last; i--)
+        buf_put_i16(out, digits[i]);
+}
+
+static void put_value(Buf *out, ColumnType type, Value value) {
+    if (!value.is_set) {
+        buf_put_i32(out, -1);
+        return;
+    }
+    switch (type) {
+    case TYPE_TEXT:
+    case TYPE_BYTES:
+        put_sized(out, value.text);
+        break;
+    case TYPE_DATE:
+        buf_put_i32(out, 4);
+        buf_put_i32(out, (int32_t)(value.number - DAYS_1970_TO_2000));
+        break;
+    case TYPE_TIMESTAMP:
+        buf_put_i32(out, 8);
+        buf_put_i64(out, value.number == INT64_MAX ? INT64_MAX : value.number - MICROS_1970_TO_2000);
+        break;
+    case TYPE_MONEY:
+    case TYPE_PERCENT:
+        put_numeric(out, value.number);
+        break;
+    case TYPE_INT:
+        buf_put_i32(out, 4);
+        buf_put_i32(out, (int32_t)value.number);
+        break;
+    case TYPE_BIGINT:
+        buf_put_i32(out, 8);
+        buf_put_i64(out, value.number);
+        break;
+    case TYPE_BOOL:
+        buf_put_i32(out, 1);
+        buf_put_byte(out, value.number != 0);
+        break;
+    case TYPE_TEXTS:
+    case TYPE_UUID:
+        abort(); /* flags have their own writer, uuids are settle's */
+    }
+}
+
+static void put_carried(Buf *out, const Carried *carried, int *settle_index) {
+    Str bytes = carried && carried->settle ? carried->settle[*settle_index] : STR_NULL;
+    ++*settle_index;
+    if (str_is_null(bytes))
+        buf_put_i32(out, -1);
+    else
+        put_sized(out, bytes);
+}
+
+void silver_put_row(Buf *out, const SilverPage *page, const Record *record, const Carried *carried) {
+    const Entity *entity = record->entity;
+    int n_stored = 0, settle_index = 0;
+    for (int i = 0; i < entity->n_columns; i++)
+        n_stored += column_is_stored(&entity->columns[i]);
+    buf_put_i16(out, (int16_t)n_stored);
+    for (int i = 0; i < entity->n_columns; i++) {
+        const Column *column = &entity->columns[i];
+        if (!column_is_stored(column))
+            continue;
+        if (column->role == ROLE_SETTLE && !record->values[i].is_set)
+            put_carried(out, carried, &settle_index);
+        else if (column->type == TYPE_TEXTS)
+            put_flags(out, page, record, carried ? carried->flags : STR_NULL);
+        else
+            put_value(out, column->type, record->values[i]);
+    }
+}
+
+void silver_set(Record *record, const char *column, Value value) {
+    int index = entity_column(record->entity, str_of(column));
+    if (index != COLUMN_NONE)
+        record->values[index] = value;
+}
+
+/* What every stored row has besides its content. */
+static void set_system(const SilverPage *page, SilverRow *row, int64_t key) {
+    Record *record = &row->record;
+    silver_set(record, record->entity->key, value_number(key));
+    silver_set(record, record->entity->id, value_text(row->id));
+    silver_set(record, "source_system", value_text(str_of(page->source_system)));
+    silver_set(record, "is_deleted", value_number(false));
+    silver_set(record, "is_inferred", value_number(false));
+    silver_set(record, "reference_status", value_text(STR("unchecked")));
+    silver_set(record, "source_hash", value_number(row->source_hash));
+    silver_set(record, "record_hash", value_text((Str){(const char *)record->record_hash, 16}));
+    silver_set(record, "batch_id", value_number(page->batch_id));
+    silver_set(record, "mapping_version", value_number(page->mapping_version));
+}
+
+/* ---- statements ---- */
+
+const char *silver_column_list(Arena *arena, const Entity *entity, bool settle_only, const char *prefix) {
+    Buf list;
+    buf_init(&list, 1 << 16);
+    for (int i = 0; i < entity->n_columns; i++) {
+        const Column *column = &entity->columns[i];
+        if (!column_is_stored(column) || (settle_only && column->role != ROLE_SETTLE))
+            continue;
+        if (list.size > 0 || settle_only)
+            buf_put(&list, ", ", 2);
+        buf_printf(&list, "%s%s", prefix, column->name);
+    }
+    const char *text = arena_string(arena, buf_str(&list));
+    buf_done(&list);
+    return text;
+}
+
+const char *silver_copy_statement(Arena *arena, const char *table, const Entity *entity) {
+    return arena_printf(arena, "COPY silver.%s (%s) FROM STDIN (FORMAT binary)", table,
+                        silver_column_list(arena, entity, false, ""));
+}
+
+bool silver_copy(Pg *pg, const char *statement, Buf *rows, int64_t n_rows, Error *err) {
+    pg_copy_trailer(rows);
+    TRY(pg_copy_begin(pg, statement, err));
+    int64_t n_copied = 0;
+    bool sent = pg_copy_put(pg, rows, err);
+    Error second = {0};
+    bool ended = pg_copy_end(pg, sent ? NULL : "gave up", &n_copied, sent ? err : &second);
+    if (!sent || !ended)
+        return false;
+    if (n_copied != n_rows)
+        return error_set(err, STATE_BUG, "COPY took %lld rows of %lld", (long long)n_copied,
+                         (long long)n_rows);
+    return true;
+}
+
+bool silver_take_keys(Pg *pg, const Entity *entity, size_t n, Arena *arena, int64_t **ret_keys,
+                      Error *err) {
+    char sequence[80], blocks[24];
+    snprintf(sequence, sizeof sequence, "silver.%s_seq", entity->key);
+    snprintf(blocks, sizeof blocks, "%zu", (n + KEY_BLOCK - 1) / KEY_BLOCK);
+    CLEANUP(pg_result_drop) PgResult *starts =
+        pg_query(pg, SQL_SILVER_TAKE_KEYS, PG_PARAMS(sequence, blocks), err);
+    TRY(starts);
+    int64_t *keys = arena_alloc(arena, n * sizeof *keys);
+    for (size_t i = 0; i < n; i++)
+        keys[i] = pg_int(starts, (int)(i / KEY_BLOCK), 0) + (int64_t)(i % KEY_BLOCK);
+    *ret_keys = keys;
+    return true;
+}
+
+/* ---- writing ---- */
+
+typedef struct Replaced {
+    Carried carried;
+    bool had_date;
+    int64_t old_days;
+} Replaced;
+
+static size_t count_fate(const SilverPage *page, RowFate fate) {
+    size_t n = 0;
+    for (size_t i = 0; i < page->n_rows; i++)
+        n += page->rows[i].fate == fate;
+    return n;
+}
+
+static const char *keys_array(const SilverPage *page, RowFate fate, Buf *out, Error *err) {
+    pg_array_begin(out);
+    for (size_t i = 0; i < page->n_rows; i++)
+        if (page->rows[i].fate == fate)
+            pg_array_int(out, page->rows[i].known.key);
+    return pg_array_end(out, err);
+}
+
+static int count_settle(const Entity *entity) {
+    int n = 0;
+    for (int i = 0; i < entity->n_columns; i++)
+        n += entity->columns[i].role == ROLE_SETTLE;
+    return n;
+}
+
+static void take_replaced(const SilverPage *page, const PgResult *gone, int row, Replaced *ret) {
+    int n_settle = count_settle(page->entity);
+    Str *settle = arena_alloc(page->arena, sizeof(Str) * (size_t)(n_settle + 1));
+    for (int i = 0; i < n_settle; i++)
+        settle[i] = arena_copy(page->arena, pg_value(gone, row, 3 + i));
+    *ret = (Replaced){
+        .carried = {.settle = settle, .flags = arena_copy(page->arena, pg_value(gone, row, 1))},
+        .had_date = !str_is_null(pg_value(gone, row, 2)),
+        .old_days = pg_int(gone, row, 2) + DAYS_1970_TO_2000,
+    };
+}
+
+typedef struct KeyOrder {
+    int64_t key;
+    size_t row;
+} KeyOrder;
+
+static int compare_keys(const void *a, const void *b) {
+    int64_t x = ((const KeyOrder *)a)->key, y = ((const KeyOrder *)b)->key;
+    return (x > y) - (x < y);
+}
+
+static KeyOrder *order_by_key(const SilverPage *page, size_t n) {
+    KeyOrder *order = arena_alloc(page->arena, sizeof(KeyOrder) * n);
+    size_t used = 0;
+    for (size_t i = 0; i < page->n_rows; i++)
+        if (page->rows[i].fate == ROW_CHANGED)
+            order[used++] = (KeyOrder){page->rows[i].known.key, i};
+    qsort(order, n, sizeof *order, compare_keys);
+    return order;
+}
+
+/* Deletes the old rows of those that changed; replaced[i] is what row i of the page takes over. */
+static bool replace_changed(Pg *pg, SilverPage *page, size_t n_changed, Replaced *replaced, Error *err) {
+    const Entity *entity = page->entity;
+    CLEANUP(buf_drop) Buf keys;
+    buf_init(&keys, PAGE_MAX_BYTES);
+    const char *array = keys_array(page, ROW_CHANGED, &keys, err);
+    TRY(array);
+    const char *sql = sql_fill(page->arena, SQL_SILVER_REPLACE, {"table", entity->name},
+                               {"key", entity->key},
+                               {"partition", entity->partition ? entity->partition : "NULL::date"},
+                               {"settle", silver_column_list(page->arena, entity, true, "")});
+    char batch[24];
+    snprintf(batch, sizeof batch, "%lld", (long long)page->batch_id);
+    CLEANUP(pg_result_drop) PgResult *gone =
+        pg_query_as(pg, PG_BINARY, sql, PG_PARAMS(array, batch), err);
+    TRY(gone);
+    if ((size_t)pg_rows(gone) != n_changed) /* somebody else wrote these rows: look again */
+        return error_set(err, STATE_CONFLICT, "%s: rows changed while a page was placed", entity->name);
+    const KeyOrder *order = order_by_key(page, n_changed);
+    for (int r = 0; r < pg_rows(gone); r++) {
+        KeyOrder wanted = {.key = pg_int(gone, r, 0)};
+        const KeyOrder *at = bsearch(&wanted, order, n_changed, sizeof *order, compare_keys);
+        if (at)
+            take_replaced(page, gone, r, &replaced[at->row]);
+    }
+    return true;
+}
+
+static bool date_moved(const SilverPage *page, size_t i, const Replaced *replaced) {
+    int partition = entity_column(page->entity, str_of(page->entity->partition));
+    Value now = page->rows[i].record.values[partition];
+    return now.is_set != replaced[i].had_date || (now.is_set && now.number != replaced[i].old_days);
+}
+
+static void put_iso_date(Buf *out, bool is_set, int64_t days) {
+    if (!is_set) {
+        pg_array_text(out, STR_NULL);
+        return;
+    }
+    time_t seconds = (time_t)(days * 86400);
+    struct tm parts;
+    gmtime_r(&seconds, &parts);
+    char text[32];
+    size_t size = strftime(text, sizeof text, "%Y-%m-%d", &parts);
+    pg_array_text(out, (Str){text, size});
+}
+
+/* A row that left a partition: the next publication must look there too (rules, section 8). */
+static bool remember_moved(Pg *pg, SilverPage *page, const Replaced *replaced, Error *err) {
+    CLEANUP(buf_drop) Buf keys;
+    CLEANUP(buf_drop) Buf dates;
+    buf_init(&keys, PAGE_MAX_BYTES);
+    buf_init(&dates, PAGE_MAX_BYTES);
+    pg_array_begin(&keys);
+    pg_array_begin(&dates);
+    for (size_t i = 0; i < page->n_rows; i++) {
+        if (page->rows[i].fate != ROW_CHANGED || !date_moved(page, i, replaced))
+            continue;
+        pg_array_int(&keys, page->rows[i].known.key);
+        put_iso_date(&dates, replaced[i].had_date, replaced[i].old_days);
+    }
+    if (keys.size == 1)
+        return true;
+    char batch[24];
+    snprintf(batch, sizeof batch, "%lld", (long long)page->batch_id);
+    const char *key_array = pg_array_end(&keys, err), *date_array = pg_array_end(&dates, err);
+    TRY(key_array && date_array);
+    return pg_exec(pg, SQL_SILVER_MOVED, PG_PARAMS(page->entity->name, batch, key_array, date_array),
+                   NULL, err);
+}
+
+static bool touch(Pg *pg, SilverPage *page, Error *err) {
+    CLEANUP(buf_drop) Buf keys;
+    CLEANUP(buf_drop) Buf hashes;
+    buf_init(&keys, PAGE_MAX_BYTES);
+    buf_init(&hashes, PAGE_MAX_BYTES);
+    pg_array_begin(&hashes);
+    for (size_t i = 0; i < page->n_rows; i++)
+        if (page->rows[i].fate == ROW_TOUCHED)
+            pg_array_int(&hashes, page->rows[i].source_hash);
+    const char *key_array = keys_array(page, ROW_TOUCHED, &keys, err);
+    const char *hash_array = pg_array_end(&hashes, err);
+    TRY(key_array && hash_array);
+    const char *sql = sql_fill(page->arena, SQL_SILVER_TOUCH, {"table", page->entity->name},
+                               {"key", page->entity->key});
+    return pg_exec(pg, sql, PG_PARAMS(key_array, hash_array), NULL, err);
+}
+
+static bool copy_rows(Pg *pg, SilverPage *page, size_t n_new, size_t n_rows, const Replaced *replaced,
+                      Error *err) {
+    int64_t *keys = NULL;
+    if (n_new > 0)
+        TRY(silver_take_keys(pg, page->entity, n_new, page->arena, &keys, err));
+    CLEANUP(buf_drop) Buf out;
+    buf_init(&out, PAGE_MAX_BYTES);
+    pg_copy_header(&out);
+    for (size_t i = 0; i < page->n_rows; i++) {
+        SilverRow *row = &page->rows[i];
+        if (row->fate != ROW_NEW && row->fate != ROW_CHANGED)
+            continue;
+        bool is_new = row->fate == ROW_NEW;
+        set_system(page, row, is_new ? *keys++ : row->known.key);
+        silver_put_row(&out, page, &row->record, is_new ? NULL : &replaced[i].carried);
+    }
+    const char *statement = silver_copy_statement(page->arena, page->entity->name, page->entity);
+    return silver_copy(pg, statement, &out, (int64_t)n_rows, err);
+}
+
+bool silver_write(Pg *pg, SilverPage *page, Error *err) {
+    size_t n_new = count_fate(page, ROW_NEW), n_changed = count_fate(page, ROW_CHANGED);
+    Replaced *replaced = NULL;
+    if (n_changed > 0) {
+        replaced = ARENA_ARRAY(page->arena, Replaced, page->n_rows);
+        TRY(replace_changed(pg, page, n_changed, replaced, err));
+        if (page->entity->partition)
+            TRY(remember_moved(pg, page, replaced, err));
+    }
+    if (n_new + n_changed > 0)
+        TRY(copy_rows(pg, page, n_new, n_new + n_changed, replaced, err));
+    if (count_fate(page, ROW_TOUCHED) > 0)
+        TRY(touch(pg, page, err));
+    return true;
+}

@@ -1,0 +1,89 @@
+/* silver.h - the clean rows: what is there, and writing what is new or changed.
+ *
+ * A SilverPage is one page on its way through place: the caller fills ids and source hashes,
+ * silver_look_up() says what is known of each, the caller decides each row's fate and cleans those that
+ * need it, silver_write() writes them. This file serves facts and members (one current row per id, the
+ * old row to silver.<table>_past); versions are history.h's, iterations claim.h's; they use the same
+ * page. All inside the caller's transaction. */
+#pragma once
+#include "storage/pg.h"
+#include "transform/mapping.h"
+
+typedef enum RowFate {
+    ROW_SAME,     /* equal source hash: nothing to do */
+    ROW_TOUCHED,  /* only the source hash differs: time or blanks moved */
+    ROW_NEW,
+    ROW_CHANGED,
+    ROW_REJECTED, /* to quarantine */
+    ROW_REPEATED  /* the same id stands later in the page, and counts */
+} RowFate;
+
+/* What silver holds under a row's id. */
+typedef struct Known {
+    bool is_found;
+    bool is_deleted;
+    bool is_inferred;
+    int32_t version; /* history tables */
+    int64_t key;
+    int64_t source_hash;
+    int64_t effective_us; /* history tables */
+    uint8_t record_hash[16];
+} Known;
+
+typedef struct SilverRow {
+    const Str *fields; /* as received */
+    Str id;            /* trimmed, folded; STR_NULL when missing */
+    int64_t source_hash;
+    int64_t line; /* files: the header is line 1; else 0 */
+    Known known;
+    RowFate fate;
+    Record record; /* of rows that were cleaned */
+} SilverRow;
+
+typedef struct SilverPage {
+    const Entity *entity;
+    const Mapping *mapping; /* names of flags */
+    const char *source_system;
+    SilverRow *rows;
+    size_t n_rows;
+    int64_t batch_id;
+    int64_t file_id; /* 0 for databases */
+    int64_t received_us;
+    int64_t source_now_us; /* the source's clock at the page */
+    int32_t mapping_version;
+    Arena *arena; /* the page's */
+} SilverPage;
+
+/* Fills `known` of every row with an id. */
+bool silver_look_up(Pg *pg, SilverPage *page, Error *err);
+/* Writes rows of fate NEW, CHANGED and TOUCHED. */
+bool silver_write(Pg *pg, SilverPage *page, Error *err);
+
+/* --- for history.c and claim.c, which write the same tables' rows --- */
+
+/* The row of a page that bears an id, for matching what PostgreSQL returns. */
+typedef struct RowIndex RowIndex;
+RowIndex *row_index_make(Arena *arena, SilverPage *page);
+SilverRow *row_index_find(const RowIndex *index, Str id);
+
+/* n surrogate keys of the entity. */
+bool silver_take_keys(Pg *pg, const Entity *entity, size_t n, Arena *arena, int64_t **ret_keys, Error *err);
+
+/* Settle's columns and flags of an old row, in PostgreSQL's binary form, to stand in its successor. */
+typedef struct Carried {
+    const Str *settle; /* in the order of the entity's ROLE_SETTLE columns; NULL: none */
+    Str flags;         /* settle's flag names, joined by commas */
+} Carried;
+
+/* One row of binary COPY into the entity's table. The caller has set every Value it owns in
+ * record.values, interval and version included. */
+void silver_put_row(Buf *out, const SilverPage *page, const Record *record, const Carried *carried);
+/* COPY silver.<entity> (<stored columns>) FROM STDIN (FORMAT binary) */
+const char *silver_copy_statement(Arena *arena, const char *table, const Entity *entity);
+/* Sends what `rows` holds, between COPY's header and trailer; checks the count. */
+bool silver_copy(Pg *pg, const char *statement, Buf *rows, int64_t n_rows, Error *err);
+/* "a, b, c" of the stored (or settle's) columns, quoted. */
+const char *silver_column_list(Arena *arena, const Entity *entity, bool settle_only, const char *prefix);
+void silver_set(Record *record, const char *column, Value value);
+/* True for flag names that settle owns. */
+bool settle_owns_flag(Str name);

@@ -1,0 +1,29 @@
+-- Facts and members: one current row per id. {table}, {key}, {id} come from the entity table.
+
+-- name: silver_look_up
+SELECT {id}, {key}, source_hash, record_hash, is_deleted, {inferred}
+FROM silver.{table}
+WHERE {id} = ANY($1::text[]) AND source_system = $2
+
+-- The old rows go to _past; settle's columns come back, to stand in their successors. A changed
+-- partition date is remembered for the next publication.
+-- name: silver_replace
+WITH gone AS (
+    DELETE FROM silver.{table} WHERE {key} = ANY($1::bigint[]) RETURNING *
+), past AS (
+    INSERT INTO silver.{table}_past SELECT gone.*, gone.batch_id, $2::bigint FROM gone
+)
+SELECT {key}, array_to_string(dq_flags, ','), {partition} {settle} FROM gone
+
+-- name: silver_touch
+UPDATE silver.{table} t SET source_hash = u.source_hash
+FROM unnest($1::bigint[], $2::bigint[]) AS u(key, source_hash)
+WHERE t.{key} = u.key
+
+-- name: silver_take_keys
+SELECT nextval($1::regclass) FROM generate_series(1, $2::int)
+
+-- name: silver_moved
+INSERT INTO ops.moved (table_name, key, old_date, batch_id)
+SELECT $1, u.key, u.old_date, $2::bigint
+FROM unnest($3::bigint[], $4::date[]) AS u(key, old_date)
