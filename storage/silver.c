@@ -223,13 +223,13 @@ static void put_value(Buf *out, ColumnType type, Value value) {
     }
 }
 
-static void put_carried(Buf *out, const Carried *carried, int *settle_index) {
-    Str bytes = carried && carried->settle ? carried->settle[*settle_index] : STR_NULL;
-    ++*settle_index;
-    if (str_is_null(bytes))
-        buf_put_i32(out, -1);
+/* Settle's column: what place could already see, else what the old row had. */
+static void put_settle(Buf *out, const Column *column, Value seen, const Carried *carried, int index) {
+    Str old = carried && carried->settle ? carried->settle[index] : STR_NULL;
+    if (seen.is_set || str_is_null(old))
+        put_value(out, column->type, seen);
     else
-        put_sized(out, bytes);
+        put_sized(out, old);
 }
 
 void silver_put_row(Buf *out, const SilverPage *page, const Record *record, const Carried *carried) {
@@ -242,8 +242,8 @@ void silver_put_row(Buf *out, const SilverPage *page, const Record *record, cons
         const Column *column = &entity->columns[i];
         if (!column_is_stored(column))
             continue;
-        if (column->role == ROLE_SETTLE && !record->values[i].is_set)
-            put_carried(out, carried, &settle_index);
+        if (column->role == ROLE_SETTLE)
+            put_settle(out, column, record->values[i], carried, settle_index++);
         else if (column->type == TYPE_TEXTS)
             put_flags(out, page, record, carried ? carried->flags : STR_NULL);
         else

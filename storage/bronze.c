@@ -1,0 +1,236 @@
+/* bronze.c - see bronze.h. */
+#include "storage/bronze.h"
+
+#include "base/own.h"
+#include "sql.h"
+#include "storage/template.h"
+
+#include <stdlib.h>
+#include <unistr.h>
+
+enum { PAGE_MAX_BYTES = 256 << 20, COPY_COLUMNS = 9, NAME_MAX_BYTES = 256 };
+static const int64_t MICROS_1970_TO_2000 = INT64_C(946684800) * 1000000;
+static void buf_drop(Buf *buf) { buf_done(buf); }
+
+/* "hospital_a.patients" -> hospital_a__patients<suffix>, quoted. */
+static const char *relation(Arena *arena, const char *feed, const char *suffix) {
+    Buf name;
+    buf_init(&name, NAME_MAX_BYTES);
+    for (const char *c = feed; *c; c++)
+        buf_put(&name, *c == '.' ? "__" : c, *c == '.' ? 2 : 1);
+    buf_put_str(&name, str_of(suffix));
+    const char *quoted = pg_quote_ident(arena, arena_string(arena, buf_str(&name)));
+    buf_done(&name);
+    return quoted;
+}
+
+/* ---- the view ---- */
+
+/* The columns of every schema the feed ever had, by name; each shows its place in each schema. */
+typedef struct ViewColumn {
+    const char *name;
+    Buf places; /* " WHEN 7 THEN 3" … */
+} ViewColumn;
+
+static ViewColumn *view_column(ViewColumn *columns, size_t *n, Arena *arena, Str name) {
+    for (size_t i = 0; i < *n; i++)
+        if (str_equal(str_of(columns[i].name), name))
+            return &columns[i];
+    columns[*n].name = arena_string(arena, name);
+    buf_init(&columns[*n].places, 1 << 20);
+    return &columns[(*n)++];
+}
+
+/* The names a view adds itself win over a source's column of the same name. */
+static bool is_taken(Str name) {
+    static const char *const TAKEN[] = {"batch_id", "op", "source_hash", "received_at",
+                                        "file_id", "line", "schema_id"};
+    for (size_t i = 0; i < sizeof TAKEN / sizeof *TAKEN; i++)
+        if (str_equal(str_of(TAKEN[i]), name))
+            return true;
+    return false;
+}
+
+static void put_view_column(Buf *list, Arena *arena, const ViewColumn *column) {
+    const char *suffix = is_taken(str_of(column->name)) ? "_source" : "";
+    const char *shown = pg_quote_ident(arena, arena_printf(arena, "%s%s", column->name, suffix));
+    buf_printf(list, "ops.bronze_field(raw, CASE schema_id%.*s END) AS %s, ",
+               (int)column->places.size, column->places.data, shown);
+}
+
+static bool gather_columns(Pg *pg, Arena *arena, const char *feed, ViewColumn **ret_columns, size_t *ret_n,
+                           Error *err) {
+    CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, SQL_BRONZE_COLUMNS, PG_PARAMS(feed), err);
+    TRY(rows);
+    ViewColumn *columns = ARENA_ARRAY(arena, ViewColumn, (size_t)pg_rows(rows) + 1);
+    *ret_n = 0;
+    for (int r = 0; r < pg_rows(rows); r++) {
+        ViewColumn *column = view_column(columns, ret_n, arena, pg_value(rows, r, 2));
+        buf_printf(&column->places, " WHEN %lld THEN %lld", (long long)pg_int(rows, r, 0),
+                   (long long)pg_int(rows, r, 1));
+    }
+    *ret_columns = columns;
+    return true;
+}
+
+static bool make_view(Pg *pg, Arena *arena, const char *feed, Error *err) {
+    ViewColumn *columns;
+    size_t n;
+    TRY(gather_columns(pg, arena, feed, &columns, &n, err));
+    CLEANUP(buf_drop) Buf list;
+    buf_init(&list, 4 << 20);
+    for (size_t i = 0; i < n; i++) {
+        put_view_column(&list, arena, &columns[i]);
+        buf_done(&columns[i].places);
+    }
+    const char *sql = sql_fill(arena, SQL_BRONZE_VIEW, {"view", relation(arena, feed, "")},
+                               {"raw", relation(arena, feed, "_raw")},
+                               {"columns", arena_string(arena, buf_str(&list))});
+    return pg_script(pg, sql, err);
+}
+
+bool bronze_open(Pg *pg, Arena *arena, const char *feed, int64_t schema_id, bool schema_is_new,
+                 size_t n_fields, BronzeFeed *ret_bronze, Error *err) {
+    const char *raw = relation(arena, feed, "_raw");
+    if (schema_is_new) {
+        const char *sql = sql_fill(arena, SQL_BRONZE_CREATE, {"raw", raw},
+                                   {"batch_index", relation(arena, feed, "_raw_batch")},
+                                   {"key_index", relation(arena, feed, "_raw_key")});
+        CLEANUP(pg_tx_drop) Pg *tx = pg_begin(pg, err);
+        TRY(tx && pg_script(tx, sql, err) && make_view(tx, arena, feed, err));
+        TRY(pg_commit(&tx, PG_FLUSHED, err));
+    }
+    *ret_bronze = (BronzeFeed){
+        .feed = feed,
+        .copy = arena_printf(arena, "COPY bronze.%s FROM STDIN (FORMAT binary)", raw),
+        .schema_id = schema_id,
+        .n_fields = n_fields,
+    };
+    return true;
+}
+
+/* ---- rows ---- */
+
+/* One byte that may not stand as it is: COPY's escapes, and \xHH for what no text can hold. */
+static void put_escaped(Buf *out, uint8_t byte) {
+    switch (byte) {
+    case '\\':
+        buf_put(out, "\\\\", 2);
+        break;
+    case '\t':
+        buf_put(out, "\\t", 2);
+        break;
+    case '\n':
+        buf_put(out, "\\n", 2);
+        break;
+    case '\r':
+        buf_put(out, "\\r", 2);
+        break;
+    default:
+        buf_printf(out, "\\x%02x", byte);
+    }
+}
+
+static bool must_escape(uint8_t byte) {
+    return byte == '\\' || byte == '\t' || byte == '\n' || byte == '\r' || byte == 0;
+}
+
+/* Bytes up to the next that needs an escape; `is_valid` text has no bad bytes at or above 0x80. */
+static size_t plain_length(Str text, bool is_valid) {
+    size_t i = 0;
+    while (i < text.size && !must_escape((uint8_t)text.at[i])) {
+        uint8_t byte = (uint8_t)text.at[i];
+        ucs4_t ignored;
+        int step = byte < 0x80 || is_valid
+                       ? 1
+                       : u8_mbtoucr(&ignored, (const uint8_t *)text.at + i, text.size - i);
+        if (step < 1)
+            break;
+        i += (size_t)step;
+    }
+    return i;
+}
+
+static void put_field(Buf *out, Str text) {
+    if (str_is_null(text)) {
+        buf_put(out, "\\N", 2);
+        return;
+    }
+    bool is_valid = u8_check((const uint8_t *)text.at, text.size) == NULL;
+    while (text.size > 0) {
+        size_t plain = plain_length(text, is_valid);
+        buf_put(out, text.at, plain);
+        if (plain < text.size)
+            put_escaped(out, (uint8_t)text.at[plain++]);
+        text = (Str){text.at + plain, text.size - plain};
+    }
+}
+
+void bronze_pack(Buf *out, const Str *fields, size_t n_fields) {
+    for (size_t i = 0; i < n_fields; i++) {
+        if (i > 0)
+            buf_put_byte(out, '\t');
+        put_field(out, fields[i]);
+    }
+}
+
+static const char *op_of(const SilverRow *row) {
+    if (row->fate == ROW_REJECTED)
+        return "reject";
+    return row->fate == ROW_NEW ? "insert" : "update";
+}
+
+static void put_text(Buf *out, Str text) {
+    if (str_is_null(text)) {
+        buf_put_i32(out, -1);
+        return;
+    }
+    buf_put_i32(out, (int32_t)text.size);
+    buf_put_str(out, text);
+}
+
+static void put_bigint(Buf *out, int64_t value) {
+    buf_put_i32(out, 8);
+    buf_put_i64(out, value);
+}
+
+static void put_bigint_or_null(Buf *out, int64_t value) {
+    if (value)
+        put_bigint(out, value);
+    else
+        buf_put_i32(out, -1);
+}
+
+static void put_row(Buf *out, const BronzeFeed *bronze, const SilverPage *page, const SilverRow *row) {
+    buf_put_i16(out, COPY_COLUMNS);
+    put_bigint(out, page->batch_id);
+    put_text(out, str_of(op_of(row)));
+    put_text(out, row->id);
+    put_bigint(out, row->source_hash);
+    put_bigint(out, page->received_us - MICROS_1970_TO_2000);
+    put_bigint(out, bronze->schema_id);
+    put_bigint_or_null(out, page->file_id);
+    put_bigint_or_null(out, row->line);
+    size_t length_at = out->size;
+    buf_put_i32(out, 0);
+    bronze_pack(out, row->fields, bronze->n_fields);
+    if (buf_overflowed(out))
+        return;
+    uint32_t length = __builtin_bswap32((uint32_t)(out->size - length_at - 4));
+    memcpy(out->data + length_at, &length, sizeof length);
+}
+
+bool bronze_write(Pg *pg, const BronzeFeed *bronze, const SilverPage *page, Error *err) {
+    CLEANUP(buf_drop) Buf out;
+    buf_init(&out, PAGE_MAX_BYTES);
+    pg_copy_header(&out);
+    int64_t n_rows = 0;
+    for (size_t i = 0; i < page->n_rows; i++) {
+        const SilverRow *row = &page->rows[i];
+        if (row->fate == ROW_SAME || row->fate == ROW_REPEATED)
+            continue;
+        put_row(&out, bronze, page, row);
+        n_rows++;
+    }
+    return n_rows == 0 || silver_copy(pg, bronze->copy, &out, n_rows, err);
+}

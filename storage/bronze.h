@@ -1,0 +1,24 @@
+/* bronze.h - rows as the source sent them.
+ *
+ * Appends only. One table per feed, bronze."<source>__<feed>_raw"; a row's text fields stand in one
+ * column, joined by tabs with COPY's escapes, and the column names once in ops.feed_schema: 1.7 times
+ * faster than a column per field. The view bronze."<source>__<feed>" shows the columns by name.
+ * Rows become visible with their cursor, in the caller's transaction, or not at all.
+ * Not a query layer: a new question about bronze is a new verb here. */
+#pragma once
+#include "storage/silver.h"
+
+typedef struct BronzeFeed {
+    const char *feed;      /* "hospital_a.patients" */
+    const char *copy;      /* the COPY statement */
+    int64_t schema_id;
+    size_t n_fields;
+} BronzeFeed;
+
+/* Makes the feed's table if it is new, and its view anew when `schema_is_new`. Commits on its own. */
+bool bronze_open(Pg *pg, Arena *arena, const char *feed, int64_t schema_id, bool schema_is_new,
+                 size_t n_fields, BronzeFeed *ret_bronze, Error *err);
+/* Appends the page's rows whose content is not known yet: all but ROW_SAME and ROW_REPEATED. */
+bool bronze_write(Pg *pg, const BronzeFeed *bronze, const SilverPage *page, Error *err);
+/* The packed form of one row; also what quarantine and the tests read. */
+void bronze_pack(Buf *out, const Str *fields, size_t n_fields);

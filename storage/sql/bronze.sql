@@ -1,0 +1,26 @@
+-- Rows as received. {raw} and {view} are quoted names in schema bronze.
+
+-- name: bronze_create
+CREATE TABLE IF NOT EXISTS bronze.{raw} (
+    batch_id bigint NOT NULL,
+    op text NOT NULL,                 -- insert, update, delete, reject
+    source_key text COLLATE "C",
+    source_hash bigint NOT NULL,
+    received_at timestamptz NOT NULL,
+    schema_id bigint NOT NULL,
+    file_id bigint,
+    line bigint,
+    raw text NOT NULL                 -- fields joined by tabs, with COPY's escapes
+);
+CREATE INDEX IF NOT EXISTS {batch_index} ON bronze.{raw} USING brin (batch_id);
+CREATE INDEX IF NOT EXISTS {key_index} ON bronze.{raw} USING brin (source_key text_bloom_ops)
+
+-- name: bronze_columns
+SELECT s.schema_id, c.position, c.name
+FROM ops.feed_schema s, unnest(s.columns) WITH ORDINALITY AS c(name, position)
+WHERE s.feed = $1 ORDER BY s.schema_id, c.position
+
+-- name: bronze_view
+DROP VIEW IF EXISTS bronze.{view};
+CREATE VIEW bronze.{view} AS
+SELECT {columns} batch_id, op, source_hash, received_at, file_id, line, schema_id FROM bronze.{raw}

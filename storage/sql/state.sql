@@ -1,0 +1,51 @@
+-- Where feeds stand, and what was committed.
+
+-- name: state_source
+INSERT INTO ops.source (source_system, timezone) VALUES ($1, $2)
+ON CONFLICT (source_system) DO UPDATE SET timezone = EXCLUDED.timezone
+WHERE ops.source.timezone <> EXCLUDED.timezone
+
+-- name: state_cursor_begin
+INSERT INTO ops.cursor (feed, epoch) VALUES ($1, $2)
+ON CONFLICT (feed) DO UPDATE SET epoch = EXCLUDED.epoch WHERE ops.cursor.epoch < EXCLUDED.epoch
+
+-- name: state_cursor_read
+SELECT page, phase, load_key, position FROM ops.cursor WHERE feed = $1
+
+-- name: state_cursor_lock
+SELECT 1 FROM ops.cursor WHERE feed = $1 AND epoch = $2::bigint AND page = $3::bigint FOR UPDATE
+
+-- name: state_cursor_write
+UPDATE ops.cursor
+SET page = page + 1, phase = $2, load_key = $3::text[], position = $4, updated_at = now()
+WHERE feed = $1
+
+-- name: state_schema_insert
+INSERT INTO ops.feed_schema (feed, columns, types) VALUES ($1, $2::text[], $3::text[])
+ON CONFLICT (feed, columns, types) DO NOTHING RETURNING schema_id
+
+-- name: state_schema_find
+SELECT schema_id FROM ops.feed_schema WHERE feed = $1 AND columns = $2::text[] AND types = $3::text[]
+
+-- name: state_mapping_latest
+SELECT mapping_version, fingerprint = decode($2, 'hex') FROM ops.feed_mapping
+WHERE feed = $1 ORDER BY mapping_version DESC LIMIT 1
+
+-- name: state_mapping_add
+INSERT INTO ops.feed_mapping (feed, mapping_version, fingerprint) VALUES ($1, $2, decode($3, 'hex'))
+ON CONFLICT DO NOTHING
+
+-- name: state_batch_id
+SELECT nextval('ops.batch_id_seq')
+
+-- name: state_batch_write
+INSERT INTO ops.batch (batch_id, run_id, feed, rows_read, rows_changed, rows_flagged, rows_quarantined)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+
+-- name: state_result_write
+INSERT INTO dq.result (batch_id, feed, rule, checked, failed)
+SELECT $1, $2, u.rule, $3, u.failed FROM unnest($4::text[], $5::bigint[]) AS u(rule, failed)
+
+-- name: audit_write
+INSERT INTO ops.audit (actor, action, object, request_id, outcome, details)
+VALUES ($1, $2, $3, $4, $5, $6::jsonb)

@@ -1,0 +1,172 @@
+/* state.c - see state.h. */
+#include "storage/state.h"
+
+#include "base/own.h"
+#include "sql.h"
+
+#include <stdio.h>
+
+enum { ARRAY_MAX_BYTES = 16 << 20 };
+static void buf_drop(Buf *buf) { buf_done(buf); }
+
+typedef struct Number {
+    char text[24];
+} Number;
+static Number number(int64_t value) {
+    Number n;
+    snprintf(n.text, sizeof n.text, "%lld", (long long)value);
+    return n;
+}
+
+bool state_source(Pg *pg, const char *source_system, const char *timezone, Error *err) {
+    return pg_exec(pg, SQL_STATE_SOURCE, PG_PARAMS(source_system, timezone), NULL, err);
+}
+
+/* The elements of a text[] in binary form (array_recv), copied. */
+static size_t parse_array(Arena *arena, Str array, Str **ret_items) {
+    const uint8_t *at = (const uint8_t *)array.at;
+    if (array.size < 20)
+        return 0;
+    uint32_t n;
+    memcpy(&n, at + 12, sizeof n);
+    n = __builtin_bswap32(n);
+    Str *items = ARENA_ARRAY(arena, Str, n);
+    at += 20;
+    for (uint32_t i = 0; i < n; i++) {
+        int32_t size;
+        memcpy(&size, at, sizeof size);
+        size = (int32_t)__builtin_bswap32((uint32_t)size);
+        at += 4;
+        items[i] = size < 0 ? STR_NULL : arena_copy(arena, (Str){(const char *)at, (size_t)size});
+        at += size < 0 ? 0 : size;
+    }
+    *ret_items = items;
+    return n;
+}
+
+bool state_cursor_open(Pg *pg, const char *feed, int64_t epoch, Arena *arena, CursorState *ret_cursor,
+                       Error *err) {
+    TRY(pg_exec(pg, SQL_STATE_CURSOR_BEGIN, PG_PARAMS(feed, number(epoch).text), NULL, err));
+    CLEANUP(pg_result_drop) PgResult *row =
+        pg_query_as(pg, PG_BINARY, SQL_STATE_CURSOR_READ, PG_PARAMS(feed), err);
+    TRY(row);
+    Str position = pg_value(row, 0, 3);
+    CursorState cursor = {
+        .page = pg_int(row, 0, 0),
+        .is_loading = str_equal(pg_value(row, 0, 1), STR("load")),
+        .position = str_is_null(position) ? NULL : arena_string(arena, position),
+    };
+    cursor.n_load_key = parse_array(arena, pg_value(row, 0, 2), &cursor.load_key);
+    *ret_cursor = cursor;
+    return true;
+}
+
+bool state_cursor_lock(Pg *pg, const char *feed, int64_t epoch, int64_t page, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *row =
+        pg_query(pg, SQL_STATE_CURSOR_LOCK, PG_PARAMS(feed, number(epoch).text, number(page).text), err);
+    TRY(row);
+    if (pg_rows(row) == 1)
+        return true;
+    return error_set(err, STATE_CONFLICT, "feed %s: another run moved the cursor; the page is dropped", feed);
+}
+
+bool state_cursor_write(Pg *pg, const char *feed, CursorState *cursor, Error *err) {
+    CLEANUP(buf_drop) Buf keys;
+    buf_init(&keys, ARRAY_MAX_BYTES);
+    pg_array_begin(&keys);
+    for (size_t i = 0; i < cursor->n_load_key; i++)
+        pg_array_text(&keys, cursor->load_key[i]);
+    const char *array = pg_array_end(&keys, err);
+    TRY(array);
+    TRY(pg_exec(pg, SQL_STATE_CURSOR_WRITE,
+                PG_PARAMS(feed, cursor->is_loading ? "load" : "follow",
+                          cursor->n_load_key ? array : NULL, cursor->position), NULL, err));
+    cursor->page++;
+    return true;
+}
+
+static const char *text_array(Buf *out, const char *const *texts, size_t n, Error *err) {
+    pg_array_begin(out);
+    for (size_t i = 0; i < n; i++)
+        pg_array_text(out, str_of(texts[i]));
+    return pg_array_end(out, err);
+}
+
+bool state_schema(Pg *pg, const char *feed, const char *const *columns, const char *const *types,
+                  size_t n, int64_t *ret_schema_id, bool *ret_is_new, Error *err) {
+    CLEANUP(buf_drop) Buf column_buf;
+    CLEANUP(buf_drop) Buf type_buf;
+    buf_init(&column_buf, ARRAY_MAX_BYTES);
+    buf_init(&type_buf, ARRAY_MAX_BYTES);
+    const char *column_array = text_array(&column_buf, columns, n, err);
+    const char *type_array = text_array(&type_buf, types, n, err);
+    TRY(column_array && type_array);
+    const PgParams *params = PG_PARAMS(feed, column_array, type_array);
+    CLEANUP(pg_result_drop) PgResult *found = pg_query(pg, SQL_STATE_SCHEMA_FIND, params, err);
+    TRY(found);
+    *ret_is_new = pg_rows(found) == 0;
+    if (!*ret_is_new) {
+        *ret_schema_id = pg_int(found, 0, 0);
+        return true;
+    }
+    CLEANUP(pg_result_drop) PgResult *made = pg_query(pg, SQL_STATE_SCHEMA_INSERT, params, err);
+    TRY(made);
+    if (pg_rows(made) == 0)
+        return error_set(err, STATE_CONFLICT, "feed %s: another run described it meanwhile", feed);
+    *ret_schema_id = pg_int(made, 0, 0);
+    return true;
+}
+
+bool state_mapping(Pg *pg, const char *feed, const uint8_t fingerprint[16], int32_t *ret_version,
+                   Error *err) {
+    char hex[33];
+    for (int i = 0; i < 16; i++)
+        snprintf(hex + 2 * i, 3, "%02x", fingerprint[i]);
+    CLEANUP(pg_result_drop) PgResult *latest =
+        pg_query(pg, SQL_STATE_MAPPING_LATEST, PG_PARAMS(feed, hex), err);
+    TRY(latest);
+    int64_t version = pg_rows(latest) ? pg_int(latest, 0, 0) : 0;
+    if (pg_rows(latest) == 0 || !pg_bool(latest, 0, 1)) {
+        version++;
+        TRY(pg_exec(pg, SQL_STATE_MAPPING_ADD, PG_PARAMS(feed, number(version).text, hex), NULL, err));
+    }
+    *ret_version = (int32_t)version;
+    return true;
+}
+
+bool state_batch_id(Pg *pg, int64_t *ret_batch_id, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *row = pg_query(pg, SQL_STATE_BATCH_ID, PG_NONE, err);
+    TRY(row);
+    *ret_batch_id = pg_int(row, 0, 0);
+    return true;
+}
+
+bool state_batch_write(Pg *pg, int64_t batch_id, int64_t run_id, const char *feed,
+                       const BatchCounts *counts, Error *err) {
+    return pg_exec(pg, SQL_STATE_BATCH_WRITE,
+                   PG_PARAMS(number(batch_id).text, run_id ? number(run_id).text : NULL, feed,
+                             number(counts->rows_read).text, number(counts->rows_changed).text,
+                             number(counts->rows_flagged).text, number(counts->rows_quarantined).text),
+                   NULL, err);
+}
+
+bool state_result_write(Pg *pg, int64_t batch_id, const char *feed, int64_t checked,
+                        const RuleCount *rules, size_t n_rules, Error *err) {
+    if (n_rules == 0)
+        return true;
+    CLEANUP(buf_drop) Buf names;
+    CLEANUP(buf_drop) Buf counts;
+    buf_init(&names, ARRAY_MAX_BYTES);
+    buf_init(&counts, ARRAY_MAX_BYTES);
+    pg_array_begin(&names);
+    pg_array_begin(&counts);
+    for (size_t i = 0; i < n_rules; i++) {
+        pg_array_text(&names, str_of(rules[i].rule));
+        pg_array_int(&counts, rules[i].failed);
+    }
+    const char *name_array = pg_array_end(&names, err), *count_array = pg_array_end(&counts, err);
+    TRY(name_array && count_array);
+    return pg_exec(pg, SQL_STATE_RESULT_WRITE,
+                   PG_PARAMS(number(batch_id).text, feed, number(checked).text, name_array, count_array),
+                   NULL, err);
+}

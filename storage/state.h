@@ -1,0 +1,45 @@
+/* state.h - where feeds stand, and the ledger of committed pages.
+ *
+ * The cursor row is also the page fence (rules, section 3): a page locks it first and goes on only if
+ * epoch and page number are still those it was read from. */
+#pragma once
+#include "storage/pg.h"
+
+typedef struct CursorState {
+    int64_t page;           /* pages committed so far: the fence */
+    bool is_loading;        /* first load: key pages from load_key on */
+    size_t n_load_key;      /* 0: from the start */
+    Str *load_key;
+    const char *position;   /* where following starts; NULL before the first load */
+} CursorState;
+
+/* Keeps ops.source equal to the configuration. */
+bool state_source(Pg *pg, const char *source_system, const char *timezone, Error *err);
+/* Makes the feed's cursor row if it is new, raises its epoch, and reads it. Allocates in `arena`. */
+bool state_cursor_open(Pg *pg, const char *feed, int64_t epoch, Arena *arena, CursorState *ret_cursor,
+                       Error *err);
+/* In a transaction: locks the row. When epoch or page have moved: 40001, the page is to be dropped. */
+bool state_cursor_lock(Pg *pg, const char *feed, int64_t epoch, int64_t page, Error *err);
+/* In a transaction, after the lock: writes the state, and counts the page in `cursor`. */
+bool state_cursor_write(Pg *pg, const char *feed, CursorState *cursor, Error *err);
+
+/* The id of this list of columns of a feed; a new list gets a new one and sets `ret_is_new`. */
+bool state_schema(Pg *pg, const char *feed, const char *const *columns, const char *const *types,
+                  size_t n, int64_t *ret_schema_id, bool *ret_is_new, Error *err);
+/* The version of a mapping by its fingerprint: rises when the fingerprint changes. */
+bool state_mapping(Pg *pg, const char *feed, const uint8_t fingerprint[16], int32_t *ret_version,
+                   Error *err);
+
+typedef struct BatchCounts {
+    int64_t rows_read, rows_changed, rows_flagged, rows_quarantined;
+} BatchCounts;
+bool state_batch_id(Pg *pg, int64_t *ret_batch_id, Error *err);
+bool state_batch_write(Pg *pg, int64_t batch_id, int64_t run_id, const char *feed,
+                       const BatchCounts *counts, Error *err);
+/* dq.result: how many of `checked` rows broke each rule. */
+typedef struct RuleCount {
+    const char *rule;
+    int64_t failed;
+} RuleCount;
+bool state_result_write(Pg *pg, int64_t batch_id, const char *feed, int64_t checked,
+                        const RuleCount *rules, size_t n_rules, Error *err);
