@@ -22,6 +22,7 @@ typedef enum Flag {
     FLAG_TEXT_REPAIRED,
     FLAG_NPI_CHECK_DIGIT,
     FLAG_TIME_INFERRED,
+    FLAG_AMOUNT_UNREADABLE, /* quarantines, unless a rule of that name says otherwise */
     FLAG_SITE = 32 /* … 63: rules of the configuration that are not built in */
 } Flag;
 

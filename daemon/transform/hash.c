@@ -1,0 +1,137 @@
+/* hash.c - see hash.h.
+ *
+ * Both hashes gather their input in a buffer on the stack, so that a row of usual size costs one
+ * call of the hash function. SHA-256 is used through its three plain functions: a digest context
+ * (EVP) would have to live somewhere between rows, and fetching one per row costs as much as the row.
+ * They are marked deprecated in OpenSSL 3 in favour of EVP, not withdrawn. */
+#define OPENSSL_SUPPRESS_DEPRECATED
+#define XXH_INLINE_ALL
+#include "transform/hash.h"
+
+#include <openssl/sha.h>
+#include <xxhash.h>
+
+enum { GATHER_BYTES = 4096, PREFIX_BYTES = 21 };
+
+static char *put_number(char *at, size_t number) {
+    char digits[20];
+    size_t count = 0;
+    do {
+        digits[count++] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    while (count > 0)
+        *at++ = digits[--count];
+    return at;
+}
+
+typedef struct SourceInput {
+    SHA256_CTX sha;
+    size_t used;
+    char bytes[GATHER_BYTES];
+} SourceInput;
+
+static void source_flush(SourceInput *input) {
+    SHA256_Update(&input->sha, input->bytes, input->used);
+    input->used = 0;
+}
+
+static void source_put(SourceInput *input, Str field) {
+    if (GATHER_BYTES - input->used < PREFIX_BYTES + field.size)
+        source_flush(input);
+    char *at = input->bytes + input->used;
+    if (str_is_null(field)) {
+        *at = '-';
+        input->used++;
+        return;
+    }
+    at = put_number(at, field.size);
+    *at++ = ':';
+    input->used = (size_t)(at - input->bytes);
+    if (field.size > GATHER_BYTES - input->used) {
+        source_flush(input);
+        SHA256_Update(&input->sha, field.at, field.size);
+        return;
+    }
+    memcpy(at, field.at, field.size);
+    input->used += field.size;
+}
+
+int64_t hash_source(const Str *fields, size_t n_fields) {
+    SourceInput input;
+    input.used = 0;
+    SHA256_Init(&input.sha);
+    for (size_t i = 0; i < n_fields; i++)
+        source_put(&input, fields[i]);
+    source_flush(&input);
+    uint8_t digest[SHA256_DIGEST_LENGTH];
+    SHA256_Final(digest, &input.sha);
+    uint64_t first;
+    memcpy(&first, digest, sizeof first);
+    return (int64_t)__builtin_bswap64(first);
+}
+
+typedef struct RecordInput {
+    XXH3_state_t state;
+    bool is_streaming; /* the record did not fit the buffer at once */
+    size_t used;
+    char bytes[GATHER_BYTES];
+} RecordInput;
+
+static void record_flush(RecordInput *input) {
+    if (!input->is_streaming)
+        XXH3_128bits_reset(&input->state);
+    input->is_streaming = true;
+    XXH3_128bits_update(&input->state, input->bytes, input->used);
+    input->used = 0;
+}
+
+static void record_put(RecordInput *input, const void *bytes, size_t size) {
+    if (size > GATHER_BYTES - input->used)
+        record_flush(input);
+    if (size > GATHER_BYTES) {
+        XXH3_128bits_update(&input->state, bytes, size);
+        return;
+    }
+    memcpy(input->bytes + input->used, bytes, size);
+    input->used += size;
+}
+
+static void record_put_u64(RecordInput *input, uint64_t number) {
+    uint64_t wire = __builtin_bswap64(number);
+    record_put(input, &wire, sizeof wire);
+}
+
+/* NULL is one byte 0; else a byte 1, then a number in network order, or the length and the text. */
+static void record_put_value(RecordInput *input, ColumnType type, const Value *value) {
+    record_put(input, value->is_set ? "\1" : "\0", 1);
+    if (!value->is_set)
+        return;
+    if (type != TYPE_TEXT) {
+        record_put_u64(input, (uint64_t)value->number);
+        return;
+    }
+    record_put_u64(input, value->text.size);
+    record_put(input, value->text.at, value->text.size);
+}
+
+void hash_record(const Record *record, uint8_t ret_hash[16]) {
+    RecordInput input;
+    input.is_streaming = false;
+    input.used = 0;
+    const Entity *entity = record->entity;
+    for (int i = 0; i < entity->n_columns; i++)
+        if (column_is_hashed(&entity->columns[i]))
+            record_put_value(&input, entity->columns[i].type, &record->values[i]);
+    record_put_u64(&input, record->flags & ~(UINT64_C(1) << FLAG_TIME_INFERRED));
+    XXH128_hash_t hash;
+    if (input.is_streaming) {
+        record_flush(&input);
+        hash = XXH3_128bits_digest(&input.state);
+    } else {
+        hash = XXH3_128bits(input.bytes, input.used);
+    }
+    XXH128_canonical_t canonical;
+    XXH128_canonicalFromHash(&canonical, hash);
+    memcpy(ret_hash, canonical.digest, sizeof canonical.digest);
+}
