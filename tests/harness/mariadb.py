@@ -51,26 +51,27 @@ class MariaDB(Server):
                 INSTALL, "--no-defaults", f"--datadir={self.data}", "--skip-test-db",
                 "--auth-root-authentication-method=normal", "--skip-name-resolve"]),
             "mariadb-install-db failed", cwd=self.directory, env=self.environment())
-        self._set_root_password()
+        self._make_accounts()
         with open(done, "w", encoding="ascii"):
             pass
 
-    def _set_root_password(self):
-        """Before the server listens for the first time: there is no moment without a password.
-        `init-file` runs at every start; the statements are the same every time."""
-        path = os.path.join(self.data, "accounts.sql")
-        root, reader, writer = (self.password(n) for n in ("root", "revcycle_ro", "hospital"))
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(
-                f"ALTER USER 'root'@'localhost' IDENTIFIED BY '{root}';\n"
-                f"CREATE OR REPLACE USER 'root'@'127.0.0.1' IDENTIFIED BY '{root}';\n"
-                "GRANT ALL ON *.* TO 'root'@'127.0.0.1' WITH GRANT OPTION;\n"
-                f"CREATE USER IF NOT EXISTS 'revcycle_ro'@'127.0.0.1' IDENTIFIED BY '{reader}';\n"
-                "GRANT PROCESS ON *.* TO 'revcycle_ro'@'127.0.0.1';\n"
-                f"CREATE USER IF NOT EXISTS 'hospital'@'127.0.0.1' IDENTIFIED BY '{writer}';\n"
-                "GRANT PROCESS, CONNECTION ADMIN ON *.* TO 'hospital'@'127.0.0.1';\n")
-        if self.user is not None:
-            os.chown(path, self.user.pw_uid, self.user.pw_gid)
+    def _make_accounts(self):
+        """Before the server listens for the first time: there is no moment without a password."""
+        root, reader, writer = (self.password(name) for name in ("root", "revcycle_ro", "hospital"))
+        statements = (
+            "FLUSH PRIVILEGES;\n"
+            f"ALTER USER 'root'@'localhost' IDENTIFIED BY '{root}';\n"
+            f"CREATE OR REPLACE USER 'root'@'127.0.0.1' IDENTIFIED BY '{root}';\n"
+            "GRANT ALL ON *.* TO 'root'@'127.0.0.1' WITH GRANT OPTION;\n"
+            f"CREATE OR REPLACE USER 'revcycle_ro'@'127.0.0.1' IDENTIFIED BY '{reader}';\n"
+            "GRANT PROCESS ON *.* TO 'revcycle_ro'@'127.0.0.1';\n"
+            f"CREATE OR REPLACE USER 'hospital'@'127.0.0.1' IDENTIFIED BY '{writer}';\n"
+            "GRANT PROCESS, CONNECTION ADMIN ON *.* TO 'hospital'@'127.0.0.1';\n")
+        run_quietly(
+            as_account(self.user, [BINARY, "--no-defaults", f"--datadir={self.data}", "--bootstrap",
+                                   "--skip-name-resolve", "--log-warnings=0"]),
+            "making MariaDB's accounts failed", cwd=self.directory, env=self.environment(),
+            input=statements)
 
     def _make_certificates(self):
         """A certificate authority of one day's use, and the server's certificate for 127.0.0.1."""
@@ -96,7 +97,7 @@ class MariaDB(Server):
                 "--skip-name-resolve", "--character-set-server=utf8mb4",
                 "--collation-server=utf8mb4_general_ci", "--innodb-buffer-pool-size=256M",
                 "--innodb-log-file-size=96M", "--max-connections=200", "--local-infile=1",
-                "--performance-schema=OFF", "--init-file=accounts.sql",
+                "--performance-schema=OFF",
                 f"--ssl-ca={self.ca_file()}", f"--ssl-cert={self.tls}/server.pem",
                 f"--ssl-key={self.tls}/server-key.pem", *self.options]
 

@@ -56,11 +56,14 @@ def account(*names):
 
 def as_account(user, command):
     """The command, run as `user`. One capability stays: to pass through directories of root's
-    that lead to the state directory (/root, mktemp -d), so that none of them is opened to all."""
+    that lead to the state directory (/root, mktemp -d), so that none of them is opened to all.
+    The secure bit lets access(2) use it too: MariaDB asks that for its files, and makes those
+    anew that it cannot see."""
     if user is None:
         return command
     return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups",
-            "--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override", "--", *command]
+            "--inh-caps=-all,+dac_override", "--ambient-caps=-all,+dac_override",
+            "--securebits=+no_setuid_fixup", "--", *command]
 
 
 def own(user, path):
@@ -142,12 +145,16 @@ class Server:
             return self
         os.makedirs(self.directory, exist_ok=True)
         self.prepare()
-        self.port = free_port(self.port)
-        with open(self.port_file, "w", encoding="ascii") as file:
-            file.write(f"{self.port}\n")
+        self.choose_port()
         self._spawn()
         self._await_ready()
         return self
+
+    def choose_port(self):
+        """The port of last time when it is still free."""
+        self.port = free_port(self.port)
+        with open(self.port_file, "w", encoding="ascii") as file:
+            file.write(f"{self.port}\n")
 
     def _spawn(self):
         command = self.command()
@@ -234,8 +241,9 @@ class Server:
 
 def run_quietly(command, failure, **options):
     """Runs a set-up command; its output is shown only when it fails."""
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, errors="replace", check=False, **options)
+    options.setdefault("input", "")
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          errors="replace", check=False, **options)
     if done.returncode != 0:
         raise ServerFailed(f"{failure} (exit {done.returncode})\n{done.stdout[-4000:]}")
     return done.stdout

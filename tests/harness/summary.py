@@ -1,0 +1,90 @@
+"""What came of a run, told to a person: counts, flags, quarantine, first figures."""
+import sys
+import time
+
+ENTITIES = ("patients", "providers", "departments", "encounters", "transactions", "claims")
+CURRENT = {"patients": " AND is_current", "providers": " AND is_current", "claims": " AND is_final"}
+
+
+def rows(link, statement, *parameters):
+    with link, link.cursor() as cursor:
+        cursor.execute(statement, parameters or None)
+        return cursor.fetchall()
+
+
+def placed(link):
+    """Rows per entity, as the statistics of a running load show them: exact and cheap enough."""
+    found = {}
+    for entity in ENTITIES:
+        exists = rows(link, "SELECT to_regclass(%s)", f"silver.{entity}")[0][0]
+        found[entity] = rows(link, f"SELECT count(*) FROM silver.{entity}")[0][0] if exists else 0
+    return found
+
+
+class Progress:
+    """One line that grows: rewritten on a terminal, repeated every few seconds elsewhere."""
+
+    def __init__(self, link):
+        self.link = link
+        self.terminal = sys.stdout.isatty()
+        self.told_at = 0.0
+        self.told = None
+
+    def step(self):
+        if not self.terminal and time.monotonic() - self.told_at < 3:
+            return
+        line = "  " + ", ".join(f"{count:,} {entity}" for entity, count in placed(self.link).items())
+        if line != self.told:
+            print(f"\r{line}\x1b[K" if self.terminal else line, end="" if self.terminal else "\n", flush=True)
+        self.told, self.told_at = line, time.monotonic()
+
+    def end(self):
+        if self.terminal and self.told:
+            print()
+
+
+def table(title, header, lines, width=0):
+    """Left-aligned text, right-aligned numbers."""
+    print(f"\n{title}")
+    if not lines:
+        print("  none")
+        return
+    texts = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in line] for line in [header, *lines]]
+    widths = [max(len(line[i]) for line in texts) for i in range(len(header))]
+    for line in texts:
+        cells = (text.rjust(widths[i]) if isinstance(lines[0][i], int) else text.ljust(widths[i])
+                 for i, text in enumerate(line))
+        print("  " + "  ".join(cells).rstrip())
+
+
+def show_loaded(link):
+    lines = []
+    for entity in ENTITIES:
+        inferred = ("count(*) FILTER (WHERE is_inferred)" if entity in ("patients", "providers", "departments")
+                    else "0")
+        lines += [(entity, source, count, made) for source, count, made in rows(
+            link, f"SELECT source_system, count(*) - {inferred}, {inferred} FROM silver.{entity} "
+            f"WHERE NOT is_deleted AND source_system <> ''{CURRENT.get(entity, '')} GROUP BY 1 ORDER BY 1")]
+    table("Loaded (current rows; inferred: named by a fact, not delivered by its hospital)",
+          ("entity", "source", "rows", "inferred"), lines)
+
+
+def show_flags(link):
+    lines = []
+    for entity in ENTITIES:
+        lines += [(entity, flag, count) for flag, count in rows(
+            link, f"SELECT flag, count(*) FROM silver.{entity}, unnest(dq_flags) flag "
+            f"WHERE NOT is_deleted{CURRENT.get(entity, '')} GROUP BY 1 ORDER BY 2 DESC, 1")]
+    table("Flagged (kept, and marked)", ("entity", "flag", "rows"), lines)
+
+
+def show_quarantine(link):
+    table("Quarantined (kept out, with the raw row)", ("feed", "rule", "rows", "reason"), rows(
+        link, "SELECT feed, rule, count(*), min(reason) FROM dq.quarantine WHERE state = 'open' "
+        "GROUP BY 1, 2 ORDER BY 1, 2"))
+
+
+def show(link):
+    show_loaded(link)
+    show_flags(link)
+    show_quarantine(link)
