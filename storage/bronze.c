@@ -10,7 +10,6 @@
 
 enum { PAGE_MAX_BYTES = 256 << 20, COPY_COLUMNS = 9, NAME_MAX_BYTES = 256 };
 static const int64_t MICROS_1970_TO_2000 = INT64_C(946684800) * 1000000;
-static void buf_drop(Buf *buf) { buf_done(buf); }
 
 /* "hospital_a.patients" -> hospital_a__patients<suffix>, quoted. */
 static const char *relation(Arena *arena, const char *feed, const char *suffix) {
@@ -96,9 +95,7 @@ bool bronze_open(Pg *pg, Arena *arena, const char *feed, int64_t schema_id, bool
         const char *sql = sql_fill(arena, SQL_BRONZE_CREATE, {"raw", raw},
                                    {"batch_index", relation(arena, feed, "_raw_batch")},
                                    {"key_index", relation(arena, feed, "_raw_key")});
-        CLEANUP(pg_tx_drop) Pg *tx = pg_begin(pg, err);
-        TRY(tx && pg_script(tx, sql, err) && make_view(tx, arena, feed, err));
-        TRY(pg_commit(&tx, PG_FLUSHED, err));
+        TRY(pg_script(pg, sql, err) && make_view(pg, arena, feed, err));
     }
     *ret_bronze = (BronzeFeed){
         .feed = feed,

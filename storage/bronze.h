@@ -15,7 +15,8 @@ typedef struct BronzeFeed {
     size_t n_fields;
 } BronzeFeed;
 
-/* Makes the feed's table if it is new, and its view anew when `schema_is_new`. Commits on its own. */
+/* With `schema_is_new`, makes the feed's table unless it is there, and its view anew; in the caller's
+ * transaction, which also holds state_schema(). */
 bool bronze_open(Pg *pg, Arena *arena, const char *feed, int64_t schema_id, bool schema_is_new,
                  size_t n_fields, BronzeFeed *ret_bronze, Error *err);
 /* Appends the page's rows whose content is not known yet: all but ROW_SAME and ROW_REPEATED. */

@@ -55,8 +55,6 @@ static const char *ids_array(SilverPage *page, Buf *out, Error *err) {
     return pg_array_end(out, err);
 }
 
-static void buf_drop(Buf *buf) { buf_done(buf); }
-
 static void take_known(const PgResult *found, int row, Known *known) {
     *known = (Known){
         .is_found = true,
@@ -140,7 +138,7 @@ static void put_sized(Buf *out, Str bytes) {
 }
 
 /* text[] in PostgreSQL's binary form (array_send) */
-static void put_flags(Buf *out, const SilverPage *page, const Record *record, Str carried) {
+void silver_put_flags(Buf *out, const SilverPage *page, const Record *record, Str carried) {
     FlagList list = {.n = 0};
     for (int flag = 0; flag < FLAGS_MAX; flag++)
         if (record->flags >> flag & 1)
@@ -183,7 +181,7 @@ static void put_numeric(Buf *out, int64_t hundredths) {
         buf_put_i16(out, digits[i]);
 }
 
-static void put_value(Buf *out, ColumnType type, Value value) {
+void silver_put_value(Buf *out, ColumnType type, Value value) {
     if (!value.is_set) {
         buf_put_i32(out, -1);
         return;
@@ -227,7 +225,7 @@ static void put_value(Buf *out, ColumnType type, Value value) {
 static void put_settle(Buf *out, const Column *column, Value seen, const Carried *carried, int index) {
     Str old = carried && carried->settle ? carried->settle[index] : STR_NULL;
     if (seen.is_set || str_is_null(old))
-        put_value(out, column->type, seen);
+        silver_put_value(out, column->type, seen);
     else
         put_sized(out, old);
 }
@@ -245,9 +243,9 @@ void silver_put_row(Buf *out, const SilverPage *page, const Record *record, cons
         if (column->role == ROLE_SETTLE)
             put_settle(out, column, record->values[i], carried, settle_index++);
         else if (column->type == TYPE_TEXTS)
-            put_flags(out, page, record, carried ? carried->flags : STR_NULL);
+            silver_put_flags(out, page, record, carried ? carried->flags : STR_NULL);
         else
-            put_value(out, column->type, record->values[i]);
+            silver_put_value(out, column->type, record->values[i]);
     }
 }
 
@@ -258,7 +256,7 @@ void silver_set(Record *record, const char *column, Value value) {
 }
 
 /* What every stored row has besides its content. */
-static void set_system(const SilverPage *page, SilverRow *row, int64_t key) {
+void silver_set_system(const SilverPage *page, SilverRow *row, int64_t key) {
     Record *record = &row->record;
     silver_set(record, record->entity->key, value_number(key));
     silver_set(record, record->entity->id, value_text(row->id));
@@ -333,7 +331,7 @@ typedef struct Replaced {
     int64_t old_days;
 } Replaced;
 
-static size_t count_fate(const SilverPage *page, RowFate fate) {
+size_t silver_count(const SilverPage *page, RowFate fate) {
     size_t n = 0;
     for (size_t i = 0; i < page->n_rows; i++)
         n += page->rows[i].fate == fate;
@@ -458,7 +456,9 @@ static bool remember_moved(Pg *pg, SilverPage *page, const Replaced *replaced, E
                    NULL, err);
 }
 
-static bool touch(Pg *pg, SilverPage *page, Error *err) {
+bool silver_touch(Pg *pg, SilverPage *page, Error *err) {
+    if (silver_count(page, ROW_TOUCHED) == 0)
+        return true;
     CLEANUP(buf_drop) Buf keys;
     CLEANUP(buf_drop) Buf hashes;
     buf_init(&keys, PAGE_MAX_BYTES);
@@ -488,7 +488,7 @@ static bool copy_rows(Pg *pg, SilverPage *page, size_t n_new, size_t n_rows, con
         if (row->fate != ROW_NEW && row->fate != ROW_CHANGED)
             continue;
         bool is_new = row->fate == ROW_NEW;
-        set_system(page, row, is_new ? *keys++ : row->known.key);
+        silver_set_system(page, row, is_new ? *keys++ : row->known.key);
         silver_put_row(&out, page, &row->record, is_new ? NULL : &replaced[i].carried);
     }
     const char *statement = silver_copy_statement(page->arena, page->entity->name, page->entity);
@@ -496,7 +496,7 @@ static bool copy_rows(Pg *pg, SilverPage *page, size_t n_new, size_t n_rows, con
 }
 
 bool silver_write(Pg *pg, SilverPage *page, Error *err) {
-    size_t n_new = count_fate(page, ROW_NEW), n_changed = count_fate(page, ROW_CHANGED);
+    size_t n_new = silver_count(page, ROW_NEW), n_changed = silver_count(page, ROW_CHANGED);
     Replaced *replaced = NULL;
     if (n_changed > 0) {
         replaced = ARENA_ARRAY(page->arena, Replaced, page->n_rows);
@@ -506,7 +506,5 @@ bool silver_write(Pg *pg, SilverPage *page, Error *err) {
     }
     if (n_new + n_changed > 0)
         TRY(copy_rows(pg, page, n_new, n_new + n_changed, replaced, err));
-    if (count_fate(page, ROW_TOUCHED) > 0)
-        TRY(touch(pg, page, err));
-    return true;
+    return silver_touch(pg, page, err);
 }

@@ -30,12 +30,20 @@ typedef struct Known {
     uint8_t record_hash[16];
 } Known;
 
+/* What quarantine holds of a row: an open or dismissed entry. */
+typedef struct Held {
+    bool is_found;
+    int64_t source_hash;
+    int32_t mapping_version;
+} Held;
+
 typedef struct SilverRow {
     const Str *fields; /* as received */
     Str id;            /* trimmed, folded; STR_NULL when missing */
     int64_t source_hash;
     int64_t line; /* files: the header is line 1; else 0 */
     Known known;
+    Held held;
     RowFate fate;
     Record record; /* of rows that were cleaned */
 } SilverRow;
@@ -84,6 +92,15 @@ const char *silver_copy_statement(Arena *arena, const char *table, const Entity 
 bool silver_copy(Pg *pg, const char *statement, Buf *rows, int64_t n_rows, Error *err);
 /* "a, b, c" of the stored (or settle's) columns, quoted. */
 const char *silver_column_list(Arena *arena, const Entity *entity, bool settle_only, const char *prefix);
+void silver_put_value(Buf *out, ColumnType type, Value value);
+/* The record's flags and, of the joined names of an old row, those that settle owns. */
+void silver_put_flags(Buf *out, const SilverPage *page, const Record *record, Str joined);
+/* By name; a column the entity lacks is passed over. */
 void silver_set(Record *record, const char *column, Value value);
+/* Key, id, source, hashes, batch: what every stored row has besides its content. */
+void silver_set_system(const SilverPage *page, SilverRow *row, int64_t key);
+size_t silver_count(const SilverPage *page, RowFate fate);
+/* Rows of fate TOUCHED: their source hash alone is updated in place. */
+bool silver_touch(Pg *pg, SilverPage *page, Error *err);
 /* True for flag names that settle owns. */
 bool settle_owns_flag(Str name);

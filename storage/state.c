@@ -7,7 +7,6 @@
 #include <stdio.h>
 
 enum { ARRAY_MAX_BYTES = 16 << 20 };
-static void buf_drop(Buf *buf) { buf_done(buf); }
 
 typedef struct Number {
     char text[24];

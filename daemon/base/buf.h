@@ -16,6 +16,7 @@ typedef struct Buf {
 
 void buf_init(Buf *buf, size_t max_bytes);
 void buf_done(Buf *buf);
+static inline void buf_drop(Buf *buf) { buf_done(buf); } /* CLEANUP(buf_drop) Buf out; */
 void buf_clear(Buf *buf); /* empties, keeps the memory, clears the flag */
 static inline bool buf_overflowed(const Buf *buf) { return buf->overflowed; }
 static inline Str buf_str(const Buf *buf) { return (Str){buf->data ? buf->data : "", buf->size}; }
