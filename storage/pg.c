@@ -138,7 +138,7 @@ static bool prepare(Pg *pg, const char *sql, char ret_name[24], Error *err) {
     if (*slot)
         return true;
     if (pg->n_prepared >= PREPARED_SLOTS / 2) {
-        CLEANUP(pg_raw_drop) PGresult *gone = PQexec(pg->conn, "DEALLOCATE ALL");
+        PQclear(PQexec(pg->conn, "DEALLOCATE ALL"));
         memset(pg->prepared, 0, sizeof pg->prepared);
         pg->n_prepared = 0;
         slot = prepared_slot(pg, hash);
@@ -156,7 +156,8 @@ static PGresult *execute(Pg *pg, PgFormat format, const char *sql, const PgParam
     char name[24];
     if (!prepare(pg, sql, name, err))
         return NULL;
-    PGresult *answer = PQexecPrepared(pg->conn, name, params->n, params->values, NULL, NULL, format);
+    PGresult *answer = PQexecPrepared(pg->conn, name, params->n, params->values, NULL, NULL,
+                                      (int)format);
     ExecStatusType status = PQresultStatus(answer);
     if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
         return answer;

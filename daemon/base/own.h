@@ -17,8 +17,9 @@
         taken_;                                \
     })
 /* Defines x_drop() for a type released by `release(pointer)`. */
+/* Unused in a file is fine: clang, unlike gcc, would warn of it. */
 #define DEFINE_DROP(type, drop, release)                    \
-    static inline void drop(type **owner) {                 \
+    __attribute__((unused)) static inline void drop(type **owner) { \
         if (*owner)                                         \
             release(*owner);                                \
     }

@@ -91,15 +91,20 @@ class Postgres(Server):
         return self
 
     def _make_accounts(self):
-        """The owner may create roles: its migrations make the ones that analysts are given."""
+        """As an administrator would: the owner's account, the daemon's, and the two group roles that
+        the migrations grant to (storage/sql/migrations, roles)."""
         with self.connect("postgres") as link, link.cursor() as cursor:
-            rights = {"revcycle_owner": "CREATEROLE CREATEDB", "revcycled": "", "inspector": ""}
+            rights = {"revcycle_owner": "CREATEROLE", "revcycled": "", "inspector": ""}
             for name, right in rights.items():
                 cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (name,))
                 verb = "ALTER" if cursor.fetchone() else "CREATE"
                 cursor.execute(f"{verb} ROLE {name} LOGIN {right} PASSWORD %s", (self.password(name),))
+            for group in ("revcycle_daemon", "revcycle_reader"):
+                cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (group,))
+                if not cursor.fetchone():
+                    cursor.execute(f"CREATE ROLE {group} NOLOGIN")
+            cursor.execute("GRANT revcycle_daemon TO revcycled")
             cursor.execute("GRANT pg_read_all_data, pg_monitor TO inspector")
-            cursor.execute("GRANT revcycled TO revcycle_owner")
         link.close()
         with open(self._done_file(), "w", encoding="ascii"):
             pass

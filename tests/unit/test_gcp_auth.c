@@ -88,8 +88,8 @@ static void a_file_that_is_no_key_is_refused_without_quoting_it(void **state) {
     static const char *const FILES[] = {
         "", "{", "[]", "{\"type\": \"authorized_user\"}",
         "{\"type\": \"service_account\", \"client_email\": \"a\", \"token_uri\": \"b\"}",
-        "{\"type\": \"service_account\", \"client_email\": \"a\", \"token_uri\": \"b\","
-        " \"private_key\": \"s3cret\"}",
+        ("{\"type\": \"service_account\", \"client_email\": \"a\", \"token_uri\": \"b\","
+        " \"private_key\": \"s3cret\"}"),
     };
     for (size_t i = 0; i < sizeof FILES / sizeof *FILES; i++) {
         char path[] = "/tmp/test_gcp_auth.XXXXXX";

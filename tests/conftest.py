@@ -1,0 +1,75 @@
+"""Fixtures: servers once per session, databases fresh per test, whole worlds from prepared copies.
+
+Servers start when the first test asks for them and live in the session's temporary directory; they
+end with the process, however it ends.
+"""
+import os
+import subprocess
+
+import pytest
+
+from harness import settings
+from harness.emulator import Emulator
+from harness.mariadb import MariaDB
+from harness.postgres import Postgres
+
+# Servers that forget at a power cut are faster; a killed process loses nothing by it.
+FAST_POSTGRES = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "1GB", "shared_buffers": "128MB"}
+FAST_MARIADB = ("--innodb-flush-log-at-trx-commit=0", "--skip-sync-binlog", "--innodb-doublewrite=0")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Nightly tests are not collected by day: a skip means that something was missing here."""
+    if os.environ.get("REVCYCLED_NIGHTLY"):
+        return
+    nightly = [item for item in items if item.get_closest_marker("nightly")]
+    if nightly:
+        config.hook.pytest_deselected(items=nightly)
+        items[:] = [item for item in items if item not in nightly]
+
+
+@pytest.fixture(scope="session")
+def build():
+    """The build directory of the test build, made now when scripts/test did not say which."""
+    path = os.environ.get("REVCYCLED_BUILD")
+    if path is None:
+        path = subprocess.run([os.path.join(settings.ROOT, "scripts", "build"), "test"],
+                              check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    return path
+
+
+@pytest.fixture(scope="session")
+def binary(build):
+    return os.path.join(build, "revcycled")
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory):
+    with Postgres(tmp_path_factory.mktemp("postgresql"), settings=FAST_POSTGRES) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb(tmp_path_factory):
+    with MariaDB(tmp_path_factory.mktemp("mariadb"), options=FAST_MARIADB[:1]) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory):
+    with Emulator(tmp_path_factory.mktemp("bigquery")) as server:
+        yield server
+
+
+@pytest.fixture
+def database_name(request):
+    """A name of this test's own, as a database may be called."""
+    words = "".join(letter if letter.isalnum() else "_" for letter in request.node.name.lower())
+    return f"t_{words[:40]}_{abs(hash(request.node.nodeid)) % 10**8}"
+
+
+@pytest.fixture
+def empty_database(postgres, database_name):
+    """An empty PostgreSQL database of the owner's."""
+    yield postgres.create_database(database_name)
+    postgres.drop_database(database_name)
