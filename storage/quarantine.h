@@ -1,0 +1,12 @@
+/* quarantine.h - rows that could not be used, with their raw fields, rule and reason.
+ *
+ * One open entry per feed and id; a newer content of the row supersedes it. In the caller's
+ * transaction. */
+#pragma once
+#include "storage/silver.h"
+
+/* Fills `held` of the page's rows; a feed without entries costs one EXISTS. */
+bool quarantine_look_up(Pg *pg, const char *feed, SilverPage *page, Error *err);
+/* Rows of fate REJECTED become entries; entries of rows that are usable now are superseded. */
+bool quarantine_write(Pg *pg, const char *feed, const Field *columns, size_t n_columns,
+                      const SilverPage *page, Error *err);

@@ -1,0 +1,17 @@
+-- name: quarantine_any
+SELECT EXISTS (SELECT FROM dq.quarantine WHERE feed = $1 AND state IN ('open', 'dismissed'))
+
+-- name: quarantine_look_up
+SELECT natural_key, source_hash, mapping_version FROM dq.quarantine
+WHERE feed = $1 AND state IN ('open', 'dismissed')
+  AND (natural_key = ANY($2::text[]) OR (natural_key IS NULL AND source_hash = ANY($3::bigint[])))
+ORDER BY quarantine_id
+
+-- name: quarantine_supersede
+UPDATE dq.quarantine SET state = 'superseded'
+WHERE feed = $1 AND state = 'open' AND natural_key = ANY($2::text[])
+
+-- name: quarantine_insert
+INSERT INTO dq.quarantine (feed, source_system, natural_key, raw, rule, reason, file_id, line,
+                           source_hash, mapping_version, batch_id)
+VALUES ($1, $2, $3, jsonb_object($4::text[], $5::text[]), $6, $7, $8, $9, $10, $11, $12)
