@@ -31,11 +31,17 @@ typedef struct RunCounts {
 } RunCounts;
 
 struct Pg;
+/* What a feed keeps between its runs: the connection to its source. Steps make and check it; whoever
+ * owns the job frees it, on any thread, when no run uses it. */
+typedef struct FeedSession FeedSession;
+void feed_session_free(FeedSession *session);
+
 typedef struct RunContext {
     const Config *config;
     const FeedConfig *feed;     /* extract, reconcile; else NULL */
     const ClaimsConfig *claims; /* receive; else NULL */
     struct Pg *pg;              /* the daemon's role; this run's alone */
+    FeedSession **session;      /* extract, reconcile: the job's; *session may be NULL */
     Arena *arena;               /* this run's; released after it */
     int64_t run_id;             /* of ops.run; 0 while a quiet poll has none */
     int64_t epoch;              /* of the job's lease: the page fence */

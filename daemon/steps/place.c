@@ -1,0 +1,314 @@
+/* place.c - see place.h. The order of steps is that of rules section 3. */
+#include "steps/place.h"
+
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "base/metrics.h"
+#include "base/own.h"
+#include "sql.h"
+#include "storage/audit.h"
+#include "storage/history.h"
+#include "storage/quarantine.h"
+#include "transform/fingerprint.h"
+#include "transform/hash.h"
+
+#include <xxhash.h>
+
+/* Which verbs serve which kind of entity. */
+typedef struct Kind {
+    bool (*look_up)(Pg *pg, SilverPage *page, Error *err);
+    bool (*write)(Pg *pg, SilverPage *page, Error *err);
+    bool last_counts; /* the same id twice in a page: the last one alone counts */
+} Kind;
+static const Kind KINDS[] = {
+    [ENTITY_HISTORY] = {history_look_up, history_write, true},
+    [ENTITY_MEMBER] = {silver_look_up, silver_write, true},
+    [ENTITY_FACT] = {silver_look_up, silver_write, true},
+};
+
+/* ---- opening a feed ---- */
+
+static bool open_ledgers(RunContext *run, const PlaceSource *source, PlaceFeed *feed, Error *err) {
+    const char **names = ARENA_ARRAY(run->arena, const char *, source->n_fields);
+    for (size_t i = 0; i < source->n_fields; i++)
+        names[i] = source->fields[i].name;
+    int64_t schema_id;
+    bool schema_is_new;
+    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(run->pg, err);
+    TRY(tx);
+    TRY(state_source(tx, source->source_system, source->timezone, err));
+    TRY(state_schema(tx, source->feed, names, source->types, source->n_fields, &schema_id,
+                     &schema_is_new, err));
+    TRY(bronze_open(tx, run->arena, source->feed, schema_id, schema_is_new, source->n_fields,
+                    &feed->bronze, err));
+    uint8_t fingerprint[16];
+    mapping_fingerprint(source->mapping, fingerprint);
+    TRY(state_mapping(tx, source->feed, fingerprint, &feed->mapping_version, err));
+    TRY(state_cursor_open(tx, source->feed, run->epoch, run->arena, &feed->cursor, err));
+    return pg_commit(&tx, PG_FLUSHED, err);
+}
+
+bool place_open(RunContext *run, const PlaceSource *source, PlaceFeed *ret_feed, Error *err) {
+    PlaceFeed feed = {
+        .run = run,
+        .feed = source->feed,
+        .source_system = source->source_system,
+        .entity = source->mapping->entity,
+        .fields = source->fields,
+        .n_fields = source->n_fields,
+        .commit = PG_RELAXED,
+    };
+    feed.mapping = mapping_compile(run->arena, source->mapping, source->fields, source->n_fields,
+                                   source->zone, err);
+    TRY(feed.mapping);
+    TRY(open_ledgers(run, source, &feed, err));
+    *ret_feed = feed;
+    return true;
+}
+
+/* ---- from raw rows to a page ---- */
+
+static void make_page(const PlaceFeed *feed, const RawRows *rows, Arena *arena, SilverPage *page) {
+    *page = (SilverPage){
+        .entity = feed->entity,
+        .mapping = feed->mapping,
+        .source_system = feed->source_system,
+        .rows = ARENA_ARRAY(arena, SilverRow, rows->n_rows),
+        .n_rows = rows->n_rows,
+        .file_id = rows->file_id,
+        .received_us = clock_wall_us(),
+        .source_now_us = rows->source_now_us,
+        .mapping_version = feed->mapping_version,
+        .arena = arena,
+    };
+    for (size_t i = 0; i < rows->n_rows; i++) {
+        SilverRow *row = &page->rows[i];
+        row->fields = rows->fields + i * feed->n_fields;
+        row->line = rows->lines ? rows->lines[i] : 0;
+        row->id = mapping_id(feed->mapping, row->fields, arena);
+        row->source_hash = hash_source(row->fields, feed->n_fields);
+    }
+}
+
+/* The same id twice: all but the last are counted and passed over. */
+static void mark_repeated(SilverPage *page) {
+    const RowIndex *last = row_index_make(page->arena, page); /* later rows replace earlier ones */
+    for (size_t i = 0; i < page->n_rows; i++) {
+        SilverRow *row = &page->rows[i];
+        if (!str_is_null(row->id) && row_index_find(last, row->id) != row)
+            row->fate = ROW_REPEATED;
+    }
+}
+
+static bool look_up(PlaceFeed *feed, const RawRows *rows, SilverPage *page, Error *err) {
+    const Kind *kind = &KINDS[feed->entity->kind];
+    if (kind->last_counts)
+        mark_repeated(page);
+    if (!rows->is_first_load || feed->entity->kind != ENTITY_FACT)
+        TRY(kind->look_up(feed->run->pg, page, err));
+    return quarantine_look_up(feed->run->pg, feed->feed, page, err);
+}
+
+/* An entry in quarantine is the row's last content, so its hash goes before the silver row's. */
+static bool is_known(const SilverPage *page, const SilverRow *row) {
+    if (row->held.is_found)
+        return row->held.source_hash == row->source_hash &&
+               row->held.mapping_version == page->mapping_version;
+    return row->known.is_found && !row->known.is_deleted && !row->known.is_inferred &&
+           row->known.source_hash == row->source_hash;
+}
+
+static RowFate fate_of(const SilverRow *row) {
+    if (row->record.reject_rule)
+        return ROW_REJECTED;
+    if (!row->known.is_found)
+        return ROW_NEW;
+    bool is_equal = memcmp(row->known.record_hash, row->record.record_hash, 16) == 0;
+    return is_equal && !row->known.is_deleted && !row->known.is_inferred ? ROW_TOUCHED : ROW_CHANGED;
+}
+
+static void clean_rows(const PlaceFeed *feed, SilverPage *page, PlaceOutcome *outcome) {
+    for (size_t i = 0; i < page->n_rows; i++) {
+        SilverRow *row = &page->rows[i];
+        if (row->fate == ROW_REPEATED || is_known(page, row)) {
+            row->fate = row->fate == ROW_REPEATED ? ROW_REPEATED : ROW_SAME;
+            outcome->rows_same++;
+            continue;
+        }
+        row->record.values = ARENA_ARRAY(page->arena, Value, (size_t)feed->entity->n_columns);
+        mapping_clean(feed->mapping, row->fields, row->source_hash, page->arena, &row->record);
+        row->fate = fate_of(row);
+        outcome->rows_new += row->fate == ROW_NEW;
+        outcome->rows_changed += row->fate == ROW_CHANGED;
+        outcome->rows_same += row->fate == ROW_TOUCHED;
+        outcome->rows_quarantined += row->fate == ROW_REJECTED;
+        outcome->rows_flagged += row->fate != ROW_REJECTED && row->record.flags != 0;
+    }
+}
+
+/* ---- counts ---- */
+
+typedef struct FlagCounts {
+    RuleCount rules[FLAGS_MAX];
+    size_t n;
+} FlagCounts;
+
+static void count_flags(const PlaceFeed *feed, const SilverPage *page, FlagCounts *ret) {
+    int64_t counts[FLAGS_MAX] = {0};
+    for (size_t i = 0; i < page->n_rows; i++)
+        if (page->rows[i].fate == ROW_NEW || page->rows[i].fate == ROW_CHANGED)
+            for (uint64_t rest = page->rows[i].record.flags; rest; rest &= rest - 1)
+                counts[__builtin_ctzll(rest)]++;
+    ret->n = 0;
+    for (int flag = 0; flag < FLAGS_MAX; flag++)
+        if (counts[flag])
+            ret->rules[ret->n++] = (RuleCount){mapping_flag_name(feed->mapping, flag), counts[flag]};
+}
+
+/* `stop` rules: a page that breaks one too often is not placed at all. */
+static bool check_stops(const PlaceFeed *feed, const SilverPage *page, Error *err) {
+    for (int flag = 0; flag < FLAGS_MAX; flag++) {
+        const RuleSpec *rule = mapping_stop_rule(feed->mapping, flag);
+        if (!rule)
+            continue;
+        size_t n_broken = 0;
+        for (size_t i = 0; i < page->n_rows; i++)
+            n_broken += page->rows[i].record.flags >> flag & 1;
+        if (n_broken * 100 <= (size_t)rule->stop_percent * page->n_rows)
+            continue;
+        error_set(err, STATE_DATA, "feed %s: %zu of %zu rows of a page break rule %s, above its share of %d %%",
+                  feed->feed, n_broken, page->n_rows, rule->name, rule->stop_percent);
+        return error_hint(err, "look at the source; mend the data, the mapping or the rule");
+    }
+    return true;
+}
+
+static uint64_t hash_of_keys(const SilverPage *page) {
+    uint64_t hash = 0;
+    for (size_t i = 0; i < page->n_rows; i++)
+        if (page->rows[i].fate != ROW_SAME && !str_is_null(page->rows[i].id))
+            hash = XXH3_64bits_withSeed(page->rows[i].id.at, page->rows[i].id.size, hash);
+    return hash;
+}
+
+static bool write_ledgers(const PlaceFeed *feed, const SilverPage *page, const PlaceOutcome *outcome,
+                          Error *err) {
+    Pg *pg = feed->run->pg;
+    BatchCounts counts = {
+        .rows_read = (int64_t)page->n_rows,
+        .rows_changed = outcome->rows_new + outcome->rows_changed,
+        .rows_flagged = outcome->rows_flagged,
+        .rows_quarantined = outcome->rows_quarantined,
+    };
+    TRY(state_batch_write(pg, page->batch_id, feed->run->run_id, feed->feed, &counts, err));
+    FlagCounts flags;
+    count_flags(feed, page, &flags);
+    int64_t n_checked = outcome->rows_new + outcome->rows_changed;
+    TRY(state_result_write(pg, page->batch_id, feed->feed, n_checked, flags.rules, flags.n, err));
+    const char *details = arena_printf(
+        page->arena, "{\"batch\":\"%lld\",\"read\":%lld,\"changed\":%lld,\"quarantined\":%lld,\"keys\":\"%016llx\"}",
+        (long long)page->batch_id, (long long)counts.rows_read, (long long)counts.rows_changed,
+        (long long)counts.rows_quarantined, (unsigned long long)hash_of_keys(page));
+    return audit_write(pg, &(AuditLine){.actor = "pipeline", .action = "page.commit", .object = feed->feed,
+                                        .outcome = "done", .details = details}, err);
+}
+
+static void count_metrics(const PlaceFeed *feed, const SilverPage *page, const PlaceOutcome *outcome) {
+    METRIC_ADD(METRIC_FEED_ROWS_CHANGED, outcome->rows_new, feed->feed, "insert");
+    METRIC_ADD(METRIC_FEED_ROWS_CHANGED, outcome->rows_changed, feed->feed, "update");
+    FlagCounts flags;
+    count_flags(feed, page, &flags);
+    for (size_t i = 0; i < flags.n; i++)
+        METRIC_ADD(METRIC_FEED_ROWS_FLAGGED, flags.rules[i].failed, feed->feed, flags.rules[i].rule);
+    for (size_t i = 0; i < page->n_rows; i++)
+        if (page->rows[i].fate == ROW_REJECTED)
+            METRIC_ADD(METRIC_FEED_ROWS_QUARANTINED, 1, feed->feed, page->rows[i].record.reject_rule);
+}
+
+static void count_run(PlaceFeed *feed, const SilverPage *page, const PlaceOutcome *outcome) {
+    RunCounts *counts = &feed->run->counts;
+    counts->rows_read += (int64_t)page->n_rows;
+    counts->rows_changed += outcome->rows_new + outcome->rows_changed;
+    counts->rows_flagged += outcome->rows_flagged;
+    counts->rows_quarantined += outcome->rows_quarantined;
+    counts->pages++;
+    METRIC_ADD(METRIC_FEED_ROWS_READ, page->n_rows, feed->feed);
+}
+
+/* ---- the transaction ---- */
+
+static bool lock_page(PlaceFeed *feed, Error *err) {
+    TRY(pg_exec(feed->run->pg, SQL_PLACEMENT_LOCK_SHARED, PG_NONE, NULL, err));
+    return state_cursor_lock(feed->run->pg, feed->feed, feed->run->epoch, feed->cursor.page, err);
+}
+
+static bool write_page(PlaceFeed *feed, SilverPage *page, const PlaceOutcome *outcome, Error *err) {
+    Pg *pg = feed->run->pg;
+    TRY(state_batch_id(pg, &page->batch_id, err));
+    TRY(bronze_write(pg, &feed->bronze, page, err));
+    FAILPOINT("page.after_bronze");
+    TRY(KINDS[feed->entity->kind].write(pg, page, err));
+    FAILPOINT("page.after_silver");
+    TRY(quarantine_write(pg, feed->feed, feed->fields, feed->n_fields, page, err));
+    return write_ledgers(feed, page, outcome, err);
+}
+
+static bool write_cursor(PlaceFeed *feed, const CursorState *next, CursorState *ret_moved, Error *err) {
+    CursorState moved = next ? *next : feed->cursor;
+    moved.page = feed->cursor.page;
+    TRY(state_cursor_write(feed->run->pg, feed->feed, &moved, err));
+    *ret_moved = moved;
+    return true;
+}
+
+static bool place_once(PlaceFeed *feed, const RawRows *rows, const CursorState *next, Arena *arena,
+                       PlaceOutcome *ret_outcome, Error *err) {
+    SilverPage page;
+    PlaceOutcome outcome = {0};
+    CursorState moved = feed->cursor;
+    make_page(feed, rows, arena, &page);
+    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(feed->run->pg, err);
+    TRY(tx && lock_page(feed, err));
+    FAILPOINT("page.after_lock");
+    TRY(look_up(feed, rows, &page, err));
+    clean_rows(feed, &page, &outcome);
+    TRY(check_stops(feed, &page, err));
+    bool has_news = outcome.rows_same < (int64_t)page.n_rows || silver_count(&page, ROW_TOUCHED) > 0;
+    if (has_news)
+        TRY(write_page(feed, &page, &outcome, err));
+    if (has_news || next) {
+        TRY(write_cursor(feed, next, &moved, err));
+        FAILPOINT("page.before_commit");
+        TRY(pg_commit(&tx, feed->commit, err));
+        FAILPOINT("page.after_commit");
+        outcome.is_committed = true;
+    }
+    feed->cursor = moved;
+    count_run(feed, &page, &outcome);
+    count_metrics(feed, &page, &outcome);
+    *ret_outcome = outcome;
+    return true;
+}
+
+bool place_page(PlaceFeed *feed, const RawRows *rows, const CursorState *next, Arena *page,
+                PlaceOutcome *ret_outcome, Error *err) {
+    if (place_once(feed, rows, next, page, ret_outcome, err))
+        return true;
+    /* A first load looks nothing up; a row that is there all the same is a unique violation. */
+    if (!rows->is_first_load || strcmp(err->state, "23505") != 0)
+        return false;
+    error_clear(err);
+    RawRows again = *rows;
+    again.is_first_load = false;
+    return place_once(feed, &again, next, page, ret_outcome, err);
+}
+
+bool place_cursor(PlaceFeed *feed, const CursorState *next, Error *err) {
+    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(feed->run->pg, err);
+    TRY(tx && lock_page(feed, err));
+    CursorState moved;
+    TRY(write_cursor(feed, next, &moved, err));
+    TRY(pg_commit(&tx, PG_FLUSHED, err));
+    feed->cursor = moved;
+    return true;
+}

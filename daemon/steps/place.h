@@ -1,0 +1,60 @@
+/* place.h - one page of rows, one transaction (rules, section 3).
+ *
+ * place_page() locks the feed's cursor (the fence), looks up what is known of the page's keys, drops rows
+ * whose source hash is known, cleans the others, and writes bronze, silver, quarantine, counts, audit
+ * line and cursor together, or nothing. A page in which nothing is new writes nothing at all.
+ * Used by extract and receive; one PlaceFeed belongs to one run on one thread. */
+#pragma once
+#include "steps/steps.h"
+#include "storage/bronze.h"
+#include "storage/state.h"
+
+typedef struct PlaceFeed {
+    RunContext *run;
+    const char *feed;
+    const char *source_system;
+    const Entity *entity;
+    const Mapping *mapping;
+    int32_t mapping_version;
+    const Field *fields;
+    size_t n_fields;
+    BronzeFeed bronze;
+    CursorState cursor; /* after the last committed page */
+    PgCommit commit;    /* PG_RELAXED where a lost page is read again */
+} PlaceFeed;
+
+typedef struct PlaceSource {
+    const char *feed;
+    const char *source_system;
+    const char *timezone;
+    const Zone *zone;
+    const MappingSpec *mapping;
+    const Field *fields;
+    const char *const *types;
+    size_t n_fields;
+} PlaceSource;
+
+/* Registers source, schema and mapping, makes the bronze table, opens the cursor, compiles the mapping.
+ * Everything lives in the run's arena. */
+bool place_open(RunContext *run, const PlaceSource *source, PlaceFeed *ret_feed, Error *err);
+
+typedef struct RawRows {
+    const Str *fields;    /* row-major, n_fields each */
+    const int64_t *lines; /* files; NULL for databases */
+    size_t n_rows;
+    int64_t file_id;      /* 0 for databases */
+    int64_t source_now_us;
+    bool is_first_load;   /* rows behind the stored position: nothing can be known of them */
+} RawRows;
+
+typedef struct PlaceOutcome {
+    int64_t rows_new, rows_changed, rows_same, rows_flagged, rows_quarantined;
+    bool is_committed; /* false: nothing was new and the cursor did not move */
+} PlaceOutcome;
+
+/* `next`: the cursor to store with the page; NULL keeps the position. Counts go to run->counts.
+ * `page` is rewound by the caller. */
+bool place_page(PlaceFeed *feed, const RawRows *rows, const CursorState *next, Arena *page,
+                PlaceOutcome *ret_outcome, Error *err);
+/* The cursor alone, fenced, when a run ends without a page to carry it. */
+bool place_cursor(PlaceFeed *feed, const CursorState *next, Error *err);
