@@ -23,3 +23,4 @@ ALTER DEFAULT PRIVILEGES IN SCHEMA ops, silver, dq GRANT USAGE ON SEQUENCES TO r
 ALTER DEFAULT PRIVILEGES IN SCHEMA gold, kpi GRANT SELECT ON TABLES TO revcycle_daemon;
 ALTER DEFAULT PRIVILEGES IN SCHEMA gold, kpi GRANT SELECT ON TABLES TO revcycle_reader;
 GRANT USAGE ON SCHEMA gold, kpi TO revcycle_reader;
+GRANT SELECT ON public.revcycle_migration TO revcycle_daemon;
