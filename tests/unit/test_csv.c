@@ -7,8 +7,6 @@
 
 #include <stdio.h>
 
-static void buf_drop(Buf *buf) { buf_done(buf); }
-
 /* The rows of a text as one readable text: "line:[a|b]" or "line:!problem[text]", each with its end offset. */
 static void render(const CsvOptions *options, Str text, size_t chunk, int64_t offset, int64_t line, Buf *out) {
     CLEANUP(csv_drop) CsvParser *csv = csv_open(options);
