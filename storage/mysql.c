@@ -192,6 +192,10 @@ bool my_read(My *my, const char *sql, size_t max_rows, size_t max_bytes, Arena *
     return true;
 }
 
+bool my_exec(My *my, const char *sql, Error *err) {
+    return mysql_query(my->conn, sql) == 0 || fail(my->conn, "cannot set up the session", err);
+}
+
 void my_put_ident(Buf *sql, const char *name) {
     buf_put_byte(sql, '`');
     for (const char *c = name; *c; c++) {

@@ -50,6 +50,9 @@ typedef struct MyPage {
 bool my_read(My *my, const char *sql, size_t max_rows, size_t max_bytes, Arena *arena,
              MyPage *ret_page, Error *err);
 
+/* A statement without rows, SET. */
+bool my_exec(My *my, const char *sql, Error *err);
+
 /* `name`, with backticks doubled. */
 void my_put_ident(Buf *sql, const char *name);
 /* A text as a literal that can be nothing else: _utf8mb4 X'…'. */

@@ -159,6 +159,7 @@ bool source_describe(My *my, Arena *arena, const char *name, const char *const *
                          name, n_key, SOURCE_KEY_MAX);
     const char *sql = sql_fill(arena, SQL_SOURCE_COLUMNS, {"table", literal(arena, str_of(name))});
     MyPage columns;
+    TRY(my_exec(my, SQL_SOURCE_ZONE_UTC, err));
     TRY(my_read(my, sql, DESCRIBE_MAX_COLUMNS, FRAGMENT_MAX_BYTES, arena, &columns, err));
     if (columns.n_rows == 0) {
         error_set(err, "42P01", "the hospital's database has no table %s", name);
@@ -279,15 +280,21 @@ static bool oldest_age_us(My *my, Arena *arena, int64_t *ret_us) {
     return true;
 }
 
+/* Leaves the session in UTC, as every read of rows wants it; source_describe() makes sure of that again
+ * at the start of the next run, should this one be cut between the two. */
+static bool read_clock(My *my, Arena *arena, MyPage *ret_page, Error *err) {
+    TRY(my_exec(my, SQL_SOURCE_ZONE_OF_WRITERS, err));
+    TRY(my_read(my, SQL_SOURCE_CLOCK, ONE_ROW.rows, ONE_ROW.bytes, arena, ret_page, err));
+    return my_exec(my, SQL_SOURCE_ZONE_UTC, err);
+}
+
 bool source_clock(My *my, const SourceTable *table, int64_t margin_us, Arena *arena,
                   SourceClock *ret_clock, Error *err) {
     MyPage page;
-    TRY(my_read(my, SQL_SOURCE_CLOCK, ONE_ROW.rows, ONE_ROW.bytes, arena, &page, err));
+    TRY(read_clock(my, arena, &page, err));
     int64_t utc_us, civil_us, age_us = 0;
-    if (!parse_time(page.fields[0], &utc_us))
+    if (!parse_time(page.fields[0], &utc_us) || !parse_time(page.fields[1], &civil_us))
         return error_set(err, STATE_BUG, "the hospital's server tells a time we cannot read");
-    if (str_is_null(page.fields[1]) || !parse_time(page.fields[1], &civil_us))
-        civil_us = utc_us; /* an unknown zone name: the time zone tables are not loaded */
     oldest_age_us(my, arena, &age_us);
     int64_t base_us = table->cursor_kind == CURSOR_INSTANT ? utc_us : civil_us;
     ret_clock->now_us = utc_us;

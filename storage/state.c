@@ -84,6 +84,10 @@ bool state_cursor_write(Pg *pg, const char *feed, CursorState *cursor, Error *er
     return true;
 }
 
+bool state_placement_lock_shared(Pg *pg, Error *err) {
+    return pg_exec(pg, SQL_PLACEMENT_LOCK_SHARED, PG_NONE, NULL, err);
+}
+
 static const char *text_array(Buf *out, const char *const *texts, size_t n, Error *err) {
     pg_array_begin(out);
     for (size_t i = 0; i < n; i++)

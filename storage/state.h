@@ -23,6 +23,9 @@ bool state_cursor_lock(Pg *pg, const char *feed, int64_t epoch, int64_t page, Er
 /* In a transaction, after the lock: writes the state, and counts the page in `cursor`. */
 bool state_cursor_write(Pg *pg, const char *feed, CursorState *cursor, Error *err);
 
+/* The placement lock (rules, section 3): pages hold it shared until their transaction ends. */
+bool state_placement_lock_shared(Pg *pg, Error *err);
+
 /* The id of this list of columns of a feed; a new list gets a new one and sets `ret_is_new`. */
 bool state_schema(Pg *pg, const char *feed, const char *const *columns, const char *const *types,
                   size_t n, int64_t *ret_schema_id, bool *ret_is_new, Error *err);

@@ -5,7 +5,6 @@
 #include "base/failpoint.h"
 #include "base/metrics.h"
 #include "base/own.h"
-#include "sql.h"
 #include "storage/audit.h"
 #include "storage/history.h"
 #include "storage/quarantine.h"
@@ -238,7 +237,7 @@ static void count_run(PlaceFeed *feed, const SilverPage *page, const PlaceOutcom
 /* ---- the transaction ---- */
 
 static bool lock_page(PlaceFeed *feed, Error *err) {
-    TRY(pg_exec(feed->run->pg, SQL_PLACEMENT_LOCK_SHARED, PG_NONE, NULL, err));
+    TRY(state_placement_lock_shared(feed->run->pg, err));
     return state_cursor_lock(feed->run->pg, feed->feed, feed->run->epoch, feed->cursor.page, err);
 }
 

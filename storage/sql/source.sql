@@ -16,8 +16,16 @@ ORDER BY {cursor}, {key} LIMIT {rows}
 -- name: source_null_cursor
 SELECT {columns} FROM {table} WHERE {cursor} IS NULL AND ({after}) ORDER BY {key} LIMIT {rows}
 
+-- The writers' civil time can only be told in their zone: CONVERT_TZ needs zone tables that few servers
+-- have, and answers NULL without them.
+-- name: source_zone_of_writers
+SET time_zone = @@global.time_zone
+
+-- name: source_zone_utc
+SET time_zone = '+00:00'
+
 -- name: source_clock
-SELECT UTC_TIMESTAMP(6), CONVERT_TZ(UTC_TIMESTAMP(6), '+00:00', @@global.time_zone)
+SELECT UTC_TIMESTAMP(6), NOW(6)
 
 -- The start of the oldest thing that may still write a row with an earlier time: statements that run,
 -- transactions that have written. Seconds before now, rounded up.
