@@ -73,3 +73,18 @@ def empty_database(postgres, database_name):
     """An empty PostgreSQL database of the owner's."""
     yield postgres.create_database(database_name)
     postgres.drop_database(database_name)
+
+
+@pytest.fixture(scope="session")
+def schema_template(postgres):
+    """A database with the schemas and no rows; tests copy it."""
+    name = postgres.create_database("template_schema")
+    postgres.apply_migrations(name)
+    return name
+
+
+@pytest.fixture
+def schema_database(postgres, schema_template, database_name):
+    """A copy of the schemas for one test: its name."""
+    yield postgres.create_database(database_name, schema_template)
+    postgres.drop_database(database_name)

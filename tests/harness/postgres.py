@@ -4,15 +4,16 @@ Accounts: `postgres` (the harness's own), `revcycle_owner` (migrates), `revcycle
 and `inspector` (reads everything). Passwords are files beside the data.
 """
 import glob
+import hashlib
 import os
 import re
 import signal
-import subprocess
 
 import psycopg2
 import psycopg2.extensions
 
 from .process import Server, ServerFailed, as_account, own, run_quietly, secret
+from .settings import ROOT
 
 ACCOUNTS = ("postgres", "revcycle_owner", "revcycled", "inspector")
 OLDEST = 15
@@ -150,9 +151,19 @@ class Postgres(Server):
             cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,))
             return cursor.fetchone() is not None
 
-    def psql(self, database, script):
-        """Runs a file of statements; psql is Debian's, the messages are its own."""
-        environment = {**os.environ, "PGPASSWORD": self.password("postgres")}
-        subprocess.run([os.path.join(binary_directory(), "psql"), "-qX", "-v", "ON_ERROR_STOP=1",
-                        "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "-d", database,
-                        "-f", script], env=environment, check=True)
+    def apply_migrations(self, database):
+        """storage/sql/migrations in their order, as the owner, recorded as `revcycled migrate` does:
+        for tests that need the schemas and not the daemon."""
+        folder = os.path.join(ROOT, "storage", "sql")
+        with open(os.path.join(folder, "migrate.sql"), encoding="utf-8") as file:
+            ledger = re.search(r"-- name: migrate_ledger\n(.*?)(?=\n-- name|\Z)", file.read(), re.S).group(1)
+        link = self.connect(database, "revcycle_owner")
+        with link, link.cursor() as cursor:
+            cursor.execute(ledger)
+            for name in sorted(os.listdir(os.path.join(folder, "migrations"))):
+                with open(os.path.join(folder, "migrations", name), encoding="utf-8") as file:
+                    text = file.read().strip()
+                cursor.execute(text)
+                cursor.execute("INSERT INTO public.revcycle_migration (name, sha256) VALUES (%s, %s)",
+                               (name[:-4], hashlib.sha256(text.encode()).hexdigest()))
+        link.close()
