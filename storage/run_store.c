@@ -1,0 +1,135 @@
+/* run_store.c - see run_store.h. */
+#include "storage/run_store.h"
+
+#include "base/own.h"
+#include "sql.h"
+
+#include <stdio.h>
+
+enum { ARRAY_MAX_BYTES = 1 << 20 };
+
+typedef struct Number {
+    char text[24];
+} Number;
+static Number number(int64_t value) {
+    Number n;
+    snprintf(n.text, sizeof n.text, "%lld", (long long)value);
+    return n;
+}
+static Number seconds(int s) {
+    Number n;
+    snprintf(n.text, sizeof n.text, "%d seconds", s);
+    return n;
+}
+
+static size_t find_job(const LeaseJob *jobs, size_t n, const char *name) {
+    size_t i = 0;
+    while (i < n && strcmp(jobs[i].name, name) != 0)
+        i++;
+    return i;
+}
+
+static void take_leases(const PgResult *rows, const LeaseJob *jobs, size_t n, Lease *leases) {
+    for (int r = 0; r < pg_rows(rows); r++) {
+        size_t i = find_job(jobs, n, pg_text(rows, r, 0));
+        if (i == n)
+            continue;
+        leases[i].is_held = true;
+        leases[i].epoch = pg_int(rows, r, 1);
+        leases[i].is_paused = pg_bool(rows, r, 2);
+        snprintf(leases[i].paused_by, sizeof leases[i].paused_by, "%s", pg_text(rows, r, 3));
+    }
+}
+
+bool lease_claim(Pg *pg, const char *owner, int lease_s, const LeaseJob *jobs, size_t n, Lease *ret_leases,
+                 Error *err) {
+    CLEANUP(buf_drop) Buf names;
+    CLEANUP(buf_drop) Buf kinds;
+    CLEANUP(buf_drop) Buf feeds;
+    CLEANUP(buf_drop) Buf schedules;
+    Buf *columns[] = {&names, &kinds, &feeds, &schedules};
+    const char *arrays[4];
+    for (int c = 0; c < 4; c++) {
+        buf_init(columns[c], ARRAY_MAX_BYTES);
+        pg_array_begin(columns[c]);
+        for (size_t i = 0; i < n; i++) {
+            const char *const fields[] = {jobs[i].name, jobs[i].kind, jobs[i].feed, jobs[i].schedule};
+            pg_array_text(columns[c], str_of(fields[c]));
+        }
+        arrays[c] = pg_array_end(columns[c], err);
+        TRY(arrays[c]);
+    }
+    CLEANUP(pg_result_drop) PgResult *rows =
+        pg_query(pg, SQL_JOB_CLAIM, PG_PARAMS(arrays[0], arrays[1], arrays[2], arrays[3], owner,
+                                              seconds(lease_s).text), err);
+    TRY(rows);
+    for (size_t i = 0; i < n; i++)
+        ret_leases[i] = (Lease){.is_held = false};
+    take_leases(rows, jobs, n, ret_leases);
+    return true;
+}
+
+bool lease_renew(Pg *pg, const char *owner, int lease_s, const LeaseJob *jobs, size_t n, Lease *leases,
+                 Error *err) {
+    CLEANUP(buf_drop) Buf names;
+    CLEANUP(buf_drop) Buf epochs;
+    buf_init(&names, ARRAY_MAX_BYTES);
+    buf_init(&epochs, ARRAY_MAX_BYTES);
+    pg_array_begin(&names);
+    pg_array_begin(&epochs);
+    for (size_t i = 0; i < n; i++) {
+        if (!leases[i].is_held)
+            continue;
+        pg_array_text(&names, str_of(jobs[i].name));
+        pg_array_int(&epochs, leases[i].epoch);
+    }
+    const char *name_array = pg_array_end(&names, err), *epoch_array = pg_array_end(&epochs, err);
+    TRY(name_array && epoch_array);
+    CLEANUP(pg_result_drop) PgResult *rows =
+        pg_query(pg, SQL_JOB_RENEW, PG_PARAMS(name_array, epoch_array, seconds(lease_s).text, owner), err);
+    TRY(rows);
+    for (size_t i = 0; i < n; i++)
+        leases[i].is_held = false;
+    for (int r = 0; r < pg_rows(rows); r++) {
+        size_t i = find_job(jobs, n, pg_text(rows, r, 0));
+        if (i < n)
+            leases[i].is_held = true;
+    }
+    return true;
+}
+
+bool lease_release(Pg *pg, const char *owner, Error *err) {
+    return pg_exec(pg, SQL_JOB_RELEASE, PG_PARAMS(owner), NULL, err);
+}
+
+bool run_close_orphans(Pg *pg, const char *owner, Error *err) {
+    return pg_exec(pg, SQL_RUN_ORPHANS, PG_PARAMS(owner), NULL, err);
+}
+
+bool job_store_pause(Pg *pg, const char *job, bool paused, const char *by, Error *err) {
+    return pg_exec(pg, SQL_JOB_PAUSE, PG_PARAMS(job, paused ? "true" : "false", by), NULL, err);
+}
+
+bool run_reserve_ids(Pg *pg, int n, int64_t *ret_ids, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *ids = pg_query(pg, SQL_RUN_RESERVE, PG_PARAMS(number(n).text), err);
+    TRY(ids);
+    for (int i = 0; i < n; i++)
+        ret_ids[i] = pg_int(ids, i, 0);
+    return true;
+}
+
+bool run_write(Pg *pg, const RunRow *row, Error *err) {
+    const Error *failure = row->error && row->error->state[0] ? row->error : NULL;
+    Number started = number(row->started_us), finished = number(row->finished_us);
+    return pg_exec(
+        pg, SQL_RUN_WRITE,
+        PG_PARAMS(number(row->id).text, row->job, row->mode, row->trigger, row->state,
+                  number(row->attempt).text, number(row->queued_us).text,
+                  row->started_us ? started.text : NULL, row->finished_us ? finished.text : NULL,
+                  number(row->rows_read).text, number(row->rows_changed).text,
+                  number(row->rows_quarantined).text, row->steps ? row->steps : "[]", row->range_from,
+                  row->range_to, failure ? failure->state : NULL,
+                  failure ? error_class_name(error_class(failure)) : NULL, failure ? failure->text : NULL,
+                  failure && failure->hint[0] ? failure->hint : NULL),
+        NULL, err);
+}

@@ -1,0 +1,44 @@
+-- Jobs, their leases, and runs.
+
+-- name: job_claim
+INSERT INTO ops.job AS j (name, kind, feed, schedule, owner, epoch, lease_until)
+SELECT u.name, u.kind, u.feed, u.schedule, $5, 1, now() + $6::interval
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS u(name, kind, feed, schedule)
+ON CONFLICT (name) DO UPDATE
+SET kind = EXCLUDED.kind, feed = EXCLUDED.feed, schedule = EXCLUDED.schedule, owner = EXCLUDED.owner,
+    epoch = j.epoch + 1, lease_until = EXCLUDED.lease_until
+WHERE j.owner IS NULL OR j.owner = EXCLUDED.owner OR j.lease_until < now()
+RETURNING name, epoch, paused, coalesce(paused_by, '')
+
+-- name: job_renew
+UPDATE ops.job j SET lease_until = now() + $3::interval
+FROM unnest($1::text[], $2::bigint[]) AS u(name, epoch)
+WHERE j.name = u.name AND j.epoch = u.epoch AND j.owner = $4
+RETURNING j.name
+
+-- name: job_release
+UPDATE ops.job SET lease_until = now() WHERE owner = $1
+
+-- name: job_pause
+UPDATE ops.job SET paused = $2::boolean, paused_by = $3, paused_at = now() WHERE name = $1
+
+-- name: run_reserve
+SELECT nextval('ops.run_run_id_seq') FROM generate_series(1, $1::int)
+
+-- name: run_orphans
+UPDATE ops.run r SET state = 'failed', finished_at = now(), error_code = '57P01', error_class = 'transient',
+    error = 'the daemon stopped while this ran'
+FROM ops.job j
+WHERE r.job = j.name AND j.owner = $1 AND r.state IN ('queued', 'running', 'waiting')
+
+-- name: run_write
+INSERT INTO ops.run AS r (run_id, job, mode, trigger, state, attempt, queued_at, started_at, finished_at,
+    rows_read, rows_changed, rows_quarantined, steps, range_from, range_to, error_code, error_class, error, hint)
+OVERRIDING SYSTEM VALUE
+VALUES ($1, $2, $3, $4, $5, $6, to_timestamp($7::float8 / 1000000), to_timestamp($8::float8 / 1000000),
+    to_timestamp($9::float8 / 1000000), $10, $11, $12, $13::jsonb, $14, $15, $16, $17, $18, $19)
+ON CONFLICT (run_id) DO UPDATE
+SET state = EXCLUDED.state, attempt = EXCLUDED.attempt, started_at = EXCLUDED.started_at,
+    finished_at = EXCLUDED.finished_at, rows_read = EXCLUDED.rows_read, rows_changed = EXCLUDED.rows_changed,
+    rows_quarantined = EXCLUDED.rows_quarantined, steps = EXCLUDED.steps, error_code = EXCLUDED.error_code,
+    error_class = EXCLUDED.error_class, error = EXCLUDED.error, hint = EXCLUDED.hint
