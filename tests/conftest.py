@@ -5,13 +5,15 @@ end with the process, however it ends.
 """
 import os
 import subprocess
+import zlib
 
 import pytest
 
-from harness import settings
+from harness import sample, settings
 from harness.emulator import Emulator
 from harness.mariadb import MariaDB
 from harness.postgres import Postgres
+from harness.world import Base, World
 
 # Servers that forget at a power cut are faster; a killed process loses nothing by it.
 FAST_POSTGRES = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "1GB", "shared_buffers": "128MB"}
@@ -65,7 +67,7 @@ def emulator(tmp_path_factory):
 def database_name(request):
     """A name of this test's own, as a database may be called."""
     words = "".join(letter if letter.isalnum() else "_" for letter in request.node.name.lower())
-    return f"t_{words[:40]}_{abs(hash(request.node.nodeid)) % 10**8}"
+    return f"t_{words[:40]}_{zlib.crc32(request.node.nodeid.encode()):08x}"
 
 
 @pytest.fixture
@@ -88,3 +90,54 @@ def schema_database(postgres, schema_template, database_name):
     """A copy of the schemas for one test: its name."""
     yield postgres.create_database(database_name, schema_template)
     postgres.drop_database(database_name)
+
+
+@pytest.fixture(scope="session")
+def small_sample(tmp_path_factory):
+    """About 2,000 transactions with every kind of dirt."""
+    directory = str(tmp_path_factory.mktemp("data") / "small")
+    sample.generate(directory, transactions=2000)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def small_base(small_sample, mariadb, postgres, schema_template, tmp_path_factory):
+    """The small sample, nothing of it read yet."""
+    base = Base("small", small_sample, settings.template_of(small_sample), mariadb, postgres,
+                tmp_path_factory.mktemp("small"))
+    return base.fill(schema_template)
+
+
+@pytest.fixture(scope="session")
+def loaded_base(small_base, binary, mariadb, postgres, tmp_path_factory):
+    """The small sample after one complete run."""
+    world = World(small_base, "loaded", tmp_path_factory.mktemp("loaded"), binary).make()
+    world.once()
+    return world.keep_as(Base("loaded", small_base.data, small_base.template, mariadb, postgres, world.directory))
+
+
+@pytest.fixture
+def make_world(binary, tmp_path, database_name):
+    """Makes worlds from a base: make_world(base). They end with the test."""
+    worlds = []
+
+    def make(base, **environment):
+        number = len(worlds)
+        world = World(base, f"w{database_name[-8:]}_{number}", tmp_path / f"world{number}", binary, environment)
+        worlds.append(world)
+        return world.make()
+    yield make
+    for world in worlds:
+        world.end()
+
+
+@pytest.fixture
+def fresh(make_world, small_base):
+    """A world in which nothing was read yet."""
+    return make_world(small_base)
+
+
+@pytest.fixture
+def loaded(make_world, loaded_base):
+    """A world after its first complete run."""
+    return make_world(loaded_base)
