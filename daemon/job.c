@@ -1,0 +1,647 @@
+/* job.c - see job.h. */
+#include "job.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/own.h"
+#include "schedule.h"
+#include "storage/run_store.h"
+
+#include <stdlib.h>
+
+enum {
+    RUNS_KEPT = 1000,
+    IDS_KEPT = 256,
+    IDS_LOW = 64,
+    LEASE_S = 30,
+    LEASE_RENEW_MS = 10000,
+    SETTLE_QUIET_US = 1000000, /* batches that come close together are settled together */
+};
+
+typedef struct Once {
+    bool is_on;
+    int phase; /* index into PHASES */
+    int status;
+    LoopCall done;
+    void *context;
+} Once;
+
+struct Jobs {
+    JobsOptions options;
+    Arena *arena;
+    Job *jobs;
+    size_t n_jobs;
+    LeaseJob *lease_jobs;
+    Lease *leases;
+    LoopTimer *due_timer, *lease_timer;
+    Run *runs[RUNS_KEPT]; /* newest at [n_runs - 1 mod] */
+    size_t n_runs;        /* ever made */
+    int64_t ids[IDS_KEPT];
+    int n_ids;
+    bool refilling;
+    bool is_started, is_draining;
+    LoopCall drained;
+    void *drain_context;
+    Once once;
+    RunListener listener;
+    void *listener_context;
+};
+
+/* Which kinds `--once` runs together, one phase after the other. */
+static const struct {
+    bool kinds[JOB_KPI + 1];
+} PHASES[] = {
+    {{[JOB_EXTRACT] = true, [JOB_RECEIVE] = true}},
+    {{[JOB_SETTLE] = true}},
+    {{[JOB_PUBLISH] = true}},
+    {{[JOB_KPI] = true}},
+};
+enum { N_PHASES = sizeof PHASES / sizeof *PHASES };
+
+static void plan(Jobs *jobs);
+static void once_continue(Jobs *jobs);
+
+/* ---- what exists ---- */
+
+static const char *every_text(Arena *arena, int64_t every_ms) {
+    if (every_ms % 60000 == 0)
+        return arena_printf(arena, "every %lld min", (long long)(every_ms / 60000));
+    return arena_printf(arena, "every %g s", (double)every_ms / 1000);
+}
+
+static void add_job(Jobs *jobs, Job job) { jobs->jobs[jobs->n_jobs++] = job; }
+
+static void add_feeds(Jobs *jobs, const SourceConfig *source) {
+    for (size_t i = 0; i < source->n_feeds; i++) {
+        const FeedConfig *feed = &source->feeds[i];
+        add_job(jobs, (Job){.name = feed->name, .kind = JOB_EXTRACT, .feed = feed, .group = feed->name,
+                            .every_us = feed->every_ms * 1000,
+                            .schedule = every_text(jobs->arena, feed->every_ms)});
+        if (feed->reconcile_ms > 0)
+            add_job(jobs, (Job){.name = arena_printf(jobs->arena, "reconcile.%s", feed->name),
+                                .kind = JOB_RECONCILE, .feed = feed, .group = feed->name,
+                                .every_us = feed->reconcile_ms * 1000,
+                                .schedule = every_text(jobs->arena, feed->reconcile_ms)});
+    }
+}
+
+static void add_claims(Jobs *jobs, const ClaimsConfig *claims) {
+    add_job(jobs, (Job){.name = claims->name, .kind = JOB_RECEIVE, .claims = claims,
+                        .group = claims->name, .every_us = claims->every_ms * 1000,
+                        .schedule = every_text(jobs->arena, claims->every_ms)});
+}
+
+static void add_store_jobs(Jobs *jobs) {
+    const BigQueryConfig *bigquery = &jobs->options.config->bigquery;
+    /* woken at the start: a crash may have left batches unsettled */
+    add_job(jobs, (Job){.name = "settle", .kind = JOB_SETTLE, .group = "store", .is_woken = true,
+                        .schedule = "after changes"});
+    if (bigquery->enabled)
+        add_job(jobs, (Job){.name = "publish", .kind = JOB_PUBLISH, .group = "store",
+                            .every_us = bigquery->every_ms * 1000,
+                            .schedule = every_text(jobs->arena, bigquery->every_ms)});
+    add_job(jobs, (Job){.name = "kpi", .kind = JOB_KPI, .group = "store", .schedule = "after settle"});
+}
+
+static void make_jobs(Jobs *jobs) {
+    const Config *config = jobs->options.config;
+    size_t n_max = 3 + config->n_claims;
+    for (size_t i = 0; i < config->n_sources; i++)
+        n_max += 2 * config->sources[i].n_feeds;
+    jobs->jobs = ARENA_ARRAY(jobs->arena, Job, n_max);
+    for (size_t i = 0; i < config->n_sources; i++)
+        add_feeds(jobs, &config->sources[i]);
+    for (size_t i = 0; i < config->n_claims; i++)
+        add_claims(jobs, &config->claims[i]);
+    add_store_jobs(jobs);
+}
+
+/* ---- leases ---- */
+
+static void take_leases(Jobs *jobs) {
+    for (size_t i = 0; i < jobs->n_jobs; i++) {
+        jobs->jobs[i].has_lease = jobs->leases[i].is_held;
+        jobs->jobs[i].epoch = jobs->leases[i].epoch;
+    }
+}
+
+static bool claim_leases(Jobs *jobs, Error *err) {
+    CLEANUP(pg_drop) Pg *pg = pg_pool_take(jobs->options.pg_pool, err);
+    TRY(pg);
+    TRY(lease_claim(pg, jobs->options.owner, LEASE_S, jobs->lease_jobs, jobs->n_jobs, jobs->leases, err));
+    TRY(run_close_orphans(pg, jobs->options.owner, err));
+    TRY(run_reserve_ids(pg, IDS_KEPT, jobs->ids, err));
+    jobs->n_ids = IDS_KEPT;
+    take_leases(jobs);
+    for (size_t i = 0; i < jobs->n_jobs; i++) {
+        jobs->jobs[i].is_paused = jobs->leases[i].is_paused;
+        snprintf(jobs->jobs[i].paused_by, sizeof jobs->jobs[i].paused_by, "%s", jobs->leases[i].paused_by);
+    }
+    return true;
+}
+
+static void make_leases(Jobs *jobs) {
+    jobs->lease_jobs = ARENA_ARRAY(jobs->arena, LeaseJob, jobs->n_jobs);
+    jobs->leases = ARENA_ARRAY(jobs->arena, Lease, jobs->n_jobs);
+    for (size_t i = 0; i < jobs->n_jobs; i++) {
+        const Job *job = &jobs->jobs[i];
+        jobs->lease_jobs[i] = (LeaseJob){job->name, job_kind_name(job->kind),
+                                         job->feed || job->claims ? job->group : NULL, job->schedule};
+    }
+}
+
+/* Renewing and reserving ids, on a worker, with a copy of what the loop owns. */
+typedef struct Upkeep {
+    Jobs *jobs;
+    Lease *leases;
+    int64_t ids[IDS_KEPT];
+    int n_ids; /* wanted, then had */
+    bool ok;
+} Upkeep;
+
+static bool upkeep_try(Upkeep *upkeep, Error *err) {
+    Jobs *jobs = upkeep->jobs;
+    Pg *pg = pg_pool_take(jobs->options.pg_pool, err);
+    TRY(pg);
+    bool ok = lease_renew(pg, jobs->options.owner, LEASE_S, jobs->lease_jobs, jobs->n_jobs, upkeep->leases, err);
+    if (ok && upkeep->n_ids > 0)
+        ok = run_reserve_ids(pg, upkeep->n_ids, upkeep->ids, err);
+    pg_pool_give(jobs->options.pg_pool, pg);
+    return ok;
+}
+
+static void upkeep_work(void *context) {
+    Upkeep *upkeep = context;
+    Error err = {0};
+    upkeep->ok = upkeep_try(upkeep, &err);
+    if (!upkeep->ok)
+        LOG_FAILURE(LOG_LEVEL_WARN, "leases were not renewed", &err);
+}
+
+static void upkeep_done(void *context) {
+    Upkeep *upkeep = context;
+    Jobs *jobs = upkeep->jobs;
+    jobs->refilling = false;
+    if (upkeep->ok) {
+        for (int i = 0; i < upkeep->n_ids && jobs->n_ids < IDS_KEPT; i++)
+            jobs->ids[jobs->n_ids++] = upkeep->ids[i];
+        memcpy(jobs->leases, upkeep->leases, sizeof(Lease) * jobs->n_jobs);
+        take_leases(jobs);
+    }
+    free(upkeep->leases);
+    free(upkeep);
+    plan(jobs);
+}
+
+static void upkeep_start(void *context) {
+    Jobs *jobs = context;
+    if (jobs->refilling || jobs->is_draining)
+        return;
+    jobs->refilling = true;
+    Upkeep *upkeep = calloc(1, sizeof *upkeep);
+    Lease *leases = calloc(jobs->n_jobs, sizeof *leases);
+    if (!upkeep || !leases)
+        abort();
+    memcpy(leases, jobs->leases, sizeof *leases * jobs->n_jobs);
+    *upkeep = (Upkeep){.jobs = jobs, .leases = leases, .n_ids = IDS_KEPT - jobs->n_ids};
+    pool_submit(jobs->options.pool, (PoolWork){upkeep_work, upkeep_done, upkeep});
+}
+
+/* ---- runs ---- */
+
+static void tell(Jobs *jobs, const Run *run) {
+    if (jobs->listener)
+        jobs->listener(jobs->listener_context, run);
+}
+
+static void run_free(Run *run) {
+    pthread_mutex_destroy(&run->pg_mutex);
+    free(run);
+}
+
+/* Keeps the run among the last thousand; an older one goes, unless it is still somebody's. */
+static void keep_run(Jobs *jobs, Run *run) {
+    Run **slot = &jobs->runs[jobs->n_runs++ % RUNS_KEPT];
+    Run *old = *slot;
+    *slot = run;
+    if (!old)
+        return;
+    Job *job = old->owner;
+    if (job->last == old)
+        job->last = NULL;
+    run_free(old);
+}
+
+static Run *make_run(Jobs *jobs, Job *job, const TriggerRequest *request, bool was_asked) {
+    Run *run = calloc(1, sizeof *run);
+    if (!run)
+        abort();
+    pthread_mutex_init(&run->pg_mutex, NULL);
+    run->id = jobs->ids[--jobs->n_ids];
+    run->job = job->name;
+    run->kind = job->kind;
+    run->config = jobs->options.config;
+    run->feed = job->feed;
+    run->claims = job->claims;
+    run->session = &job->session;
+    run->pg_pool = jobs->options.pg_pool;
+    run->epoch = job->epoch;
+    run->mode = request->mode;
+    run->was_asked = was_asked;
+    run->attempt = 1;
+    run->queued_us = clock_wall_us();
+    run->owner = job;
+    snprintf(run->trigger, sizeof run->trigger, "%s", request->by);
+    snprintf(run->range_from, sizeof run->range_from, "%s", request->from ? request->from : "");
+    snprintf(run->range_to, sizeof run->range_to, "%s", request->to ? request->to : "");
+    job->current = run;
+    job->is_woken = false;
+    return run;
+}
+
+static bool is_group_busy(const Jobs *jobs, const Job *job) {
+    for (size_t i = 0; i < jobs->n_jobs; i++) {
+        const Run *run = jobs->jobs[i].current;
+        if (run && run->state == RUN_RUNNING && strcmp(jobs->jobs[i].group, job->group) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void run_done(void *context);
+
+typedef struct Ticket {
+    Jobs *jobs;
+    Run *run;
+} Ticket;
+
+static void ticket_work(void *context) { run_execute(((Ticket *)context)->run); }
+
+static void submit(Jobs *jobs, Run *run) {
+    Ticket *ticket = malloc(sizeof *ticket);
+    if (!ticket)
+        abort();
+    *ticket = (Ticket){jobs, run};
+    run->state = RUN_RUNNING;
+    tell(jobs, run);
+    pool_submit(jobs->options.pool, (PoolWork){ticket_work, run_done, ticket});
+}
+
+static Job *find_kind(Jobs *jobs, JobKind kind) {
+    for (size_t i = 0; i < jobs->n_jobs; i++)
+        if (jobs->jobs[i].kind == kind)
+            return &jobs->jobs[i];
+    return NULL;
+}
+
+static void wake_followers(Jobs *jobs, const Job *job, const Run *run) {
+    bool has_news = run->counts.rows_changed > 0 || run->counts.rows_quarantined > 0;
+    Job *next = NULL;
+    if (job->kind <= JOB_RECONCILE && has_news)
+        next = find_kind(jobs, JOB_SETTLE);
+    else if (job->kind == JOB_SETTLE && has_news)
+        next = find_kind(jobs, JOB_KPI);
+    if (next)
+        jobs_wake(jobs, next);
+}
+
+static void count_run(const Job *job, const Run *run) {
+    METRIC_ADD(METRIC_RUNS, 1, job->name, run_state_name(run->state));
+    METRIC_OBSERVE(METRIC_RUN_DURATION, (double)(run->finished_us - run->started_us) / 1e6, job->name);
+    if (run->state == RUN_SUCCEEDED && (job->feed || job->claims))
+        METRIC_SET(METRIC_FEED_LAST_SUCCESS, (double)run->finished_us / 1e6, job->name);
+}
+
+/* A quiet poll leaves nothing behind; its id is used again. */
+static bool was_quiet(const Run *run) {
+    return !run->was_asked && run->state == RUN_SUCCEEDED && run->counts.rows_changed == 0 &&
+           run->counts.rows_quarantined == 0 && run->counts.bytes_sent == 0;
+}
+
+static void end_run(Jobs *jobs, Job *job, Run *run) {
+    job->current = NULL;
+    job->finished_us = clock_monotonic_us();
+    job->failures = run->state == RUN_FAILED ? job->failures + 1 : 0;
+    if (run->state == RUN_SUCCEEDED)
+        job->last_success_us = run->finished_us;
+    if (run->state == RUN_FAILED && error_class(&run->error) == ERROR_CONFIGURATION)
+        job->is_stopped = true;
+    count_run(job, run);
+    if (jobs->once.is_on && run->state != RUN_SUCCEEDED && jobs->once.status == 0)
+        jobs->once.status = run->state == RUN_HELD ? 3 : 1;
+    wake_followers(jobs, job, run);
+    tell(jobs, run);
+    if (was_quiet(run) && jobs->n_ids < IDS_KEPT) {
+        jobs->ids[jobs->n_ids++] = run->id;
+        run_free(run);
+        return;
+    }
+    job->last = run;
+    keep_run(jobs, run);
+}
+
+typedef struct Retry {
+    Jobs *jobs;
+    Run *run;
+    LoopTimer *timer;
+} Retry;
+
+static void retry_now(void *context) {
+    Retry *retry = context;
+    Jobs *jobs = retry->jobs;
+    Run *run = retry->run;
+    loop_timer_close(retry->timer);
+    free(retry);
+    if (!jobs->is_draining) {
+        submit(jobs, run);
+        return;
+    }
+    run->state = RUN_CANCELED;
+    end_run(jobs, run->owner, run);
+    plan(jobs);
+}
+
+static void retry_later(Jobs *jobs, Run *run, int64_t delay_ms) {
+    Retry *retry = calloc(1, sizeof *retry);
+    if (!retry)
+        abort();
+    run->state = RUN_WAITING;
+    run->attempt++;
+    tell(jobs, run);
+    *retry = (Retry){jobs, run, loop_timer_open(jobs->options.loop, retry_now, retry)};
+    loop_timer_start(retry->timer, delay_ms, 0);
+}
+
+static void run_done(void *context) {
+    Ticket *ticket = context;
+    Jobs *jobs = ticket->jobs;
+    Run *run = ticket->run;
+    free(ticket);
+    int64_t delay_ms = 0;
+    Verdict verdict = run_judge(run, (uint32_t)random(), &delay_ms);
+    if (verdict == VERDICT_FINAL || jobs->is_draining)
+        end_run(jobs, run->owner, run);
+    else
+        retry_later(jobs, run, delay_ms);
+    plan(jobs);
+}
+
+/* ---- what is due ---- */
+
+static int64_t due_us(const Jobs *jobs, const Job *job) {
+    DueInput in = {
+        .every_us = job->every_us, .finished_us = job->finished_us, .failures = job->failures,
+        .is_paused = job->is_paused, .is_running = job->current != NULL, .has_lease = job->has_lease,
+        .is_stopped = job->is_stopped, .is_woken = job->is_woken, .woken_us = job->woken_us,
+        .quiet_us = job->kind == JOB_SETTLE ? SETTLE_QUIET_US : 0,
+    };
+    (void)jobs;
+    return schedule_due_us(&in);
+}
+
+static void start_scheduled(Jobs *jobs, Job *job) {
+    TriggerRequest request = {.mode = job->kind == JOB_RECONCILE ? RUN_RECONCILE : RUN_INCREMENTAL,
+                              .by = "schedule"};
+    submit(jobs, make_run(jobs, job, &request, false));
+}
+
+/* Starts queued runs whose group is free, then what is due; arms the timer for what comes next. */
+static void start_due(Jobs *jobs) {
+    int64_t now_us = clock_monotonic_us(), next_us = SCHEDULE_NEVER;
+    for (size_t i = 0; i < jobs->n_jobs; i++) {
+        Job *job = &jobs->jobs[i];
+        bool is_busy = is_group_busy(jobs, job);
+        if (job->current && job->current->state == RUN_QUEUED && !is_busy)
+            submit(jobs, job->current);
+        int64_t due = jobs->is_started ? due_us(jobs, job) : SCHEDULE_NEVER;
+        if (due <= now_us && !is_busy && jobs->n_ids > 0)
+            start_scheduled(jobs, job);
+        else if (due > now_us && due < next_us)
+            next_us = due;
+    }
+    if (next_us != SCHEDULE_NEVER)
+        loop_timer_start(jobs->due_timer, (next_us - now_us) / 1000 + 1, 0);
+}
+
+static size_t count_unfinished(const Jobs *jobs) {
+    size_t n = 0;
+    for (size_t i = 0; i < jobs->n_jobs; i++)
+        n += jobs->jobs[i].current != NULL;
+    return n;
+}
+
+static void plan(Jobs *jobs) {
+    METRIC_SET(METRIC_QUEUE_DEPTH, pool_queued(jobs->options.pool));
+    METRIC_SET(METRIC_RUNS_RUNNING, count_unfinished(jobs));
+    if (jobs->is_draining) {
+        if (count_unfinished(jobs) == 0 && jobs->drained && !jobs->refilling) {
+            LoopCall drained = jobs->drained;
+            jobs->drained = NULL;
+            drained(jobs->drain_context);
+        }
+        return;
+    }
+    start_due(jobs);
+    if (jobs->n_ids < IDS_LOW)
+        upkeep_start(jobs);
+    if (jobs->once.is_on)
+        once_continue(jobs);
+}
+
+static void on_due(void *context) { plan(context); }
+
+/* ---- once ---- */
+
+static void once_start_phase(Jobs *jobs) {
+    for (size_t i = 0; i < jobs->n_jobs; i++) {
+        Job *job = &jobs->jobs[i];
+        if (!PHASES[jobs->once.phase].kinds[job->kind] || job->is_paused)
+            continue;
+        const Run *ignored;
+        /* whole tables too: what moved no cursor is found, as reconcile would */
+        TriggerRequest request = {.mode = job->kind == JOB_EXTRACT ? RUN_FULL : RUN_INCREMENTAL, .by = "once"};
+        if (jobs_trigger(jobs, job, &request, &ignored) == TRIGGER_NO_LEASE) {
+            LOG_ERROR("another daemon holds this job", LOG_TEXT("job", job->name));
+            jobs->once.status = 1;
+        }
+    }
+}
+
+static void once_continue(Jobs *jobs) {
+    while (jobs->once.is_on && count_unfinished(jobs) == 0) {
+        if (++jobs->once.phase == N_PHASES) {
+            jobs->once.is_on = false;
+            jobs->once.done(jobs->once.context);
+            return;
+        }
+        once_start_phase(jobs);
+    }
+}
+
+void jobs_run_once(Jobs *jobs, LoopCall done, void *context) {
+    jobs->once = (Once){.is_on = true, .phase = -1, .done = done, .context = context};
+    once_continue(jobs);
+}
+
+int jobs_once_status(const Jobs *jobs) { return jobs->once.status; }
+
+/* ---- public ---- */
+
+Jobs *jobs_open(const JobsOptions *options, Error *err) {
+    Jobs *jobs = calloc(1, sizeof *jobs);
+    if (!jobs)
+        abort();
+    jobs->options = *options;
+    jobs->arena = arena_open();
+    make_jobs(jobs);
+    make_leases(jobs);
+    if (!claim_leases(jobs, err)) {
+        arena_free(jobs->arena);
+        free(jobs);
+        return NULL;
+    }
+    jobs->due_timer = loop_timer_open(options->loop, on_due, jobs);
+    jobs->lease_timer = loop_timer_open(options->loop, upkeep_start, jobs);
+    loop_timer_start(jobs->lease_timer, LEASE_RENEW_MS, LEASE_RENEW_MS);
+    return jobs;
+}
+
+void jobs_close(Jobs *jobs) {
+    loop_timer_close(jobs->due_timer);
+    loop_timer_close(jobs->lease_timer);
+    for (size_t i = 0; i < RUNS_KEPT; i++)
+        if (jobs->runs[i])
+            run_free(jobs->runs[i]);
+    for (size_t i = 0; i < jobs->n_jobs; i++)
+        if (jobs->jobs[i].session)
+            feed_session_free(jobs->jobs[i].session);
+    arena_free(jobs->arena);
+    free(jobs);
+}
+
+void jobs_start(Jobs *jobs) {
+    jobs->is_started = true;
+    plan(jobs);
+}
+
+void jobs_drain(Jobs *jobs, LoopCall done, void *context) {
+    jobs->is_draining = true;
+    jobs->once.is_on = false;
+    jobs->drained = done;
+    jobs->drain_context = context;
+    loop_timer_stop(jobs->due_timer);
+    loop_timer_stop(jobs->lease_timer);
+    for (size_t i = 0; i < jobs->n_jobs; i++) {
+        Run *run = jobs->jobs[i].current;
+        if (!run)
+            continue;
+        run_cancel(run);
+        if (run->state == RUN_QUEUED) {
+            run->state = RUN_CANCELED;
+            end_run(jobs, &jobs->jobs[i], run);
+        }
+    }
+    plan(jobs);
+}
+
+size_t jobs_count(const Jobs *jobs) { return jobs->n_jobs; }
+Job *jobs_at(Jobs *jobs, size_t index) { return &jobs->jobs[index]; }
+
+Job *jobs_find(Jobs *jobs, const char *name) {
+    for (size_t i = 0; i < jobs->n_jobs; i++)
+        if (strcmp(jobs->jobs[i].name, name) == 0)
+            return &jobs->jobs[i];
+    return NULL;
+}
+
+int64_t jobs_next_due_us(const Jobs *jobs, const Job *job) {
+    int64_t due = due_us(jobs, job);
+    if (due == SCHEDULE_NEVER)
+        return 0;
+    int64_t now_us = clock_monotonic_us();
+    return clock_wall_us() + (due > now_us ? due - now_us : 0);
+}
+
+TriggerResult jobs_trigger(Jobs *jobs, Job *job, const TriggerRequest *request, const Run **ret_run) {
+    if (!job->has_lease || jobs->is_draining || jobs->n_ids == 0)
+        return TRIGGER_NO_LEASE;
+    if (job->current) {
+        *ret_run = job->current;
+        return TRIGGER_RUNNING;
+    }
+    job->is_stopped = false;
+    Run *run = make_run(jobs, job, request, true);
+    *ret_run = run;
+    tell(jobs, run);
+    if (!is_group_busy(jobs, job))
+        submit(jobs, run);
+    return TRIGGER_STARTED;
+}
+
+typedef struct PauseWork {
+    Jobs *jobs;
+    const char *job;
+    bool paused;
+    char by[64];
+} PauseWork;
+
+static void pause_work(void *context) {
+    PauseWork *work = context;
+    Error err = {0};
+    Pg *pg = pg_pool_take(work->jobs->options.pg_pool, &err);
+    if (!pg || !job_store_pause(pg, work->job, work->paused, work->by, &err))
+        LOG_FAILURE(LOG_LEVEL_ERROR, "a pause was not stored", &err, LOG_TEXT("job", work->job));
+    pg_pool_give(work->jobs->options.pg_pool, pg);
+}
+
+void jobs_pause(Jobs *jobs, Job *job, bool paused, const char *by) {
+    job->is_paused = paused;
+    snprintf(job->paused_by, sizeof job->paused_by, "%s", paused ? by : "");
+    PauseWork *work = calloc(1, sizeof *work);
+    if (!work)
+        abort();
+    *work = (PauseWork){.jobs = jobs, .job = job->name, .paused = paused};
+    snprintf(work->by, sizeof work->by, "%s", by);
+    pool_submit(jobs->options.pool, (PoolWork){pause_work, free, work});
+    plan(jobs);
+}
+
+void jobs_wake(Jobs *jobs, Job *job) {
+    if (!job->is_woken)
+        job->woken_us = clock_monotonic_us();
+    job->is_woken = true;
+    if (jobs->is_started && !jobs->is_draining)
+        loop_timer_start(jobs->due_timer, 0, 0);
+}
+
+size_t jobs_run_count(const Jobs *jobs) { return jobs->n_runs < RUNS_KEPT ? jobs->n_runs : RUNS_KEPT; }
+
+const Run *jobs_run_at(const Jobs *jobs, size_t index) {
+    return jobs->runs[(jobs->n_runs - 1 - index) % RUNS_KEPT];
+}
+
+static Run *find_run(const Jobs *jobs, int64_t id) {
+    for (size_t i = 0; i < jobs->n_jobs; i++)
+        if (jobs->jobs[i].current && jobs->jobs[i].current->id == id)
+            return jobs->jobs[i].current;
+    for (size_t i = 0; i < jobs_run_count(jobs); i++)
+        if (jobs->runs[i]->id == id)
+            return jobs->runs[i];
+    return NULL;
+}
+
+const Run *jobs_run_find(const Jobs *jobs, int64_t id) { return find_run(jobs, id); }
+
+bool jobs_run_cancel(Jobs *jobs, int64_t id) {
+    Run *run = find_run(jobs, id);
+    if (!run || run_state_is_final(run->state))
+        return false;
+    run_cancel(run);
+    return true;
+}
+
+void jobs_listen(Jobs *jobs, RunListener listener, void *context) {
+    jobs->listener = listener;
+    jobs->listener_context = context;
+}

@@ -1,0 +1,90 @@
+/* job.h - the jobs that exist, what is due, and the runs in memory.
+ *
+ * Built from the configuration: `<source>.<feed>` extracts, `claims.<name>` receives, `settle`, `publish`
+ * and `kpi` follow. Everything here is called on the loop thread and answers from memory, so that a busy
+ * PostgreSQL does not slow a list of jobs. What must survive a restart (paused, leases, runs) is written
+ * by workers.
+ *
+ * Order: a place job that changed rows wakes settle; settle wakes kpi; publish comes by its own interval
+ * and settles first itself. Two jobs of one group (a feed; settle, publish and kpi) never run at once. */
+#pragma once
+#include "loop.h"
+#include "pool.h"
+#include "run.h"
+
+typedef struct Jobs Jobs;
+
+typedef struct Job {
+    const char *name;
+    JobKind kind;
+    const FeedConfig *feed;     /* extract */
+    const ClaimsConfig *claims; /* receive */
+    const char *group;
+    const char *schedule;       /* for people: "every 30 s", "after settle" */
+    int64_t every_us;
+    bool is_paused;
+    char paused_by[64];
+    bool has_lease;
+    int64_t epoch;
+    bool is_stopped;            /* a configuration error: until triggered or reloaded */
+    int failures;               /* in a row */
+    bool is_woken;
+    int64_t woken_us, finished_us; /* monotonic */
+    int64_t last_success_us;    /* wall; 0: never */
+    Run *current;               /* queued, running or waiting; NULL */
+    const Run *last;            /* the last that ended; NULL */
+    FeedSession *session;
+} Job;
+
+typedef struct JobsOptions {
+    const Config *config;
+    Loop *loop;
+    Pool *pool;
+    PgPool *pg_pool;
+    const char *owner; /* this daemon's name on leases */
+} JobsOptions;
+
+/* Claims leases (blocking; before the loop runs). NULL when PostgreSQL cannot be reached. */
+Jobs *jobs_open(const JobsOptions *options, Error *err);
+/* Nothing may be running any more. */
+void jobs_close(Jobs *jobs);
+
+/* Lets the schedule run. */
+void jobs_start(Jobs *jobs);
+/* Every job once, in dependency order; then `done(context)`. */
+void jobs_run_once(Jobs *jobs, LoopCall done, void *context);
+/* 0: all succeeded, 1: some failed, 3: some held. */
+int jobs_once_status(const Jobs *jobs);
+/* No new runs; running ones are canceled; `done(context)` when the last has ended. */
+void jobs_drain(Jobs *jobs, LoopCall done, void *context);
+
+size_t jobs_count(const Jobs *jobs);
+Job *jobs_at(Jobs *jobs, size_t index);
+Job *jobs_find(Jobs *jobs, const char *name);
+/* Wall time of the next start, 0 when it is not planned. */
+int64_t jobs_next_due_us(const Jobs *jobs, const Job *job);
+
+typedef enum TriggerResult {
+    TRIGGER_STARTED, /* queued: *ret_run */
+    TRIGGER_RUNNING, /* one is on its way already: *ret_run */
+    TRIGGER_NO_LEASE /* another daemon has the job */
+} TriggerResult;
+typedef struct TriggerRequest {
+    RunMode mode;
+    const char *by;         /* a token's name, "command line" */
+    const char *from, *to;  /* ISO dates or NULL */
+} TriggerRequest;
+TriggerResult jobs_trigger(Jobs *jobs, Job *job, const TriggerRequest *request, const Run **ret_run);
+void jobs_pause(Jobs *jobs, Job *job, bool paused, const char *by);
+/* A file arrived: run soon, without waiting for the interval. */
+void jobs_wake(Jobs *jobs, Job *job);
+
+/* The last thousand runs, newest first. */
+size_t jobs_run_count(const Jobs *jobs);
+const Run *jobs_run_at(const Jobs *jobs, size_t index);
+const Run *jobs_run_find(const Jobs *jobs, int64_t id);
+/* False when it has ended already. */
+bool jobs_run_cancel(Jobs *jobs, int64_t id);
+/* Called at every change of state of a run; one listener. */
+typedef void (*RunListener)(void *context, const Run *run);
+void jobs_listen(Jobs *jobs, RunListener listener, void *context);

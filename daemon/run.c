@@ -1,0 +1,143 @@
+/* run.c - see run.h. */
+#include "run.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/own.h"
+#include "storage/run_store.h"
+
+static const char *const STATE_NAMES[] = {"queued", "running", "waiting", "held",
+                                          "succeeded", "failed", "canceled"};
+static const char *const MODE_NAMES[] = {"incremental", "full", "backfill", "remap", "reconcile", "rebuild"};
+
+/* What a job of each kind does. */
+static const struct {
+    const char *name;
+    bool (*step)(RunContext *run, Error *err);
+} KINDS[] = {
+    [JOB_EXTRACT] = {"extract", step_extract},       [JOB_RECEIVE] = {"receive", step_receive},
+    [JOB_RECONCILE] = {"reconcile", step_reconcile}, [JOB_SETTLE] = {"settle", step_settle},
+    [JOB_PUBLISH] = {"publish", step_publish},       [JOB_KPI] = {"kpi", step_kpi},
+};
+
+const char *run_state_name(RunState state) { return STATE_NAMES[state]; }
+const char *run_mode_name(RunMode mode) { return MODE_NAMES[mode]; }
+const char *job_kind_name(JobKind kind) { return KINDS[kind].name; }
+
+bool run_mode_find(const char *name, RunMode *ret_mode) {
+    for (size_t i = 0; i < sizeof MODE_NAMES / sizeof *MODE_NAMES; i++) {
+        if (strcmp(MODE_NAMES[i], name) != 0)
+            continue;
+        *ret_mode = (RunMode)i;
+        return true;
+    }
+    return false;
+}
+
+/* ---- on a worker ---- */
+
+static bool record(const Run *run, Pg *pg, RunState state, Error *err) {
+    char steps[320];
+    snprintf(steps, sizeof steps,
+             "[{\"step\":\"%s\",\"rows_read\":%lld,\"rows_changed\":%lld,\"bytes_read\":%lld,"
+             "\"bytes_sent\":%lld,\"pages\":%lld,\"ms\":%lld}]",
+             job_kind_name(run->kind), (long long)run->counts.rows_read,
+             (long long)run->counts.rows_changed, (long long)run->counts.bytes_read,
+             (long long)run->counts.bytes_sent, (long long)run->counts.pages,
+             (long long)(run->finished_us ? (run->finished_us - run->started_us) / 1000 : 0));
+    RunRow row = {
+        .id = run->id, .job = run->job, .mode = run_mode_name(run->mode), .trigger = run->trigger,
+        .state = run_state_name(state), .attempt = run->attempt, .queued_us = run->queued_us,
+        .started_us = run->started_us, .finished_us = run->finished_us,
+        .rows_read = run->counts.rows_read, .rows_changed = run->counts.rows_changed,
+        .rows_quarantined = run->counts.rows_quarantined, .steps = steps,
+        .range_from = run->range_from[0] ? run->range_from : NULL,
+        .range_to = run->range_to[0] ? run->range_to : NULL, .error = &run->error,
+    };
+    return run_write(pg, &row, err);
+}
+
+static bool take_step(Run *run, Pg *pg, Arena *arena, Error *err) {
+    if (run->was_asked)
+        TRY(record(run, pg, RUN_RUNNING, err));
+    RunContext context = {
+        .config = run->config, .feed = run->feed, .claims = run->claims, .pg = pg,
+        .session = run->session, .arena = arena, .run_id = run->id, .epoch = run->epoch,
+        .mode = run->mode, .range_from = run->range_from[0] ? run->range_from : NULL,
+        .range_to = run->range_to[0] ? run->range_to : NULL, .canceled = &run->canceled,
+    };
+    bool ok = KINDS[run->kind].step(&context, err);
+    run->counts = context.counts;
+    return ok;
+}
+
+static bool is_worth_recording(const Run *run) {
+    return run->was_asked || run->state != RUN_SUCCEEDED || run->counts.rows_changed > 0 ||
+           run->counts.rows_quarantined > 0 || run->counts.bytes_sent > 0;
+}
+
+static void log_end(const Run *run) {
+    int64_t ms = (run->finished_us - run->started_us) / 1000;
+    if (run->state == RUN_SUCCEEDED && !is_worth_recording(run)) {
+        LOG_DEBUG("quiet poll", LOG_TEXT("job", run->job), LOG_INT("ms", ms));
+        return;
+    }
+    if (run->state == RUN_SUCCEEDED)
+        LOG_INFO("run succeeded", LOG_TEXT("job", run->job), LOG_INT("run", run->id),
+                 LOG_INT("rows_read", run->counts.rows_read), LOG_INT("rows_changed", run->counts.rows_changed),
+                 LOG_INT("rows_quarantined", run->counts.rows_quarantined),
+                 LOG_INT("bytes_sent", run->counts.bytes_sent), LOG_INT("ms", ms));
+    else
+        LOG_FAILURE(LOG_LEVEL_ERROR, "run failed", &run->error, LOG_TEXT("job", run->job),
+                    LOG_INT("run", run->id), LOG_INT("attempt", run->attempt), LOG_INT("ms", ms));
+}
+
+static void lend_pg(Run *run, Pg *pg) {
+    pthread_mutex_lock(&run->pg_mutex);
+    run->pg = pg;
+    pthread_mutex_unlock(&run->pg_mutex);
+}
+
+void run_cancel(Run *run) {
+    atomic_store(&run->canceled, true);
+    pthread_mutex_lock(&run->pg_mutex);
+    if (run->pg)
+        pg_cancel(run->pg);
+    pthread_mutex_unlock(&run->pg_mutex);
+}
+
+void run_execute(Run *run) {
+    CLEANUP(arena_drop) Arena *arena = arena_open();
+    error_clear(&run->error);
+    run->counts = (RunCounts){0};
+    run->started_us = clock_wall_us();
+    Pg *pg = pg_pool_take(run->pg_pool, &run->error);
+    lend_pg(run, pg);
+    bool ok = pg && take_step(run, pg, arena, &run->error);
+    run->finished_us = clock_wall_us();
+    run->state = ok                                            ? RUN_SUCCEEDED
+                 : error_class(&run->error) == ERROR_CANCELED ? RUN_CANCELED
+                                                               : RUN_FAILED;
+    lend_pg(run, NULL);
+    Error ignored = {0}; /* a run that cannot be recorded is in the log */
+    if (pg && is_worth_recording(run))
+        record(run, pg, run->state, &ignored);
+    pg_pool_give(run->pg_pool, pg);
+    log_end(run);
+}
+
+/* ---- judging ---- */
+
+Verdict run_judge(const Run *run, uint32_t random, int64_t *ret_delay_ms) {
+    if (run->state != RUN_FAILED || run->attempt >= RUN_ATTEMPTS_MAX || atomic_load(&run->canceled))
+        return VERDICT_FINAL;
+    ErrorClass class = error_class(&run->error);
+    if (class == ERROR_CONFLICT)
+        return run->attempt <= 3 ? VERDICT_AGAIN_NOW : VERDICT_FINAL;
+    if (class != ERROR_TRANSIENT)
+        return VERDICT_FINAL;
+    int64_t base_ms = INT64_C(500) << run->attempt; /* 1, 2, 4, 8 s */
+    *ret_delay_ms = base_ms + (int64_t)random % base_ms;
+    return VERDICT_AGAIN_LATER;
+}

@@ -1,0 +1,69 @@
+/* run.h - walking one run, and deciding what its error means.
+ *
+ * A Run is made on the loop thread, executed on a worker by run_execute(), and judged on the loop thread
+ * by run_judge(). While a worker has it, the loop touches only `canceled`. */
+#pragma once
+#include "steps/steps.h"
+#include "storage/pg_pool.h"
+
+#include <pthread.h>
+
+typedef enum RunState {
+    RUN_QUEUED,
+    RUN_RUNNING,
+    RUN_WAITING, /* will be tried again */
+    RUN_HELD,    /* a person must approve */
+    RUN_SUCCEEDED,
+    RUN_FAILED,
+    RUN_CANCELED
+} RunState;
+const char *run_state_name(RunState state);
+const char *run_mode_name(RunMode mode);
+/* False when there is no such mode. */
+bool run_mode_find(const char *name, RunMode *ret_mode);
+static inline bool run_state_is_final(RunState state) { return state >= RUN_SUCCEEDED; }
+
+typedef enum JobKind { JOB_EXTRACT, JOB_RECEIVE, JOB_RECONCILE, JOB_SETTLE, JOB_PUBLISH, JOB_KPI } JobKind;
+const char *job_kind_name(JobKind kind);
+
+enum { RUN_DATE_BYTES = 16, RUN_ATTEMPTS_MAX = 5 };
+
+typedef struct Run {
+    int64_t id;
+    const char *job; /* name */
+    JobKind kind;
+    const Config *config;
+    const FeedConfig *feed;
+    const ClaimsConfig *claims;
+    FeedSession **session;
+    PgPool *pg_pool;
+    int64_t epoch;
+    RunMode mode;
+    char trigger[64]; /* "schedule", "once", a token's name */
+    bool was_asked;   /* by a person: recorded even when it did nothing */
+    char range_from[RUN_DATE_BYTES], range_to[RUN_DATE_BYTES];
+    RunState state;
+    int attempt;
+    int64_t queued_us, started_us, finished_us;
+    RunCounts counts;
+    Error error;
+    atomic_bool canceled;
+    pthread_mutex_t pg_mutex; /* guards `pg`: the statement in flight may be canceled from the loop */
+    Pg *pg;
+    void *owner; /* the job's, see job.c */
+} Run;
+
+/* On a worker: connects, runs the step, records the run when it did something, failed, or was asked for.
+ * Sets counts, error, and a state of SUCCEEDED, FAILED or CANCELED. */
+void run_execute(Run *run);
+
+/* On the loop thread: the run ends at its next page, a statement in flight at once. */
+void run_cancel(Run *run);
+
+typedef enum Verdict {
+    VERDICT_FINAL,      /* the state stands */
+    VERDICT_AGAIN_NOW,  /* conflict: at once, three times */
+    VERDICT_AGAIN_LATER /* transient: with back-off and jitter */
+} Verdict;
+/* `ret_delay_ms` for AGAIN_LATER. `random` is any number, for the jitter. */
+Verdict run_judge(const Run *run, uint32_t random, int64_t *ret_delay_ms);
