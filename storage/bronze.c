@@ -224,7 +224,7 @@ bool bronze_write(Pg *pg, const BronzeFeed *bronze, const SilverPage *page, Erro
     int64_t n_rows = 0;
     for (size_t i = 0; i < page->n_rows; i++) {
         const SilverRow *row = &page->rows[i];
-        if (row->fate == ROW_SAME || row->fate == ROW_REPEATED)
+        if (row->fate == ROW_SAME || row->fate == ROW_REPEATED || row->fate == ROW_ABSORBED)
             continue;
         put_row(&out, bronze, page, row);
         n_rows++;

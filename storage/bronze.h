@@ -19,7 +19,7 @@ typedef struct BronzeFeed {
  * transaction, which also holds state_schema(). */
 bool bronze_open(Pg *pg, Arena *arena, const char *feed, int64_t schema_id, bool schema_is_new,
                  size_t n_fields, BronzeFeed *ret_bronze, Error *err);
-/* Appends the page's rows whose content is not known yet: all but ROW_SAME and ROW_REPEATED. */
+/* Appends the page's rows whose content is not known yet: all but ROW_SAME, ROW_REPEATED and ROW_ABSORBED. */
 bool bronze_write(Pg *pg, const BronzeFeed *bronze, const SilverPage *page, Error *err);
 /* The packed form of one row; also what quarantine and the tests read. */
 void bronze_pack(Buf *out, const Str *fields, size_t n_fields);

@@ -15,6 +15,7 @@ typedef enum RowFate {
     ROW_NEW,
     ROW_CHANGED,
     ROW_REJECTED, /* to quarantine */
+    ROW_ABSORBED, /* claims: a delivery that is remembered, its text known already */
     ROW_REPEATED  /* the same id stands later in the page, and counts */
 } RowFate;
 
@@ -56,6 +57,8 @@ typedef struct SilverPage {
     size_t n_rows;
     int64_t batch_id;
     int64_t file_id; /* 0 for databases */
+    Str period, sha256; /* of the file: a claim's deliveries are ordered by them */
+    struct ClaimWork *claims; /* claim.c's, between its three calls */
     int64_t received_us;
     int64_t source_now_us; /* the source's clock at the page */
     int32_t mapping_version;

@@ -1,0 +1,333 @@
+/* claim.c - see claim.h.
+ *
+ * Deliveries change places by SQL alone (claims <-> claims_absorbed, the same columns), so that only their
+ * order, status, amounts and hashes come here. Rows that stay and merely get another number are updated in
+ * place: what settle wrote in them stays. */
+#include "storage/claim.h"
+
+#include "sql.h"
+#include "base/own.h"
+#include "transform/iteration.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { PAGE_MAX_BYTES = 256 << 20 };
+static const char *const AMOUNTS[CLAIM_AMOUNTS] = {"claim_amount", "paid_amount", "deductible",
+                                                   "coinsurance", "copay"};
+
+struct ClaimWork {
+    Delivery *deliveries;
+    size_t n;
+};
+
+/* ---- what is stored ---- */
+
+enum { /* columns of claim_look_up */
+    FOUND_ID, FOUND_SHOWN, FOUND_KEY, FOUND_ITERATION, FOUND_FINAL, FOUND_FILE, FOUND_LINE,
+    FOUND_MODIFIED, FOUND_PERIOD, FOUND_SHA256, FOUND_SOURCE_HASH, FOUND_RECORD_HASH, FOUND_STATUS,
+    FOUND_AMOUNTS
+};
+
+static Str found_text(const PgResult *found, int row, int column, Arena *arena) {
+    Str text = pg_value(found, row, column);
+    return str_is_null(text) ? text : arena_copy(arena, text);
+}
+
+static Value found_number(const PgResult *found, int row, int column) {
+    return str_is_null(pg_value(found, row, column)) ? VALUE_NULL
+                                                     : value_number(pg_int(found, row, column));
+}
+
+static Delivery stored_delivery(const PgResult *found, int row, Arena *arena) {
+    bool is_shown = pg_bool(found, row, FOUND_SHOWN);
+    Delivery d = {
+        .claim_id = found_text(found, row, FOUND_ID, arena),
+        .modified_at = found_number(found, row, FOUND_MODIFIED),
+        .period = found_text(found, row, FOUND_PERIOD, arena),
+        .sha256 = found_text(found, row, FOUND_SHA256, arena),
+        .line = pg_int(found, row, FOUND_LINE),
+        .status = value_text(found_text(found, row, FOUND_STATUS, arena)),
+        .source_hash = pg_int(found, row, FOUND_SOURCE_HASH),
+        .origin = is_shown ? DELIVERY_STORED_SHOWN : DELIVERY_STORED_ABSORBED,
+        .claim_key = pg_int(found, row, FOUND_KEY),
+        .was_iteration = (int32_t)pg_int(found, row, FOUND_ITERATION),
+        .was_final = pg_bool(found, row, FOUND_FINAL),
+        .file_id = pg_int(found, row, FOUND_FILE),
+    };
+    for (int i = 0; i < CLAIM_AMOUNTS; i++)
+        d.amounts[i] = found_number(found, row, FOUND_AMOUNTS + i);
+    Str hash = pg_value(found, row, FOUND_RECORD_HASH);
+    if (hash.size == sizeof d.record_hash)
+        memcpy(d.record_hash, hash.at, hash.size);
+    return d;
+}
+
+bool claim_look_up(Pg *pg, SilverPage *page, Error *err) {
+    CLEANUP(buf_drop) Buf ids;
+    buf_init(&ids, PAGE_MAX_BYTES);
+    pg_array_begin(&ids);
+    for (size_t i = 0; i < page->n_rows; i++)
+        if (!str_is_null(page->rows[i].id))
+            pg_array_text(&ids, page->rows[i].id);
+    const char *array = pg_array_end(&ids, err);
+    TRY(array);
+    CLEANUP(pg_result_drop) PgResult *found = pg_query_as(
+        pg, PG_BINARY, SQL_CLAIM_LOOK_UP, PG_PARAMS(array, page->source_system), err);
+    TRY(found);
+    size_t n = (size_t)pg_rows(found);
+    struct ClaimWork *work = ARENA_NEW(page->arena, struct ClaimWork);
+    work->deliveries = arena_alloc(page->arena, (n + page->n_rows) * sizeof(Delivery));
+    for (; work->n < n; work->n++)
+        work->deliveries[work->n] = stored_delivery(found, (int)work->n, page->arena);
+    page->claims = work;
+    return true;
+}
+
+/* ---- what becomes of it ---- */
+
+typedef struct Places { /* columns of the entity */
+    int modified_at, status, amounts[CLAIM_AMOUNTS];
+} Places;
+
+static Places find_places(const Entity *entity) {
+    Places places = {
+        .modified_at = entity_column(entity, STR("source_modified_at")),
+        .status = entity_column(entity, STR("claim_status")),
+    };
+    for (int i = 0; i < CLAIM_AMOUNTS; i++)
+        places.amounts[i] = entity_column(entity, str_of(AMOUNTS[i]));
+    return places;
+}
+
+static Delivery new_delivery(const SilverPage *page, size_t i, const Places *places) {
+    const SilverRow *row = &page->rows[i];
+    Delivery d = {
+        .claim_id = row->id,
+        .modified_at = row->record.values[places->modified_at],
+        .period = page->period,
+        .sha256 = page->sha256,
+        .line = row->line,
+        .status = row->record.values[places->status],
+        .source_hash = row->source_hash,
+        .origin = DELIVERY_NEW,
+        .file_id = page->file_id,
+        .row = i,
+    };
+    for (int a = 0; a < CLAIM_AMOUNTS; a++)
+        d.amounts[a] = row->record.values[places->amounts[a]];
+    memcpy(d.record_hash, row->record.record_hash, sizeof d.record_hash);
+    return d;
+}
+
+static int compare_claims(const void *a, const void *b) {
+    return str_compare(((const Delivery *)a)->claim_id, ((const Delivery *)b)->claim_id);
+}
+
+static RowFate fate_of_new(const Delivery *d, bool claim_is_known) {
+    switch (d->fate) {
+    case DELIVERY_SHOWN:
+        return claim_is_known ? ROW_CHANGED : ROW_NEW;
+    case DELIVERY_ABSORBED:
+        return d->is_repeated ? ROW_ABSORBED : ROW_TOUCHED;
+    default:
+        return ROW_SAME;
+    }
+}
+
+static void decide_claim(SilverPage *page, Delivery *deliveries, size_t n) {
+    iterations_derive(deliveries, n);
+    bool is_known = false;
+    for (size_t i = 0; i < n; i++)
+        is_known |= deliveries[i].origin != DELIVERY_NEW;
+    for (size_t i = 0; i < n; i++)
+        if (deliveries[i].origin == DELIVERY_NEW)
+            page->rows[deliveries[i].row].fate = fate_of_new(&deliveries[i], is_known);
+}
+
+void claim_decide(SilverPage *page) {
+    struct ClaimWork *work = page->claims;
+    Places places = find_places(page->entity);
+    for (size_t i = 0; i < page->n_rows; i++) {
+        const SilverRow *row = &page->rows[i];
+        if (row->fate != ROW_SAME && row->fate != ROW_REJECTED)
+            work->deliveries[work->n++] = new_delivery(page, i, &places);
+    }
+    qsort(work->deliveries, work->n, sizeof(Delivery), compare_claims);
+    for (size_t first = 0, end; first < work->n; first = end) {
+        end = first + 1;
+        while (end < work->n && compare_claims(&work->deliveries[first], &work->deliveries[end]) == 0)
+            end++;
+        decide_claim(page, work->deliveries + first, end - first);
+    }
+}
+
+/* ---- writing: a choice of deliveries, and lists of what they have ---- */
+
+typedef bool (*Choice)(const Delivery *d);
+
+static bool is_retired(const Delivery *d) {
+    return d->origin == DELIVERY_STORED_SHOWN && d->fate != DELIVERY_SHOWN;
+}
+static bool is_renumbered(const Delivery *d) {
+    return d->origin == DELIVERY_STORED_SHOWN && d->fate == DELIVERY_SHOWN &&
+           (d->iteration != d->was_iteration || d->is_final != d->was_final);
+}
+static bool steps_aside(const Delivery *d) {
+    return is_renumbered(d) && d->iteration != d->was_iteration;
+}
+static bool is_revived(const Delivery *d) {
+    return d->origin == DELIVERY_STORED_ABSORBED && d->fate == DELIVERY_SHOWN;
+}
+static bool wants_key(const Delivery *d) { return d->fate == DELIVERY_SHOWN && d->key == 0; }
+static bool is_copied(const Delivery *d) {
+    return d->origin == DELIVERY_NEW && d->fate == DELIVERY_SHOWN;
+}
+static bool is_copied_aside(const Delivery *d) {
+    return d->origin == DELIVERY_NEW && d->fate == DELIVERY_ABSORBED;
+}
+
+static size_t count(const struct ClaimWork *work, Choice choice) {
+    size_t n = 0;
+    for (size_t i = 0; i < work->n; i++)
+        n += choice(&work->deliveries[i]);
+    return n;
+}
+
+typedef enum Part { PART_ID, PART_OLD_KEY, PART_KEY, PART_ITERATION, PART_FINAL, PART_FILE, PART_LINE } Part;
+
+static void put_part(Buf *list, const Delivery *d, Part part) {
+    switch (part) {
+    case PART_ID:
+        pg_array_text(list, d->claim_id);
+        break;
+    case PART_OLD_KEY:
+        pg_array_int(list, d->claim_key);
+        break;
+    case PART_KEY:
+        pg_array_int(list, d->key);
+        break;
+    case PART_ITERATION:
+        pg_array_int(list, d->iteration);
+        break;
+    case PART_FINAL:
+        pg_array_int(list, d->is_final);
+        break;
+    case PART_FILE:
+        pg_array_int(list, d->file_id);
+        break;
+    case PART_LINE:
+        pg_array_int(list, d->line);
+        break;
+    }
+}
+
+/* An array literal in the page's arena; NULL and an error when it is too long. */
+static const char *list_of(SilverPage *page, Choice choice, Part part, Error *err) {
+    CLEANUP(buf_drop) Buf list;
+    buf_init(&list, PAGE_MAX_BYTES);
+    pg_array_begin(&list);
+    for (size_t i = 0; i < page->claims->n; i++)
+        if (choice(&page->claims->deliveries[i]))
+            put_part(&list, &page->claims->deliveries[i], part);
+    const char *array = pg_array_end(&list, err);
+    return array ? arena_string(page->arena, str_of(array)) : NULL;
+}
+
+static const char *batch_of(const SilverPage *page) {
+    return arena_printf(page->arena, "%lld", (long long)page->batch_id);
+}
+
+static bool check_count(int64_t n, size_t expected, Error *err) {
+    if (n == (int64_t)expected)
+        return true;
+    return error_set(err, STATE_CONFLICT, "claims: rows changed while a page was placed");
+}
+
+static bool retire(Pg *pg, SilverPage *page, Error *err) {
+    const char *keys = list_of(page, is_retired, PART_OLD_KEY, err);
+    TRY(keys);
+    CLEANUP(pg_result_drop) PgResult *gone =
+        pg_query(pg, SQL_CLAIM_RETIRE, PG_PARAMS(keys, batch_of(page)), err);
+    TRY(gone);
+    return check_count(pg_int(gone, 0, 0), count(page->claims, is_retired), err);
+}
+
+static bool renumber(Pg *pg, SilverPage *page, Error *err) {
+    const char *keys = list_of(page, is_renumbered, PART_KEY, err);
+    const char *moving = list_of(page, steps_aside, PART_KEY, err);
+    const char *iterations = list_of(page, is_renumbered, PART_ITERATION, err);
+    const char *finals = list_of(page, is_renumbered, PART_FINAL, err);
+    TRY(keys && moving && iterations && finals);
+    const char *batch = batch_of(page);
+    TRY(pg_exec(pg, SQL_CLAIM_PAST, PG_PARAMS(keys, batch), NULL, err));
+    if (count(page->claims, steps_aside) > 0)
+        TRY(pg_exec(pg, SQL_CLAIM_STEP_ASIDE, PG_PARAMS(moving), NULL, err));
+    int64_t n = 0;
+    TRY(pg_exec(pg, SQL_CLAIM_RENUMBER, PG_PARAMS(keys, iterations, finals, batch), &n, err));
+    return check_count(n, count(page->claims, is_renumbered), err);
+}
+
+static bool revive(Pg *pg, SilverPage *page, Error *err) {
+    const char *ids = list_of(page, is_revived, PART_ID, err);
+    const char *files = list_of(page, is_revived, PART_FILE, err);
+    const char *lines = list_of(page, is_revived, PART_LINE, err);
+    const char *keys = list_of(page, is_revived, PART_KEY, err);
+    const char *iterations = list_of(page, is_revived, PART_ITERATION, err);
+    const char *finals = list_of(page, is_revived, PART_FINAL, err);
+    TRY(ids && files && lines && keys && iterations && finals);
+    int64_t n = 0;
+    TRY(pg_exec(pg, SQL_CLAIM_PREPARE, PG_PARAMS(ids, page->source_system, files, lines, keys,
+                                                 iterations, finals, batch_of(page)), NULL, err));
+    TRY(pg_exec(pg, SQL_CLAIM_REVIVE, PG_PARAMS(ids, page->source_system, files, lines), &n, err));
+    return check_count(n, count(page->claims, is_revived), err);
+}
+
+static bool give_keys(Pg *pg, SilverPage *page, Error *err) {
+    size_t n = count(page->claims, wants_key);
+    if (n == 0)
+        return true;
+    int64_t *keys;
+    TRY(silver_take_keys(pg, page->entity, n, page->arena, &keys, err));
+    for (size_t i = 0; i < page->claims->n; i++)
+        if (wants_key(&page->claims->deliveries[i]))
+            page->claims->deliveries[i].key = *keys++;
+    return true;
+}
+
+static void put_delivery(Buf *out, SilverPage *page, const Delivery *d) {
+    SilverRow *row = &page->rows[d->row];
+    silver_set_system(page, row, d->key);
+    silver_set(&row->record, "iteration", value_number(d->iteration));
+    silver_set(&row->record, "is_final", value_number(d->is_final));
+    silver_set(&row->record, "file_id", value_number(d->file_id));
+    silver_set(&row->record, "line", value_number(d->line));
+    silver_put_row(out, page, &row->record, NULL);
+}
+
+static bool copy(Pg *pg, SilverPage *page, const char *table, Choice choice, Error *err) {
+    size_t n = count(page->claims, choice);
+    if (n == 0)
+        return true;
+    CLEANUP(buf_drop) Buf out;
+    buf_init(&out, PAGE_MAX_BYTES);
+    pg_copy_header(&out);
+    for (size_t i = 0; i < page->claims->n; i++)
+        if (choice(&page->claims->deliveries[i]))
+            put_delivery(&out, page, &page->claims->deliveries[i]);
+    const char *statement = silver_copy_statement(page->arena, table, page->entity);
+    return silver_copy(pg, statement, &out, (int64_t)n, err);
+}
+
+bool claim_write(Pg *pg, SilverPage *page, Error *err) {
+    const struct ClaimWork *work = page->claims;
+    TRY(give_keys(pg, page, err));
+    if (count(work, is_retired) > 0)
+        TRY(retire(pg, page, err));
+    if (count(work, is_renumbered) > 0)
+        TRY(renumber(pg, page, err));
+    if (count(work, is_revived) > 0)
+        TRY(revive(pg, page, err));
+    TRY(copy(pg, page, page->entity->name, is_copied, err));
+    return copy(pg, page, "claims_absorbed", is_copied_aside, err);
+}

@@ -1,0 +1,16 @@
+/* claim.h - claims in silver: one row per iteration, and the deliveries that do not show.
+ *
+ * The order: claim_look_up() reads what is stored of the page's claims, the caller cleans every row,
+ * claim_decide() derives the iterations (transform/iteration.h) and gives each row its fate, claim_write()
+ * writes the difference. A claim never seen before, the common case, goes by COPY alone.
+ * Fates: NEW is the first of a claim, CHANGED an iteration more or a corrected one, TOUCHED a delivery that is
+ * remembered but does not show, ABSORBED the same with a text its neighbour has already, SAME one that
+ * is stored already.
+ * The page needs file_id, period and sha256, and rows their line. In the caller's transaction. */
+#pragma once
+#include "storage/silver.h"
+
+bool claim_look_up(Pg *pg, SilverPage *page, Error *err);
+/* Rows with a reject_rule, and those already ROW_SAME, are passed over. */
+void claim_decide(SilverPage *page);
+bool claim_write(Pg *pg, SilverPage *page, Error *err);

@@ -1,0 +1,62 @@
+-- Claims: every delivery stored, those that show in silver.claims, the others in claims_absorbed.
+
+-- name: claim_look_up
+SELECT d.source_claim_id, d.is_shown, d.claim_key, d.iteration, d.is_final, d.file_id, d.line,
+       (extract(epoch FROM d.source_modified_at) * 1000000)::bigint, f.period, f.sha256,
+       d.source_hash, d.record_hash, d.claim_status,
+       (d.claim_amount * 100)::bigint, (d.paid_amount * 100)::bigint, (d.deductible * 100)::bigint,
+       (d.coinsurance * 100)::bigint, (d.copay * 100)::bigint
+FROM (
+    SELECT true AS is_shown, c.* FROM silver.claims c
+    WHERE c.source_claim_id = ANY($1::text[]) AND c.source_system = $2
+    UNION ALL
+    SELECT false, a.* FROM silver.claims_absorbed a
+    WHERE a.source_claim_id = ANY($1::text[]) AND a.source_system = $2
+) d LEFT JOIN ops.file f ON f.file_id = d.file_id
+
+-- Rows whose iteration shows another delivery from now on; their key passes to it. Where they were last
+-- published is remembered for the next publication.
+-- name: claim_retire
+WITH gone AS (
+    DELETE FROM silver.claims WHERE claim_key = ANY($1::bigint[]) RETURNING *
+), past AS (
+    INSERT INTO silver.claims_past SELECT gone.*, gone.batch_id, $2::bigint FROM gone
+), kept AS (
+    INSERT INTO silver.claims_absorbed SELECT * FROM gone
+), moved AS (
+    INSERT INTO ops.moved (table_name, key, old_date, batch_id)
+    SELECT 'claims', claim_key, claim_date, $2::bigint FROM gone
+)
+SELECT count(*) FROM gone
+
+-- name: claim_past
+INSERT INTO silver.claims_past
+SELECT c.*, c.batch_id, $2::bigint FROM silver.claims c WHERE c.claim_key = ANY($1::bigint[])
+
+-- Numbers change places, and (claim, iteration) is unique at every moment: first out of the way.
+-- name: claim_step_aside
+UPDATE silver.claims SET iteration = -iteration WHERE claim_key = ANY($1::bigint[])
+
+-- name: claim_renumber
+UPDATE silver.claims c SET iteration = u.iteration, is_final = u.is_final = 1, batch_id = $4
+FROM unnest($1::bigint[], $2::int[], $3::int[]) AS u(claim_key, iteration, is_final)
+WHERE c.claim_key = u.claim_key
+
+-- Absorbed deliveries that show from now on.
+-- name: claim_prepare
+UPDATE silver.claims_absorbed a
+SET claim_key = u.claim_key, iteration = u.iteration, is_final = u.is_final = 1, batch_id = $8
+FROM unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::int[], $7::int[])
+     AS u(file_id, line, claim_key, iteration, is_final)
+WHERE a.source_claim_id = ANY($1::text[]) AND a.source_system = $2
+  AND a.file_id = u.file_id AND a.line = u.line
+
+-- name: claim_revive
+WITH gone AS (
+    DELETE FROM silver.claims_absorbed a
+    USING unnest($3::bigint[], $4::bigint[]) AS u(file_id, line)
+    WHERE a.source_claim_id = ANY($1::text[]) AND a.source_system = $2
+      AND a.file_id = u.file_id AND a.line = u.line
+    RETURNING a.*
+)
+INSERT INTO silver.claims SELECT * FROM gone
