@@ -56,7 +56,7 @@ bool quarantine_look_up(Pg *pg, const char *feed, SilverPage *page, Error *err) 
     const char *id_array = pg_array_end(&ids, err), *hash_array = pg_array_end(&hashes, err);
     TRY(id_array && hash_array);
     CLEANUP(pg_result_drop) PgResult *found = pg_query_as(
-        pg, PG_BINARY, SQL_QUARANTINE_LOOK_UP, PG_PARAMS(feed, id_array, hash_array), err);
+        pg, PG_BINARY, SQL_QUARANTINE_LOOK_UP, PG_PARAMS(feed, id_array, hash_array, page->source_system), err);
     TRY(found);
     take_held(page, found);
     return true;
@@ -112,7 +112,18 @@ static bool supersede(Pg *pg, const char *feed, const SilverPage *page, Error *e
         return true;
     const char *array = pg_array_end(&ids, err);
     TRY(array);
-    return pg_exec(pg, SQL_QUARANTINE_SUPERSEDE, PG_PARAMS(feed, array), NULL, err);
+    return pg_exec(pg, SQL_QUARANTINE_SUPERSEDE, PG_PARAMS(feed, array, page->source_system), NULL, err);
+}
+
+/* Of a claim's rows every one counts, also several in a page: the last of them stays open. */
+static bool supersede_one(Pg *pg, const char *feed, const SilverPage *page, Str id, Error *err) {
+    CLEANUP(buf_drop) Buf ids;
+    buf_init(&ids, PAGE_MAX_BYTES);
+    pg_array_begin(&ids);
+    pg_array_text(&ids, id);
+    const char *array = pg_array_end(&ids, err);
+    TRY(array);
+    return pg_exec(pg, SQL_QUARANTINE_SUPERSEDE, PG_PARAMS(feed, array, page->source_system), NULL, err);
 }
 
 bool quarantine_write(Pg *pg, const char *feed, const Field *columns, size_t n_columns,
@@ -127,8 +138,13 @@ bool quarantine_write(Pg *pg, const char *feed, const Field *columns, size_t n_c
         pg_array_text(&names, str_of(columns[i].name));
     const char *array = pg_array_end(&names, err);
     TRY(array);
-    for (size_t i = 0; i < page->n_rows; i++)
-        if (page->rows[i].fate == ROW_REJECTED)
-            TRY(insert_entry(pg, feed, array, n_columns, page, &page->rows[i], err));
+    for (size_t i = 0; i < page->n_rows; i++) {
+        const SilverRow *row = &page->rows[i];
+        if (row->fate != ROW_REJECTED)
+            continue;
+        if (page->entity->kind == ENTITY_CLAIM && !str_is_null(row->id))
+            TRY(supersede_one(pg, feed, page, row->id, err));
+        TRY(insert_entry(pg, feed, array, n_columns, page, row, err));
+    }
     return true;
 }

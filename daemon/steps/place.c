@@ -6,6 +6,8 @@
 #include "base/metrics.h"
 #include "base/own.h"
 #include "storage/audit.h"
+#include "storage/claim.h"
+#include "storage/file.h"
 #include "storage/history.h"
 #include "storage/quarantine.h"
 #include "transform/fingerprint.h"
@@ -16,13 +18,15 @@
 /* Which verbs serve which kind of entity. */
 typedef struct Kind {
     bool (*look_up)(Pg *pg, SilverPage *page, Error *err);
+    void (*decide)(SilverPage *page); /* after cleaning, where a row's fate depends on others; or NULL */
     bool (*write)(Pg *pg, SilverPage *page, Error *err);
     bool last_counts; /* the same id twice in a page: the last one alone counts */
 } Kind;
 static const Kind KINDS[] = {
-    [ENTITY_HISTORY] = {history_look_up, history_write, true},
-    [ENTITY_MEMBER] = {silver_look_up, silver_write, true},
-    [ENTITY_FACT] = {silver_look_up, silver_write, true},
+    [ENTITY_HISTORY] = {history_look_up, NULL, history_write, true},
+    [ENTITY_MEMBER] = {silver_look_up, NULL, silver_write, true},
+    [ENTITY_FACT] = {silver_look_up, NULL, silver_write, true},
+    [ENTITY_CLAIM] = {claim_look_up, claim_decide, claim_write, false},
 };
 
 /* ---- opening a feed ---- */
@@ -67,6 +71,10 @@ bool place_open(RunContext *run, const PlaceSource *source, PlaceFeed *ret_feed,
 
 /* ---- from raw rows to a page ---- */
 
+static bool is_rejected(const RawRows *rows, size_t i) {
+    return rows->rejects && rows->rejects[i].rule;
+}
+
 static void make_page(const PlaceFeed *feed, const RawRows *rows, Arena *arena, SilverPage *page) {
     *page = (SilverPage){
         .entity = feed->entity,
@@ -75,6 +83,8 @@ static void make_page(const PlaceFeed *feed, const RawRows *rows, Arena *arena, 
         .rows = ARENA_ARRAY(arena, SilverRow, rows->n_rows),
         .n_rows = rows->n_rows,
         .file_id = rows->file_id,
+        .period = rows->period,
+        .sha256 = rows->sha256,
         .received_us = clock_wall_us(),
         .source_now_us = rows->source_now_us,
         .mapping_version = feed->mapping_version,
@@ -84,7 +94,7 @@ static void make_page(const PlaceFeed *feed, const RawRows *rows, Arena *arena, 
         SilverRow *row = &page->rows[i];
         row->fields = rows->fields + i * feed->n_fields;
         row->line = rows->lines ? rows->lines[i] : 0;
-        row->id = mapping_id(feed->mapping, row->fields, arena);
+        row->id = is_rejected(rows, i) ? STR_NULL : mapping_id(feed->mapping, row->fields, arena);
         row->source_hash = hash_source(row->fields, feed->n_fields);
     }
 }
@@ -126,23 +136,40 @@ static RowFate fate_of(const SilverRow *row) {
     return is_equal && !row->known.is_deleted && !row->known.is_inferred ? ROW_TOUCHED : ROW_CHANGED;
 }
 
-static void clean_rows(const PlaceFeed *feed, SilverPage *page, PlaceOutcome *outcome) {
-    for (size_t i = 0; i < page->n_rows; i++) {
-        SilverRow *row = &page->rows[i];
-        if (row->fate == ROW_REPEATED || is_known(page, row)) {
-            row->fate = row->fate == ROW_REPEATED ? ROW_REPEATED : ROW_SAME;
-            outcome->rows_same++;
-            continue;
-        }
+static void clean_row(const PlaceFeed *feed, const RawRows *rows, size_t i, SilverPage *page) {
+    SilverRow *row = &page->rows[i];
+    if (is_rejected(rows, i)) {
+        row->record.reject_rule = rows->rejects[i].rule;
+        row->record.reject_reason = rows->rejects[i].reason;
+    } else {
         row->record.values = ARENA_ARRAY(page->arena, Value, (size_t)feed->entity->n_columns);
         mapping_clean(feed->mapping, row->fields, row->source_hash, page->arena, &row->record);
-        row->fate = fate_of(row);
-        outcome->rows_new += row->fate == ROW_NEW;
-        outcome->rows_changed += row->fate == ROW_CHANGED;
-        outcome->rows_same += row->fate == ROW_TOUCHED;
-        outcome->rows_quarantined += row->fate == ROW_REJECTED;
-        outcome->rows_flagged += row->fate != ROW_REJECTED && row->record.flags != 0;
     }
+    row->fate = fate_of(row);
+}
+
+static void count_row(const SilverRow *row, PlaceOutcome *outcome) {
+    bool is_passed = row->fate == ROW_SAME || row->fate == ROW_REPEATED;
+    outcome->rows_new += row->fate == ROW_NEW;
+    outcome->rows_changed += row->fate == ROW_CHANGED;
+    outcome->rows_same += is_passed || row->fate == ROW_TOUCHED || row->fate == ROW_ABSORBED;
+    outcome->rows_quarantined += row->fate == ROW_REJECTED;
+    outcome->rows_flagged += !is_passed && row->fate != ROW_REJECTED && row->record.flags != 0;
+}
+
+static void clean_rows(const PlaceFeed *feed, const RawRows *rows, SilverPage *page,
+                       PlaceOutcome *outcome) {
+    for (size_t i = 0; i < page->n_rows; i++) {
+        SilverRow *row = &page->rows[i];
+        if (row->fate != ROW_REPEATED && is_known(page, row))
+            row->fate = ROW_SAME;
+        else if (row->fate != ROW_REPEATED)
+            clean_row(feed, rows, i, page);
+    }
+    if (KINDS[feed->entity->kind].decide)
+        KINDS[feed->entity->kind].decide(page);
+    for (size_t i = 0; i < page->n_rows; i++)
+        count_row(&page->rows[i], outcome);
 }
 
 /* ---- counts ---- */
@@ -252,6 +279,19 @@ static bool write_page(PlaceFeed *feed, SilverPage *page, const PlaceOutcome *ou
     return write_ledgers(feed, page, outcome, err);
 }
 
+static bool count_file(const PlaceFeed *feed, const RawRows *rows, const PlaceOutcome *outcome,
+                       Error *err) {
+    FileCounts counts = {
+        .rows_read = (int64_t)rows->n_rows,
+        .rows_new = outcome->rows_new,
+        .rows_corrected = outcome->rows_changed,
+        .rows_same = outcome->rows_same,
+        .rows_flagged = outcome->rows_flagged,
+        .rows_quarantined = outcome->rows_quarantined,
+    };
+    return file_count(feed->run->pg, rows->file_id, &counts, err);
+}
+
 static bool write_cursor(PlaceFeed *feed, const CursorState *next, CursorState *ret_moved, Error *err) {
     CursorState moved = next ? *next : feed->cursor;
     moved.page = feed->cursor.page;
@@ -270,11 +310,14 @@ static bool place_once(PlaceFeed *feed, const RawRows *rows, const CursorState *
     TRY(tx && lock_page(feed, err));
     FAILPOINT("page.after_lock");
     TRY(look_up(feed, rows, &page, err));
-    clean_rows(feed, &page, &outcome);
+    clean_rows(feed, rows, &page, &outcome);
     TRY(check_stops(feed, &page, err));
-    bool has_news = outcome.rows_same < (int64_t)page.n_rows || silver_count(&page, ROW_TOUCHED) > 0;
+    bool has_news = outcome.rows_same < (int64_t)page.n_rows ||
+                    silver_count(&page, ROW_TOUCHED) + silver_count(&page, ROW_ABSORBED) > 0;
     if (has_news)
         TRY(write_page(feed, &page, &outcome, err));
+    if (rows->file_id)
+        TRY(count_file(feed, rows, &outcome, err));
     if (has_news || next) {
         TRY(write_cursor(feed, next, &moved, err));
         FAILPOINT("page.before_commit");

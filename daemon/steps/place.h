@@ -38,11 +38,19 @@ typedef struct PlaceSource {
  * Everything lives in the run's arena. */
 bool place_open(RunContext *run, const PlaceSource *source, PlaceFeed *ret_feed, Error *err);
 
+/* A row its reader could not make sense of: it goes to quarantine as it is. */
+typedef struct RawReject {
+    const char *rule; /* NULL: the row is fit to be cleaned */
+    const char *reason;
+} RawReject;
+
 typedef struct RawRows {
     const Str *fields;    /* row-major, n_fields each */
     const int64_t *lines; /* files; NULL for databases */
     size_t n_rows;
+    const RawReject *rejects; /* files, one per row; NULL: none */
     int64_t file_id;      /* 0 for databases */
+    Str period, sha256;   /* files: what their deliveries are ordered by */
     int64_t source_now_us;
     bool is_first_load;   /* rows behind the stored position: nothing can be known of them */
 } RawRows;

@@ -3,13 +3,13 @@ SELECT EXISTS (SELECT FROM dq.quarantine WHERE feed = $1 AND state IN ('open', '
 
 -- name: quarantine_look_up
 SELECT natural_key, source_hash, mapping_version FROM dq.quarantine
-WHERE feed = $1 AND state IN ('open', 'dismissed')
+WHERE feed = $1 AND source_system = $4 AND state IN ('open', 'dismissed')
   AND (natural_key = ANY($2::text[]) OR (natural_key IS NULL AND source_hash = ANY($3::bigint[])))
 ORDER BY quarantine_id
 
 -- name: quarantine_supersede
 UPDATE dq.quarantine SET state = 'superseded'
-WHERE feed = $1 AND state = 'open' AND natural_key = ANY($2::text[])
+WHERE feed = $1 AND source_system = $3 AND state = 'open' AND natural_key = ANY($2::text[])
 
 -- name: quarantine_insert
 INSERT INTO dq.quarantine (feed, source_system, natural_key, raw, rule, reason, file_id, line,

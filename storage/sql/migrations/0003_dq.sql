@@ -16,7 +16,8 @@ CREATE TABLE dq.quarantine (
     batch_id bigint NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now()
 );
-CREATE UNIQUE INDEX quarantine_open ON dq.quarantine (natural_key, feed) WHERE state = 'open';
+CREATE UNIQUE INDEX quarantine_open ON dq.quarantine (natural_key, feed, source_system)
+    WHERE state = 'open'; -- a files feed serves several sources, and their ids collide
 CREATE INDEX quarantine_hash ON dq.quarantine (source_hash, feed) WHERE state IN ('open', 'dismissed');
 
 -- Per batch and rule: rows checked, rows that broke it.

@@ -1,0 +1,106 @@
+/* iteration.c - see iteration.h. */
+#include "transform/iteration.h"
+
+#include <stdlib.h>
+
+static int compare_numbers(int64_t a, int64_t b) { return (a > b) - (a < b); }
+
+static int compare_instants(Value a, Value b) {
+    if (!a.is_set || !b.is_set)
+        return a.is_set - b.is_set; /* unknown is oldest */
+    return compare_numbers(a.number, b.number);
+}
+
+static int compare_places(const Delivery *a, const Delivery *b) {
+    int order = compare_instants(a->modified_at, b->modified_at);
+    if (order == 0)
+        order = str_compare(a->period, b->period);
+    if (order == 0)
+        order = str_compare(a->sha256, b->sha256);
+    return order != 0 ? order : compare_numbers(a->line, b->line);
+}
+
+/* At the same place the one already stored comes first. */
+static int compare_deliveries(const void *a, const void *b) {
+    int order = compare_places(a, b);
+    return order ? order
+                 : compare_numbers(((const Delivery *)a)->origin, ((const Delivery *)b)->origin);
+}
+
+static bool is_same_number(Value a, Value b) {
+    return a.is_set == b.is_set && (!a.is_set || a.number == b.number);
+}
+
+static bool is_same_iteration(const Delivery *a, const Delivery *b) {
+    for (int i = 0; i < CLAIM_AMOUNTS; i++)
+        if (!is_same_number(a->amounts[i], b->amounts[i]))
+            return false;
+    return a->status.is_set == b->status.is_set &&
+           (!a->status.is_set || str_equal(a->status.text, b->status.text));
+}
+
+static bool is_same_content(const Delivery *a, const Delivery *b) {
+    return memcmp(a->record_hash, b->record_hash, sizeof a->record_hash) == 0;
+}
+
+/* The same delivery twice: the second goes behind the others and counts no more. */
+static size_t set_repeats_aside(Delivery *deliveries, size_t n) {
+    size_t n_kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        bool is_repeat =
+            n_kept > 0 && compare_places(&deliveries[n_kept - 1], &deliveries[i]) == 0;
+        deliveries[i].fate = is_repeat ? DELIVERY_FORGOTTEN : DELIVERY_ABSORBED;
+        deliveries[i].is_repeated = is_repeat;
+        if (is_repeat)
+            continue;
+        Delivery moved = deliveries[i];
+        deliveries[i] = deliveries[n_kept];
+        deliveries[n_kept++] = moved;
+    }
+    return n_kept;
+}
+
+/* The delivery that shows: where the run's last content begins; of neighbours with the same text there, the
+ * one that shows already, so that a copy that sorts before it changes nothing. */
+static Delivery *choose_shown(Delivery *run, size_t n) {
+    size_t first = n - 1;
+    while (first > 0 && is_same_content(&run[first - 1], &run[n - 1]))
+        first--;
+    for (size_t i = first; i < n && run[i].source_hash == run[first].source_hash; i++)
+        if (run[i].origin == DELIVERY_STORED_SHOWN)
+            return &run[i];
+    return &run[first];
+}
+
+static int64_t key_of_run(const Delivery *run, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (run[i].origin == DELIVERY_STORED_SHOWN)
+            return run[i].claim_key;
+    return 0;
+}
+
+static void settle_run(Delivery *run, size_t n, int32_t iteration, bool is_final) {
+    Delivery *shown = choose_shown(run, n);
+    for (size_t i = 0; i < n; i++) {
+        bool like_before = i > 0 && run[i - 1].source_hash == run[i].source_hash;
+        bool like_after = i + 1 < n && run[i + 1].source_hash == run[i].source_hash;
+        run[i].fate = DELIVERY_ABSORBED;
+        run[i].is_repeated = like_before || like_after;
+    }
+    shown->fate = DELIVERY_SHOWN;
+    shown->iteration = iteration;
+    shown->is_final = is_final;
+    shown->key = key_of_run(run, n);
+}
+
+void iterations_derive(Delivery *deliveries, size_t n) {
+    qsort(deliveries, n, sizeof *deliveries, compare_deliveries);
+    size_t n_kept = set_repeats_aside(deliveries, n);
+    int32_t iteration = 0;
+    for (size_t first = 0, end; first < n_kept; first = end) {
+        end = first + 1;
+        while (end < n_kept && is_same_iteration(&deliveries[end - 1], &deliveries[end]))
+            end++;
+        settle_run(deliveries + first, end - first, ++iteration, end == n_kept);
+    }
+}

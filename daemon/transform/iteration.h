@@ -1,0 +1,58 @@
+/* iteration.h - the iterations of one claim, from the set of its deliveries (rules, section 7).
+ *
+ * Deliveries are ordered by (source_modified_at, file period, SHA-256 of the file, line). Neighbours that
+ * agree in status and amounts form a run; each run is an iteration, 1, 2, … in that order, the last is
+ * final. An iteration shows the content of its run's newest delivery, as it first came with that
+ * content: so source_modified_at is the last change of content.
+ * The result is a function of the set, whatever order the deliveries came in. That is why those that do
+ * not show are remembered ("absorbed"): late ones may slot in between them. (Keeping only the first and the
+ * last of neighbours with equal text was tried: two late ones that differ, either side of one left
+ * out, then become neighbours.)
+ * Pure; any thread. */
+#pragma once
+#include "base/str.h"
+#include "transform/value.h"
+
+enum { CLAIM_AMOUNTS = 5 }; /* claim_amount, paid_amount, deductible, coinsurance, copay */
+
+typedef enum DeliveryOrigin {
+    DELIVERY_STORED_SHOWN,    /* a row of silver.claims */
+    DELIVERY_STORED_ABSORBED, /* a row of silver.claims_absorbed */
+    DELIVERY_NEW
+} DeliveryOrigin;
+
+typedef enum DeliveryFate {
+    DELIVERY_SHOWN,    /* is an iteration */
+    DELIVERY_ABSORBED, /* remembered */
+    DELIVERY_FORGOTTEN /* the same delivery twice */
+} DeliveryFate;
+
+typedef struct Delivery {
+    Str claim_id; /* for the caller to group by */
+    /* its place in the order */
+    Value modified_at;
+    Str period;
+    Str sha256; /* raw bytes */
+    int64_t line;
+    /* what makes an iteration, and what corrects one */
+    Value status;
+    Value amounts[CLAIM_AMOUNTS];
+    int64_t source_hash;
+    uint8_t record_hash[16];
+    /* where it stands now */
+    DeliveryOrigin origin;
+    int64_t claim_key;     /* STORED_SHOWN */
+    int32_t was_iteration; /* STORED_SHOWN */
+    bool was_final;        /* STORED_SHOWN */
+    int64_t file_id;
+    size_t row; /* the caller's: index of a new one in its page */
+    /* what becomes of it: set by iterations_derive() */
+    DeliveryFate fate;
+    int32_t iteration; /* SHOWN */
+    bool is_final;     /* SHOWN */
+    int64_t key;       /* SHOWN: the key that stays with the iteration; 0: it wants a new one */
+    bool is_repeated;  /* text equal to that of a neighbour, or the same delivery twice */
+} Delivery;
+
+/* All deliveries of one claim: sorts them and decides. */
+void iterations_derive(Delivery *deliveries, size_t n);

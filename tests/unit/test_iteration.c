@@ -1,0 +1,272 @@
+#include "test.h"
+
+#include "transform/iteration.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { MOST = 64 };
+
+/* ---- a store in memory, which applies what iterations_derive() decides ---- */
+
+typedef struct Store {
+    Delivery shown[MOST], absorbed[MOST];
+    size_t n_shown, n_absorbed;
+    int64_t last_key;
+} Store;
+
+static void store_page(Store *store, const Delivery *page, size_t n_page) {
+    Delivery all[3 * MOST];
+    size_t n = 0;
+    for (size_t i = 0; i < store->n_shown; i++) {
+        all[n] = store->shown[i];
+        all[n].origin = DELIVERY_STORED_SHOWN;
+        all[n].claim_key = store->shown[i].key;
+        all[n].was_iteration = store->shown[i].iteration;
+        all[n++].was_final = store->shown[i].is_final;
+    }
+    for (size_t i = 0; i < store->n_absorbed; i++) {
+        all[n] = store->absorbed[i];
+        all[n++].origin = DELIVERY_STORED_ABSORBED;
+    }
+    for (size_t i = 0; i < n_page; i++) {
+        all[n] = page[i];
+        all[n++].origin = DELIVERY_NEW;
+    }
+    iterations_derive(all, n);
+    store->n_shown = store->n_absorbed = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (all[i].fate == DELIVERY_ABSORBED)
+            store->absorbed[store->n_absorbed++] = all[i];
+        if (all[i].fate != DELIVERY_SHOWN)
+            continue;
+        if (all[i].key == 0)
+            all[i].key = ++store->last_key;
+        store->shown[store->n_shown++] = all[i];
+    }
+}
+
+/* ---- deliveries by hand ---- */
+
+/* status, amount and other content; the hashes follow from them as transform's would. */
+static Delivery delivery(int64_t modified_at, const char *period, const char *sha256, int64_t line,
+                         const char *status, int64_t paid, int other) {
+    Delivery d = {.modified_at = modified_at < 0 ? VALUE_NULL : value_number(modified_at),
+                  .period = str_of(period), .sha256 = str_of(sha256), .line = line,
+                  .status = value_text(str_of(status)),
+                  .amounts = {value_number(100), value_number(paid), VALUE_NULL},
+                  .origin = DELIVERY_NEW};
+    snprintf((char *)d.record_hash, sizeof d.record_hash, "%s/%lld/%d", status, (long long)paid, other);
+    d.source_hash = modified_at;
+    for (const uint8_t *c = d.record_hash; *c; c++)
+        d.source_hash = d.source_hash * 31 + *c;
+    return d;
+}
+
+static void assert_shown(const Store *store, size_t i, int64_t key, const char *status, bool is_final) {
+    assert_true(i < store->n_shown);
+    assert_int_equal(store->shown[i].iteration, i + 1);
+    assert_int_equal(store->shown[i].key, key);
+    assert_str(store->shown[i].status.text, status);
+    assert_int_equal(store->shown[i].is_final, is_final);
+}
+
+static void a_change_of_status_or_amount_is_the_next_iteration(void **state) {
+    (void)state;
+    Store store = {0};
+    store_page(&store, (Delivery[]){delivery(1, "01", "a", 2, "Pending", 0, 0)}, 1);
+    store_page(&store, (Delivery[]){delivery(2, "02", "b", 2, "Paid", 0, 0)}, 1);
+    store_page(&store, (Delivery[]){delivery(3, "03", "c", 2, "Paid", 7, 0)}, 1);
+    assert_int_equal(store.n_shown, 3);
+    assert_shown(&store, 0, 1, "Pending", false);
+    assert_shown(&store, 1, 2, "Paid", false);
+    assert_shown(&store, 2, 3, "Paid", true);
+    assert_int_equal(store.n_absorbed, 0);
+}
+
+static void other_differences_correct_the_iteration_unless_they_are_older(void **state) {
+    (void)state;
+    Store store = {0};
+    store_page(&store, (Delivery[]){delivery(5, "01", "a", 2, "Paid", 7, 1)}, 1);
+    store_page(&store, (Delivery[]){delivery(6, "02", "b", 2, "Paid", 7, 2)}, 1);
+    store_page(&store, (Delivery[]){delivery(4, "03", "c", 2, "Paid", 7, 3)}, 1);
+    assert_int_equal(store.n_shown, 1);
+    assert_shown(&store, 0, 1, "Paid", true);
+    assert_int_equal(store.shown[0].modified_at.number, 6);
+    assert_int_equal(store.n_absorbed, 2);
+}
+
+static void a_late_delivery_slots_in_and_splits_a_run_of_equal_ones(void **state) {
+    (void)state;
+    Store store = {0};
+    store_page(&store, (Delivery[]){delivery(1, "01", "a", 2, "Pending", 0, 0),
+                                    delivery(3, "03", "c", 2, "Pending", 0, 0)}, 2);
+    assert_int_equal(store.n_shown, 1);
+    store_page(&store, (Delivery[]){delivery(2, "02", "b", 2, "Denied", 0, 0)}, 1);
+    assert_int_equal(store.n_shown, 3);
+    assert_shown(&store, 0, 1, "Pending", false);
+    assert_shown(&store, 1, 2, "Denied", false);
+    assert_shown(&store, 2, 3, "Pending", true);
+}
+
+static void the_same_delivery_again_changes_nothing(void **state) {
+    (void)state;
+    Store store = {0};
+    Delivery page[] = {delivery(1, "01", "a", 2, "Pending", 0, 0), delivery(2, "01", "a", 3, "Paid", 5, 0)};
+    store_page(&store, page, 2);
+    Store before = store;
+    store_page(&store, page, 2);
+    assert_int_equal(store.n_shown, before.n_shown);
+    assert_int_equal(store.n_absorbed, before.n_absorbed);
+    assert_int_equal(store.last_key, before.last_key);
+}
+
+static void an_equal_row_in_a_file_that_sorts_before_changes_nothing_that_shows(void **state) {
+    (void)state;
+    Store store = {0};
+    store_page(&store, (Delivery[]){delivery(1, "01", "b", 2, "Paid", 5, 0)}, 1);
+    store_page(&store, (Delivery[]){delivery(1, "01", "a", 2, "Paid", 5, 0)}, 1);
+    assert_int_equal(store.n_shown, 1);
+    assert_str(store.shown[0].sha256, "b");
+    assert_int_equal(store.n_absorbed, 1);
+}
+
+/* ---- any order, any paging: the state of the set ---- */
+
+static uint64_t random_state = 0xD1B54A32D192ED03u;
+static size_t random_below(size_t n) {
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return (size_t)(random_state >> 11) % n;
+}
+
+/* What shows, worked out plainly from the whole set: an insertion sort and one pass per question. */
+static bool comes_before(const Delivery *a, const Delivery *b) {
+    int64_t at = a->modified_at.is_set ? a->modified_at.number : -1;
+    int64_t bt = b->modified_at.is_set ? b->modified_at.number : -1;
+    if (at != bt)
+        return at < bt;
+    if (!str_equal(a->period, b->period))
+        return strncmp(a->period.at, b->period.at, 2) < 0;
+    if (!str_equal(a->sha256, b->sha256))
+        return a->sha256.at[0] < b->sha256.at[0];
+    return a->line < b->line;
+}
+
+static bool makes_iteration(const Delivery *before, const Delivery *d) {
+    return !str_equal(before->status.text, d->status.text) ||
+           before->amounts[1].number != d->amounts[1].number;
+}
+
+static size_t brute_force(const Delivery *set, size_t n, Delivery *shown) {
+    Delivery sorted[MOST];
+    for (size_t i = 0; i < n; i++) {
+        size_t at = i;
+        for (; at > 0 && comes_before(&set[i], &sorted[at - 1]); at--)
+            sorted[at] = sorted[at - 1];
+        sorted[at] = set[i];
+    }
+    size_t n_shown = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (i == 0 || makes_iteration(&sorted[i - 1], &sorted[i]))
+            shown[n_shown++] = sorted[i];
+        else if (memcmp(sorted[i].record_hash, shown[n_shown - 1].record_hash, 16) != 0)
+            shown[n_shown - 1] = sorted[i];
+    }
+    return n_shown;
+}
+
+static size_t random_set(Delivery *set) {
+    static const char *const PERIODS[] = {"01", "02", "03"}, *const FILES[] = {"a", "b", "c", "d"};
+    static const char *const STATUSES[] = {"Paid", "Denied"};
+    size_t n = 1 + random_below(14), n_contents = 1 + random_below(6);
+    for (size_t i = 0; i < n; i++) {
+        size_t content = random_below(n_contents);
+        set[i] = delivery((int64_t)random_below(4) - 1, PERIODS[random_below(3)], FILES[random_below(4)],
+                          (int64_t)i + 2, STATUSES[content & 1], (content >> 1 & 1) ? 5 : 0,
+                          content > 3 ? (int)content : 0);
+    }
+    return n;
+}
+
+static void deliver_shuffled(Store *store, const Delivery *set, size_t n) {
+    Delivery queue[2 * MOST];
+    size_t n_queue = 0;
+    for (size_t i = 0; i < n; i++)
+        for (size_t times = random_below(5) == 0 ? 2 : 1; times > 0; times--)
+            queue[n_queue++] = set[i];
+    for (size_t i = n_queue; i > 1; i--) {
+        size_t other = random_below(i);
+        Delivery moved = queue[i - 1];
+        queue[i - 1] = queue[other];
+        queue[other] = moved;
+    }
+    for (size_t at = 0; at < n_queue;) {
+        size_t size = 1 + random_below(4);
+        size = size < n_queue - at ? size : n_queue - at;
+        store_page(store, queue + at, size);
+        at += size;
+    }
+}
+
+static void assert_equal_state(const Store *store, const Delivery *expected, size_t n_expected) {
+    assert_int_equal(store->n_shown, n_expected);
+    for (size_t i = 0; i < n_expected; i++) {
+        const Delivery *got = &store->shown[i];
+        assert_int_equal(got->iteration, i + 1);
+        assert_int_equal(got->is_final, i + 1 == n_expected);
+        assert_memory_equal(got->record_hash, expected[i].record_hash, 16);
+        assert_int_equal(got->source_hash, expected[i].source_hash);
+        assert_int_equal(got->modified_at.is_set, expected[i].modified_at.is_set);
+        for (size_t j = 0; j < i; j++)
+            assert_int_not_equal(got->key, store->shown[j].key);
+    }
+}
+
+static void any_order_and_paging_of_deliveries_gives_the_same_iterations(void **state) {
+    (void)state;
+    for (int round = 0; round < 5000; round++) {
+        Delivery set[MOST], expected[MOST];
+        size_t n = random_set(set);
+        size_t n_expected = brute_force(set, n, expected);
+        for (int order = 0; order < 2; order++) {
+            Store store = {0};
+            deliver_shuffled(&store, set, n);
+            assert_equal_state(&store, expected, n_expected);
+        }
+    }
+}
+
+/* A key, once given, never passes to an iteration of another status or amount. */
+static void keys_stay_with_their_content(void **state) {
+    (void)state;
+    for (int round = 0; round < 2000; round++) {
+        Delivery set[MOST];
+        Delivery of_key[4 * MOST] = {0};
+        size_t n = random_set(set);
+        Store store = {0};
+        for (size_t i = 0; i < n; i++) {
+            store_page(&store, &set[i], 1);
+            for (size_t s = 0; s < store.n_shown; s++) {
+                Delivery *first = &of_key[store.shown[s].key];
+                if (first->iteration)
+                    assert_false(makes_iteration(first, &store.shown[s]));
+                *first = store.shown[s];
+            }
+        }
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_change_of_status_or_amount_is_the_next_iteration),
+        cmocka_unit_test(other_differences_correct_the_iteration_unless_they_are_older),
+        cmocka_unit_test(a_late_delivery_slots_in_and_splits_a_run_of_equal_ones),
+        cmocka_unit_test(the_same_delivery_again_changes_nothing),
+        cmocka_unit_test(an_equal_row_in_a_file_that_sorts_before_changes_nothing_that_shows),
+        cmocka_unit_test(any_order_and_paging_of_deliveries_gives_the_same_iterations),
+        cmocka_unit_test(keys_stay_with_their_content),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
