@@ -9,8 +9,8 @@
 #include "transform/record.h"
 #include "transform/zone.h"
 
-/* `phone`, `{date: "MM/DD/YYYY"}`, `{map: {1: Paid, 2: Denied}}`: name, and for the last two forms
- * arguments; a plain argument has key NULL. */
+/* `phone`, `{date: "MM/DD/YYYY"}`, `{date: [ISO, "MM/DD/YYYY"]}`, `{map: {1: Paid, 2: Denied}}`: name,
+ * and for the last forms arguments; a plain argument has key NULL. */
 typedef struct CleanerArg {
     const char *key;
     const char *value;
@@ -36,7 +36,9 @@ typedef struct MapSpec {
 
 typedef enum Severity { SEVERITY_FLAG, SEVERITY_QUARANTINE, SEVERITY_STOP } Severity;
 
-/* `{name: claim_before_service, entity: claims, check: "claim_date >= service_date", severity: flag}`.
+/* Built-in rules have the same form (table in mapping.c): a configured rule of the same name gives
+ * another severity, and another check if it has one. `amount_unreadable` quarantines by default.
+ * `{name: claim_before_service, entity: claims, check: "claim_date >= service_date", severity: flag}`.
  * A row breaks the rule when the check is false; NULL operands do not break it. */
 typedef struct RuleSpec {
     const char *name;
@@ -84,6 +86,7 @@ bool mapping_check(const MappingSpec *spec, MappingReport report, void *context)
 /* Cleans one row: values, flags, derived columns, source_hash, record_hash, verdict. `fields` are the
  * texts in the order given to mapping_compile(). Texts made on the way live in `page`; others
  * point into `fields`. Never fails: what cannot be used is said in the record.
+ * `ret_record->values` is the caller's, zeroed, one per column of the entity.
  * `source_hash` is given by the caller (hash_source()), who has needed it already. */
 void mapping_clean(const Mapping *mapping, const Str *fields, int64_t source_hash, Arena *page,
                    Record *ret_record);

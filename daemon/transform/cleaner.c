@@ -1,0 +1,663 @@
+/* cleaner.c - see cleaner.h. The functions, then the table, then chains. */
+#include "transform/cleaner.h"
+
+#include "base/nearest.h"
+#include "transform/code.h"
+#include "transform/contact.h"
+#include "transform/date.h"
+#include "transform/money.h"
+#include "transform/name_case.h"
+#include "transform/text.h"
+
+#include <stddef.h>
+#include <stdio.h>
+
+#define COUNT(list) (sizeof(list) / sizeof *(list))
+
+static void flag(Cell *cell, Flag which) {
+    cell->row->flags |= UINT64_C(1) << which;
+    cell->value = VALUE_NULL;
+}
+
+/* A value that could not be read: words for "nothing known" are NULL, all else is flagged. */
+static void give_up(Cell *cell, Flag which) {
+    if (text_is_unknown_word(text_trim(cell->value.text)))
+        cell->value = VALUE_NULL;
+    else
+        flag(cell, which);
+}
+
+/* ---- texts --------------------------------------------------------------------------------- */
+
+static void clean_trim(Cell *cell, const void *args) {
+    (void)args;
+    cell->value.text = text_trim(cell->value.text);
+}
+
+static void clean_collapse(Cell *cell, const void *args) {
+    (void)args;
+    cell->value.text = text_collapse(cell->row->page, cell->value.text);
+}
+
+static void clean_upper(Cell *cell, const void *args) {
+    (void)args;
+    cell->value.text = text_upper(cell->row->page, cell->value.text);
+}
+
+static void clean_lower(Cell *cell, const void *args) {
+    (void)args;
+    cell->value.text = text_lower(cell->row->page, cell->value.text);
+}
+
+static void clean_title(Cell *cell, const void *args) {
+    (void)args;
+    cell->value.text = text_title(cell->row->page, cell->value.text);
+}
+
+static void clean_proper_case(Cell *cell, const void *args) {
+    (void)args;
+    cell->value.text = name_case(cell->row->page, cell->value.text);
+}
+
+static void clean_digits(Cell *cell, const void *args) {
+    (void)args;
+    Str digits = text_digits(cell->row->page, cell->value.text);
+    cell->value = digits.size > 0 ? value_text(digits) : VALUE_NULL;
+}
+
+/* A list of words; the built-in one when the configuration gives none. */
+typedef struct Words {
+    const CleanerArg *at;
+    size_t n;
+} Words;
+
+static bool is_among(Str text, const Words *words) {
+    for (size_t i = 0; i < words->n; i++)
+        if (str_equal_nocase(text, str_of(words->at[i].value)))
+            return true;
+    return false;
+}
+
+static void clean_unknown_words(Cell *cell, const void *args) {
+    const Words *words = args;
+    Str trimmed = text_trim(cell->value.text);
+    if (words->n > 0 ? is_among(trimmed, words) : text_is_unknown_word(trimmed))
+        cell->value = VALUE_NULL;
+}
+
+static void clean_null_if(Cell *cell, const void *args) {
+    if (is_among(text_trim(cell->value.text), args))
+        cell->value = VALUE_NULL;
+}
+
+static void clean_text(Cell *cell, const void *args) {
+    (void)args;
+    Str text = text_collapse(cell->row->page, cell->value.text);
+    cell->value = text_is_unknown_word(text) ? VALUE_NULL : value_text(text);
+}
+
+static void clean_code(Cell *cell, const void *args) {
+    clean_text(cell, args);
+    if (cell->value.is_set)
+        clean_upper(cell, args);
+}
+
+/* Ids are folded where the source's collation joins 'abc' and 'ABC'. */
+static void clean_id(Cell *cell, const void *args) {
+    Str text = text_trim(cell->value.text);
+    cell->value = text_is_unknown_word(text) ? VALUE_NULL : value_text(text);
+    if (cell->value.is_set && cell->folds_case)
+        clean_upper(cell, args);
+}
+
+static void clean_map(Cell *cell, const void *args) {
+    const Words *words = args;
+    const char *otherwise = NULL;
+    Str text = text_trim(cell->value.text);
+    for (size_t i = 0; i < words->n; i++) {
+        if (str_equal_nocase(text, str_of(words->at[i].key))) {
+            cell->value.text = str_of(words->at[i].value);
+            return;
+        }
+        if (strcmp(words->at[i].key, "*") == 0)
+            otherwise = words->at[i].value;
+    }
+    if (otherwise)
+        cell->value.text = str_of(otherwise);
+}
+
+static void clean_default(Cell *cell, const void *args) {
+    const Words *words = args;
+    if (!cell->value.is_set || text_trim(cell->value.text).size == 0)
+        cell->value = value_text(str_of(words->at[0].value));
+}
+
+/* The `from` columns in order, those that are NULL or empty left out. */
+static void clean_concat(Cell *cell, const void *args) {
+    const Words *words = args;
+    Str between = words->n > 0 ? str_of(words->at[0].value) : STR(" ");
+    Str first = cell->value.is_set ? cell->value.text : STR("");
+    size_t size = first.size;
+    for (size_t i = 0; i < cell->n_others; i++)
+        size += between.size + cell->fields[cell->others[i]].size;
+    char *made = arena_alloc(cell->row->page, size);
+    memcpy(made, first.at, first.size);
+    size_t used = first.size;
+    for (size_t i = 0; i < cell->n_others; i++) {
+        Str other = cell->fields[cell->others[i]];
+        if (other.size == 0)
+            continue;
+        if (used > 0)
+            memcpy(made + used, between.at, between.size);
+        used += used > 0 ? between.size : 0;
+        memcpy(made + used, other.at, other.size);
+        used += other.size;
+    }
+    bool is_repaired = false;
+    Str text = text_repair(cell->row->page, (Str){made, used}, &is_repaired);
+    if (is_repaired)
+        cell->row->flags |= UINT64_C(1) << FLAG_TEXT_REPAIRED;
+    cell->value = text.size > 0 ? value_text(text) : VALUE_NULL;
+}
+
+/* ---- dates, times, amounts ----------------------------------------------------------------- */
+
+/* By the declared formats in order; ISO when none is declared. */
+static bool read_civil(Str text, const Words *formats, CivilTime *ret_civil) {
+    if (formats->n == 0)
+        return civil_parse_iso(text, ret_civil);
+    for (size_t i = 0; i < formats->n; i++)
+        if (strcmp(formats->at[i].value, "ISO") == 0
+                ? civil_parse_iso(text, ret_civil)
+                : civil_parse_format(text, formats->at[i].value, ret_civil))
+            return true;
+    return false;
+}
+
+static int64_t instant_of(const Cell *cell, const CivilTime *civil) {
+    int64_t us = civil_to_us(civil);
+    if (civil->has_offset)
+        return us - civil->offset_seconds * US_PER_SECOND;
+    return cell->kind == FIELD_INSTANT ? us : zone_to_instant(cell->row->zone, us);
+}
+
+static int64_t floor_days(int64_t us) { return us / US_PER_DAY - (us % US_PER_DAY < 0); }
+
+static void clean_timestamp(Cell *cell, const void *args) {
+    CivilTime civil;
+    if (read_civil(text_trim(cell->value.text), args, &civil))
+        cell->value = value_number(instant_of(cell, &civil));
+    else
+        give_up(cell, FLAG_DATE_INVALID);
+}
+
+/* The day a civil time names is the day; an instant's day is the one in the source's zone. */
+static void clean_date(Cell *cell, const void *args) {
+    CivilTime civil;
+    if (!read_civil(text_trim(cell->value.text), args, &civil)) {
+        give_up(cell, FLAG_DATE_INVALID);
+        return;
+    }
+    int64_t days = date_to_days(civil.date);
+    if (civil.has_offset || cell->kind == FIELD_INSTANT)
+        days = floor_days(zone_to_civil(cell->row->zone, instant_of(cell, &civil)));
+    cell->value = value_number(days);
+}
+
+static void clean_cents(Cell *cell, const void *args) {
+    int64_t cents;
+    if (money_parse(cell->value.text, *(const MoneyStyle *)args, &cents))
+        cell->value = value_number(cents);
+    else
+        give_up(cell, FLAG_AMOUNT_UNREADABLE);
+}
+
+static void read_whole_number(Cell *cell, int64_t least, int64_t most) {
+    int64_t number;
+    if (str_to_int64(text_trim(cell->value.text), &number) && number >= least && number <= most)
+        cell->value = value_number(number);
+    else
+        give_up(cell, FLAG_AMOUNT_UNREADABLE);
+}
+
+static void clean_integer(Cell *cell, const void *args) {
+    (void)args;
+    read_whole_number(cell, INT32_MIN, INT32_MAX);
+}
+
+static void clean_bigint(Cell *cell, const void *args) {
+    (void)args;
+    read_whole_number(cell, INT64_MIN, INT64_MAX);
+}
+
+/* ---- what has rules of its own ------------------------------------------------------------- */
+
+typedef struct PhoneArgs {
+    const char *country; /* calling code */
+    bool is_extension;
+} PhoneArgs;
+
+static void clean_phone(Cell *cell, const void *args) {
+    const PhoneArgs *which = args;
+    Phone phone;
+    if (!phone_parse(cell->row->page, text_trim(cell->value.text), which->country, &phone))
+        give_up(cell, FLAG_PHONE_INVALID);
+    else
+        cell->value = value_text(which->is_extension ? phone.extension : phone.number);
+}
+
+static void clean_email(Cell *cell, const void *args) {
+    (void)args;
+    Str text = text_trim(cell->value.text);
+    if (email_is_valid(text))
+        cell->value = value_text(text_lower(cell->row->page, text));
+    else
+        give_up(cell, FLAG_EMAIL_INVALID);
+}
+
+static void clean_ssn(Cell *cell, const void *args) {
+    (void)args;
+    cell->value = value_text(ssn_parse(cell->row->page, cell->value.text));
+}
+
+static void clean_icd10(Cell *cell, const void *args) {
+    clean_text(cell, args);
+    if (cell->value.is_set)
+        cell->value.text = icd10_format(cell->row->page, cell->value.text);
+}
+
+static void clean_npi(Cell *cell, const void *args) {
+    (void)args;
+    Str npi = npi_parse(cell->value.text);
+    if (str_is_null(npi))
+        give_up(cell, FLAG_NPI_CHECK_DIGIT);
+    else
+        cell->value.text = npi;
+}
+
+/* A ZIP kept as a number has lost its leading zeros. */
+static Str restore_zeros(Cell *cell, Str text) {
+    if (cell->kind != FIELD_NUMBER || text.size < 3 || text.size > 4)
+        return text;
+    char *made = arena_alloc(cell->row->page, 5);
+    memset(made, '0', 5);
+    memcpy(made + 5 - text.size, text.at, text.size);
+    return (Str){made, 5};
+}
+
+static void clean_zip(Cell *cell, const void *args) {
+    (void)args;
+    Str zip = zip_parse(cell->row->page, restore_zeros(cell, text_trim(cell->value.text)));
+    if (str_is_null(zip))
+        give_up(cell, FLAG_ADDRESS_UNPARSED);
+    else
+        cell->value.text = zip;
+}
+
+static void clean_gender(Cell *cell, const void *args) {
+    (void)args;
+    static const char *const WORDS[][2] = {
+        {"f", "Female"}, {"female", "Female"}, {"woman", "Female"}, {"m", "Male"}, {"male", "Male"},
+        {"man", "Male"}, {"o", "Other"}, {"other", "Other"}, {"x", "Other"},
+        {"nonbinary", "Other"}, {"non-binary", "Other"},
+    };
+    Str text = cell->value.is_set ? text_trim(cell->value.text) : STR("");
+    cell->value = value_text(STR("Unknown"));
+    for (size_t i = 0; i < COUNT(WORDS); i++)
+        if (str_equal_nocase(text, str_of(WORDS[i][0])))
+            cell->value.text = str_of(WORDS[i][1]);
+}
+
+static const Address *address_of(Cell *cell) {
+    CleanRow *row = cell->row;
+    if (row->address_at != cell->value.text.at || row->address_size != cell->value.text.size) {
+        row->address = address_parse(row->page, cell->value.text);
+        row->address_at = cell->value.text.at;
+        row->address_size = cell->value.text.size;
+    }
+    return &row->address;
+}
+
+/* `args` is the offset of the part in an Address. */
+static void clean_us_address(Cell *cell, const void *args) {
+    if (text_is_unknown_word(text_trim(cell->value.text))) {
+        cell->value = VALUE_NULL;
+        return;
+    }
+    const Address *address = address_of(cell);
+    if (!address->is_complete)
+        cell->row->flags |= UINT64_C(1) << FLAG_ADDRESS_UNPARSED;
+    cell->value = value_text(*(const Str *)((const char *)address + *(const size_t *)args));
+}
+
+/* ---- the table ----------------------------------------------------------------------------- */
+
+typedef enum ArgsKind {
+    ARGS_NONE,
+    ARGS_ONE,  /* exactly one, plain */
+    ARGS_ANY,  /* plain ones, or none */
+    ARGS_SOME, /* plain ones, at least one */
+    ARGS_KEYS  /* key: value, at least one */
+} ArgsKind;
+
+/* A cleaner being put into a chain. */
+typedef struct Setting {
+    Arena *arena;
+    const CleanerSpec *spec;
+    const Column *column;
+    char *ret_mistake; /* MISTAKE_BYTES */
+} Setting;
+enum { MISTAKE_BYTES = 300 };
+
+/* Turns arguments into what the function wants; NULL and a mistake when they mean nothing. */
+typedef const void *Prepare(const Setting *setting);
+
+struct Cleaner {
+    const char *name;
+    ArgsKind args;
+    ColumnType makes;
+    CleanFunction *run;
+    Prepare *prepare; /* NULL: the arguments as Words */
+    bool takes_null;
+    const char *usage;
+};
+
+static const void *prepare_formats(const Setting *s) {
+    for (size_t i = 0; i < s->spec->n_args; i++) {
+        const char *format = s->spec->args[i].value;
+        if (strcmp(format, "ISO") == 0 || civil_format_is_complete(format))
+            continue;
+        snprintf(s->ret_mistake, MISTAKE_BYTES,
+                 "`%s` is no date format: it needs YYYY, MM or MON, and DD, each once, as in \"MM/DD/YYYY\"",
+                 format);
+        return NULL;
+    }
+    Words *words = ARENA_NEW(s->arena, Words);
+    *words = (Words){s->spec->args, s->spec->n_args};
+    return words;
+}
+
+static const void *prepare_cents(const Setting *s) {
+    MoneyStyle *style = ARENA_NEW(s->arena, MoneyStyle);
+    for (size_t i = 0; i < s->spec->n_args; i++) {
+        const char *word = s->spec->args[i].value;
+        if (strcmp(word, "parentheses") == 0)
+            style->parentheses = true;
+        else if (strcmp(word, "decimal_comma") == 0)
+            style->decimal_comma = true;
+        else {
+            snprintf(s->ret_mistake, MISTAKE_BYTES,
+                     "`cents` knows `parentheses` and `decimal_comma`, not `%s`", word);
+            return NULL;
+        }
+    }
+    return style;
+}
+
+static const void *prepare_phone(const Setting *s) {
+    PhoneArgs *args = ARENA_NEW(s->arena, PhoneArgs);
+    args->is_extension = strcmp(s->column->name, "phone_extension") == 0;
+    args->country = "1";
+    if (s->spec->n_args == 0)
+        return args;
+    const char *country = s->spec->args[0].value;
+    if (strcmp(country, "US") == 0 || strcmp(country, "CA") == 0)
+        return args;
+    size_t digits = country[0] == '+' ? strspn(country + 1, "0123456789") : 0;
+    if (digits >= 1 && digits <= 3 && country[1 + digits] == '\0') {
+        args->country = arena_string(s->arena, str_of(country + 1));
+        return args;
+    }
+    snprintf(s->ret_mistake, MISTAKE_BYTES,
+             "`phone` takes US, CA or a calling code such as \"+44\", not `%s`", country);
+    return NULL;
+}
+
+static const void *prepare_us_address(const Setting *s) {
+    static const struct {
+        const char *column;
+        size_t offset;
+    } PARTS[] = {
+        {"address", offsetof(Address, street)},
+        {"city", offsetof(Address, city)},
+        {"state", offsetof(Address, state)},
+        {"zip", offsetof(Address, zip)},
+    };
+    for (size_t i = 0; i < COUNT(PARTS); i++)
+        if (strcmp(s->column->name, PARTS[i].column) == 0)
+            return &PARTS[i].offset;
+    snprintf(s->ret_mistake, MISTAKE_BYTES, "`us_address` fills address, city, state and zip, not `%s`",
+             s->column->name);
+    return NULL;
+}
+
+static const Cleaner CLEANERS[] = {
+    {"trim", ARGS_NONE, TYPE_TEXT, clean_trim, NULL, false, "without blanks at both ends"},
+    {"collapse", ARGS_NONE, TYPE_TEXT, clean_collapse, NULL, false, "trim, and one space for every run of blanks"},
+    {"unknown_words", ARGS_ANY, TYPE_TEXT, clean_unknown_words, NULL, false, "[words]: NULL for NULL, N/A, -, none, unknown, or for the words given"},
+    {"null_if", ARGS_SOME, TYPE_TEXT, clean_null_if, NULL, false, "[words]: NULL for these words"},
+    {"default", ARGS_ONE, TYPE_TEXT, clean_default, NULL, true, "word: this word where there is none"},
+    {"map", ARGS_KEYS, TYPE_TEXT, clean_map, NULL, false, "{from: to, …}: words for words, whatever their case; \"*\" for all others"},
+    {"concat", ARGS_ANY, TYPE_TEXT, clean_concat, NULL, true, "separator: the `from` columns in one text; a space when none is given"},
+    {"upper", ARGS_NONE, TYPE_TEXT, clean_upper, NULL, false, "capital letters"},
+    {"lower", ARGS_NONE, TYPE_TEXT, clean_lower, NULL, false, "small letters"},
+    {"title", ARGS_NONE, TYPE_TEXT, clean_title, NULL, false, "a capital per word where all letters are of one case"},
+    {"proper_case", ARGS_NONE, TYPE_TEXT, clean_proper_case, NULL, false, "names of people: O'Brien, McDonald, de la Cruz"},
+    {"digits", ARGS_NONE, TYPE_TEXT, clean_digits, NULL, false, "the digits alone"},
+    {"text", ARGS_NONE, TYPE_TEXT, clean_text, NULL, false, "collapse and unknown_words"},
+    {"code", ARGS_NONE, TYPE_TEXT, clean_code, NULL, false, "text, in capitals"},
+    {"id", ARGS_NONE, TYPE_TEXT, clean_id, NULL, false, "trimmed, NULL for unknown words, folded where the source's collation folds"},
+    {"date", ARGS_ANY, TYPE_DATE, clean_date, prepare_formats, false, "[formats]: ISO, or by the declared formats such as \"MM/DD/YYYY\"; never guessed"},
+    {"timestamp", ARGS_ANY, TYPE_TIMESTAMP, clean_timestamp, prepare_formats, false, "[formats]: an instant; without an offset, civil time of the source's zone"},
+    {"cents", ARGS_ANY, TYPE_MONEY, clean_cents, prepare_cents, false, "[parentheses, decimal_comma]: an amount of money, exact to the cent"},
+    {"integer", ARGS_NONE, TYPE_INT, clean_integer, NULL, false, "a whole number of 32 bits"},
+    {"bigint", ARGS_NONE, TYPE_BIGINT, clean_bigint, NULL, false, "a whole number of 64 bits"},
+    {"phone", ARGS_ANY, TYPE_TEXT, clean_phone, prepare_phone, false, "[country]: E.164; into phone_extension the extension"},
+    {"email", ARGS_NONE, TYPE_TEXT, clean_email, NULL, false, "a valid address in small letters"},
+    {"ssn", ARGS_NONE, TYPE_TEXT, clean_ssn, NULL, false, "nine digits, else NULL"},
+    {"gender", ARGS_NONE, TYPE_TEXT, clean_gender, NULL, true, "Male, Female, Other or Unknown"},
+    {"zip", ARGS_NONE, TYPE_TEXT, clean_zip, NULL, false, "12345 or 12345-6789"},
+    {"icd10", ARGS_NONE, TYPE_TEXT, clean_icd10, NULL, false, "capitals, with the dot after the third character"},
+    {"npi", ARGS_NONE, TYPE_TEXT, clean_npi, NULL, false, "ten digits"},
+    {"us_address", ARGS_NONE, TYPE_TEXT, clean_us_address, prepare_us_address, false, "the part of a one-line address that the column holds"},
+};
+
+/* Chains of columns mapped by a bare name; other texts take `text`, other types their reader. */
+typedef struct Default {
+    const char *column;
+    const char *cleaners[2];
+} Default;
+static const Default DEFAULTS[] = {
+    {"first_name", {"text", "proper_case"}},
+    {"middle_name", {"text", "proper_case"}},
+    {"last_name", {"text", "proper_case"}},
+    {"ssn", {"ssn"}},
+    {"gender", {"gender"}},
+    {"phone", {"phone"}},
+    {"phone_extension", {"digits"}},
+    {"email", {"email"}},
+    {"city", {"text", "title"}},
+    {"state", {"code"}},
+    {"zip", {"zip"}},
+    {"npi", {"npi"}},
+    {"encounter_type", {"text", "title"}},
+    {"visit_type", {"text", "title"}},
+    {"claim_status", {"text", "title"}},
+    {"procedure_code", {"code"}},
+    {"diagnosis_code", {"icd10"}},
+    {"group_code", {"code"}},
+    {"reason_code", {"code"}},
+};
+
+const Cleaner *cleaner_next(const Cleaner *previous) {
+    const Cleaner *next = previous ? previous + 1 : CLEANERS;
+    return next < CLEANERS + COUNT(CLEANERS) ? next : NULL;
+}
+
+const char *cleaner_name(const Cleaner *cleaner) { return cleaner->name; }
+const char *cleaner_usage(const Cleaner *cleaner) { return cleaner->usage; }
+
+static const Cleaner *cleaner_find(const char *name) {
+    for (size_t i = 0; i < COUNT(CLEANERS); i++)
+        if (strcmp(CLEANERS[i].name, name) == 0)
+            return &CLEANERS[i];
+    return NULL;
+}
+
+/* ---- chains -------------------------------------------------------------------------------- */
+
+static bool is_address_part(const char *column) {
+    return strcmp(column, "address") == 0 || strcmp(column, "city") == 0 ||
+           strcmp(column, "state") == 0 || strcmp(column, "zip") == 0;
+}
+
+bool column_is_part_of(const char *column, const char *sister) {
+    if (is_address_part(column))
+        return is_address_part(sister) && strcmp(column, sister) != 0;
+    return strcmp(column, "phone_extension") == 0 && strcmp(sister, "phone") == 0;
+}
+
+static bool is_id(const Column *column) {
+    size_t size = strlen(column->name);
+    return column->role == ROLE_ID || (strncmp(column->name, "source_", 7) == 0 && size > 3 &&
+                                       strcmp(column->name + size - 3, "_id") == 0);
+}
+
+static const char *reader_of(ColumnType type) {
+    switch (type) {
+    case TYPE_DATE: return "date";
+    case TYPE_TIMESTAMP: return "timestamp";
+    case TYPE_MONEY: return "cents";
+    case TYPE_INT: return "integer";
+    case TYPE_BIGINT: return "bigint";
+    default: return "text";
+    }
+}
+
+/* Two names at most; the second may be NULL. */
+static void find_default(const Column *column, bool splits, const char *ret_names[2]) {
+    ret_names[0] = reader_of(column->type);
+    ret_names[1] = NULL;
+    if (column->type != TYPE_TEXT)
+        return;
+    if (is_id(column)) {
+        ret_names[0] = "id";
+    } else if (splits) {
+        ret_names[0] = is_address_part(column->name) ? "us_address" : "phone";
+    } else {
+        for (size_t i = 0; i < COUNT(DEFAULTS); i++)
+            if (strcmp(DEFAULTS[i].column, column->name) == 0)
+                memcpy(ret_names, DEFAULTS[i].cleaners, sizeof DEFAULTS[i].cleaners);
+    }
+}
+
+static bool check_args(const Cleaner *cleaner, const CleanerSpec *spec, char *ret_mistake) {
+    static const char *const WANTED[] = {
+        [ARGS_NONE] = "no argument", [ARGS_ONE] = "one argument", [ARGS_ANY] = "a list of words",
+        [ARGS_SOME] = "a list of words", [ARGS_KEYS] = "words with their replacements",
+    };
+    size_t n_keys = 0;
+    for (size_t i = 0; i < spec->n_args; i++)
+        n_keys += spec->args[i].key != NULL;
+    bool fits = cleaner->args == ARGS_KEYS ? n_keys > 0 && n_keys == spec->n_args : n_keys == 0;
+    if (cleaner->args == ARGS_NONE)
+        fits &= spec->n_args == 0;
+    if (cleaner->args == ARGS_ONE)
+        fits &= spec->n_args == 1;
+    if (cleaner->args == ARGS_SOME)
+        fits &= spec->n_args > 0;
+    if (!fits)
+        snprintf(ret_mistake, MISTAKE_BYTES, "cleaner `%s` takes %s: %s", cleaner->name,
+                 WANTED[cleaner->args], cleaner->usage);
+    return fits;
+}
+
+static bool fail_unknown(const char *name, char *ret_mistake) {
+    char suggestion[NEAREST_TEXT_BYTES];
+    Nearest nearest = nearest_start(str_of(name));
+    for (size_t i = 0; i < COUNT(CLEANERS); i++)
+        nearest_offer(&nearest, CLEANERS[i].name);
+    nearest_suggest(&nearest, suggestion);
+    snprintf(ret_mistake, MISTAKE_BYTES, "unknown cleaner `%s`%s", name, suggestion);
+    return false;
+}
+
+static const void *words_of(Arena *arena, const CleanerSpec *spec) {
+    Words *words = ARENA_NEW(arena, Words);
+    *words = (Words){spec->args, spec->n_args};
+    return words;
+}
+
+/* Adds a cleaner behind a chain that makes *type so far. */
+static bool add_step(const Setting *s, ColumnType *type, Step *ret_step) {
+    const Cleaner *cleaner = cleaner_find(s->spec->name);
+    if (!cleaner)
+        return fail_unknown(s->spec->name, s->ret_mistake);
+    if (*type != TYPE_TEXT) {
+        snprintf(s->ret_mistake, MISTAKE_BYTES,
+                 "cleaner `%s` works on text and must stand before the one that reads the value",
+                 cleaner->name);
+        return false;
+    }
+    if (!check_args(cleaner, s->spec, s->ret_mistake))
+        return false;
+    const void *args = cleaner->prepare ? cleaner->prepare(s) : words_of(s->arena, s->spec);
+    if (!args)
+        return false;
+    *ret_step = (Step){cleaner->run, args, cleaner->takes_null};
+    *type = cleaner->makes;
+    return true;
+}
+
+static bool makes_column(ColumnType made, ColumnType wanted) {
+    return made == wanted || (made == TYPE_INT && wanted == TYPE_BIGINT);
+}
+
+/* The given cleaners, or the default's as specifications of the same form; then, if it is missing,
+ * the reader of the column's type. */
+static size_t list_cleaners(Arena *arena, const MapSpec *map, const Column *column, bool splits,
+                            CleanerSpec **ret_list) {
+    CleanerSpec *list = ARENA_ARRAY(arena, CleanerSpec, map->n_clean + 3);
+    *ret_list = list;
+    if (map->n_clean > 0) {
+        memcpy(list, map->clean, map->n_clean * sizeof *list);
+        return map->n_clean;
+    }
+    const char *names[2];
+    size_t n = 0;
+    if (map->n_from > 1)
+        list[n++] = (CleanerSpec){.name = "concat", .line = map->line, .column = map->column_number};
+    find_default(column, splits, names);
+    for (size_t i = 0; i < 2 && names[i]; i++)
+        list[n++] = (CleanerSpec){.name = names[i], .line = map->line, .column = map->column_number};
+    return n;
+}
+
+bool chain_compile(Arena *arena, const MapSpec *map, const Column *column, bool splits,
+                   MappingReport report, void *context, Chain *ret_chain) {
+    char mistake[MISTAKE_BYTES];
+    CleanerSpec *list;
+    size_t n = list_cleaners(arena, map, column, splits, &list);
+    Step *steps = ARENA_ARRAY(arena, Step, n + 1);
+    ColumnType type = TYPE_TEXT;
+    bool is_right = true;
+    for (size_t i = 0; i < n; i++) {
+        Setting setting = {arena, &list[i], column, mistake};
+        if (add_step(&setting, &type, &steps[i]))
+            continue;
+        report(context, list[i].line, list[i].column, mistake);
+        is_right = false;
+    }
+    CleanerSpec reader = {.name = reader_of(column->type)};
+    Setting last = {arena, &reader, column, mistake};
+    if (is_right && type == TYPE_TEXT && column->type != TYPE_TEXT)
+        is_right = add_step(&last, &type, &steps[n++]);
+    if (is_right && !makes_column(type, column->type)) {
+        snprintf(mistake, sizeof mistake, "the last cleaner of `%s` does not make what the column holds, use `%s`",
+                 column->name, reader.name);
+        report(context, map->line, map->column_number, mistake);
+        is_right = false;
+    }
+    *ret_chain = (Chain){steps, n};
+    return is_right;
+}

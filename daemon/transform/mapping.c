@@ -1,0 +1,480 @@
+/* mapping.c - see mapping.h.
+ *
+ * Compiling resolves every name once: columns to indices, cleaners to functions, checks to programs.
+ * A row then runs through flat arrays: targets (one per mapped column), the derivation, the rules. */
+#include "transform/mapping.h"
+
+#include "base/nearest.h"
+#include "transform/cleaner.h"
+#include "transform/derive.h"
+#include "transform/hash.h"
+#include "transform/rule.h"
+#include "transform/text.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#define BIT(flag) (UINT64_C(1) << (flag))
+#define COUNT(list) (sizeof(list) / sizeof *(list))
+
+enum { SITE_FLAGS = FLAGS_MAX - FLAG_SITE };
+
+/* A mapped column: where its text comes from, through what it goes, where it ends. */
+typedef struct Target {
+    int field, column;
+    const int *others;
+    size_t n_others;
+    FieldKind kind;
+    bool folds_case, is_text;
+    Chain chain;
+    const char *unreadable; /* why its row is not fit for use when it cannot be read */
+} Target;
+
+typedef struct BoundRule {
+    const Check *check;
+    int flag;
+} BoundRule;
+
+struct Mapping {
+    const Entity *entity;
+    const Zone *zone;
+    Target *targets;
+    size_t n_targets;
+    const Target *id, *modified; /* NULL when they are not mapped */
+    const Derivation *derivation;
+    BoundRule rules[FLAGS_MAX];
+    size_t n_rules;
+    uint64_t quarantined; /* flags whose rows are not fit for use */
+    const char *names[FLAGS_MAX], *reasons[FLAGS_MAX];
+    const RuleSpec *stops[FLAGS_MAX];
+};
+
+/* The rules that hold everywhere, in the form of configured ones. Those without a check are raised by
+ * cleaners and derivations; a configured rule of the same name changes the severity, or the check. */
+static const struct {
+    Flag flag;
+    RuleSpec rule;
+} BUILT_IN[] = {
+    {FLAG_NAME_UNKNOWN, {.name = "name_unknown", .entity = "patients", .check = "first_name is not null and last_name is not null"}},
+    {FLAG_NAME_UNKNOWN, {.name = "name_unknown", .entity = "providers", .check = "first_name is not null and last_name is not null"}},
+    {FLAG_PHONE_INVALID, {.name = "phone_invalid"}},
+    {FLAG_EMAIL_INVALID, {.name = "email_invalid"}},
+    {FLAG_DATE_INVALID, {.name = "date_invalid"}},
+    {FLAG_AMOUNT_NOT_POSITIVE, {.name = "amount_not_positive", .entity = "transactions", .check = "amount is not null and paid_amount is not null and amount > 0"}},
+    {FLAG_AMOUNT_NOT_POSITIVE, {.name = "amount_not_positive", .entity = "claims", .check = "claim_amount is not null and claim_amount > 0"}},
+    {FLAG_CLAIM_BEFORE_SERVICE, {.name = "claim_before_service", .entity = "claims", .check = "claim_date >= service_date"}},
+    {FLAG_PAID_BEFORE_SERVICE, {.name = "paid_before_service", .entity = "transactions", .check = "paid_date >= service_date"}},
+    {FLAG_PAID_ABOVE_BILLED, {.name = "paid_above_billed", .entity = "transactions", .check = "paid_amount <= amount"}},
+    {FLAG_MODIFIED_BEFORE_INSERTED, {.name = "modified_before_inserted", .check = "source_modified_at >= source_inserted_at"}},
+    {FLAG_ADDRESS_UNPARSED, {.name = "address_unparsed"}},
+    {FLAG_STATUS_UNKNOWN, {.name = "status_unknown", .entity = "claims", .check = "claim_status is not null and claim_status in ('Paid', 'Approved', 'Pending', 'Denied', 'Rejected')"}},
+    {FLAG_TEXT_REPAIRED, {.name = "text_repaired"}},
+    {FLAG_NPI_CHECK_DIGIT, {.name = "npi_check_digit"}},
+    {FLAG_AMOUNT_UNREADABLE, {.name = "amount_unreadable", .severity = SEVERITY_QUARANTINE}},
+};
+
+/* ---- mistakes ------------------------------------------------------------------------------ */
+
+/* Where mistakes go while a specification is read: all of them to a caller, or the first to an Error. */
+typedef struct Reporter {
+    MappingReport report;
+    void *context;
+    bool is_right;
+} Reporter;
+
+static void mistake(Reporter *reporter, int line, int column, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+static void mistake(Reporter *reporter, int line, int column, const char *format, ...) {
+    char sentence[400];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(sentence, sizeof sentence, format, args);
+    va_end(args);
+    reporter->report(reporter->context, line, column, sentence);
+    reporter->is_right = false;
+}
+
+static void report_first(void *context, int line, int column, const char *sentence) {
+    Error *err = context;
+    (void)column;
+    if (err->state[0] != '\0')
+        return;
+    error_set(err, STATE_CONFIG, "%s", sentence);
+    if (line > 0)
+        error_hint(err, "see line %d of the configuration", line);
+}
+
+/* ---- columns ------------------------------------------------------------------------------- */
+
+static int find_column(const Entity *entity, const MapSpec *map, Reporter *reporter) {
+    int column = entity_column(entity, str_of(map->column));
+    if (column != COLUMN_NONE && column_is_mappable(&entity->columns[column]))
+        return column;
+    if (column != COLUMN_NONE) {
+        mistake(reporter, map->line, map->column_number,
+                "column `%s` of entity %s is kept by the daemon and cannot be mapped", map->column,
+                entity->name);
+        return COLUMN_NONE;
+    }
+    char suggestion[NEAREST_TEXT_BYTES];
+    Nearest nearest = nearest_start(str_of(map->column));
+    for (int i = 0; i < entity->n_columns; i++)
+        if (column_is_mappable(&entity->columns[i]))
+            nearest_offer(&nearest, entity->columns[i].name);
+    nearest_suggest(&nearest, suggestion);
+    mistake(reporter, map->line, map->column_number, "unknown column `%s` of entity %s%s", map->column,
+            entity->name, suggestion);
+    return COLUMN_NONE;
+}
+
+static bool is_mapped_before(const MappingSpec *spec, size_t index) {
+    for (size_t i = 0; i < index; i++)
+        if (strcmp(spec->columns[i].column, spec->columns[index].column) == 0)
+            return true;
+    return false;
+}
+
+/* True when the column and a sister of it come from one and the same source column. */
+static bool splits_with_sister(const MappingSpec *spec, const MapSpec *map) {
+    for (size_t i = 0; map->n_from == 1 && i < spec->n_columns; i++) {
+        const MapSpec *sister = &spec->columns[i];
+        if (sister->n_from == 1 && strcmp(sister->from[0], map->from[0]) == 0 &&
+            column_is_part_of(map->column, sister->column))
+            return true;
+    }
+    return false;
+}
+
+static bool has_concat(const MapSpec *map) {
+    for (size_t i = 0; i < map->n_clean; i++)
+        if (strcmp(map->clean[i].name, "concat") == 0)
+            return true;
+    return map->n_clean == 0;
+}
+
+static void compile_column(Arena *arena, const MappingSpec *spec, size_t index, Target *target,
+                           Reporter *reporter) {
+    const MapSpec *map = &spec->columns[index];
+    target->column = find_column(spec->entity, map, reporter);
+    if (target->column == COLUMN_NONE)
+        return;
+    if (is_mapped_before(spec, index))
+        mistake(reporter, map->line, map->column_number, "column `%s` is mapped twice", map->column);
+    if (map->n_from == 0 && !has_concat(map) && strcmp(map->clean[0].name, "default") != 0)
+        mistake(reporter, map->line, map->column_number,
+                "column `%s` names no source column: say `from:`", map->column);
+    if (map->n_from > 1 && !has_concat(map))
+        mistake(reporter, map->line, map->column_number,
+                "column `%s` comes from %zu source columns: say how they meet, with `concat`",
+                map->column, map->n_from);
+    const Column *column = &spec->entity->columns[target->column];
+    target->is_text = column->type == TYPE_TEXT;
+    reporter->is_right &= chain_compile(arena, map, column, splits_with_sister(spec, map),
+                                        reporter->report, reporter->context, &target->chain);
+    target->unreadable = arena_printf(arena, "`%s` cannot be read as %s", map->column,
+                                      column->type == TYPE_MONEY ? "an amount of money" : "a whole number");
+}
+
+static bool is_id_mapped(const MappingSpec *spec) {
+    for (size_t i = 0; i < spec->n_columns; i++)
+        if (spec->entity->id && strcmp(spec->columns[i].column, spec->entity->id) == 0)
+            return true;
+    return false;
+}
+
+static void compile_columns(Arena *arena, const MappingSpec *spec, Mapping *mapping, Reporter *reporter) {
+    mapping->entity = spec->entity;
+    mapping->targets = ARENA_ARRAY(arena, Target, spec->n_columns + 1);
+    mapping->n_targets = spec->n_columns;
+    for (size_t i = 0; i < spec->n_columns; i++)
+        compile_column(arena, spec, i, &mapping->targets[i], reporter);
+    if (!spec->entity->id)
+        mistake(reporter, 0, 0, "entity %s is made by the daemon and has no feed", spec->entity->name);
+    else if (!is_id_mapped(spec))
+        mistake(reporter, spec->n_columns > 0 ? spec->columns[0].line : 0,
+                spec->n_columns > 0 ? spec->columns[0].column_number : 0,
+                "the map of entity %s needs `%s`, the row's own id", spec->entity->name,
+                spec->entity->id);
+}
+
+/* ---- rules --------------------------------------------------------------------------------- */
+
+static bool rule_is_for(const RuleSpec *rule, const Entity *entity) {
+    return !rule->entity || strcmp(rule->entity, entity->name) == 0;
+}
+
+static int built_in_flag(const char *name) {
+    for (size_t i = 0; i < COUNT(BUILT_IN); i++)
+        if (strcmp(BUILT_IN[i].rule.name, name) == 0)
+            return (int)BUILT_IN[i].flag;
+    return -1;
+}
+
+static bool is_built_in_for(const char *name, const Entity *entity) {
+    for (size_t i = 0; i < COUNT(BUILT_IN); i++)
+        if (strcmp(BUILT_IN[i].rule.name, name) == 0 && rule_is_for(&BUILT_IN[i].rule, entity))
+            return true;
+    return false;
+}
+
+/* The configured rule that changes a built-in one, the last if there are several. */
+static const RuleSpec *find_override(const MappingSpec *spec, const char *name) {
+    const RuleSpec *found = NULL;
+    for (size_t i = 0; i < spec->n_rules; i++)
+        if (strcmp(spec->rules[i].name, name) == 0 && rule_is_for(&spec->rules[i], spec->entity))
+            found = &spec->rules[i];
+    return found;
+}
+
+static void set_severity(Mapping *mapping, int flag, const RuleSpec *rule) {
+    mapping->quarantined &= ~BIT(flag);
+    if (rule->severity == SEVERITY_QUARANTINE)
+        mapping->quarantined |= BIT(flag);
+    mapping->stops[flag] = rule->severity == SEVERITY_STOP ? rule : NULL;
+}
+
+static const Check *compile_check(Arena *arena, const Entity *entity, const RuleSpec *rule, Reporter *reporter) {
+    Error err = {0};
+    const Check *check = check_compile(arena, entity, rule->check, &err);
+    if (!check)
+        mistake(reporter, rule->line, rule->column, "rule `%s`: %s", rule->name, err.text);
+    return check;
+}
+
+static bool has_check(const RuleSpec *rule) { return rule && rule->check && rule->check[0] != '\0'; }
+
+static void bind_rule(Arena *arena, Mapping *mapping, int flag, const Check *check, const RuleSpec *rule) {
+    if (check)
+        mapping->rules[mapping->n_rules++] = (BoundRule){check, flag};
+    mapping->names[flag] = rule->name;
+    mapping->reasons[flag] = has_check(rule)
+                                 ? arena_printf(arena, "the row breaks the rule %s: %s", rule->name, rule->check)
+                                 : arena_printf(arena, "the row is marked %s", rule->name);
+}
+
+/* A built-in check whose columns no source column fills says nothing and is left out. */
+static void bind_built_in(Arena *arena, const MappingSpec *spec, Mapping *mapping, const bool *is_filled,
+                          Reporter *reporter) {
+    for (size_t i = 0; i < COUNT(BUILT_IN); i++) {
+        const RuleSpec *rule = &BUILT_IN[i].rule;
+        if (!rule_is_for(rule, spec->entity))
+            continue;
+        const RuleSpec *override = find_override(spec, rule->name);
+        const RuleSpec *checked = has_check(override) ? override : rule;
+        const Check *check = NULL;
+        if (checked == override)
+            check = compile_check(arena, spec->entity, checked, reporter);
+        else if (has_check(rule))
+            check = check_compile(arena, spec->entity, rule->check, &(Error){0});
+        if (check && checked == rule && !check_reads_only(check, is_filled))
+            check = NULL;
+        bind_rule(arena, mapping, (int)BUILT_IN[i].flag, check, checked);
+        set_severity(mapping, (int)BUILT_IN[i].flag, override ? override : rule);
+    }
+}
+
+/* Rules under one name share a flag, also with a built-in rule of another entity. */
+static int site_flag(const Mapping *mapping, const char *name, int n_site) {
+    if (built_in_flag(name) >= 0)
+        return built_in_flag(name);
+    for (int flag = FLAG_SITE; flag < FLAG_SITE + n_site; flag++)
+        if (strcmp(mapping->names[flag], name) == 0)
+            return flag;
+    return FLAG_SITE + n_site;
+}
+
+static void bind_site(Arena *arena, const MappingSpec *spec, Mapping *mapping, Reporter *reporter) {
+    int n_site = 0;
+    for (size_t i = 0; i < spec->n_rules; i++) {
+        const RuleSpec *rule = &spec->rules[i];
+        if (!rule_is_for(rule, spec->entity) || is_built_in_for(rule->name, spec->entity))
+            continue;
+        if (!has_check(rule)) {
+            mistake(reporter, rule->line, rule->column, "rule `%s` is not built in and needs a `check:`", rule->name);
+            continue;
+        }
+        int flag = site_flag(mapping, rule->name, n_site);
+        if (flag >= FLAGS_MAX || mapping->n_rules >= FLAGS_MAX) {
+            mistake(reporter, rule->line, rule->column, "rule `%s` is one too many for entity %s: %d fit",
+                    rule->name, spec->entity->name, SITE_FLAGS);
+            return;
+        }
+        n_site = flag - FLAG_SITE + 1 > n_site ? flag - FLAG_SITE + 1 : n_site;
+        bind_rule(arena, mapping, flag, compile_check(arena, spec->entity, rule, reporter), rule);
+        set_severity(mapping, flag, rule);
+    }
+}
+
+static void compile_rules(Arena *arena, const MappingSpec *spec, Mapping *mapping, Reporter *reporter) {
+    bool is_filled[ENTITY_COLUMNS_MAX] = {false};
+    for (size_t i = 0; i < mapping->n_targets; i++)
+        if (mapping->targets[i].column != COLUMN_NONE)
+            is_filled[mapping->targets[i].column] = true;
+    for (int flag = 0; flag < FLAG_SITE; flag++)
+        mapping->names[flag] = flag_name((Flag)flag);
+    bind_built_in(arena, spec, mapping, is_filled, reporter);
+    bind_site(arena, spec, mapping, reporter);
+}
+
+bool mapping_check(const MappingSpec *spec, MappingReport report, void *context) {
+    Arena *arena = arena_open();
+    Reporter reporter = {report, context, true};
+    Mapping *mapping = ARENA_NEW(arena, Mapping);
+    compile_columns(arena, spec, mapping, &reporter);
+    compile_rules(arena, spec, mapping, &reporter);
+    arena_free(arena);
+    return reporter.is_right;
+}
+
+/* ---- against the source's columns ---------------------------------------------------------- */
+
+static int find_field(const Field *fields, size_t n_fields, const char *name) {
+    for (size_t i = 0; i < n_fields; i++)
+        if (strcmp(fields[i].name, name) == 0)
+            return (int)i;
+    return -1;
+}
+
+static bool fail_field(const MapSpec *map, const char *name, const Field *fields, size_t n_fields, Error *err) {
+    char suggestion[NEAREST_TEXT_BYTES];
+    Nearest nearest = nearest_start(str_of(name));
+    for (size_t i = 0; i < n_fields; i++)
+        nearest_offer(&nearest, fields[i].name);
+    nearest_suggest(&nearest, suggestion);
+    error_set(err, STATE_CONFIG, "the source has no column `%s`, from which `%s` is mapped%s", name,
+              map->column, suggestion);
+    return error_hint(err, "mend the name in the map, or take `%s` out of it", map->column);
+}
+
+static bool bind_fields(Arena *arena, const MapSpec *map, const Field *fields, size_t n_fields,
+                        Target *target, Error *err) {
+    target->field = -1;
+    if (map->n_from == 0)
+        return true;
+    int *others = ARENA_ARRAY(arena, int, map->n_from);
+    for (size_t i = 0; i < map->n_from; i++) {
+        int field = find_field(fields, n_fields, map->from[i]);
+        if (field < 0)
+            return fail_field(map, map->from[i], fields, n_fields, err);
+        others[i] = field;
+        target->folds_case |= fields[field].folds_case;
+    }
+    target->field = others[0];
+    target->kind = fields[others[0]].kind;
+    target->others = others + 1;
+    target->n_others = map->n_from - 1;
+    return true;
+}
+
+static const Target *find_target(const Mapping *mapping, const char *name) {
+    for (size_t i = 0; i < mapping->n_targets; i++)
+        if (strcmp(mapping->entity->columns[mapping->targets[i].column].name, name) == 0)
+            return &mapping->targets[i];
+    return NULL;
+}
+
+Mapping *mapping_compile(Arena *arena, const MappingSpec *spec, const Field *fields, size_t n_fields,
+                         const Zone *zone, Error *err) {
+    Mapping *mapping = ARENA_NEW(arena, Mapping);
+    error_clear(err);
+    Reporter reporter = {report_first, err, true};
+    compile_columns(arena, spec, mapping, &reporter);
+    compile_rules(arena, spec, mapping, &reporter);
+    if (!reporter.is_right)
+        return NULL;
+    for (size_t i = 0; i < spec->n_columns; i++)
+        TRY_NULL(bind_fields(arena, &spec->columns[i], fields, n_fields, &mapping->targets[i], err));
+    mapping->zone = zone;
+    mapping->id = find_target(mapping, spec->entity->id);
+    mapping->modified = find_target(mapping, "source_modified_at");
+    mapping->derivation = derive_compile(arena, spec->entity);
+    return mapping;
+}
+
+/* ---- rows ---------------------------------------------------------------------------------- */
+
+static Value clean_target(const Target *target, const Str *fields, CleanRow *row) {
+    Str text = target->field < 0 ? STR_NULL : fields[target->field];
+    Cell cell = {.value = {.is_set = text.at != NULL, .text = text},
+                 .fields = fields,
+                 .others = target->others,
+                 .n_others = target->n_others,
+                 .kind = target->kind,
+                 .folds_case = target->folds_case,
+                 .row = row};
+    if (cell.value.is_set && !text_is_clean_utf8(text)) {
+        bool is_repaired = false;
+        cell.value.text = text_repair(row->page, text, &is_repaired);
+        row->flags |= is_repaired ? BIT(FLAG_TEXT_REPAIRED) : 0;
+    }
+    chain_run(&target->chain, &cell);
+    if (target->is_text && cell.value.is_set && cell.value.text.size == 0)
+        return VALUE_NULL; /* an empty text tells nothing */
+    return cell.value;
+}
+
+static void reject(Record *record, const char *rule, const char *reason) {
+    record->reject_rule = rule;
+    record->reject_reason = reason;
+}
+
+/* Cleans every mapped column; remembers the first one that could not be read. */
+static const Target *clean_targets(const Mapping *mapping, const Str *fields, CleanRow *row, Value *values) {
+    const Target *unreadable = NULL;
+    for (size_t i = 0; i < mapping->n_targets; i++) {
+        const Target *target = &mapping->targets[i];
+        values[target->column] = clean_target(target, fields, row);
+        if (!unreadable && row->flags & BIT(FLAG_AMOUNT_UNREADABLE))
+            unreadable = target;
+    }
+    return unreadable;
+}
+
+static void judge(const Mapping *mapping, Record *record, const Target *unreadable) {
+    if (!mapping->id || !record->values[mapping->id->column].is_set) {
+        reject(record, "key_missing", "the row has no id");
+        return;
+    }
+    uint64_t broken = record->flags & mapping->quarantined;
+    if (!broken)
+        return;
+    int flag = __builtin_ctzll(broken);
+    reject(record, mapping->names[flag],
+           flag == FLAG_AMOUNT_UNREADABLE && unreadable ? unreadable->unreadable : mapping->reasons[flag]);
+}
+
+void mapping_clean(const Mapping *mapping, const Str *fields, int64_t source_hash, Arena *page,
+                   Record *ret_record) {
+    CleanRow row = {.page = page, .zone = mapping->zone};
+    Record *record = ret_record;
+    const Target *unreadable = clean_targets(mapping, fields, &row, record->values);
+    record->entity = mapping->entity;
+    record->flags = row.flags;
+    record->source_hash = source_hash;
+    record->reject_rule = record->reject_reason = NULL;
+    derive(mapping->derivation, record);
+    for (size_t i = 0; i < mapping->n_rules; i++)
+        if (check_is_broken(mapping->rules[i].check, record->values))
+            record->flags |= BIT(mapping->rules[i].flag);
+    judge(mapping, record, unreadable);
+    hash_record(record, record->record_hash);
+}
+
+const char *mapping_flag_name(const Mapping *mapping, int flag) {
+    return flag >= 0 && flag < FLAGS_MAX ? mapping->names[flag] : NULL;
+}
+
+Str mapping_id(const Mapping *mapping, const Str *fields, Arena *page) {
+    CleanRow row = {.page = page, .zone = mapping->zone};
+    Value id = mapping->id ? clean_target(mapping->id, fields, &row) : VALUE_NULL;
+    return id.is_set ? id.text : STR_NULL;
+}
+
+Value mapping_modified_at(const Mapping *mapping, const Str *fields, Arena *page) {
+    CleanRow row = {.page = page, .zone = mapping->zone};
+    return mapping->modified ? clean_target(mapping->modified, fields, &row) : VALUE_NULL;
+}
+
+const RuleSpec *mapping_stop_rule(const Mapping *mapping, int flag) {
+    return flag >= 0 && flag < FLAGS_MAX ? mapping->stops[flag] : NULL;
+}
