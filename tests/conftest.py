@@ -9,7 +9,7 @@ import zlib
 
 import pytest
 
-from harness import sample, settings
+from harness import dump, sample, settings
 from harness.emulator import Emulator
 from harness.mariadb import MariaDB
 from harness.postgres import Postgres
@@ -109,11 +109,30 @@ def small_base(small_sample, mariadb, postgres, schema_template, tmp_path_factor
 
 
 @pytest.fixture(scope="session")
-def loaded_base(small_base, binary, mariadb, postgres, tmp_path_factory):
-    """The small sample after one complete run."""
+def loaded_state(small_base, binary, mariadb, postgres, tmp_path_factory):
+    """The small sample after one complete run: what to copy, and its dumps."""
     world = World(small_base, "loaded", tmp_path_factory.mktemp("loaded"), binary).make()
     world.once()
-    return world.keep_as(Base("loaded", small_base.data, small_base.template, mariadb, postgres, world.directory))
+    state = {mode: world.dump(mode) for mode in (dump.KILL, dump.ORDER)}
+    return world.keep_as(Base("loaded", small_base.data, small_base.template, mariadb, postgres,
+                              world.directory)), state
+
+
+@pytest.fixture(scope="session")
+def loaded_base(loaded_state):
+    return loaded_state[0]
+
+
+@pytest.fixture(scope="session")
+def loaded_dump(loaded_state):
+    """The end state of an undisturbed run over the small sample (a kill test's measure)."""
+    return loaded_state[1][dump.KILL]
+
+
+@pytest.fixture(scope="session")
+def loaded_order_dump(loaded_state):
+    """The same, for deliveries in another order."""
+    return loaded_state[1][dump.ORDER]
 
 
 @pytest.fixture

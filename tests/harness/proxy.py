@@ -1,0 +1,174 @@
+"""Stands between the daemon and the emulator: adds the real service's strictness, and faults.
+
+Strict, where the emulator is not: a job id that was used answers 409, and an upload's job is known
+by the id its caller gave it. Faults are given by a test, each for a number of requests:
+
+    proxy.fail(Fault("503", path="/jobs", times=2))
+    503, 429 …     this status, with a BigQuery error body (429 with Retry-After: 0)
+    cut            the connection ends before the request reaches the service
+    cut_after      the service does it, the answer is lost
+"""
+import http.client
+import http.server
+import json
+import re
+import socket
+import threading
+import urllib.parse
+
+REASONS = {"429": "rateLimitExceeded", "403": "rateLimitExceeded", "503": "backendError", "500": "internalError"}
+
+
+class Fault:
+    def __init__(self, kind, path="", method=None, body=None, times=1):
+        self.kind, self.path, self.method, self.body, self.times = kind, path, method, body, times
+
+    def fits(self, method, path, body):
+        return (self.times > 0 and re.search(self.path, path) and self.method in (None, method)
+                and (self.body is None or re.search(self.body.encode(), body)))
+
+
+class Proxy:
+    def __init__(self, port):
+        """To the emulator on `port`. A context manager; `endpoint` is what the daemon is told."""
+        self.port = port
+        self.faults = []
+        self.requests = []  # (method, path, status)
+        self.jobs = {}      # caller's job id -> the emulator's
+        self.lock = threading.Lock()
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.server.daemon_threads = True
+        self.endpoint = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *exception):
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+    def fail(self, *faults):
+        with self.lock:
+            self.faults += faults
+
+    def pending(self):
+        """Faults that have not happened yet: a test that leaves one proved nothing."""
+        return [fault for fault in self.faults if fault.times > 0]
+
+    def _fault_for(self, method, path, body):
+        with self.lock:
+            for fault in self.faults:
+                if fault.fits(method, path, body):
+                    fault.times -= 1
+                    return fault.kind
+        return None
+
+    def _handler(proxy):  # noqa: N805 - the class below has a self of its own
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *arguments):
+                pass
+
+            def _read(self):
+                if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
+                    parts = []
+                    while True:
+                        size = int(self.rfile.readline().split(b";")[0], 16)
+                        parts.append(self.rfile.read(size))
+                        self.rfile.readline()
+                        if size == 0:
+                            return b"".join(parts)
+                return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+            def _answer(self, status, headers, body):
+                proxy.requests.append((self.command, self.path, status))
+                self.send_response(status)
+                for name, value in headers:
+                    if name.lower() not in ("transfer-encoding", "content-length", "connection", "date", "server"):
+                        self.send_header(name, value)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(body)
+
+            def _refuse(self, status, reason, message):
+                body = json.dumps({"error": {"code": status, "message": message,
+                                             "errors": [{"reason": reason, "message": message}]}}).encode()
+                headers = [("Content-Type", "application/json")]
+                self._answer(status, headers + ([("Retry-After", "0")] if status == 429 else []), body)
+
+            def _cut(self):
+                self.connection.shutdown(socket.SHUT_RDWR)
+                self.close_connection = True
+
+            def _serve(self):
+                body = self._read()
+                fault = proxy._fault_for(self.command, self.path, body)
+                if fault == "cut":
+                    return self._cut()
+                if fault and fault != "cut_after":
+                    return self._refuse(int(fault), REASONS.get(fault, "backendError"), "a fault of the test's")
+                job = proxy._new_job(self.command, self.path, body)
+                if job and not proxy._remember(job):
+                    return self._refuse(409, "duplicate", f"Already Exists: Job {job}")
+                status, headers, answer = proxy._forward(self.command, self.path, self.headers, body)
+                answer = proxy._learn(job, status, answer)
+                if fault == "cut_after":
+                    return self._cut()
+                return self._answer(status, proxy._own_links(headers), answer)
+
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _serve
+        return Handler
+
+    # -- strictness
+
+    @staticmethod
+    def _new_job(method, path, body):
+        """The id of the job that this request would make."""
+        if method != "POST" or not re.search(r"/(jobs|queries)(\?|$)", path):
+            return None
+        found = re.search(rb'"jobId"\s*:\s*"([^"]+)"', body[:65536])
+        return found.group(1).decode() if found else None
+
+    def _remember(self, job):
+        with self.lock:
+            if job in self.jobs:
+                return False
+            self.jobs[job] = job
+            return True
+
+    def _learn(self, job, status, answer):
+        """The emulator gives uploads an id of its own: remember it under the caller's."""
+        if not job:
+            return answer
+        if status >= 400:
+            with self.lock:
+                self.jobs.pop(job, None)
+            return answer
+        found = re.search(rb'"jobId"\s*:\s*"([^"]+)"', answer)
+        if found and found.group(1).decode() != job:
+            self.jobs[job] = found.group(1).decode()
+            return answer.replace(found.group(1), job.encode())
+        return answer
+
+    def _forward(self, method, path, headers, body):
+        parts = urllib.parse.urlsplit(path)
+        steps = [self.jobs.get(urllib.parse.unquote(step), step) for step in parts.path.split("/")]
+        kept = {name: value for name, value in headers.items()
+                if name.lower() not in ("host", "content-length", "transfer-encoding", "connection", "expect")}
+        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        try:
+            link.request(method, "/".join(steps) + (f"?{parts.query}" if parts.query else ""), body, kept)
+            answer = link.getresponse()
+            return answer.status, answer.getheaders(), answer.read()
+        finally:
+            link.close()
+
+    def _own_links(self, headers):
+        """An upload's session address must lead back through here."""
+        theirs = f"http://127.0.0.1:{self.port}"
+        return [(name, value.replace(theirs, self.endpoint)) for name, value in headers]
