@@ -1,0 +1,280 @@
+/* main.c - from the command line to a running daemon, and back to an exit code.
+ *
+ * The only file that knows every module. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration,
+ * 3 something is held for a person. */
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/own.h"
+#include "config.h"
+#include "job.h"
+#include "notify.h"
+#include "storage/migrate.h"
+#include "storage/mysql.h"
+#include "storage/pg_pool.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_HELD = 3, DRAIN_LIMIT_MS = 9000 };
+
+typedef struct Options {
+    const char *config;
+    bool check_config, once;
+    const char *command;
+    char **args; /* after the command */
+    int n_args;
+} Options;
+
+/* ---- saying things ---- */
+
+static void print_error(const Error *err) {
+    fprintf(stderr, "revcycled: %s\n", err->text);
+    if (err->hint[0])
+        fprintf(stderr, "  hint: %s\n", err->hint);
+}
+
+static void print_usage(FILE *out) {
+    fputs("revcycled --config FILE                  run the daemon\n"
+          "revcycled --config FILE --check-config   show every mistake of the configuration\n"
+          "revcycled --config FILE --once           run every job once, settle, publish, and stop\n"
+          "revcycled --config FILE migrate          create or upgrade the PostgreSQL schemas\n"
+          "revcycled --help | --version\n",
+          out);
+}
+
+/* ---- the daemon ---- */
+
+typedef struct Daemon {
+    const Options *options;
+    Config *config;
+    Loop *loop;
+    Pool *pool;
+    PgPool *pg_pool;
+    Jobs *jobs;
+    Notify *notify;
+    LoopTimer *limit;
+    char owner[320];
+    bool is_stopping;
+    int status;
+} Daemon;
+
+static void finish(void *context) {
+    Daemon *daemon = context;
+    loop_stop(daemon->loop);
+}
+
+/* Pages are transactions: what a worker still holds when the limit passes is lost with no harm. */
+static void give_up(void *context) {
+    Daemon *daemon = context;
+    LOG_WARN("a worker did not stop in time; ending without it");
+    _exit(daemon->status);
+}
+
+static void stop(void *context) {
+    Daemon *daemon = context;
+    if (daemon->is_stopping)
+        return;
+    daemon->is_stopping = true;
+    LOG_INFO("stopping");
+    notify_stopping();
+    loop_timer_start(daemon->limit, DRAIN_LIMIT_MS, 0);
+    jobs_drain(daemon->jobs, finish, daemon);
+}
+
+static void once_done(void *context) {
+    Daemon *daemon = context;
+    daemon->status = jobs_once_status(daemon->jobs);
+    stop(daemon);
+}
+
+static bool watch_signals(Daemon *daemon, Error *err) {
+    signal(SIGPIPE, SIG_IGN);
+    return loop_on_signal(daemon->loop, SIGTERM, stop, daemon, err) &&
+           loop_on_signal(daemon->loop, SIGINT, stop, daemon, err);
+}
+
+/* Who holds our leases: the same on every start of the same configuration on the same host. */
+static void name_owner(Daemon *daemon) {
+    char host[128] = "localhost";
+    gethostname(host, sizeof host - 1);
+    snprintf(daemon->owner, sizeof daemon->owner, "%s:%s", host, daemon->config->path);
+}
+
+static bool open_store(Daemon *daemon, Error *err) {
+    daemon->pg_pool = pg_pool_open(daemon->config->store_dsn, "revcycled");
+    Pg *pg = pg_pool_take(daemon->pg_pool, err);
+    bool ok = pg && migrate_check(pg, err);
+    pg_pool_give(daemon->pg_pool, pg);
+    return ok;
+}
+
+static bool open_daemon(Daemon *daemon, Error *err) {
+    name_owner(daemon);
+    TRY(open_store(daemon, err));
+    daemon->loop = loop_open(err);
+    TRY(daemon->loop && watch_signals(daemon, err));
+    daemon->limit = loop_timer_open(daemon->loop, give_up, daemon);
+    daemon->notify = notify_open(daemon->loop);
+    daemon->pool = pool_open(loop_uv(daemon->loop), daemon->config->workers, my_thread_open,
+                             my_thread_close, err);
+    TRY(daemon->pool);
+    JobsOptions options = {.config = daemon->config, .loop = daemon->loop, .pool = daemon->pool,
+                           .pg_pool = daemon->pg_pool, .owner = daemon->owner};
+    daemon->jobs = jobs_open(&options, err);
+    return daemon->jobs != NULL;
+}
+
+static void close_daemon(Daemon *daemon) {
+    if (daemon->pool)
+        pool_close(daemon->pool);
+    if (daemon->jobs)
+        jobs_close(daemon->jobs);
+    if (daemon->notify)
+        notify_close(daemon->notify);
+    loop_timer_close(daemon->limit);
+    if (daemon->loop)
+        loop_close(daemon->loop);
+    if (daemon->pg_pool)
+        pg_pool_close(daemon->pg_pool);
+}
+
+static void print_once(const Daemon *daemon) {
+    printf("%-32s %-10s %10s %10s %12s %8s\n", "job", "state", "read", "changed", "quarantined", "ms");
+    for (size_t i = jobs_run_count(daemon->jobs); i-- > 0;) {
+        const Run *run = jobs_run_at(daemon->jobs, i);
+        printf("%-32s %-10s %10lld %10lld %12lld %8lld\n", run->job, run_state_name(run->state),
+               (long long)run->counts.rows_read, (long long)run->counts.rows_changed,
+               (long long)run->counts.rows_quarantined,
+               (long long)(run->finished_us - run->started_us) / 1000);
+    }
+}
+
+static void start(Daemon *daemon) {
+    LOG_INFO("started", LOG_TEXT("version", REVCYCLED_VERSION),
+             LOG_INT("jobs", jobs_count(daemon->jobs)));
+    notify_ready();
+    if (daemon->options->once)
+        jobs_run_once(daemon->jobs, once_done, daemon);
+    else
+        jobs_start(daemon->jobs);
+    loop_run(daemon->loop);
+    if (daemon->options->once)
+        print_once(daemon);
+}
+
+static int run_daemon(const Options *options, Config *config) {
+    Daemon daemon = {.options = options, .config = config};
+    Error err = {0};
+    bool ok = open_daemon(&daemon, &err);
+    if (ok)
+        start(&daemon);
+    else
+        print_error(&err);
+    close_daemon(&daemon);
+    return ok ? daemon.status : EXIT_FAILED;
+}
+
+/* ---- commands ---- */
+
+static int command_migrate(const Options *options, Config *config) {
+    (void)options;
+    Error err = {0};
+    int n_applied = 0;
+    CLEANUP(pg_drop) Pg *owner = pg_open(config->store_owner_dsn, "revcycled migrate", 0, &err);
+    if (!owner || !migrate_apply(owner, &n_applied, &err)) {
+        print_error(&err);
+        return EXIT_FAILED;
+    }
+    printf("%d migrations applied\n", n_applied);
+    return EXIT_DONE;
+}
+
+static const struct {
+    const char *name;
+    int (*run)(const Options *options, Config *config);
+} COMMANDS[] = {
+    {"migrate", command_migrate},
+};
+
+static int run_command(const Options *options, Config *config) {
+    if (!options->command)
+        return run_daemon(options, config);
+    for (size_t i = 0; i < sizeof COMMANDS / sizeof *COMMANDS; i++)
+        if (strcmp(COMMANDS[i].name, options->command) == 0)
+            return COMMANDS[i].run(options, config);
+    fprintf(stderr, "revcycled: there is no command %s\n", options->command);
+    print_usage(stderr);
+    return EXIT_USAGE;
+}
+
+/* ---- the command line ---- */
+
+enum { OPTION_CHECK = 256, OPTION_ONCE };
+
+/* True to go on; false to exit with *ret_status. */
+static bool parse_options(int argc, char **argv, Options *options, int *ret_status) {
+    static const struct option LONG[] = {
+        {"config", required_argument, NULL, 'c'}, {"check-config", no_argument, NULL, OPTION_CHECK},
+        {"once", no_argument, NULL, OPTION_ONCE}, {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},      {0},
+    };
+    *ret_status = EXIT_DONE;
+    for (int option; (option = getopt_long(argc, argv, "c:hv", LONG, NULL)) != -1;) {
+        switch (option) {
+        case 'c':
+            options->config = optarg;
+            break;
+        case OPTION_CHECK:
+            options->check_config = true;
+            break;
+        case OPTION_ONCE:
+            options->once = true;
+            break;
+        case 'h':
+            print_usage(stdout);
+            puts("\nThe keys of the configuration:\n");
+            config_print_help(stdout);
+            return false;
+        case 'v':
+            puts("revcycled " REVCYCLED_VERSION);
+            return false;
+        default:
+            print_usage(stderr);
+            *ret_status = EXIT_USAGE;
+            return false;
+        }
+    }
+    options->command = optind < argc ? argv[optind] : NULL;
+    options->args = argv + optind + 1;
+    options->n_args = optind < argc ? argc - optind - 1 : 0;
+    if (options->config)
+        return true;
+    fputs("revcycled: no configuration is given\n  hint: revcycled --config /etc/revcycled/revcycled.yaml\n",
+          stderr);
+    *ret_status = EXIT_USAGE;
+    return false;
+}
+
+int main(int argc, char **argv) {
+    Options options = {0};
+    int status;
+    if (!parse_options(argc, argv, &options, &status))
+        return status;
+    Config *config = config_load(options.config, stderr);
+    if (!config)
+        return EXIT_USAGE;
+    Error err = {0};
+    if (options.check_config) {
+        printf("%s: no mistakes\n", options.config);
+    } else if (!my_library_open(&err)) {
+        print_error(&err);
+        status = EXIT_FAILED;
+    } else {
+        status = run_command(&options, config);
+        my_library_close();
+    }
+    config_free(config);
+    return status;
+}
