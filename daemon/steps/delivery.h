@@ -1,0 +1,32 @@
+/* delivery.h - one claims file, read in pages.
+ *
+ * Opens the bytes (plain or gzip), reads the header, and gives rows of as many fields as the header has, page by
+ * page, bounded by rows and bytes. A row that does not fit comes with its reject; a last line that was
+ * cut does too. Pages depend on the file and the limits alone, so that a crash resumes at a page's end.
+ * One thread at a time. */
+#pragma once
+#include "steps/place.h"
+
+typedef struct DeliveryFile DeliveryFile;
+
+typedef struct DeliveryPage {
+    RawRows rows;          /* in the page's arena */
+    int64_t offset, line;  /* behind its last row: where to resume */
+    bool is_last;          /* the file has no more */
+    bool was_cut;          /* its last line was */
+    size_t size_bytes;
+} DeliveryPage;
+
+/* Reads the header. NULL and an Error of class data when the file itself is no good (empty, UTF-16, zip, a
+ * header with a name twice): its text is the sentence for the report. Takes the descriptor over. */
+DeliveryFile *delivery_open(int fd, const ClaimsConfig *claims, Arena *arena,
+                            Error *err);
+void delivery_close(DeliveryFile *file);
+static inline void delivery_drop(DeliveryFile **owner) {
+    if (*owner)
+        delivery_close(*owner);
+}
+const Field *delivery_fields(const DeliveryFile *file, size_t *ret_n);
+/* Goes to where a page ended. */
+bool delivery_seek(DeliveryFile *file, int64_t offset, int64_t line, Error *err);
+bool delivery_read(DeliveryFile *file, Arena *page, DeliveryPage *ret_page, Error *err);

@@ -1,0 +1,236 @@
+/* drop.c - see drop.h. */
+#include "steps/drop.h"
+
+#include "base/clock.h"
+#include "base/own.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+enum { NAMES_TRIED = 10000, MICROS_PER_MS = 1000 };
+#define RECEIVING "receiving"
+static const char *const ENDS[] = {[DROP_DONE] = "done", [DROP_FAILED] = "failed"};
+
+/* ---- the directory ---- */
+
+static bool make_folder(const Drop *drop, const char *name, mode_t mode, Error *err) {
+    if (mkdirat(drop->fd, name, mode) == 0 || errno == EEXIST)
+        return true;
+    error_set(err, STATE_CONFIG, "cannot make %s/%s: %s", drop->path, name, strerror(errno));
+    return error_hint(err, "the daemon's user needs to write in the drop directory");
+}
+
+bool drop_open(const char *directory, Drop *ret_drop, Error *err) {
+    Drop drop = {.path = directory};
+    CLEANUP(fd_drop) int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        error_set(err, STATE_CONFIG, "cannot open the drop directory %s: %s", directory, strerror(errno));
+        return error_hint(err, "make the directory, and let the daemon's user read and write it");
+    }
+    drop.fd = fd;
+    TRY(make_folder(&drop, RECEIVING, 0700, err) && make_folder(&drop, ENDS[DROP_DONE], 0750, err) &&
+        make_folder(&drop, ENDS[DROP_FAILED], 0750, err));
+    *ret_drop = drop;
+    fd = -1;
+    return true;
+}
+
+void drop_close(Drop *drop) {
+    if (drop->fd >= 0)
+        close(drop->fd);
+    drop->fd = -1;
+}
+
+/* ---- what lies there ---- */
+
+static void dir_drop(DIR **owner) {
+    if (*owner)
+        closedir(*owner);
+}
+
+static bool is_ours(const char *name) {
+    return strcmp(name, RECEIVING) == 0 || strcmp(name, ENDS[DROP_DONE]) == 0 ||
+           strcmp(name, ENDS[DROP_FAILED]) == 0;
+}
+
+static const char *why_unfit(mode_t mode) {
+    switch (mode & S_IFMT) {
+    case S_IFREG:
+        return NULL;
+    case S_IFLNK:
+        return "a symbolic link is not taken; put the file itself here";
+    case S_IFDIR:
+        return "a directory is not taken; put its files here";
+    default:
+        return "not a regular file";
+    }
+}
+
+/* Nobody writes: the kernel grants a read lease only then. It refuses too when the file is not ours. */
+static bool is_closed(int fd) {
+    if (fcntl(fd, F_SETLEASE, F_RDLCK) != 0)
+        return false;
+    fcntl(fd, F_SETLEASE, F_UNLCK);
+    return true;
+}
+
+/* Time since the last change in ms. ctime is set by this machine's clock, also by a rename. */
+static int64_t unchanged_ms(const struct stat *status) {
+    int64_t changed_us = (int64_t)status->st_ctim.tv_sec * 1000000 + status->st_ctim.tv_nsec / 1000;
+    int64_t age_us = clock_wall_us() - changed_us;
+    return age_us < 0 ? 0 : age_us / MICROS_PER_MS;
+}
+
+/* False when the entry is gone meanwhile. */
+static bool look_at(const Drop *drop, const char *name, int64_t settle_ms, DropEntry *entry) {
+    struct stat status;
+    *entry = (DropEntry){.name = name, .kind = DROP_UNFIT};
+    if (fstatat(drop->fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+        return false;
+    entry->sentence = why_unfit(status.st_mode);
+    if (entry->sentence)
+        return true;
+    CLEANUP(fd_drop) int fd = openat(drop->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return false;
+    if (fd < 0) {
+        entry->sentence = "the daemon's user may not read the file";
+        return true;
+    }
+    int64_t age_ms = unchanged_ms(&status);
+    bool is_complete = age_ms >= settle_ms || (status.st_size > 0 && is_closed(fd));
+    entry->kind = is_complete ? DROP_READY : DROP_GROWING;
+    entry->wait_ms = is_complete ? 0 : settle_ms - age_ms;
+    return true;
+}
+
+static int compare_entries(const void *a, const void *b) {
+    return strcmp(((const DropEntry *)a)->name, ((const DropEntry *)b)->name);
+}
+
+static DIR *open_folder(const Drop *drop, const char *name, Error *err) {
+    int fd = openat(drop->fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!dir)
+        error_set_errno(err, errno, "cannot read %s", drop->path);
+    return dir;
+}
+
+typedef struct Names {
+    DropEntry *entries;
+    size_t n, capacity;
+} Names;
+
+static void add_entry(Arena *arena, Names *names, const DropEntry *entry) {
+    if (names->n == names->capacity) {
+        size_t capacity = names->capacity ? 2 * names->capacity : 64;
+        DropEntry *grown = ARENA_ARRAY(arena, DropEntry, capacity);
+        if (names->n)
+            memcpy(grown, names->entries, names->n * sizeof *grown);
+        names->entries = grown;
+        names->capacity = capacity;
+    }
+    names->entries[names->n++] = *entry;
+}
+
+static bool list(const Drop *drop, const char *folder, Arena *arena, int64_t settle_ms, DropList *ret_list,
+                 Error *err) {
+    CLEANUP(dir_drop) DIR *dir = open_folder(drop, folder, err);
+    TRY(dir);
+    Drop within = {.fd = dirfd(dir), .path = drop->path};
+    Names names = {.n = 0};
+    for (struct dirent *found; (found = readdir(dir));) {
+        if (found->d_name[0] == '.' || is_ours(found->d_name))
+            continue;
+        DropEntry entry;
+        char *name = arena_string(arena, str_of(found->d_name));
+        if (look_at(&within, name, settle_ms, &entry))
+            add_entry(arena, &names, &entry);
+    }
+    if (names.n)
+        qsort(names.entries, names.n, sizeof *names.entries, compare_entries);
+    *ret_list = (DropList){names.entries, names.n};
+    return true;
+}
+
+bool drop_list(const Drop *drop, Arena *arena, int64_t settle_ms, DropList *ret_list, Error *err) {
+    return list(drop, ".", arena, settle_ms, ret_list, err);
+}
+
+bool drop_list_claimed(const Drop *drop, Arena *arena, DropList *ret_list, Error *err) {
+    return list(drop, RECEIVING, arena, 0, ret_list, err);
+}
+
+/* ---- moving ---- */
+
+static const char *path_in(Arena *arena, const char *folder, const char *name) {
+    return arena_printf(arena, "%s/%s", folder, name);
+}
+
+bool drop_claim(const Drop *drop, const char *name, bool *ret_claimed, Error *err) {
+    char to[sizeof RECEIVING + NAME_MAX + 2];
+    snprintf(to, sizeof to, "%s/%s", RECEIVING, name);
+    *ret_claimed = renameat2(drop->fd, name, drop->fd, to, RENAME_NOREPLACE) == 0;
+    if (*ret_claimed || errno == ENOENT || errno == EEXIST)
+        return true;
+    return error_set_errno(err, errno, "cannot move a file within %s", drop->path);
+}
+
+int drop_open_claimed(const Drop *drop, const char *name, Error *err) {
+    char path[sizeof RECEIVING + NAME_MAX + 2];
+    snprintf(path, sizeof path, "%s/%s", RECEIVING, name);
+    int fd = openat(drop->fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        error_set_errno(err, errno, "cannot open a claimed file in %s", drop->path);
+    return fd;
+}
+
+bool drop_has(const Drop *drop, DropEnd end, const char *name) {
+    char path[16 + NAME_MAX];
+    struct stat status;
+    snprintf(path, sizeof path, "%s/%s", ENDS[end], name);
+    return fstatat(drop->fd, path, &status, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+const char *drop_free_name(const Drop *drop, Arena *arena, DropEnd end, const char *name) {
+    const char *tried = name;
+    for (int i = 2; drop_has(drop, end, tried) && i < NAMES_TRIED; i++)
+        tried = arena_printf(arena, "%.*s.%d", NAME_MAX - 24, name, i);
+    return tried;
+}
+
+static bool write_all(int fd, Str text) {
+    for (size_t done = 0; done < text.size;) {
+        ssize_t n = write(fd, text.at + done, text.size - done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return false;
+        done += (size_t)n;
+    }
+    return true;
+}
+
+static bool write_report(const Drop *drop, Arena *arena, const char *folder, const char *stored_as,
+                         const char *kind, Str text, Error *err) {
+    const char *name = arena_printf(arena, "%.*s.report.%s", NAME_MAX - 16, stored_as, kind);
+    const char *path = path_in(arena, folder, name);
+    CLEANUP(fd_drop) int fd =
+        openat(drop->fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0640);
+    if (fd < 0 || !write_all(fd, text))
+        return error_set_errno(err, errno, "cannot write a report in %s/%s", drop->path, folder);
+    return true;
+}
+
+bool drop_finish(const Drop *drop, Arena *arena, const char *name, DropEnd end, const char *stored_as,
+                 const DropReport *report, Error *err) {
+    TRY(write_report(drop, arena, ENDS[end], stored_as, "json", report->json, err));
+    TRY(write_report(drop, arena, ENDS[end], stored_as, "txt", report->text, err));
+    const char *from = path_in(arena, RECEIVING, name), *to = path_in(arena, ENDS[end], stored_as);
+    if (renameat2(drop->fd, from, drop->fd, to, RENAME_NOREPLACE) == 0)
+        return true;
+    return error_set_errno(err, errno, "cannot move a file to %s/%s", drop->path, ENDS[end]);
+}

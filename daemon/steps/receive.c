@@ -1,0 +1,402 @@
+/* receive.c - claims files, from the drop directory to silver.
+ *
+ * A file's way: complete -> renamed into receiving/ -> hashed -> entered in the ledger -> placed page by page,
+ * the cursor saying how far -> `done` in the ledger, flushed -> report written and file moved. Each boundary may
+ * be the last thing this process does: what lies in receiving/ when a run begins is taken up where
+ * its ledger entry and the cursor say. What is wrong with a file ends that file with a sentence; what is
+ * wrong with the house ends the run. */
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/own.h"
+#include "steps/delivery.h"
+#include "steps/drop.h"
+#include "storage/file.h"
+
+#include <fnmatch.h>
+#include <poll.h>
+#include <regex.h>
+#include <stdio.h>
+
+enum { WAIT_SLICE_MS = 100, LOOKS = 2, PERIOD_GROUPS = 2 };
+
+typedef struct Receiving {
+    RunContext *run;
+    const ClaimsConfig *claims;
+    Drop drop;
+    Arena *arena; /* one file's */
+} Receiving;
+
+/* One claimed file. */
+typedef struct Incoming {
+    const char *name;
+    bool is_leftover; /* lay in receiving/ when the run began */
+    FileBytes bytes;
+    FileSeen seen;
+    const FilePattern *pattern;
+    int64_t file_id;
+} Incoming;
+
+static bool is_canceled(const Receiving *r, Error *err) {
+    return atomic_load(r->run->canceled) &&
+           !error_set(err, STATE_CANCELED, "feed %s: canceled between pages", r->claims->name);
+}
+
+/* ---- whose file it is ---- */
+
+static const char *plain_name(Arena *arena, const char *name) {
+    static const char *const PACKED[] = {".gz", ".zip"};
+    size_t size = strlen(name);
+    for (size_t i = 0; i < sizeof PACKED / sizeof *PACKED; i++) {
+        size_t end = strlen(PACKED[i]);
+        if (size > end && strcmp(name + size - end, PACKED[i]) == 0)
+            return arena_string(arena, (Str){name, size - end});
+    }
+    return name;
+}
+
+/* NULL and the sentence when no pattern matches, or two do. */
+static const FilePattern *find_pattern(const Receiving *r, const char *name, Error *err) {
+    const FilePattern *found = NULL;
+    for (size_t i = 0; i < r->claims->n_from; i++) {
+        const FilePattern *pattern = &r->claims->from[i];
+        if (fnmatch(pattern->pattern, name, FNM_PERIOD) != 0)
+            continue;
+        if (found) {
+            error_set(err, STATE_DATA, "its name matches two patterns of %s, %s and %s, so its source is not known",
+                      r->claims->name, found->pattern, pattern->pattern);
+            return NULL;
+        }
+        found = pattern;
+    }
+    if (!found)
+        error_set(err, STATE_DATA, "its name matches no pattern of %s, so its source is not known",
+                  r->claims->name);
+    return found;
+}
+
+static bool find_period(const Receiving *r, const FilePattern *pattern, const char *name,
+                        const char **ret_period, Error *err) {
+    *ret_period = NULL;
+    if (!pattern->period)
+        return true;
+    regex_t expression;
+    if (regcomp(&expression, pattern->period, REG_EXTENDED) != 0)
+        return error_set(err, STATE_CONFIG, "%s: the period of pattern %s is no regular expression",
+                         r->claims->name, pattern->pattern);
+    regmatch_t groups[PERIOD_GROUPS];
+    if (regexec(&expression, name, PERIOD_GROUPS, groups, 0) == 0 && groups[1].rm_so >= 0)
+        *ret_period = arena_string(r->arena, (Str){name + groups[1].rm_so,
+                                                   (size_t)(groups[1].rm_eo - groups[1].rm_so)});
+    regfree(&expression);
+    return true;
+}
+
+/* ---- the end of a file ---- */
+
+static bool move_to_end(const Receiving *r, const Incoming *file, int64_t file_id, DropEnd end,
+                        const char *stored_as, Error *err) {
+    DropReport report;
+    TRY(file_report(r->run->pg, file_id, r->arena, &report.json, &report.text, err));
+    return drop_finish(&r->drop, r->arena, file->name, end, stored_as, &report, err);
+}
+
+static void tell_end(const Receiving *r, int64_t file_id, const char *outcome, const char *sentence) {
+    METRIC_ADD(METRIC_FILE, 1, outcome);
+    LogLevel level = strcmp(outcome, "failed") == 0 || sentence ? LOG_LEVEL_WARN : LOG_LEVEL_INFO;
+    log_write(level, "file finished", (LogField[]){
+        LOG_TEXT("feed", r->claims->name), LOG_INT("run", r->run->run_id), LOG_INT("file", file_id),
+        LOG_TEXT("outcome", outcome), LOG_TEXT("reason", sentence)}, sentence ? 5 : 4);
+}
+
+/* The file is no good: `why` is its sentence. */
+static bool end_failed(const Receiving *r, const Incoming *file, const Error *why, Error *err) {
+    const char *stored_as = drop_free_name(&r->drop, r->arena, DROP_FAILED, file->name);
+    const char *sentence = why->hint[0] ? arena_printf(r->arena, "%s; %s", why->text, why->hint) : why->text;
+    int64_t file_id = file->file_id;
+    if (file_id)
+        TRY(file_failed(r->run->pg, file_id, stored_as, sentence, err));
+    else
+        TRY(file_reject(r->run->pg, &file->seen, stored_as, sentence, &file_id, err));
+    FAILPOINT("receive.after_done");
+    TRY(move_to_end(r, file, file_id, DROP_FAILED, stored_as, err));
+    tell_end(r, file_id, "failed", sentence);
+    return true;
+}
+
+static bool end_duplicate(const Receiving *r, const Incoming *file, Error *err) {
+    const char *stored_as = drop_free_name(&r->drop, r->arena, DROP_DONE, file->name);
+    int64_t file_id;
+    TRY(file_duplicate(r->run->pg, &file->seen, stored_as, file->file_id, &file_id, err));
+    FAILPOINT("receive.after_done");
+    TRY(move_to_end(r, file, file_id, DROP_DONE, stored_as, err));
+    tell_end(r, file_id, "duplicate", NULL);
+    return true;
+}
+
+static bool end_done(const Receiving *r, const Incoming *file, bool was_cut, Error *err) {
+    static const char CUT[] = "the file was cut: it ends in the middle of a line; send it again, whole";
+    const char *stored_as = drop_free_name(&r->drop, r->arena, DROP_DONE, file->name);
+    FAILPOINT("receive.before_done");
+    TRY(file_done(r->run->pg, file->file_id, stored_as, was_cut ? CUT : NULL, err));
+    FAILPOINT("receive.after_done");
+    TRY(move_to_end(r, file, file->file_id, DROP_DONE, stored_as, err));
+    tell_end(r, file->file_id, "done", was_cut ? CUT : NULL);
+    return true;
+}
+
+/* ---- the rows of a file ---- */
+
+/* How far a file was placed, as the cursor's position says it: "file offset line cut". */
+typedef struct Progress {
+    int64_t offset, line;
+    bool was_cut;
+} Progress;
+
+static bool parse_progress(const char *position, int64_t file_id, Progress *ret_progress) {
+    long long id, offset, line;
+    int cut;
+    if (!position || sscanf(position, "%lld %lld %lld %d", &id, &offset, &line, &cut) != 4 || id != file_id)
+        return false;
+    *ret_progress = (Progress){.offset = offset, .line = line, .was_cut = cut != 0};
+    return true;
+}
+
+static const char *timezone_of(const Receiving *r, const char *source_system) {
+    for (size_t i = 0; i < r->run->config->n_sources; i++)
+        if (strcmp(r->run->config->sources[i].name, source_system) == 0)
+            return r->run->config->sources[i].timezone;
+    return r->run->config->timezone;
+}
+
+static bool open_place(const Receiving *r, const Incoming *file, DeliveryFile *delivery,
+                       PlaceFeed *ret_feed, Error *err) {
+    size_t n;
+    const Field *fields = delivery_fields(delivery, &n);
+    const char **types = ARENA_ARRAY(r->run->arena, const char *, n);
+    for (size_t i = 0; i < n; i++)
+        types[i] = "text";
+    PlaceSource source = {
+        .feed = r->claims->name,
+        .source_system = file->pattern->source,
+        .timezone = timezone_of(r, file->pattern->source),
+        .zone = file->pattern->zone ? file->pattern->zone : r->run->config->zone,
+        .mapping = &r->claims->mapping,
+        .fields = fields,
+        .types = types,
+        .n_fields = n,
+    };
+    return place_open(r->run, &source, ret_feed, err);
+}
+
+/* Columns are asked for by name: a missing one fails the file, with the sentence that names it. */
+static bool check_columns(const Receiving *r, DeliveryFile *delivery, Error *why) {
+    size_t n;
+    const Field *fields = delivery_fields(delivery, &n);
+    return mapping_compile(r->arena, &r->claims->mapping, fields, n, r->run->config->zone, why) != NULL;
+}
+
+static bool place_delivered(const Receiving *r, const Incoming *file, PlaceFeed *feed, DeliveryPage *page,
+                            Progress *progress, Arena *page_arena, Error *err) {
+    progress->offset = page->offset;
+    progress->line = page->line;
+    progress->was_cut |= page->was_cut;
+    CursorState next = feed->cursor;
+    next.is_loading = false;
+    next.n_load_key = 0;
+    next.position = arena_printf(page_arena, "%lld %lld %lld %d", (long long)file->file_id,
+                                 (long long)page->offset, (long long)page->line, progress->was_cut);
+    page->rows.file_id = file->file_id;
+    page->rows.period = str_of(file->seen.period);
+    page->rows.sha256 = (Str){(const char *)file->bytes.sha256, FILE_SHA256_BYTES};
+    page->rows.source_now_us = clock_wall_us();
+    r->run->counts.bytes_read += (int64_t)page->size_bytes;
+    PlaceOutcome outcome;
+    TRY(place_page(feed, &page->rows, &next, page_arena, &outcome, err));
+    feed->cursor.position = NULL; /* lived in the page's arena; the next page brings its own */
+    FAILPOINT("receive.after_page");
+    return true;
+}
+
+static bool place_rows(const Receiving *r, const Incoming *file, DeliveryFile *delivery, PlaceFeed *feed,
+                       Progress *progress, Error *err) {
+    CLEANUP(arena_drop) Arena *page_arena = arena_open();
+    for (bool is_last = false; !is_last;) {
+        if (is_canceled(r, err))
+            return false;
+        ArenaMark mark = arena_mark(page_arena);
+        DeliveryPage page;
+        TRY(delivery_read(delivery, page_arena, &page, err));
+        is_last = page.is_last;
+        progress->was_cut |= page.was_cut;
+        if (page.rows.n_rows > 0)
+            TRY(place_delivered(r, file, feed, &page, progress, page_arena, err));
+        arena_rewind(page_arena, mark);
+    }
+    return true;
+}
+
+static bool receive_rows(const Receiving *r, Incoming *file, DeliveryFile *delivery, Error *err) {
+    PlaceFeed feed;
+    TRY(open_place(r, file, delivery, &feed, err));
+    Progress progress = {.offset = 0};
+    if (parse_progress(feed.cursor.position, file->file_id, &progress))
+        TRY(delivery_seek(delivery, progress.offset, progress.line, err));
+    TRY(place_rows(r, file, delivery, &feed, &progress, err));
+    return end_done(r, file, progress.was_cut, err);
+}
+
+/* ---- one file ---- */
+
+static bool identify(const Receiving *r, Incoming *file, int fd, Error *err) {
+    TRY(file_hash(fd, &file->bytes, err));
+    FAILPOINT("receive.after_hash");
+    file->seen = (FileSeen){.feed = r->claims->name, .source_system = "", .name = file->name,
+                            .bytes = &file->bytes};
+    return true;
+}
+
+/* Killed between the ledger's entry and the move: only the move is left. */
+static bool finish_move(const Receiving *r, const Incoming *file, bool *ret_finished, Error *err) {
+    int64_t file_id;
+    const char *state, *stored_as;
+    *ret_finished = false;
+    TRY(file_finished(r->run->pg, &file->seen, r->arena, &file_id, &state, &stored_as, err));
+    if (file_id == 0)
+        return true;
+    DropEnd end = strcmp(state, "failed") == 0 ? DROP_FAILED : DROP_DONE;
+    if (drop_has(&r->drop, end, stored_as))
+        return true;
+    *ret_finished = true;
+    return move_to_end(r, file, file_id, end, stored_as, err);
+}
+
+static bool receive_new(const Receiving *r, Incoming *file, int fd, Error *err) {
+    CLEANUP(fd_drop) int owned = fd;
+    Error why = {0};
+    const char *name = plain_name(r->arena, file->name);
+    file->pattern = find_pattern(r, name, &why);
+    if (!file->pattern)
+        return end_failed(r, file, &why, err);
+    file->seen.source_system = file->pattern->source;
+    TRY(find_period(r, file->pattern, name, &file->seen.period, err));
+    FileAnswer answer;
+    TRY(file_begin(r->run->pg, &file->seen, &answer, &file->file_id, err));
+    if (answer == FILE_KNOWN)
+        return end_duplicate(r, file, err);
+    owned = -1;
+    CLEANUP(delivery_drop) DeliveryFile *delivery = delivery_open(fd, r->claims, r->arena, &why);
+    if (delivery ? !check_columns(r, delivery, &why) : error_class(&why) == ERROR_DATA)
+        return end_failed(r, file, &why, err);
+    if (!delivery) {
+        *err = why;
+        return false;
+    }
+    return receive_rows(r, file, delivery, err);
+}
+
+static bool receive_claimed(const Receiving *r, const char *name, bool is_leftover, Error *err) {
+    Incoming file = {.name = name, .is_leftover = is_leftover};
+    CLEANUP(fd_drop) int fd = drop_open_claimed(&r->drop, name, err);
+    TRY(fd >= 0 && identify(r, &file, fd, err));
+    bool finished = false;
+    if (is_leftover)
+        TRY(finish_move(r, &file, &finished, err));
+    if (finished)
+        return true;
+    int handed_over = fd;
+    fd = -1;
+    return receive_new(r, &file, handed_over, err);
+}
+
+/* Memory of one file is given back with it, the run's too: place_open() works there. */
+static bool receive_one(Receiving *r, const char *name, bool is_leftover, Error *err) {
+    CLEANUP(arena_drop) Arena *arena = arena_open();
+    ArenaMark mark = arena_mark(r->run->arena);
+    r->arena = arena;
+    bool ok = receive_claimed(r, name, is_leftover, err);
+    r->arena = NULL;
+    arena_rewind(r->run->arena, mark);
+    return ok;
+}
+
+/* ---- the directory ---- */
+
+static bool tell_unfit(const Receiving *r, const DropEntry *entry, Error *err) {
+    FileSeen seen = {.feed = r->claims->name, .source_system = "", .name = entry->name};
+    bool is_new;
+    TRY(file_unfit(r->run->pg, &seen, entry->sentence, &is_new, err));
+    if (!is_new)
+        return true;
+    METRIC_ADD(METRIC_FILE, 1, "failed");
+    LOG_WARN("something in the drop directory is left where it is", LOG_TEXT("feed", r->claims->name),
+             LOG_TEXT("reason", entry->sentence));
+    return true;
+}
+
+static bool take_up_leftovers(Receiving *r, Arena *names, Error *err) {
+    DropList list;
+    TRY(drop_list_claimed(&r->drop, names, &list, err));
+    for (size_t i = 0; i < list.n; i++) {
+        if (is_canceled(r, err))
+            return false;
+        TRY(receive_one(r, list.entries[i].name, true, err));
+    }
+    return true;
+}
+
+static bool take_entry(Receiving *r, const DropEntry *entry, int64_t *wait_ms, Error *err) {
+    if (entry->kind == DROP_UNFIT)
+        return tell_unfit(r, entry, err);
+    if (entry->kind == DROP_GROWING) {
+        *wait_ms = entry->wait_ms > *wait_ms ? entry->wait_ms : *wait_ms;
+        return true;
+    }
+    bool claimed;
+    TRY(drop_claim(&r->drop, entry->name, &claimed, err));
+    FAILPOINT("receive.after_rename");
+    return !claimed || receive_one(r, entry->name, false, err);
+}
+
+/* `ret_wait_ms`: after so long every file that is not complete now may be; 0: there is none. */
+static bool look_through(Receiving *r, Arena *names, int64_t *ret_wait_ms, Error *err) {
+    DropList list;
+    int64_t wait_ms = 0;
+    TRY(drop_list(&r->drop, names, r->claims->settle_ms, &list, err));
+    for (size_t i = 0; i < list.n; i++) {
+        if (is_canceled(r, err))
+            return false;
+        TRY(take_entry(r, &list.entries[i], &wait_ms, err));
+    }
+    *ret_wait_ms = wait_ms;
+    return true;
+}
+
+/* "Unchanged for a while" has no event; cancelling is looked at meanwhile. */
+static void wait_for_quiet(const Receiving *r, int64_t wait_ms) {
+    int64_t until_us = clock_monotonic_us() + (wait_ms + 1) * 1000;
+    while (clock_monotonic_us() < until_us && !atomic_load(r->run->canceled))
+        poll(NULL, 0, WAIT_SLICE_MS);
+}
+
+static void receiving_done(Receiving *r) { drop_close(&r->drop); }
+
+static bool receive_all(RunContext *run, Error *err) {
+    CLEANUP(receiving_done) Receiving r = {.run = run, .claims = run->claims, .drop = {.fd = -1}};
+    CLEANUP(arena_drop) Arena *names = arena_open();
+    TRY(drop_open(run->claims->directory, &r.drop, err));
+    TRY(take_up_leftovers(&r, names, err));
+    for (int look = 1; look <= LOOKS; look++) {
+        int64_t wait_ms;
+        TRY(look_through(&r, names, &wait_ms, err));
+        if (wait_ms == 0 || look == LOOKS) /* one that still grows waits for the next run */
+            break;
+        wait_for_quiet(&r, wait_ms);
+    }
+    return true;
+}
+
+bool step_receive(RunContext *run, Error *err) {
+    return receive_all(run, err) || error_context(err, "feed %s", run->claims->name);
+}
