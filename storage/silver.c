@@ -7,6 +7,7 @@
 
 #include "base/own.h"
 #include "sql.h"
+#include "storage/permute.h"
 #include "storage/template.h"
 
 #include <stdlib.h>
@@ -308,6 +309,15 @@ bool silver_copy(Pg *pg, const char *statement, Buf *rows, int64_t n_rows, Error
     return true;
 }
 
+/* A patient's key must not tell the order of record numbers (rules, section 9). */
+static bool hide_order(Pg *pg, int64_t *keys, size_t n, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *secret = pg_query_as(pg, PG_BINARY, SQL_SILVER_SECRET, PG_NONE, err);
+    TRY(secret);
+    for (size_t i = 0; i < n; i++)
+        TRY(permute_number(pg_value(secret, 0, 0), keys[i], &keys[i], err));
+    return true;
+}
+
 bool silver_take_keys(Pg *pg, const Entity *entity, size_t n, Arena *arena, int64_t **ret_keys,
                       Error *err) {
     char sequence[80], blocks[24];
@@ -319,6 +329,8 @@ bool silver_take_keys(Pg *pg, const Entity *entity, size_t n, Arena *arena, int6
     int64_t *keys = arena_alloc(arena, n * sizeof *keys);
     for (size_t i = 0; i < n; i++)
         keys[i] = pg_int(starts, (int)(i / KEY_BLOCK), 0) + (int64_t)(i % KEY_BLOCK);
+    if (strcmp(entity->key, "patient_key") == 0)
+        TRY(hide_order(pg, keys, n, err));
     *ret_keys = keys;
     return true;
 }

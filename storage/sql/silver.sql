@@ -23,6 +23,9 @@ WHERE t.{key} = u.key
 -- name: silver_take_keys
 SELECT nextval($1::regclass) FROM generate_series(1, $2::int)
 
+-- name: silver_secret
+SELECT value FROM ops.secret WHERE name = 'patient_key'
+
 -- name: silver_moved
 INSERT INTO ops.moved (table_name, key, old_date, batch_id)
 SELECT $1, u.key, u.old_date, $2::bigint
