@@ -14,10 +14,13 @@ typedef enum Contract { CONTRACT_EVOLVE, CONTRACT_FREEZE, CONTRACT_DISCARD } Con
 typedef enum TlsMode { TLS_OFF, TLS_PREFERRED, TLS_REQUIRED } TlsMode;
 typedef enum CursorClock { CURSOR_CLOCK_AUTO, CURSOR_CLOCK_SERVER, CURSOR_CLOCK_APPLICATION } CursorClock;
 
+typedef enum SourceKind { SOURCE_MYSQL, SOURCE_FILES /* known by its files alone */ } SourceKind;
+
 typedef struct FeedConfig FeedConfig;
 
 typedef struct SourceConfig {
     const char *name; /* source_system */
+    SourceKind kind;
     const char *host, *socket, *database, *user;
     const char *password_file, *password_env; /* at most one */
     int port;
@@ -50,7 +53,7 @@ struct FeedConfig {
 /* `{pattern: "hospital1_*.csv", source: hospital_a, period: …}` */
 typedef struct FilePattern {
     const char *pattern;
-    const char *source; /* source_system; need not be a MySQL source */
+    const char *source; /* source_system: one of the sources, of either kind */
     const char *period; /* regular expression whose group 1 is the period, or NULL */
     const Zone *zone;
 } FilePattern;
@@ -58,6 +61,7 @@ typedef struct FilePattern {
 typedef struct ClaimsConfig {
     const char *name;  /* "claims.monthly" */
     const char *local; /* "monthly" */
+    const char *kind; /* "files" */
     const char *directory;
     const char *format; /* "csv" */
     char delimiter;     /* ',' */
@@ -105,7 +109,7 @@ typedef struct Config {
     BigQueryConfig bigquery;
 } Config;
 
-/* Reads the file and conf.d/ beside it. Every mistake goes to `mistakes` as one line
+/* Reads the file and conf.d/<name>.yaml beside it, in the order of their names. Every mistake goes to `mistakes` as one line
  * "file:line:column: sentence"; NULL when there was one. */
 Config *config_load(const char *path, FILE *mistakes);
 void config_free(Config *config);

@@ -1,0 +1,428 @@
+/* config.c - see config.h.
+ *
+ * Files become trees (config_tree.c), conf.d/ is merged in, sections fill structs by the table of keys
+ * (config_keys.c); what one key alone cannot tell (names, zones, mappings, what excludes what) is here. */
+#include "config.h"
+
+#include "base/nearest.h"
+#include "base/own.h"
+#include "config_keys.h"
+#include "config_map.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fnmatch.h>
+#include <libgen.h>
+#include <limits.h>
+#include <regex.h>
+#include <stdlib.h>
+
+/* bronze."<source>__<feed>_raw" must fit into the 63 bytes of a PostgreSQL name. */
+enum { NAME_MAX_BYTES = 28, ZONE_MAX_BYTES = 1 << 17 };
+
+typedef struct Loader {
+    Mistakes mistakes;
+    Config *config;
+    const TreeNode *root;
+} Loader;
+
+static const TreeNode EMPTY = {.kind = TREE_MAP, .mark = {"", 0, 0}};
+
+/* ---- conf.d/ ---- */
+
+static void append(Arena *arena, TreeNode *node, TreeItem item) {
+    TreeItem *items = ARENA_ARRAY(arena, TreeItem, node->n + 1);
+    if (node->n > 0)
+        memcpy(items, node->items, sizeof *items * node->n);
+    items[node->n] = item;
+    node->items = items;
+    node->n++;
+}
+
+static const TreeNode *merge(Loader *loader, const TreeNode *base, const TreeNode *more, int depth);
+
+/* Sections are maps of names or of keys: what both files have is a mistake, but for the top level. */
+static void merge_item(Loader *loader, TreeNode *into, const TreeItem *item, int depth) {
+    TreeItem *there = (TreeItem *)tree_find(into, item->key);
+    if (!there)
+        append(loader->mistakes.arena, into, *item);
+    else if (depth == 0 && there->value->kind == item->value->kind && there->value->kind != TREE_SCALAR)
+        there->value = merge(loader, there->value, item->value, depth + 1);
+    else
+        mistake_add(&loader->mistakes, item->mark, "`%s` stands already in %s:%d", item->key, there->mark.file,
+                    there->mark.line);
+}
+
+static const TreeNode *merge(Loader *loader, const TreeNode *base, const TreeNode *more, int depth) {
+    TreeNode *merged = ARENA_NEW(loader->mistakes.arena, TreeNode);
+    *merged = *base;
+    merged->items = ARENA_ARRAY(loader->mistakes.arena, TreeItem, base->n + 1);
+    if (base->n > 0)
+        memcpy(merged->items, base->items, sizeof *base->items * base->n);
+    for (size_t i = 0; i < more->n; i++)
+        if (base->kind == TREE_LIST)
+            append(loader->mistakes.arena, merged, more->items[i]);
+        else
+            merge_item(loader, merged, &more->items[i], depth);
+    return merged;
+}
+
+static int is_yaml(const struct dirent *entry) { return fnmatch("*.yaml", entry->d_name, FNM_PERIOD) == 0; }
+
+static void merge_file(Loader *loader, const char *path) {
+    const TreeNode *more = tree_read(&loader->mistakes, path);
+    if (more && more->kind == TREE_MAP)
+        loader->root = merge(loader, loader->root, more, 0);
+    else if (more)
+        mistake_add(&loader->mistakes, more->mark, "expected sections here, found %s", tree_kind_name(more->kind));
+}
+
+static void merge_directory(Loader *loader) {
+    char copy[PATH_MAX];
+    snprintf(copy, sizeof copy, "%s", loader->config->path);
+    const char *directory = arena_printf(loader->mistakes.arena, "%s/conf.d", dirname(copy));
+    struct dirent **entries;
+    int n = scandir(directory, &entries, is_yaml, alphasort);
+    if (n < 0) {
+        if (errno != ENOENT)
+            mistake_add(&loader->mistakes, (Mark){directory, 0, 0}, "cannot be read: %s", strerror(errno));
+        return;
+    }
+    for (int i = 0; i < n; i++) {
+        merge_file(loader, arena_printf(loader->mistakes.arena, "%s/%s", directory, entries[i]->d_name));
+        free(entries[i]);
+    }
+    free(entries);
+}
+
+/* ---- helpers of sections ---- */
+
+static const TreeNode *section_of(const TreeNode *node, const char *name) {
+    const TreeItem *item = tree_find(node, name);
+    return item ? item->value : &EMPTY;
+}
+
+static bool is_kind(Loader *loader, const TreeNode *node, TreeKind kind, const char *name) {
+    if (node->kind == kind || node == &EMPTY)
+        return node->kind == kind;
+    mistake_add(&loader->mistakes, node->mark, "`%s` must be %s, not %s", name, tree_kind_name(kind),
+                tree_kind_name(node->kind));
+    return false;
+}
+
+static bool is_name(const char *name) {
+    size_t size = strlen(name);
+    return size > 0 && size <= NAME_MAX_BYTES && name[0] >= 'a' && name[0] <= 'z' && !strstr(name, "__") &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == size;
+}
+
+static void check_name(Loader *loader, const TreeItem *item, const char *what) {
+    static const char *const TAKEN[] = {"claims", "reconcile", "settle", "publish", "kpi"};
+    if (!is_name(item->key))
+        mistake_add(&loader->mistakes, item->mark,
+                    "`%s` cannot name %s: at most %d small letters, digits and single _, beginning with a letter",
+                    item->key, what, NAME_MAX_BYTES);
+    for (size_t i = 0; i < sizeof TAKEN / sizeof *TAKEN && strcmp(what, "a source") == 0; i++)
+        if (strcmp(TAKEN[i], item->key) == 0)
+            mistake_add(&loader->mistakes, item->mark, "`%s` cannot name %s: jobs have that name", item->key, what);
+}
+
+static Mark mark_in(const TreeNode *node, const char *key) {
+    const TreeItem *item = tree_find(node, key);
+    return item ? item->value->mark : node->mark;
+}
+
+/* ---- zones ---- */
+
+static const char *zone_directory(void) {
+    const char *directory = getenv("TZDIR");
+    return directory ? directory : "/usr/share/zoneinfo";
+}
+
+static bool is_zone_name(const char *name) {
+    return name[0] != '/' && name[0] != '.' && !strstr(name, "..") && strlen(name) < 64 &&
+           strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-/") == strlen(name);
+}
+
+/* The third column of zone.tab names what people live in. */
+static void refuse_zone(Loader *loader, Mark mark, const char *name) {
+    Arena *arena = loader->mistakes.arena;
+    Nearest nearest = nearest_start(str_of(name));
+    CLEANUP(file_drop) FILE *table = fopen(arena_printf(arena, "%s/zone.tab", zone_directory()), "re");
+    char line[256], zone[100];
+    while (table && fgets(line, sizeof line, table))
+        if (line[0] != '#' && sscanf(line, "%*s %*s %99s", zone) == 1)
+            nearest_offer(&nearest, arena_string(arena, str_of(zone)));
+    char suggestion[NEAREST_TEXT_BYTES];
+    nearest_suggest(&nearest, suggestion);
+    mistake_add(&loader->mistakes, mark, "unknown time zone `%s`%s", name, suggestion);
+}
+
+static const Zone *load_zone(Loader *loader, Mark mark, const char *name) {
+    if (!name)
+        return NULL;
+    Arena *arena = loader->mistakes.arena;
+    CLEANUP(file_drop) FILE *file =
+        is_zone_name(name) ? fopen(arena_printf(arena, "%s/%s", zone_directory(), name), "rbe") : NULL;
+    char *bytes = arena_alloc(arena, ZONE_MAX_BYTES);
+    size_t size = file ? fread(bytes, 1, ZONE_MAX_BYTES, file) : 0;
+    if (size < 4 || memcmp(bytes, "TZif", 4) != 0) {
+        refuse_zone(loader, mark, name);
+        return NULL;
+    }
+    Error err = {0};
+    const Zone *zone = zone_parse(arena, name, (Str){bytes, size}, &err);
+    if (!zone)
+        mistake_add(&loader->mistakes, mark, "%s", err.text);
+    return zone;
+}
+
+/* ---- sources ---- */
+
+static void read_feed(Loader *loader, const SourceConfig *source, const TreeItem *item, FeedConfig *feed) {
+    check_name(loader, item, "a feed");
+    feed->local = item->key;
+    feed->source = source;
+    feed->name = arena_printf(loader->mistakes.arena, "%s.%s", source->name, item->key);
+    if (!keys_read(&loader->mistakes, "sources.*.feeds.*", item->value, feed))
+        return;
+    if (!feed->table)
+        feed->table = feed->local;
+    map_read(&loader->mistakes, item->value, loader->config->path, &feed->mapping);
+    map_check(&loader->mistakes, &feed->mapping, item->value, loader->config->path);
+    feed->mapping.rules = loader->config->rules;
+    feed->mapping.n_rules = loader->config->n_rules;
+}
+
+static void read_feeds(Loader *loader, const TreeNode *node, SourceConfig *source) {
+    if (!is_kind(loader, node, TREE_MAP, "feeds"))
+        return;
+    FeedConfig *feeds = ARENA_ARRAY(loader->mistakes.arena, FeedConfig, node->n + 1);
+    source->feeds = feeds;
+    source->n_feeds = node->n;
+    for (size_t i = 0; i < node->n; i++)
+        read_feed(loader, source, &node->items[i], &feeds[i]);
+}
+
+static void need(Loader *loader, const TreeItem *item, bool is_there, const char *sentence) {
+    if (!is_there)
+        mistake_add(&loader->mistakes, item->mark, "%s", sentence);
+}
+
+static void check_source(Loader *loader, const SourceConfig *source, const TreeItem *item) {
+    if (source->kind == SOURCE_FILES) {
+        need(loader, item, source->n_feeds == 0, "a source of kind `files` has no feeds: its rows come from claims");
+        return;
+    }
+    need(loader, item, source->host || source->socket, "`host` is missing: name or address of the database server");
+    need(loader, item, !source->host || !source->socket, "`host` and `socket` exclude each other");
+    need(loader, item, source->database, "`database` is missing: name of the database");
+    need(loader, item, source->user, "`user` is missing: account with SELECT on the database");
+    need(loader, item, !source->password_file || !source->password_env,
+         "`password_file` and `password` exclude each other");
+}
+
+static void read_source(Loader *loader, const TreeItem *item, SourceConfig *source) {
+    check_name(loader, item, "a source");
+    source->name = item->key;
+    if (!keys_read(&loader->mistakes, "sources.*", item->value, source))
+        return;
+    if (source->timezone)
+        source->zone = load_zone(loader, mark_in(item->value, "timezone"), source->timezone);
+    else
+        source->timezone = loader->config->timezone, source->zone = loader->config->zone;
+    read_feeds(loader, section_of(item->value, "feeds"), source);
+    check_source(loader, source, item);
+}
+
+static void read_sources(Loader *loader) {
+    const TreeNode *node = section_of(loader->root, "sources");
+    if (!is_kind(loader, node, TREE_MAP, "sources"))
+        return;
+    SourceConfig *sources = ARENA_ARRAY(loader->mistakes.arena, SourceConfig, node->n + 1);
+    loader->config->sources = sources;
+    loader->config->n_sources = node->n;
+    for (size_t i = 0; i < node->n; i++)
+        read_source(loader, &node->items[i], &sources[i]);
+}
+
+/* ---- claims ---- */
+
+static const SourceConfig *find_source(Loader *loader, Mark mark, const char *name) {
+    Nearest nearest = nearest_start(str_of(name));
+    for (size_t i = 0; i < loader->config->n_sources; i++) {
+        if (strcmp(loader->config->sources[i].name, name) == 0)
+            return &loader->config->sources[i];
+        nearest_offer(&nearest, loader->config->sources[i].name);
+    }
+    char suggestion[NEAREST_TEXT_BYTES];
+    nearest_suggest(&nearest, suggestion);
+    mistake_add(&loader->mistakes, mark, "there is no source `%s`%s", name, suggestion);
+    return NULL;
+}
+
+static void check_period(Loader *loader, Mark mark, const char *period) {
+    regex_t regex;
+    char why[128];
+    int code = regcomp(&regex, period, REG_EXTENDED);
+    if (code != 0) {
+        regerror(code, &regex, why, sizeof why);
+        mistake_add(&loader->mistakes, mark, "`period: %s` is no regular expression: %s", period, why);
+        return;
+    }
+    if (regex.re_nsub != 1)
+        mistake_add(&loader->mistakes, mark, "`period: %s` must have one group, which is the period", period);
+    regfree(&regex);
+}
+
+static void read_pattern(Loader *loader, const TreeNode *node, FilePattern *pattern) {
+    if (!keys_read(&loader->mistakes, "claims.*.from[]", node, pattern))
+        return;
+    const SourceConfig *source =
+        pattern->source ? find_source(loader, mark_in(node, "source"), pattern->source) : NULL;
+    pattern->zone = source ? source->zone : NULL;
+    if (pattern->period)
+        check_period(loader, mark_in(node, "period"), pattern->period);
+}
+
+static void read_patterns(Loader *loader, const TreeNode *node, ClaimsConfig *claims) {
+    if (!is_kind(loader, node, TREE_LIST, "from"))
+        return;
+    if (node->n == 0)
+        mistake_add(&loader->mistakes, node->mark, "`from` names no pattern: no file would belong to anybody");
+    FilePattern *patterns = ARENA_ARRAY(loader->mistakes.arena, FilePattern, node->n + 1);
+    claims->from = patterns;
+    claims->n_from = node->n;
+    for (size_t i = 0; i < node->n; i++)
+        read_pattern(loader, node->items[i].value, &patterns[i]);
+}
+
+static void read_claim(Loader *loader, const TreeItem *item, ClaimsConfig *claims) {
+    check_name(loader, item, "a claims directory");
+    claims->local = item->key;
+    claims->name = arena_printf(loader->mistakes.arena, "claims.%s", item->key);
+    if (!keys_read(&loader->mistakes, "claims.*", item->value, claims))
+        return;
+    read_patterns(loader, section_of(item->value, "from"), claims);
+    map_read(&loader->mistakes, item->value, loader->config->path, &claims->mapping);
+    map_check(&loader->mistakes, &claims->mapping, item->value, loader->config->path);
+    claims->mapping.rules = loader->config->rules;
+    claims->mapping.n_rules = loader->config->n_rules;
+    const Entity *entity = claims->mapping.entity;
+    if (entity && entity->kind != ENTITY_CLAIM)
+        mistake_add(&loader->mistakes, mark_in(item->value, "entity"),
+                    "entity `%s` cannot come from claims files, only `claims` can", entity->name);
+}
+
+static void read_claims(Loader *loader) {
+    const TreeNode *node = section_of(loader->root, "claims");
+    if (!is_kind(loader, node, TREE_MAP, "claims"))
+        return;
+    ClaimsConfig *claims = ARENA_ARRAY(loader->mistakes.arena, ClaimsConfig, node->n + 1);
+    loader->config->claims = claims;
+    loader->config->n_claims = node->n;
+    for (size_t i = 0; i < node->n; i++)
+        read_claim(loader, &node->items[i], &claims[i]);
+}
+
+/* ---- rules ---- */
+
+static void read_rule(Loader *loader, const TreeNode *node, RuleSpec *rule) {
+    rule->line = node->mark.line;
+    rule->column = node->mark.column;
+    rule->name = rule->entity = "";
+    if (!keys_read(&loader->mistakes, "rules[]", node, rule))
+        return;
+    if (rule->name[0] && (strspn(rule->name, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(rule->name)))
+        mistake_add(&loader->mistakes, mark_in(node, "name"), "rule `%s` must be named by small letters, digits and _",
+                    rule->name);
+    if (rule->entity[0])
+        map_find_entity(&loader->mistakes, mark_in(node, "entity"), rule->entity);
+}
+
+static void read_rules(Loader *loader) {
+    const TreeNode *node = section_of(loader->root, "rules");
+    if (node == &EMPTY || !is_kind(loader, node, TREE_LIST, "rules"))
+        return;
+    RuleSpec *rules = ARENA_ARRAY(loader->mistakes.arena, RuleSpec, node->n + 1);
+    loader->config->rules = rules;
+    loader->config->n_rules = node->n;
+    for (size_t i = 0; i < node->n; i++)
+        read_rule(loader, node->items[i].value, &rules[i]);
+    map_check_rules(&loader->mistakes, rules, node->n, node);
+}
+
+/* ---- the whole ---- */
+
+/* Where a section is missing its fallbacks still count. */
+static void read_part(Loader *loader, const char *name, void *base) {
+    const TreeItem *item = tree_find(loader->root, name);
+    keys_read(&loader->mistakes, name, item ? item->value : &EMPTY, base);
+}
+
+static void read_server(Loader *loader) {
+    ServerConfig *server = &loader->config->server;
+    read_part(loader, "server", server);
+    if (!server->tls_certificate != !server->tls_key)
+        mistake_add(&loader->mistakes, section_of(loader->root, "server")->mark,
+                    "`tls_certificate` and `tls_key` go together");
+}
+
+static void read_bigquery(Loader *loader) {
+    loader->config->bigquery.enabled = tree_find(loader->root, "bigquery") != NULL;
+    if (loader->config->bigquery.enabled)
+        read_part(loader, "bigquery", &loader->config->bigquery);
+}
+
+static void check_whole(Loader *loader) {
+    if (loader->config->n_sources == 0 && loader->config->n_claims == 0)
+        mistake_add(&loader->mistakes, loader->root->mark, "neither `sources` nor `claims`: there is nothing to read");
+}
+
+static void read_root(Loader *loader) {
+    Config *config = loader->config;
+    if (!keys_read(&loader->mistakes, "", loader->root, config))
+        return;
+    if (tree_find(loader->root, "store"))
+        read_part(loader, "store", config);
+    if (!config->store_owner_dsn)
+        config->store_owner_dsn = config->store_dsn;
+    config->zone = load_zone(loader, mark_in(loader->root, "timezone"), config->timezone);
+    read_server(loader);
+    read_rules(loader);
+    read_sources(loader);
+    read_claims(loader);
+    read_bigquery(loader);
+    check_whole(loader);
+}
+
+Config *config_load(const char *path, FILE *mistakes) {
+    Arena *arena = arena_open();
+    Config *config = ARENA_NEW(arena, Config);
+    *config = (Config){.arena = arena, .path = arena_string(arena, str_of(path))};
+    Loader loader = {.mistakes = {.arena = arena}, .config = config};
+    loader.root = tree_read(&loader.mistakes, config->path);
+    if (loader.root && loader.root->kind == TREE_MAP)
+        merge_directory(&loader);
+    if (loader.root)
+        read_root(&loader);
+    if (loader.mistakes.n == 0)
+        return config;
+    mistakes_print(&loader.mistakes, mistakes);
+    config_free(config);
+    return NULL;
+}
+
+void config_free(Config *config) { arena_free(config->arena); }
+
+void config_print_help(FILE *out) {
+    for (size_t i = 0; i < N_CONFIG_KEYS; i++) {
+        const ConfigKey *key = &CONFIG_KEYS[i];
+        if (key->type == KEY_LATER)
+            continue;
+        fprintf(out, "  %-36s %s", key->path, key->help);
+        if (key->fallback)
+            fprintf(out, " [%s]", key->fallback);
+        fprintf(out, "%s\n", key->is_required ? " (required)" : "");
+    }
+}
