@@ -6,6 +6,7 @@
 #include "base/metrics.h"
 #include "base/own.h"
 #include "config.h"
+#include "inbox.h"
 #include "job.h"
 #include "notify.h"
 #include "storage/migrate.h"
@@ -54,6 +55,8 @@ typedef struct Daemon {
     PgPool *pg_pool;
     Jobs *jobs;
     Notify *notify;
+    Inbox *inbox;
+    const char **directories; /* the inbox's: one per claims feed */
     LoopTimer *limit;
     char owner[320];
     bool is_stopping;
@@ -110,6 +113,24 @@ static bool open_store(Daemon *daemon, Error *err) {
     return ok;
 }
 
+static void on_arrival(void *context, size_t directory) {
+    Daemon *daemon = context;
+    Job *job = jobs_find(daemon->jobs, daemon->config->claims[directory].name);
+    if (job && !daemon->is_stopping)
+        jobs_wake(daemon->jobs, job);
+}
+
+static bool open_inbox(Daemon *daemon, Error *err) {
+    size_t n = daemon->config->n_claims;
+    if (n == 0 || daemon->options->once)
+        return true;
+    daemon->directories = ARENA_ARRAY(daemon->config->arena, const char *, n);
+    for (size_t i = 0; i < n; i++)
+        daemon->directories[i] = daemon->config->claims[i].directory;
+    daemon->inbox = inbox_open(loop_uv(daemon->loop), daemon->directories, n, on_arrival, daemon, err);
+    return daemon->inbox != NULL;
+}
+
 static bool open_daemon(Daemon *daemon, Error *err) {
     name_owner(daemon);
     TRY(open_store(daemon, err));
@@ -123,12 +144,14 @@ static bool open_daemon(Daemon *daemon, Error *err) {
     JobsOptions options = {.config = daemon->config, .loop = daemon->loop, .pool = daemon->pool,
                            .pg_pool = daemon->pg_pool, .owner = daemon->owner};
     daemon->jobs = jobs_open(&options, err);
-    return daemon->jobs != NULL;
+    return daemon->jobs && open_inbox(daemon, err);
 }
 
 static void close_daemon(Daemon *daemon) {
     if (daemon->pool)
         pool_close(daemon->pool);
+    if (daemon->inbox)
+        inbox_close(daemon->inbox);
     if (daemon->jobs)
         jobs_close(daemon->jobs);
     if (daemon->notify)
