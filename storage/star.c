@@ -101,7 +101,7 @@ const BigQueryTable *star_publications_table(Arena *arena) {
         {"name", "STRING", "NULLABLE", "table of the star schema", NULL, 0},
         {"row_count", "INTEGER", "NULLABLE", "rows in the touched partitions after the publication", NULL, 0},
         {"changed", "INTEGER", "NULLABLE", "rows the publication sent, deletions among them", NULL, 0},
-        {"checksum", "NUMERIC", "NULLABLE", "sum of the keys in the touched partitions", NULL, 0},
+        {"checksum", "INTEGER", "NULLABLE", "sum of the keys in the touched partitions, each modulo 1000000007", NULL, 0},
     };
     static const BigQueryField FIELDS[] = {
         {"publication_id", "INTEGER", "REQUIRED", "1, 2, …, per database", NULL, 0},
@@ -169,7 +169,11 @@ const char *star_schema_version(Arena *arena, PrivacyProfile profile) {
     buf_init(&all, 32 * TEXT_BYTES_MAX);
     for (int i = 0; i < N_ENTITIES; i++)
         put_table(&all, &ENTITIES[i], profile);
-    return arena_printf(arena, "%016llx", (unsigned long long)XXH3_64bits(all.data, all.size));
+    return star_text_version(arena, buf_str(&all));
+}
+
+const char *star_text_version(Arena *arena, Str text) {
+    return arena_printf(arena, "%016llx", (unsigned long long)XXH3_64bits(text.at, text.size));
 }
 
 /* ---- the way from PostgreSQL ------------------------------------------------------------------------------ */

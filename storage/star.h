@@ -33,6 +33,8 @@ const char *star_staging_name(Arena *arena, const Entity *entity, int64_t public
 const char *star_profile_name(PrivacyProfile profile);
 /* Which shape the tables have: changes when a column, type or description does. A label's value. */
 const char *star_schema_version(Arena *arena, PrivacyProfile profile);
+/* The same of one text, a view's. */
+const char *star_text_version(Arena *arena, Str text);
 
 /* The staging table's columns as Avro; STAR_DELETED last. *ret_n of them. */
 const AvroColumn *star_avro_columns(Arena *arena, const Entity *entity, PrivacyProfile profile, int *ret_n);

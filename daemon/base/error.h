@@ -24,6 +24,7 @@ typedef struct Error {
 #define STATE_CANCELED "57014"
 #define STATE_AUTH "28000"
 #define STATE_CONFIG "F0000"
+#define STATE_HELD "F0H01" /* a person must decide before this goes on */
 #define STATE_MISSING "42P01"
 #define STATE_BUG "XX000"
 

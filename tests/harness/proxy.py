@@ -1,7 +1,7 @@
 """Stands between the daemon and the emulator: adds the real service's strictness, and faults.
 
 Strict, where the emulator is not: a job id that was used answers 409, and an upload's job is known
-by the id its caller gave it. Faults are given by a test, each for a number of requests:
+by the id its caller gave it. Able, where it is not: columns added by tables.patch can be written to. Faults are given by a test, each for a number of requests:
 
     proxy.fail(Fault("503", path="/jobs", times=2))
     503, 429 …     this status, with a BigQuery error body (429 with Retry-After: 0)
@@ -35,6 +35,7 @@ class Proxy:
         self.faults = []
         self.requests = []  # (method, path, status)
         self.jobs = {}      # caller's job id -> the emulator's
+        self.uploads = {}   # upload session -> caller's job id
         self.lock = threading.Lock()
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.server.daemon_threads = True
@@ -112,11 +113,21 @@ class Proxy:
                     return self._cut()
                 if fault and fault != "cut_after":
                     return self._refuse(int(fault), REASONS.get(fault, "backendError"), "a fault of the test's")
+                session = re.search(r"upload_id=(\w+)", self.path)
                 job = proxy._new_job(self.command, self.path, body)
-                if job and not proxy._remember(job):
+                opens = job is not None and "uploadType=resumable" in self.path
+                if opens and job in proxy.jobs or job and not opens and not proxy._remember(job):
                     return self._refuse(409, "duplicate", f"Already Exists: Job {job}")
+                widened = proxy._before_widening(self.command, self.path, body)
                 status, headers, answer = proxy._forward(self.command, self.path, self.headers, body)
-                answer = proxy._learn(job, status, answer)
+                if widened and status == 200:
+                    proxy._widen(self.path, widened, json.loads(answer))
+                if opens:
+                    proxy._open_upload(job, headers)
+                elif session and status == 200:
+                    answer = proxy._learn(proxy.uploads[session.group(1)], status, answer)
+                else:
+                    answer = proxy._learn(job, status, answer)
                 if fault == "cut_after":
                     return self._cut()
                 return self._answer(status, proxy._own_links(headers), answer)
@@ -141,6 +152,12 @@ class Proxy:
             self.jobs[job] = job
             return True
 
+    def _open_upload(self, job, headers):
+        """A session is not a job yet: the job begins when the last byte has arrived."""
+        for name, value in headers:
+            if name.lower() == "location":
+                self.uploads[re.search(r"upload_id=(\w+)", value).group(1)] = job
+
     def _learn(self, job, status, answer):
         """The emulator gives uploads an id of its own: remember it under the caller's."""
         if not job:
@@ -154,6 +171,42 @@ class Proxy:
             self.jobs[job] = found.group(1).decode()
             return answer.replace(found.group(1), job.encode())
         return answer
+
+    # -- columns added in place: the emulator changes its catalogue and leaves the table as it was
+
+    def _ask(self, method, path, body=None):
+        headers = {"Content-Type": "application/json"}
+        status, _, answer = self._forward(method, path, headers, json.dumps(body).encode() if body else None)
+        answer = json.loads(answer or b"{}")
+        failure = answer.get("status", {}).get("errorResult") if isinstance(answer, dict) else None
+        if status >= 400 or failure:
+            raise RuntimeError(f"the emulator refuses {method} {path}: {failure or answer}")
+        return answer
+
+    def _before_widening(self, method, path, body):
+        """The table as it is, when a request is about to change its columns."""
+        if method != "PATCH" or b'"fields"' not in body or b'"view"' in body:
+            return None
+        return self._ask("GET", path)
+
+    def _widen(self, path, before, after):
+        old, new = ([field["name"] for field in table["schema"]["fields"]] for table in (before, after))
+        if old == new:
+            return
+        project = path.split("/projects/")[1].split("/")[0]
+        name = ".".join((project, before["tableReference"]["datasetId"], before["tableReference"]["tableId"]))
+        names = ", ".join(f"`{column}`" for column in old)
+        copy = f"{name}__narrow"
+
+        def run(query):
+            self._ask("POST", f"/bigquery/v2/projects/{project}/queries", {"query": query, "useLegacySql": False})
+        run(f"CREATE TABLE `{copy}` AS SELECT * FROM `{name}`")
+        self._ask("DELETE", path)
+        kept = {key: after[key] for key in ("tableReference", "schema", "description", "labels", "timePartitioning",
+                                            "clustering") if key in after}
+        self._ask("POST", path.rsplit("/", 1)[0], kept)
+        run(f"INSERT INTO `{name}` ({names}) SELECT {names} FROM `{copy}`")
+        self._ask("DELETE", f"{path}__narrow")
 
     def _forward(self, method, path, headers, body):
         parts = urllib.parse.urlsplit(path)

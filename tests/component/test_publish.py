@@ -1,0 +1,337 @@
+"""The publish step against PostgreSQL and the emulator behind the strict proxy (rules, section 8).
+
+Silver's rows are made here, settled by hand: what is tested is the way from there to BigQuery.
+"""
+import json
+import os
+import signal
+import subprocess
+import urllib.request
+
+import pytest
+
+from harness.bigquery import BigQuery
+from harness.proxy import Fault, Proxy
+
+class Publishing:
+    """One database, one dataset of its own project, and the tool that runs the step."""
+
+    def __init__(self, build, postgres, database, proxy, project):
+        self.tool = os.path.join(build, "publish_tool")
+        self.dsn, self.password = postgres.dsn(database), postgres.password("revcycled")
+        self.link = postgres.connect(database)
+        self.link.autocommit = True
+        self.proxy = proxy
+        self.project = project
+        self.bigquery = BigQuery(proxy.endpoint, project)
+        self.batch = 0
+
+    def sql(self, statement, *values):
+        with self.link.cursor() as cursor:
+            cursor.execute(statement, values or None)
+            return cursor.fetchall() if cursor.description else None
+
+    def new_batch(self):
+        self.batch = self.sql("SELECT nextval('ops.batch_id_seq')")[0][0]
+        self.sql("INSERT INTO ops.batch (batch_id, feed, rows_read, rows_changed, rows_quarantined) "
+                 "VALUES (%s, 'hospital_a.transactions', 1, 1, 0)", self.batch)
+        return self.batch
+
+    def transaction(self, key, day, amount="10.00", **more):
+        columns = {"transaction_key": key, "source_system": "hospital_a",
+                   "source_transaction_id": f"T{key}", "service_date": day, "amount": amount,
+                   "paid_amount": "1.05", "dq_flags": [], "batch_id": self.batch, **more}
+        names = ", ".join(columns)
+        places = ", ".join(["%s"] * len(columns))
+        self.sql(f"DELETE FROM silver.transactions WHERE transaction_key = {key}")
+        self.sql(f"INSERT INTO silver.transactions ({names}) VALUES ({places})", *columns.values())
+
+    def move(self, key, old, new, **more):
+        """As place does it: the row anew, and where it was last published."""
+        self.new_batch()
+        self.sql("INSERT INTO ops.moved (table_name, key, old_date, batch_id) VALUES ('transactions', %s, %s, %s)",
+                 key, old, self.batch)
+        self.transaction(key, new, **more)
+
+    def run(self, profile="limited", *arguments, failpoint=None):
+        environment = {**os.environ, "PGPASSWORD": self.password}
+        if failpoint:
+            environment["REVCYCLED_FAILPOINT"] = failpoint
+        return subprocess.run([self.tool, self.dsn, self.proxy.endpoint, self.project, profile, *arguments],
+                              env=environment, capture_output=True, text=True, timeout=120)
+
+    def publish(self, *arguments):
+        done = self.run(*arguments)
+        assert done.returncode == 0, done.stderr
+        return done
+
+    def states(self):
+        return [row[0] for row in self.sql("SELECT state FROM ops.publication ORDER BY publication_id")]
+
+    def facts(self):
+        """What stands in BigQuery: key, service date, amount."""
+        rows = self.bigquery.rows("SELECT transaction_key, service_date, amount FROM "
+                                  f"`{self.project}.healthcare_rcm.fact_transactions` ORDER BY 1, 2")
+        return [(int(row["transaction_key"]), row["service_date"], float(row["amount"])) for row in rows]
+
+    def published(self):
+        return int(self.bigquery.value(f"SELECT COUNT(*) FROM `{self.project}.healthcare_rcm._publications`"))
+
+
+@pytest.fixture
+def publishing(build, postgres, schema_database, emulator):
+    """A project of its own per test: one emulator serves them all."""
+    with Proxy(emulator.port) as proxy:
+        setup = Publishing(build, postgres, schema_database, proxy, "p" + schema_database[-8:])
+        yield setup
+        setup.link.close()
+        assert not proxy.pending()
+
+
+def fill(publishing, n=3):
+    publishing.new_batch()
+    for key in range(1, n + 1):
+        publishing.transaction(key, f"2024-0{key % 9 + 1}-15", amount=f"{key}.25")
+
+
+def test_everything_arrives_and_both_sides_agree(publishing):
+    fill(publishing)
+    publishing.transaction(4, None, amount="988.37", dq_flags=["paid_above_billed", "time_inferred"])
+    publishing.publish()
+    assert publishing.facts() == [(1, "2024-02-15", 1.25), (2, "2024-03-15", 2.25), (3, "2024-04-15", 3.25),
+                                  (4, None, 988.37)]
+    assert publishing.states() == ["succeeded"]
+    tables = publishing.sql("SELECT tables FROM ops.publication")[0][0]
+    share = tables["fact_transactions"]
+    assert share["expected"] == share["found"]
+    assert share["expected"]["rows"] == 4 and share["expected"]["amount"] == 99512
+    assert publishing.published() == 1
+    flags = next(publishing.bigquery.rows("SELECT dq_flags FROM "
+                                          f"`{publishing.project}.healthcare_rcm.fact_transactions` "
+                                          "WHERE transaction_key = 4"))
+    assert flags == {"dq_flags": ["paid_above_billed", "time_inferred"]}
+
+
+def test_a_second_run_sends_no_byte(publishing):
+    fill(publishing)
+    publishing.publish()
+    before = len(publishing.proxy.requests)
+    assert publishing.publish().stdout == "0 0 0\n"
+    assert len(publishing.proxy.requests) == before
+    assert publishing.states() == ["succeeded"]
+
+
+def test_a_batch_without_changes_makes_no_publication(publishing):
+    publishing.new_batch()
+    publishing.sql("UPDATE ops.batch SET rows_changed = 0")
+    publishing.publish()
+    assert publishing.states() == []
+
+
+def test_a_moved_date_stands_once(publishing):
+    fill(publishing)
+    publishing.publish()
+    for old, new in (("2024-02-15", "2023-11-01"), ("2023-11-01", None), (None, "2024-02-15")):
+        publishing.move(1, old, new, amount="1.25")
+        publishing.publish()
+        assert [row for row in publishing.facts() if row[0] == 1] == [(1, new, 1.25)]
+    assert set(publishing.states()) == {"succeeded"}
+
+
+def test_two_moves_between_publications_leave_no_copy(publishing):
+    fill(publishing)
+    publishing.publish()
+    publishing.move(1, "2024-02-15", "2023-11-01")
+    publishing.move(1, "2023-11-01", "2022-01-31")
+    publishing.publish()
+    assert [row[1] for row in publishing.facts() if row[0] == 1] == ["2022-01-31"]
+
+
+def test_a_deleted_fact_leaves(publishing):
+    fill(publishing)
+    publishing.publish()
+    publishing.new_batch()
+    publishing.transaction(2, "2024-03-15", is_deleted=True)
+    publishing.publish()
+    assert [row[0] for row in publishing.facts()] == [1, 3]
+    assert publishing.states() == ["succeeded"] * 2
+
+
+def test_a_fact_that_vanished_from_silver_leaves(publishing):
+    fill(publishing)
+    publishing.publish()
+    publishing.new_batch()
+    publishing.sql("INSERT INTO ops.moved (table_name, key, old_date, batch_id) "
+                   "VALUES ('transactions', 3, '2024-04-15', %s)", publishing.batch)
+    publishing.sql("DELETE FROM silver.transactions WHERE transaction_key = 3")
+    publishing.publish()
+    assert [row[0] for row in publishing.facts()] == [1, 2]
+
+
+@pytest.mark.parametrize("fault", [
+    Fault("503", path="/upload/", times=2),
+    Fault("429", path="/jobs", method="POST", times=2),
+    Fault("cut", path="/upload/"),
+    Fault("cut_after", path="/upload/"),
+    Fault("cut_after", path="/jobs$", method="POST", body="BEGIN TRANSACTION"),
+    Fault("cut", path="/jobs$", method="POST", body="BEGIN TRANSACTION"),
+    Fault("503", path="/queries", times=3),
+    Fault("cut_after", path="/tables$", method="POST"),
+], ids=lambda fault: f"{fault.kind}{fault.path.replace('/', '_')}")
+def test_a_fault_that_passes_changes_nothing(publishing, fault):
+    fill(publishing)
+    publishing.proxy.fail(fault)
+    publishing.publish()
+    assert len(publishing.facts()) == 3
+    assert publishing.states() == ["succeeded"]
+    assert publishing.published() == 1
+
+
+def test_when_the_outcome_is_unknown_the_next_run_reads_it(publishing):
+    """The transaction committed, then nothing answers any more: applied once, found later."""
+    fill(publishing)
+    publishing.proxy.fail(Fault("cut_after", path="/jobs$", method="POST", body="BEGIN TRANSACTION"),
+                          Fault("503", path="/jobs$", method="POST", body="BEGIN TRANSACTION", times=6))
+    assert publishing.run().returncode == 1
+    assert publishing.states() == ["staged"]
+    publishing.publish()
+    assert publishing.states() == ["succeeded"]
+    assert publishing.published() == 1
+    assert len(publishing.facts()) == 3
+
+
+FAILPOINTS = ["publish.after_claim", "publish.during_stage", "publish.after_stage", "publish.before_apply",
+              "publish.after_apply", "publish.before_outcome", "publish.before_finish"]
+
+
+@pytest.mark.parametrize("failpoint", FAILPOINTS)
+def test_killed_anywhere_the_end_is_the_same(publishing, failpoint):
+    fill(publishing)
+    assert publishing.run(failpoint=failpoint).returncode == -signal.SIGKILL
+    publishing.publish()
+    assert publishing.facts() == [(1, "2024-02-15", 1.25), (2, "2024-03-15", 2.25), (3, "2024-04-15", 3.25)]
+    assert publishing.states()[-1] == "succeeded"
+    assert set(publishing.states()) <= {"succeeded", "abandoned"}
+    assert publishing.published() == 1
+
+
+def test_an_upload_of_many_chunks_arrives_whole_through_cut_connections(publishing):
+    publishing.new_batch()
+    publishing.sql("INSERT INTO silver.transactions (transaction_key, source_system, source_transaction_id, "
+                   "service_date, amount, visit_type, batch_id) SELECT n, 'hospital_a', 'T' || n, "
+                   "date '2024-01-01' + (n %% 400)::int, 1.01, (SELECT string_agg(md5((n * 1000 + i)::text), '') "
+                   "FROM generate_series(1, 100) i), %s FROM generate_series(1, 2000) n", publishing.batch)
+    publishing.proxy.fail(Fault("cut", path="upload_id=", method="PUT"),
+                          Fault("cut_after", path="upload_id=", method="PUT"),
+                          Fault("503", path="upload_id=", method="PUT"))
+    publishing.publish()
+    chunks = [path for method, path, status in publishing.proxy.requests if method == "PUT" and status == 308]
+    assert len(chunks) >= 1
+    assert len(publishing.facts()) == 2000
+
+
+def test_a_difference_holds_the_next_publication_until_a_rebuild(publishing):
+    fill(publishing)
+    assert publishing.run(failpoint="publish.before_outcome").returncode == -signal.SIGKILL
+    list(publishing.bigquery.rows("DELETE FROM "
+                                  f"`{publishing.project}.healthcare_rcm.fact_transactions` WHERE TRUE"))
+    assert publishing.run().returncode == 3
+    publishing.new_batch()
+    publishing.transaction(9, "2024-01-01")
+    assert publishing.run().returncode == 3
+    assert publishing.states() == ["applied", "held"]
+    assert publishing.sql("SELECT count(*) FROM ops.alert WHERE cleared_at IS NULL")[0][0] == 1
+    publishing.publish("limited", "rebuild")
+    assert [row[0] for row in publishing.facts()] == [1, 2, 3, 9]
+    assert publishing.states()[-1] == "succeeded"
+    assert publishing.sql("SELECT count(*) FROM ops.alert WHERE cleared_at IS NULL")[0][0] == 0
+
+
+def test_another_epoch_is_held(publishing, postgres):
+    """A restored database: its surrogates may name other people now."""
+    fill(publishing)
+    publishing.publish()
+    publishing.sql("UPDATE ops.database SET epoch = gen_random_uuid()")
+    publishing.new_batch()
+    publishing.transaction(1, "2024-02-15", amount="99.00")
+    done = publishing.run()
+    assert done.returncode == 3
+    assert "rebuild" in done.stderr
+    assert publishing.facts()[0] == (1, "2024-02-15", 1.25)
+    publishing.publish("limited", "rebuild")
+    assert publishing.facts()[0] == (1, "2024-02-15", 99.0)
+
+
+def test_another_profile_is_held_until_a_rebuild(publishing):
+    fill(publishing)
+    publishing.publish()
+    publishing.new_batch()
+    publishing.transaction(5, "2024-02-15")
+    assert publishing.run("full").returncode == 3
+    publishing.publish("full", "rebuild")
+    table = publishing.bigquery.table("fact_transactions")
+    assert table["labels"]["profile"] == "full"
+    assert "source_transaction_id" in [field["name"] for field in table["schema"]["fields"]]
+    assert publishing.sql("SELECT count(*) FROM ops.audit WHERE action = 'publication.disclose'")[0][0] == 1
+
+
+def test_the_limited_profile_sends_no_direct_identifier(publishing):
+    fill(publishing)
+    publishing.publish()
+    names = {name: [field["name"] for field in publishing.bigquery.table(name)["schema"]["fields"]]
+             for name in publishing.bigquery.tables() if name.startswith(("dim_", "fact_"))}
+    assert len(names) == 11
+    stay = {"ssn", "phone", "phone_extension", "email", "address", "middle_name", "member_id", "medicaid_id",
+            "medicare_id", "source_patient_id", "source_encounter_id", "source_transaction_id", "source_claim_id",
+            "source_hash", "record_hash"}
+    for table, columns in names.items():
+        assert not stay & set(columns), table
+    assert not {"first_name", "last_name"} & set(names["dim_patients"])
+
+
+def test_tables_carry_partitions_clustering_descriptions_and_labels(publishing):
+    fill(publishing)
+    publishing.publish()
+    table = publishing.bigquery.table("fact_transactions")
+    assert table["timePartitioning"] == {"type": "MONTH", "field": "service_date"}
+    assert table["clustering"]["fields"] == ["source_system", "payer_key", "patient_key"]
+    assert table["description"] and table["labels"]["profile"] == "limited"
+    assert all(field["description"] for field in table["schema"]["fields"])
+
+
+def test_a_new_column_is_added_in_place(publishing):
+    """The table of an older version lacks a column: it is widened, not made anew."""
+    fill(publishing)
+    publishing.publish()
+    base = f"{publishing.proxy.endpoint}/bigquery/v2/projects/{publishing.project}/datasets/healthcare_rcm/tables"
+    table = publishing.bigquery.table("dim_payers")
+    fields = [field for field in table["schema"]["fields"] if field["name"] != "payer_type"]
+    call(f"{base}/dim_payers", "DELETE")
+    call(base, "POST", {"tableReference": table["tableReference"], "schema": {"fields": fields},
+                        "labels": {"profile": "limited", "schema_version": "old"}})
+    list(publishing.bigquery.rows(f"INSERT INTO `{publishing.project}.healthcare_rcm.dim_payers` "
+                                  "(payer_key, source_system) VALUES (-1, '')"))
+    publishing.new_batch()
+    publishing.sql("INSERT INTO silver.payers (payer_key, source_system, source_payer_id, payer_type, batch_id) "
+                   "VALUES (1, 'hospital_a', 'P1', 'Commercial', %s)", publishing.batch)
+    publishing.publish()
+    wide = publishing.bigquery.table("dim_payers")
+    assert [field["name"] for field in wide["schema"]["fields"]][-1] == "payer_type"
+    assert wide["labels"]["schema_version"] == table["labels"]["schema_version"]
+    assert publishing.bigquery.value("SELECT payer_type FROM "
+                                     f"`{publishing.project}.healthcare_rcm.dim_payers` "
+                                     "WHERE payer_key = 1") == "Commercial"
+
+
+def call(url, method, body=None):
+    request = urllib.request.Request(url, method=method, data=json.dumps(body).encode() if body else None,
+                                     headers={"Content-Type": "application/json"})
+    urllib.request.urlopen(request, timeout=30).close()
+
+
+def test_over_the_cap_batches_wait(publishing):
+    fill(publishing)
+    publishing.publish("limited", "load-jobs=5")
+    assert publishing.states() == [] and not publishing.proxy.requests
+    publishing.publish("limited", "load-jobs=20000")
+    assert publishing.states() == ["succeeded"]
