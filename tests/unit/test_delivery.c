@@ -1,0 +1,164 @@
+#include "test.h"
+
+#include "base/own.h"
+#include "steps/delivery.h"
+
+#include <stdio.h>
+#include <sys/mman.h>
+#include <zlib.h>
+
+static ClaimsConfig claims(int page_rows) {
+    return (ClaimsConfig){.name = "claims.test", .delimiter = ',', .fold_ids = true, .max_line_bytes = 200,
+                          .max_field_bytes = 50, .page_rows = page_rows, .page_bytes = 1 << 20};
+}
+
+static int file_of(Str bytes) {
+    int fd = memfd_create("delivery", MFD_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, bytes.at, bytes.size), bytes.size);
+    assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+    return fd;
+}
+
+/* "line:a|b " for a row, "line!rule " for a reject, "#" at a page's end, "~" when the file was cut. */
+static void render(DeliveryFile *file, Arena *arena, size_t skip_pages, char *ret_text) {
+    size_t n_fields;
+    delivery_fields(file, &n_fields);
+    char *at = ret_text;
+    DeliveryPage page;
+    Error err = {0};
+    do {
+        assert_true(delivery_read(file, arena, &page, &err));
+        for (size_t r = 0; r < page.rows.n_rows && skip_pages == 0; r++) {
+            const RawReject *reject = &page.rows.rejects[r];
+            at += sprintf(at, reject->rule ? "%lld!%s" : "%lld:", (long long)page.rows.lines[r],
+                          reject->rule);
+            for (size_t f = 0; f < n_fields && !reject->rule; f++)
+                at += sprintf(at, "%s%.*s", f ? "|" : "", STR_ARG(page.rows.fields[r * n_fields + f]));
+            *at++ = ' ';
+        }
+        if (skip_pages > 0)
+            skip_pages--;
+        else
+            *at++ = '#';
+        if (page.was_cut)
+            *at++ = '~';
+    } while (!page.is_last);
+    *at = 0;
+}
+
+static void check(int page_rows, Str bytes, const char *expected) {
+    CLEANUP(arena_drop) Arena *arena = arena_open();
+    ClaimsConfig config = claims(page_rows);
+    Error err = {0};
+    CLEANUP(delivery_drop) DeliveryFile *file = delivery_open(file_of(bytes), &config, arena, &err);
+    assert_non_null(file);
+    char text[2000];
+    render(file, arena, 0, text);
+    assert_string_equal(text, expected);
+}
+
+static void rows_come_in_pages_with_their_lines(void **state) {
+    (void)state;
+    check(2, STR("a,b\n1,2\n\n\"3\n\",4\n5,6\n"), "2:1|2 4:3\n|4 #6:5|6 #");
+    check(2, STR("a,b\n"), "#");
+    check(2, STR("a,b\n1,2"), "2:1|2 #");
+}
+
+static void a_bad_row_is_rejected_and_the_others_are_not(void **state) {
+    (void)state;
+    check(9, STR("a,b\n1\n2,3\n4,5,6\n\"7\"x,8\n9,10\n"),
+          "2!field_count 3:2|3 4!field_count 5!line_unreadable 6:9|10 #");
+}
+
+static void a_cut_last_line_is_rejected_and_said(void **state) {
+    (void)state;
+    check(9, STR("a,b\n1,2\n3"), "2:1|2 3!line_cut #~");
+    check(9, STR("a,b\n1,2\n3,\"4"), "2:1|2 3!line_cut #~");
+    check(9, STR("a,b\n1,2024-01-01\n2,2024-01-02\n3,2024-01-0"), "2:1|2024-01-01 3:2|2024-01-02 4!line_cut #~");
+    check(9, STR("a,b\n1,10\n2,200\n3,4"), "2:1|10 3:2|200 4:3|4 #"); /* widths differ: nothing shows a cut */
+}
+
+static void nothing_of_a_raw_row_is_lost(void **state) {
+    (void)state;
+    CLEANUP(arena_drop) Arena *arena = arena_open();
+    ClaimsConfig config = claims(9);
+    Error err = {0};
+    CLEANUP(delivery_drop) DeliveryFile *file =
+        delivery_open(file_of(STR("a,b\n1,2,3,4\n5\n")), &config, arena, &err);
+    DeliveryPage page;
+    assert_true(file && delivery_read(file, arena, &page, &err));
+    assert_str(page.rows.fields[1], "2,3,4");
+    assert_str(page.rows.fields[2], "5");
+    assert_true(str_is_null(page.rows.fields[3]));
+}
+
+static void reading_goes_on_at_the_end_of_any_page(void **state) {
+    (void)state;
+    Str bytes = STR("a,b\n1,2\n\"3\n\",4\n5,6\n\"x\n7,8\n9,1");
+    ClaimsConfig config = claims(2);
+    for (size_t n_done = 0; n_done < 3; n_done++) {
+        CLEANUP(arena_drop) Arena *arena = arena_open();
+        Error err = {0};
+        CLEANUP(delivery_drop) DeliveryFile *whole = delivery_open(file_of(bytes), &config, arena, &err);
+        CLEANUP(delivery_drop) DeliveryFile *rest = delivery_open(file_of(bytes), &config, arena, &err);
+        DeliveryPage page;
+        for (size_t i = 0; i <= n_done; i++)
+            assert_true(delivery_read(whole, arena, &page, &err));
+        assert_true(delivery_seek(rest, page.offset, page.line, &err));
+        char expected[500], got[500];
+        render(whole, arena, 0, expected);
+        render(rest, arena, 0, got);
+        assert_string_equal(got, expected);
+    }
+}
+
+static void gzip_is_read_as_what_it_holds(void **state) {
+    (void)state;
+    Bytef packed[200];
+    z_stream stream = {.next_in = (Bytef *)(uintptr_t)"a,b\n1,2\n3,4\n", .avail_in = 12, .next_out = packed,
+                       .avail_out = sizeof packed};
+    assert_int_equal(deflateInit2(&stream, 9, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+    assert_int_equal(deflate(&stream, Z_FINISH), Z_STREAM_END);
+    size_t size = stream.total_out;
+    deflateEnd(&stream);
+    check(1, (Str){(const char *)packed, size}, "2:1|2 #3:3|4 ##");
+    check(9, (Str){(const char *)packed, size - 8}, "2:1|2 3:3|4 #~"); /* its end is missing */
+}
+
+static void a_file_that_is_no_good_is_refused_with_a_sentence(void **state) {
+    (void)state;
+    static const struct {
+        const char *bytes, *sentence;
+        size_t size;
+    } CASES[] = {
+        {"", "the file is empty", 0},
+        {"\n\n", "the file has no header", 2},
+        {"\xFF\xFE" "a\0,\0", "the file is UTF-16; send it as UTF-8", 6},
+        {"PK\3\4...", "the file is a zip archive; send it plain or as gzip", 7},
+        {"a,\"b\n", "the header cannot be read: a quoted field never ends", 5},
+        {"a,b, a\n1,2,3\n", "the header names column a twice", 13},
+        {"a,\xE9\n", "the header is not UTF-8", 4},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        CLEANUP(arena_drop) Arena *arena = arena_open();
+        ClaimsConfig config = claims(9);
+        Error err = {0};
+        assert_null(delivery_open(file_of((Str){CASES[i].bytes, CASES[i].size}), &config, arena, &err));
+        assert_int_equal(error_class(&err), ERROR_DATA);
+        assert_string_equal(err.text, CASES[i].sentence);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_come_in_pages_with_their_lines),
+        cmocka_unit_test(a_bad_row_is_rejected_and_the_others_are_not),
+        cmocka_unit_test(a_cut_last_line_is_rejected_and_said),
+        cmocka_unit_test(nothing_of_a_raw_row_is_lost),
+        cmocka_unit_test(reading_goes_on_at_the_end_of_any_page),
+        cmocka_unit_test(gzip_is_read_as_what_it_holds),
+        cmocka_unit_test(a_file_that_is_no_good_is_refused_with_a_sentence),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
