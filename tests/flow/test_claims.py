@@ -1,0 +1,350 @@
+"""Claims files: from the drop directory to iterations in silver, with PostgreSQL alone.
+
+The hospitals of the configuration have no feeds but the files, so that every test is a directory, a database and `--once`.
+"""
+import contextlib
+import gzip
+import itertools
+import json
+import os
+import random
+import stat
+
+import pytest
+
+from harness import dump, settings
+from harness.daemon import Daemon
+
+COLUMNS = ("ClaimID,TransactionID,PatientID,EncounterID,ProviderID,DeptID,ServiceDate,ClaimDate,PayorID,ClaimAmount,"
+           "PaidAmount,ClaimStatus,PayorType,Deductible,Coinsurance,Copay,InsertDate,ModifiedDate").split(",")
+
+CONFIG = """
+store: {{ dsn: "{dsn}" }}
+timezone: America/New_York
+sources:
+  hospital_a: {{ kind: mysql, host: 127.0.0.1, database: none, user: nobody, timezone: America/Chicago }}
+  hospital_b: {{ kind: mysql, host: 127.0.0.1, database: none, user: nobody, timezone: America/New_York }}
+claims:
+  monthly:
+    kind: files
+    directory: {drop}
+    format: csv
+    entity: claims
+    complete_after: 1s
+    page_rows: {page_rows}
+    from:
+      - {{pattern: "hospital1_*.csv", source: hospital_a, period: "_([0-9]{{4}}-[0-9]{{2}})"}}
+      - {{pattern: "hospital2_*.csv", source: hospital_b, period: "_([0-9]{{4}}-[0-9]{{2}})"}}
+      - {{pattern: "*_both_*.csv", source: hospital_b}}
+    map:
+      source_claim_id: ClaimID
+      source_transaction_id: TransactionID
+      source_encounter_id: EncounterID
+      source_patient_id: PatientID
+      source_provider_id: ProviderID
+      source_department_id: DeptID
+      source_payer_id: PayorID
+      service_date: ServiceDate
+      claim_date: ClaimDate
+      claim_amount: ClaimAmount
+      paid_amount: PaidAmount
+      claim_status: ClaimStatus
+      payer_type: PayorType
+      deductible: Deductible
+      coinsurance: Coinsurance
+      copay: Copay
+      source_inserted_at: InsertDate
+      source_modified_at: ModifiedDate
+"""
+
+
+def row(claim, modified="2024-03-01", status="Pending", paid="0.00", payer="Medicare", patient="P1", amount="100.00"):
+    return [claim, "T" + claim, patient, "E1", "D1", "DEPT1", "2024-01-10", "2024-01-20", payer, amount, paid, status,
+            "Government", "10.00", "5.00", "1.00", "2024-01-21", modified]
+
+
+def text(rows, columns=COLUMNS, end="\n"):
+    return end.join([",".join(columns), *(",".join(fields) for fields in rows)]) + end
+
+
+class Claims:
+    """A drop directory, a database, and the daemon over both."""
+
+    def __init__(self, store, database, directory, binary, page_rows=5000):
+        self.store, self.database = store, database
+        self.drop = os.path.join(directory, "drop")
+        os.makedirs(self.drop)
+        passfile = settings.write_passfile(os.path.join(directory, "pgpass"), store, "revcycled", "revcycle_owner")
+        config = os.path.join(directory, "revcycled.yaml")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(CONFIG.format(dsn=f"{store.dsn(database)} passfile={passfile}", drop=self.drop, page_rows=page_rows))
+        self.daemon = Daemon(os.path.join(directory, "daemon"), binary, config)
+
+    def put(self, name, content):
+        content = content.encode() if isinstance(content, str) else content
+        with open(os.path.join(self.drop, name), "wb") as file:
+            file.write(content)
+
+    def once(self, expected=0, **environment):
+        done = self.daemon.once(timeout=120, **environment)
+        assert done.returncode == expected, (done.stdout + done.stderr)[-3000:]
+        return done
+
+    def rows(self, statement):
+        with contextlib.closing(self.store.connect(self.database)) as link, link.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchall()
+
+    def claims(self):
+        return self.rows("SELECT source_system, source_claim_id, iteration, is_final, claim_status, paid_amount::text, "
+                         "source_payer_id FROM silver.claims ORDER BY 1, 2, 3")
+
+    def file(self, name):
+        names = ("state", "error", "rows_read", "rows_new", "rows_corrected", "rows_same", "rows_quarantined", "period")
+        found = self.rows(f"SELECT {', '.join(names)} FROM ops.file WHERE name = '{name}' ORDER BY file_id DESC LIMIT 1")
+        return dict(zip(names, found[0])) if found else None
+
+    def listed(self, folder):
+        path = os.path.join(self.drop, folder)
+        return sorted(os.listdir(path)) if os.path.isdir(path) else None
+
+    def dump(self, mode):
+        with contextlib.closing(self.store.connect(self.database)) as link:
+            return dump.postgres(link, mode)
+
+
+@pytest.fixture
+def make_claims(postgres, schema_template, database_name, tmp_path, binary):
+    made = []
+
+    def make(**options):
+        number = len(made)
+        database = postgres.create_database(f"{database_name[:40]}_{number}", schema_template)
+        directory = str(tmp_path / f"claims{number}")
+        made.append(Claims(postgres, database, directory, binary, **options))
+        return made[-1]
+    yield make
+    for claims in made:
+        postgres.drop_database(claims.database)
+
+
+@pytest.fixture
+def claims(make_claims):
+    return make_claims()
+
+
+def test_a_file_ends_in_done_with_its_report_and_its_claims_in_silver(claims):
+    claims.put("hospital1_2024-03.csv", text([row("C1"), row("C2", status="paid", paid="84.00")]))
+    claims.put("hospital2_2024-03.csv", text([row("C1", paid="7.00")], end="\r\n"))
+    claims.once()
+    assert claims.claims() == [
+        ("hospital_a", "C1", 1, True, "Pending", "0.00", "MEDICARE"),
+        ("hospital_a", "C2", 1, True, "Paid", "84.00", "MEDICARE"),
+        ("hospital_b", "C1", 1, True, "Pending", "7.00", "MEDICARE")]
+    assert claims.file("hospital1_2024-03.csv") == {
+        "state": "done", "error": None, "rows_read": 2, "rows_new": 2, "rows_corrected": 0, "rows_same": 0,
+        "rows_quarantined": 0, "period": "2024-03"}
+    assert claims.listed("receiving") == []
+    assert claims.listed("failed") == []
+    assert "hospital1_2024-03.csv" in claims.listed("done")
+    with open(os.path.join(claims.drop, "done", "hospital1_2024-03.csv.report.json"), encoding="utf-8") as report:
+        report = json.load(report)
+    assert (report["state"], report["rows_new"], report["source_system"]) == ("done", 2, "hospital_a")
+
+
+def test_the_same_bytes_twice_change_nothing(claims):
+    content = text([row("C1"), row("C2")])
+    claims.put("hospital1_2024-03.csv", content)
+    claims.once()
+
+    def state():
+        tables = {name: rows for name, rows in claims.dump(dump.KILL).items() if name != "ops.file"}
+        return tables, claims.rows("SELECT count(*) FROM ops.batch")
+    before = state()
+    claims.put("hospital1_2024-03.csv", content)
+    claims.put("hospital1_2024-04.csv", content)
+    claims.once()
+    assert state() == before
+    assert claims.file("hospital1_2024-03.csv")["state"] == "duplicate"
+    assert claims.file("hospital1_2024-04.csv")["state"] == "duplicate"
+    assert "hospital1_2024-03.csv.2" in claims.listed("done")
+
+
+def test_the_same_bytes_of_another_source_are_no_duplicate(claims):
+    content = text([row("C1")])
+    claims.put("hospital1_2024-03.csv", content)
+    claims.put("hospital2_2024-03.csv", content)
+    claims.once()
+    assert [line[0] for line in claims.claims()] == ["hospital_a", "hospital_b"]
+
+
+def test_overlapping_files_add_what_is_new_and_make_iterations_of_what_changed(claims):
+    claims.put("hospital1_2024-03.csv", text([row("C1"), row("C2"), row("C3")]))
+    claims.once()
+    claims.put("hospital1_2024-04.csv", text([
+        row("C2"), row("C3", "2024-04-02", "Paid", "84.00"), row("C4", "2024-04-03")]))
+    claims.once()
+    assert [line[1:6] for line in claims.claims()] == [
+        ("C1", 1, True, "Pending", "0.00"), ("C2", 1, True, "Pending", "0.00"),
+        ("C3", 1, False, "Pending", "0.00"), ("C3", 2, True, "Paid", "84.00"), ("C4", 1, True, "Pending", "0.00")]
+    counts = claims.file("hospital1_2024-04.csv")
+    assert (counts["rows_read"], counts["rows_new"], counts["rows_corrected"], counts["rows_same"]) == (3, 1, 1, 1)
+    assert claims.rows("SELECT count(*) FROM bronze.claims__monthly") == [(5,)]  # C2 again is no news
+
+
+def test_a_corrected_file_corrects_the_iteration_and_keeps_its_key(claims):
+    claims.put("hospital1_2024-03.csv", text([row("C1"), row("C2")]))
+    claims.once()
+    key = claims.rows("SELECT claim_key FROM silver.claims WHERE source_claim_id = 'C1'")
+    claims.put("hospital1_2024-03_corrected.csv", text([row("C1", "2024-03-05", payer="Aetna"), row("C2")]))
+    claims.once()
+    assert [(line[1], line[2], line[6]) for line in claims.claims()] == [("C1", 1, "AETNA"), ("C2", 1, "MEDICARE")]
+    assert claims.rows("SELECT claim_key FROM silver.claims WHERE source_claim_id = 'C1'") == key
+    assert claims.rows("SELECT source_payer_id FROM silver.claims_past") == [("MEDICARE",)]
+
+
+def test_a_late_file_slots_in_between(claims):
+    claims.put("hospital1_2024-03.csv", text([row("C1", "2024-03-01")]))
+    claims.put("hospital1_2024-05.csv", text([row("C1", "2024-05-01")]))
+    claims.once()
+    assert len(claims.claims()) == 1
+    claims.put("hospital1_2024-04.csv", text([row("C1", "2024-04-01", "Denied")]))
+    claims.once()
+    assert [line[2:5] for line in claims.claims()] == [(1, False, "Pending"), (2, False, "Denied"), (3, True, "Pending")]
+
+
+def files_of_many_months():
+    choice = random.Random(7)
+    for month in range(1, 6):
+        rows = [row(f"C{claim}", f"2024-0{choice.randint(1, 3)}-01", choice.choice(["Pending", "Paid", "Denied"]),
+                    choice.choice(["0.00", "5.00"]), choice.choice(["Medicare", "Aetna"]))
+                for claim in range(40) for _ in range(choice.randint(0, 2))]
+        choice.shuffle(rows)
+        yield f"hospital1_2024-{month:02}.csv", text(rows)
+
+
+def test_files_in_any_order_and_pages_of_any_size_end_in_the_same_state(make_claims):
+    files = list(files_of_many_months())
+    states = []
+    for number, page_rows in enumerate((5000, 7, 3)):
+        claims = make_claims(page_rows=page_rows)
+        random.Random(number).shuffle(files)
+        for name, content in files:
+            claims.put(name, content)
+            claims.once()
+        states.append(claims.dump(dump.ORDER))
+    assert states[0] == states[1] == states[2]
+
+
+def test_rows_that_do_not_fit_go_to_quarantine_with_their_line(claims):
+    good, short, long = row("C1"), row("C2")[:-1], row("C3") + ["more"]
+    stray = "\"C4,stray quote" + ",x" * 17
+    claims.put("hospital1_2024-03.csv", text([good, short, long]) + stray + "\n" + ",".join(row("C5")) + "\n")
+    claims.once()
+    assert [line[1] for line in claims.claims()] == ["C1", "C5"]
+    assert claims.rows("SELECT line, rule, state FROM dq.quarantine ORDER BY line") == [
+        (3, "field_count", "open"), (4, "field_count", "open"), (5, "line_unreadable", "open")]
+    assert claims.file("hospital1_2024-03.csv")["rows_quarantined"] == 3
+
+
+def test_of_a_cut_file_the_cut_line_is_held_and_the_whole_file_adds_the_rest(claims):
+    whole = text([row("C1"), row("C2"), row("C3")])
+    claims.put("hospital1_2024-03.csv", whole[:-60])
+    claims.once()
+    assert [line[1] for line in claims.claims()] == ["C1", "C2"]
+    entry = claims.file("hospital1_2024-03.csv")
+    assert entry["state"] == "done" and "cut" in entry["error"]
+    assert claims.rows("SELECT line, rule FROM dq.quarantine") == [(4, "line_cut")]
+    assert claims.rows("SELECT count(*) FROM ops.alert WHERE kind = 'file_cut'") == [(1,)]
+    claims.put("hospital1_2024-03.csv", whole)
+    claims.once()
+    assert [line[1] for line in claims.claims()] == ["C1", "C2", "C3"]
+    assert claims.file("hospital1_2024-03.csv")["rows_same"] == 2
+
+
+def test_columns_stand_in_any_order_and_extra_ones_are_kept(claims):
+    order = [*reversed(range(len(COLUMNS)))]
+    columns = ["Remark", *(COLUMNS[i] for i in order)]
+    claims.put("hospital1_2024-03.csv", "\ufeff" + text([["hello", *(row("C1")[i] for i in order)]], columns))
+    claims.once()
+    assert [line[1] for line in claims.claims()] == ["C1"]
+    assert claims.rows('SELECT "Remark", "ClaimID" FROM bronze.claims__monthly') == [("hello", "C1")]
+
+
+@pytest.mark.parametrize("name, content, sentence", [
+    ("hospital1_bad.csv", text([row("C1")]).replace("PaidAmount", "PayedAmount"), ("PaidAmount", "PayedAmount")),
+    ("hospital1_empty.csv", "", ("the file is empty",)),
+    ("hospital1_wide.csv", text([row("C1")]).encode("utf-16"), ("UTF-16",)),
+    ("hospital3.csv", text([row("C1")]), ("no pattern",)),
+    ("hospital1_both_1.csv", text([row("C1")]), ("two patterns", "hospital1_*.csv", "*_both_*.csv")),
+], ids=["missing column", "empty", "utf-16", "no pattern", "two patterns"])
+def test_a_file_that_is_no_good_is_refused_with_a_sentence(claims, name, content, sentence):
+    claims.put(name, content)
+    claims.put("hospital1_good.csv", text([row("C9")]))
+    claims.once()
+    entry = claims.file(name)
+    assert entry["state"] == "failed" and all(word in entry["error"] for word in sentence), entry
+    assert claims.listed("failed") == [name, name + ".report.json", name + ".report.txt"]
+    with open(os.path.join(claims.drop, "failed", name + ".report.txt"), encoding="utf-8") as report:
+        assert sentence[0] in report.read()
+    assert [line[1] for line in claims.claims()] == ["C9"]
+
+
+def test_what_is_no_file_stays_where_it_is_and_is_said_once(claims):
+    os.mkdir(os.path.join(claims.drop, "folder"))
+    os.mkfifo(os.path.join(claims.drop, "hospital1_fifo.csv"))
+    os.symlink("/etc/hostname", os.path.join(claims.drop, "hospital1_link.csv"))
+    claims.once()
+    claims.once()
+    assert claims.rows("SELECT name, error FROM ops.file ORDER BY name") == [
+        ("folder", "a directory is not taken; put its files here"),
+        ("hospital1_fifo.csv", "not a regular file"),
+        ("hospital1_link.csv", "a symbolic link is not taken; put the file itself here")]
+    assert stat.S_ISFIFO(os.lstat(os.path.join(claims.drop, "hospital1_fifo.csv")).st_mode)
+
+
+def test_gzip_is_unpacked(claims):
+    claims.put("hospital1_2024-03.csv.gz", gzip.compress(text([row("C1"), row("C2")]).encode()))
+    claims.once()
+    assert [line[1] for line in claims.claims()] == ["C1", "C2"]
+
+
+def test_a_missing_directory_stops_the_job_with_a_sentence(claims):
+    os.rmdir(claims.drop)
+    done = claims.once(expected=1)
+    assert "cannot open the drop directory" in done.stderr
+
+
+POINTS = ["receive.after_rename", "receive.after_hash", "receive.after_page", "receive.after_page:3",
+          "receive.before_done", "receive.after_done", "page.before_commit:2", "page.after_commit"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed():
+    return {}
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_anywhere_it_ends_in_the_same_state(make_claims, undisturbed, point):
+    """Pages of seven rows; a cut file and a refused one are among them."""
+    def fill(claims):
+        for name, content in itertools.islice(files_of_many_months(), 3):
+            claims.put(name, content)
+        claims.put("hospital1_cut.csv", text([row("X1"), row("X2")])[:-40])
+        claims.put("hospital1_refused.csv", "nothing\n")
+
+    def state(claims):
+        entries = claims.rows("SELECT name, state, error, rows_read, rows_new, rows_corrected, rows_same, "
+                              "rows_quarantined, detected FROM ops.file ORDER BY name, state")
+        return claims.dump(dump.KILL), entries, claims.listed("done"), claims.listed("failed"), claims.listed("receiving")
+
+    if not undisturbed:
+        calm = make_claims(page_rows=7)
+        fill(calm)
+        calm.once()
+        undisturbed["state"] = state(calm)
+    claims = make_claims(page_rows=7)
+    fill(claims)
+    assert claims.daemon.once(timeout=120, REVCYCLED_FAILPOINT=point).returncode == -9
+    claims.once()
+    assert state(claims) == undisturbed["state"]
