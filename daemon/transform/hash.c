@@ -103,11 +103,11 @@ static void record_put_u64(RecordInput *input, uint64_t number) {
 }
 
 /* NULL is one byte 0; else a byte 1, then a number in network order, or the length and the text. */
-static void record_put_value(RecordInput *input, ColumnType type, const Value *value) {
+static void record_put_value(RecordInput *input, bool is_text, const Value *value) {
     record_put(input, value->is_set ? "\1" : "\0", 1);
     if (!value->is_set)
         return;
-    if (type != TYPE_TEXT) {
+    if (!is_text) {
         record_put_u64(input, (uint64_t)value->number);
         return;
     }
@@ -115,14 +115,28 @@ static void record_put_value(RecordInput *input, ColumnType type, const Value *v
     record_put(input, value->text.at, value->text.size);
 }
 
+HashPlan hash_plan(const Entity *entity) {
+    HashPlan plan = {0};
+    for (int i = 0; i < entity->n_columns; i++) {
+        if (!column_is_hashed(&entity->columns[i]))
+            continue;
+        plan.columns[plan.n] = (uint8_t)i;
+        plan.is_text[plan.n++] = entity->columns[i].type == TYPE_TEXT;
+    }
+    return plan;
+}
+
 void hash_record(const Record *record, uint8_t ret_hash[16]) {
+    HashPlan plan = hash_plan(record->entity);
+    hash_record_by(&plan, record, ret_hash);
+}
+
+void hash_record_by(const HashPlan *plan, const Record *record, uint8_t ret_hash[16]) {
     RecordInput input;
     input.is_streaming = false;
     input.used = 0;
-    const Entity *entity = record->entity;
-    for (int i = 0; i < entity->n_columns; i++)
-        if (column_is_hashed(&entity->columns[i]))
-            record_put_value(&input, entity->columns[i].type, &record->values[i]);
+    for (int i = 0; i < plan->n; i++)
+        record_put_value(&input, plan->is_text[i], &record->values[plan->columns[i]]);
     record_put_u64(&input, record->flags & ~(UINT64_C(1) << FLAG_TIME_INFERRED));
     XXH128_hash_t hash;
     if (input.is_streaming) {

@@ -7,3 +7,12 @@
 int64_t hash_source(const Str *fields, size_t n_fields);
 /* XXH3-128, canonical (big endian), over the hashed columns and the flags; see column_is_hashed(). */
 void hash_record(const Record *record, uint8_t ret_hash[16]);
+
+/* The same with the choice of columns made once, for who hashes many records of one entity. */
+typedef struct HashPlan {
+    int n;
+    uint8_t columns[ENTITY_COLUMNS_MAX];
+    bool is_text[ENTITY_COLUMNS_MAX];
+} HashPlan;
+HashPlan hash_plan(const Entity *entity);
+void hash_record_by(const HashPlan *plan, const Record *record, uint8_t ret_hash[16]);

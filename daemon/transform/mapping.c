@@ -42,6 +42,7 @@ struct Mapping {
     size_t n_targets;
     const Target *id, *modified; /* NULL when they are not mapped */
     const Derivation *derivation;
+    HashPlan hash;
     BoundRule rules[FLAGS_MAX];
     size_t n_rules;
     uint64_t quarantined; /* flags whose rows are not fit for use */
@@ -388,6 +389,7 @@ Mapping *mapping_compile(Arena *arena, const MappingSpec *spec, const Field *fie
     mapping->id = find_target(mapping, spec->entity->id);
     mapping->modified = find_target(mapping, "source_modified_at");
     mapping->derivation = derive_compile(arena, spec->entity);
+    mapping->hash = hash_plan(spec->entity);
     return mapping;
 }
 
@@ -457,7 +459,7 @@ void mapping_clean(const Mapping *mapping, const Str *fields, int64_t source_has
         if (check_is_broken(mapping->rules[i].check, record->values))
             record->flags |= BIT(mapping->rules[i].flag);
     judge(mapping, record, unreadable);
-    hash_record(record, record->record_hash);
+    hash_record_by(&mapping->hash, record, record->record_hash);
 }
 
 const char *mapping_flag_name(const Mapping *mapping, int flag) {

@@ -35,19 +35,41 @@ static size_t clean_prefix(Str text) {
     return i;
 }
 
+static uint64_t load_u64(const char *at) {
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
+/* Every byte of a text of up to seven, some twice, in a word without other zeros or high bits. */
+static uint64_t load_short(Str text) {
+    if (text.size >= 4) {
+        uint32_t first, last;
+        memcpy(&first, text.at, sizeof first);
+        memcpy(&last, text.at + text.size - 4, sizeof last);
+        return (uint64_t)first << 32 | last;
+    }
+    if (text.size == 0)
+        return UINT64_C(0x0101010101010101);
+    uint64_t first = (uint8_t)text.at[0], middle = (uint8_t)text.at[text.size / 2],
+             last = (uint8_t)text.at[text.size - 1];
+    return UINT64_C(0x0101010101000000) | first << 16 | middle << 8 | last;
+}
+
 /* ASCII without NUL: what nearly every field is, eight bytes at a time. */
 static bool is_plain(Str text) {
     const uint64_t ones = UINT64_C(0x0101010101010101), highs = UINT64_C(0x8080808080808080);
     uint64_t odd = 0;
-    size_t i = 0;
-    for (; i + 8 <= text.size; i += 8) {
-        uint64_t word;
-        memcpy(&word, text.at + i, sizeof word);
+    if (text.size < 8) {
+        uint64_t word = load_short(text);
+        return ((word | (word - ones)) & highs) == 0;
+    }
+    for (size_t i = 0; i + 8 < text.size; i += 8) {
+        uint64_t word = load_u64(text.at + i);
         odd |= word | (word - ones); /* a high bit set already, or borrowed by a zero byte */
     }
-    for (; i < text.size; i++)
-        odd |= (uint64_t)(uint8_t)text.at[i] | (uint64_t)(uint8_t)(text.at[i] - 1);
-    return (odd & highs) == 0;
+    uint64_t last = load_u64(text.at + text.size - 8);
+    return ((odd | last | (last - ones)) & highs) == 0;
 }
 
 bool text_is_clean_utf8(Str text) { return is_plain(text) || clean_prefix(text) == text.size; }
@@ -91,6 +113,8 @@ static size_t blank_length(const char *at, size_t size) {
 }
 
 Str text_trim(Str text) {
+    if (text.size > 0 && (uint8_t)(text.at[0] - '!') < 94 && (uint8_t)(text.at[text.size - 1] - '!') < 94)
+        return text; /* visible ASCII at both ends */
     for (;;) {
         text = str_trim(text);
         if (text.size >= 2 && blank_length(text.at, text.size) == 2)
@@ -176,7 +200,14 @@ static void find_cases(Str text, bool *ret_upper, bool *ret_lower) {
     }
 }
 
+/* A capital, then at least one small letter, in ASCII: as most statuses come. */
+static bool is_title_already(Str text) {
+    return text.size >= 2 && (uint8_t)(text.at[0] - 'A') < 26 && (uint8_t)(text.at[1] - 'a') < 26;
+}
+
 Str text_title(Arena *arena, Str text) {
+    if (is_title_already(text))
+        return text; /* both cases occur */
     bool has_upper, has_lower;
     find_cases(text, &has_upper, &has_lower);
     if (has_upper == has_lower)
@@ -206,7 +237,7 @@ Str text_digits(Arena *arena, Str text) {
 bool text_is_unknown_word(Str trimmed) {
     static const char *const WORDS[] = {"NULL", "(null)", "<null>", "N/A", "#N/A", "n.a.", "-",
                                         "none", "unknown", "?", "."};
-    if (trimmed.size > 7)
+    if (trimmed.size > 7 || (trimmed.size > 0 && !strchr("nNuU-(<#?.", trimmed.at[0])))
         return false;
     for (size_t i = 0; i < sizeof WORDS / sizeof *WORDS; i++)
         if (str_equal_nocase(trimmed, str_of(WORDS[i])))
