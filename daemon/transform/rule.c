@@ -499,11 +499,9 @@ const Check *check_compile(Arena *arena, const Entity *entity, const char *text,
                   .token = {TOKEN_SIGN, {text, 0}}};
     advance(&c);
     Operand whole;
-    TRY_NULL(parse_or(&c, &whole) && expect_condition(&c, &whole));
-    if (c.token.kind != TOKEN_END) {
-        fail_at(&c, "its end");
-        return NULL;
-    }
+    TRY_NULL(parse_or(&c, &whole));
+    TRY_NULL(c.token.kind == TOKEN_END || fail_at(&c, "its end"));
+    TRY_NULL(expect_condition(&c, &whole));
     Instruction *code = ARENA_ARRAY(arena, Instruction, (size_t)c.n);
     memcpy(code, c.code, sizeof *code * (size_t)c.n);
     Check *check = ARENA_NEW(arena, Check);

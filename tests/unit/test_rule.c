@@ -1,0 +1,242 @@
+/* Checks over rows, and the columns that are derived from others. */
+#include "test.h"
+
+#include "base/own.h"
+#include "transform/derive.h"
+#include "transform/rule.h"
+
+static Arena *arena;
+static const Entity *claims;
+static Value row[ENTITY_COLUMNS_MAX];
+
+static int open_arena(void **state) {
+    (void)state;
+    arena = arena_open();
+    claims = entity_find(STR("claims"));
+    return 0;
+}
+
+static int close_arena(void **state) {
+    (void)state;
+    arena_free(arena);
+    return 0;
+}
+
+static void set(const char *column, Value value) { row[entity_column(claims, str_of(column))] = value; }
+
+/* 100.00 claimed, 40.00 paid, deductible unknown; served on 2024-01-10, claimed on 2024-01-12. */
+static void set_row(void) {
+    memset(row, 0, sizeof row);
+    set("claim_amount", value_number(10000));
+    set("paid_amount", value_number(4000));
+    set("coverage_percent", value_number(4000));
+    set("service_date", value_number(19732));
+    set("claim_date", value_number(19734));
+    set("claim_status", value_text(STR("Paid")));
+    set("payer_type", value_text(STR("")));
+    set("source_modified_at", value_number(INT64_C(1704067200000000))); /* 2024-01-01T00:00:00Z */
+    set("line", value_number(7));
+}
+
+static const Check *check_of(const char *text) {
+    Error err = {0};
+    const Check *check = check_compile(arena, claims, text, &err);
+    if (!check)
+        fail_msg("%s", err.text);
+    return check;
+}
+
+static void a_row_breaks_a_check_that_is_false(void **state) {
+    (void)state;
+    static const struct {
+        const char *check;
+        bool is_broken;
+    } CASES[] = {
+        {"claim_date >= service_date", false}, {"claim_date < service_date", true},
+        {"claim_date = service_date", true}, {"claim_date <> service_date", false},
+        {"claim_date <= service_date + 1", true}, {"claim_date <= service_date + 2", false},
+        {"claim_date - service_date = 2", false}, {"claim_date - 2 = service_date", false},
+        {"paid_amount <= claim_amount", false}, {"paid_amount + 60 = claim_amount", false},
+        {"paid_amount + 60.01 = claim_amount", true}, {"claim_amount - paid_amount = 60", false},
+        {"claim_amount > 100", true}, {"claim_amount > 99.99", false}, {"100 >= claim_amount", false},
+        {"claim_amount >= -5", false}, {"coverage_percent = 40", false}, {"coverage_percent < 39.5", true},
+        {"line = 7", false}, {"line + 1 <= 7", true}, {"1 < 2", false}, {"2 < 1", true}, {"1 + 1 = 2", false},
+        {"'a' < 'b'", false}, {"claim_status = 'Paid'", false}, {"claim_status != 'Paid'", true},
+        {"claim_status = 'paid'", true}, {"claim_status < 'Pb'", false},
+        {"claim_status in ('Denied', 'Paid')", false}, {"claim_status in ('Denied')", true},
+        {"claim_status not in ('Denied', 'Rejected')", false}, {"claim_status not in ('Paid')", true},
+        {"line in (1, 7)", false}, {"claim_date in ('2024-01-12')", false},
+        {"claim_date > '2024-01-11'", false}, {"claim_date > '2024-01-12'", true},
+        {"source_modified_at >= '2024-01-01'", false}, {"source_modified_at > '2024-01-01 00:00:00'", true},
+        {"source_modified_at < '2024-01-01T01:00:00+02:00'", true},
+        {"payer_type = ''", false},
+        {"deductible is null", false}, {"deductible is not null", true}, {"claim_amount is null", true},
+        {"deductible > 5", false}, {"not deductible > 5", false}, /* unknown both ways */
+        {"deductible in (1, 2)", false}, {"deductible not in (1, 2)", false},
+        {"deductible + 1 > claim_amount", false},
+        {"deductible > 5 and claim_amount > 5", false}, {"deductible > 5 and claim_amount < 5", true},
+        {"deductible > 5 or claim_amount < 5", false}, {"claim_amount < 5 or paid_amount < 5", true},
+        {"claim_amount < 5 or paid_amount > 5", false}, {"not claim_amount > 5", true},
+        {"claim_amount < 5 and paid_amount < 5 or line = 7", false},
+        {"claim_amount < 5 and (paid_amount < 5 or line = 7)", true},
+        {"NOT (claim_amount > 5 AND line = 7)", true}, {"true", false}, {"false", true},
+        {"not not line = 7", false}, {"(((line)))=7", false}, {"line=7", false},
+    };
+    set_row();
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++)
+        if (check_is_broken(check_of(CASES[i].check), row) != CASES[i].is_broken)
+            fail_msg("%s", CASES[i].check);
+}
+
+static void a_sum_beyond_64_bits_is_unknown(void **state) {
+    (void)state;
+    set_row();
+    set("line", value_number(INT64_MAX));
+    assert_false(check_is_broken(check_of("line + 1 < 0"), row));
+    assert_false(check_is_broken(check_of("line + 1 > 0"), row));
+}
+
+static void a_mistake_is_a_sentence(void **state) {
+    (void)state;
+    static const char *const CASES[][2] = {
+        {"claim_dat >= service_date", "check \"claim_dat >= service_date\": unknown column `claim_dat` of entity claims, did you mean `claim_date`?"},
+        {"claim_date >= claim_amount", "check \"claim_date >= claim_amount\" compares date and money, which do not go together"},
+        {"claim_status + 1 = 2", "check \"claim_status + 1 = 2\": `1` is no text"},
+        {"claim_date + claim_date = 1", "check \"claim_date + claim_date = 1\" adds date and date, which do not go together"},
+        {"claim_date >", "check \"claim_date >\" ends where a column or a value is expected"},
+        {"claim_date", "check \"claim_date\": a condition is expected, not date"},
+        {"claim_amount > 1 claim_date", "check \"claim_amount > 1 claim_date\": its end is expected at `claim_date`"},
+        {"(claim_amount > 1", "check \"(claim_amount > 1\" ends where ) is expected"},
+        {"claim_amount > 1.x", "check \"claim_amount > 1.x\": its end is expected at `x`"},
+        {"claim_amount > 'much'", "check \"claim_amount > 'much'\": `much` is no money"},
+        {"claim_date > '2024-02-30'", "check \"claim_date > '2024-02-30'\": `2024-02-30` is no date"},
+        {"line > 1.5", "check \"line > 1.5\": `1.5` is no whole number"},
+        {"payment_status = 'Paid' and patient_key > 1", "check \"payment_status = 'Paid' and patient_key > 1\": `patient_key` is not known from one row alone"},
+        {"claim_status is paid", "check \"claim_status is paid\": `null` is expected at `paid`"},
+        {"claim_status not 'x'", "check \"claim_status not 'x'\": `in` is expected at `'x'`"},
+        {"line + 1 in (2)", "check \"line + 1 in (2)\": only a column can be `in` a list"},
+        {"claim_status = 'x", "check \"claim_status = 'x\": a column or a value is expected at `'`"},
+        {"claim_amount ? 1", "check \"claim_amount ? 1\": its end is expected at `?`"},
+        {"", "check \"\" ends where a column or a value is expected"},
+        {"1 = 'a'", "check \"1 = 'a'\": `a` is no whole number"},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        Error err = {0};
+        assert_null(check_compile(arena, claims, CASES[i][0], &err));
+        assert_string_equal(err.state, STATE_CONFIG);
+        assert_string_equal(err.text, CASES[i][1]);
+    }
+}
+
+static void a_check_without_end_is_refused_not_overrun(void **state) {
+    (void)state;
+    char text[4000];
+    static const char *const PIECES[] = {"(", "not ", "1 = 1 and ", "1 + ", "line = 1 or (", "line in (1,"};
+    for (size_t i = 0; i < sizeof PIECES / sizeof *PIECES; i++) {
+        text[0] = '\0';
+        while (strlen(text) + 20 < sizeof text)
+            strcat(text, PIECES[i]);
+        strcat(text, "1 = 1");
+        Error err = {0};
+        assert_null(check_compile(arena, claims, text, &err));
+        assert_string_equal(err.state, STATE_CONFIG);
+    }
+}
+
+/* Any text is a check or a sentence, and any check runs on any row. */
+static void random_checks_do_no_harm(void **state) {
+    (void)state;
+    static const char *const WORDS[] = {
+        "claim_amount", "claim_date", "claim_status", "deductible", "line", "1", "2.5", "'x'", "'2024-01-01'",
+        "=", "<", ">=", "+", "-", "(", ")", "and", "or", "not", "is", "null", "in", ",", "true", "@", "'",
+    };
+    uint32_t seed = 3;
+    int n_compiled = 0;
+    set_row();
+    ArenaMark mark = arena_mark(arena);
+    for (int round = 0; round < 100000; round++) {
+        char text[300] = "";
+        seed = seed * 1664525 + 1013904223;
+        for (uint32_t n = (seed >> 16) % 12; n > 0; n--) {
+            seed = seed * 1664525 + 1013904223;
+            strcat(text, WORDS[(seed >> 8) % (sizeof WORDS / sizeof *WORDS)]);
+            strcat(text, " ");
+        }
+        Error err = {0};
+        const Check *check = check_compile(arena, claims, text, &err);
+        assert_true(check || err.text[0]);
+        if (check)
+            n_compiled += 1 + check_is_broken(check, row);
+        arena_rewind(arena, mark);
+    }
+    assert_true(n_compiled > 100);
+}
+
+/* ---- derived columns ---- */
+
+#define NONE INT64_MIN
+static Value money(int64_t cents) { return cents == NONE ? VALUE_NULL : value_number(cents); }
+
+static void a_claims_payment_status_follows_the_model(void **state) {
+    (void)state;
+    static const struct {
+        const char *status;
+        int64_t claimed, paid, deductible, coinsurance, copay;
+        const char *expected;
+    } CASES[] = {
+        {"Denied", 100, 100, 0, 0, 0, "Denied"}, {"Rejected", 100, 100, 0, 0, 0, "Denied"},
+        {"Pending", 100, 100, 0, 0, 0, "Pending"}, {"Paid", 100, 100, 0, 0, 0, "Paid"},
+        {"Paid", 100, 99, 0, 0, 0, "Partial"}, {"Paid", 100, 94, 1, 2, 3, "Paid"},
+        {"Paid", 100, 93, 1, 2, 3, "Partial"}, {"Approved", 100, 93, NONE, NONE, 7, "Paid"},
+        {"Paid", 100, 0, 0, 0, 0, "Pending"}, {"Paid", 100, -5, 0, 0, 0, "Pending"},
+        {"Paid", 100, 0, 100, 0, 0, "Paid"}, {"In Limbo", 100, 50, 0, 0, 0, "Partial"},
+        {NULL, 100, 50, 0, 0, 0, "Partial"}, {"Paid", NONE, 50, 0, 0, 0, "Pending"},
+        {"Paid", 100, NONE, 0, 0, 0, "Pending"}, {"Denied", NONE, NONE, NONE, NONE, NONE, "Denied"},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        ClaimAmounts claim = {value_text(str_of(CASES[i].status)), money(CASES[i].claimed), money(CASES[i].paid),
+                              money(CASES[i].deductible), money(CASES[i].coinsurance), money(CASES[i].copay)};
+        assert_str(derive_claim_status(&claim), CASES[i].expected);
+    }
+}
+
+static void a_transactions_payment_status_is_what_one_row_tells(void **state) {
+    (void)state;
+    assert_str(derive_transaction_status(money(100), money(100)), "Paid");
+    assert_str(derive_transaction_status(money(100), money(101)), "Paid");
+    assert_str(derive_transaction_status(money(100), money(1)), "Partial");
+    assert_str(derive_transaction_status(money(100), money(0)), "Pending");
+    assert_str(derive_transaction_status(money(0), money(0)), "Pending");
+    assert_str(derive_transaction_status(money(-1), money(5)), "Pending");
+    assert_str(derive_transaction_status(money(NONE), money(5)), "Pending");
+    assert_str(derive_transaction_status(money(5), money(NONE)), "Pending");
+}
+
+static void coverage_is_rounded_half_away_and_null_without_a_claim(void **state) {
+    (void)state;
+    assert_int_equal(derive_coverage(money(68031), money(53850)).number, 7916);
+    assert_int_equal(derive_coverage(money(10000), money(10000)).number, 10000);
+    assert_int_equal(derive_coverage(money(800), money(1)).number, 13);    /* 0.125 */
+    assert_int_equal(derive_coverage(money(800), money(-1)).number, -13);
+    assert_int_equal(derive_coverage(money(-800), money(1)).number, -13);
+    assert_int_equal(derive_coverage(money(INT64_C(99999999999999)), money(INT64_C(99999999999999))).number, 10000);
+    assert_int_equal(derive_coverage(money(1), money(999)).number, 9990000);
+    assert_false(derive_coverage(money(1), money(1000)).is_set); /* beyond numeric(7,2) */
+    assert_false(derive_coverage(money(0), money(1)).is_set);
+    assert_false(derive_coverage(money(NONE), money(1)).is_set);
+    assert_false(derive_coverage(money(1), money(NONE)).is_set);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_row_breaks_a_check_that_is_false),
+        cmocka_unit_test(a_sum_beyond_64_bits_is_unknown),
+        cmocka_unit_test(a_mistake_is_a_sentence),
+        cmocka_unit_test(a_check_without_end_is_refused_not_overrun),
+        cmocka_unit_test(random_checks_do_no_harm),
+        cmocka_unit_test(a_claims_payment_status_follows_the_model),
+        cmocka_unit_test(a_transactions_payment_status_is_what_one_row_tells),
+        cmocka_unit_test(coverage_is_rounded_half_away_and_null_without_a_claim),
+    };
+    return cmocka_run_group_tests(tests, open_arena, close_arena);
+}
