@@ -13,10 +13,10 @@ static bool parse_plain(Str text, int64_t *ret_cents) {
     bool is_negative = text.size > 0 && text.at[0] == '-';
     size_t i = is_negative, start = i;
     int64_t value = 0;
-    for (; i < text.size && is_digit(text.at[i]); i++)
+    for (; i < text.size && is_digit(text.at[i]) && i - start < WHOLE_DIGITS_MAX; i++)
         value = value * 10 + (text.at[i] - '0');
-    if (i == start || i - start > WHOLE_DIGITS_MAX - 1)
-        return false;
+    if (i == start || i - start == WHOLE_DIGITS_MAX)
+        return false; /* none, or so many that rounding may leave the range */
     int digits[3] = {0};
     if (i < text.size) {
         if (text.at[i++] != '.' || i == text.size)
