@@ -2,6 +2,8 @@
  *
  * The only file that knows every module. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration,
  * 3 something is held for a person. */
+#include "api/api.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/own.h"
@@ -12,6 +14,7 @@
 #include "storage/migrate.h"
 #include "storage/mysql.h"
 #include "storage/pg_pool.h"
+#include "storage/token.h"
 
 #include <getopt.h>
 #include <signal.h>
@@ -41,6 +44,9 @@ static void print_usage(FILE *out) {
           "revcycled --config FILE --check-config   show every mistake of the configuration\n"
           "revcycled --config FILE --once           run every job once, settle, publish, and stop\n"
           "revcycled --config FILE migrate          create or upgrade the PostgreSQL schemas\n"
+          "revcycled --config FILE token add NAME --scope read,operate\n"
+          "                                         make a token of the API and print it, once\n"
+          "revcycled --config FILE routes           print the routes of the API\n"
           "revcycled --help | --version\n",
           out);
 }
@@ -54,18 +60,21 @@ typedef struct Daemon {
     Pool *pool;
     PgPool *pg_pool;
     Jobs *jobs;
+    Api *api;
     Notify *notify;
     Inbox *inbox;
     const char **directories; /* the inbox's: one per claims feed */
     LoopTimer *limit;
     char owner[320];
     bool is_stopping;
+    int n_ending; /* jobs and API: what is still to end before the loop stops */
     int status;
 } Daemon;
 
 static void finish(void *context) {
     Daemon *daemon = context;
-    loop_stop(daemon->loop);
+    if (--daemon->n_ending == 0)
+        loop_stop(daemon->loop);
 }
 
 /* Pages are transactions: what a worker still holds when the limit passes is lost with no harm. */
@@ -83,6 +92,8 @@ static void stop(void *context) {
     LOG_INFO("stopping");
     notify_stopping();
     loop_timer_start(daemon->limit, DRAIN_LIMIT_MS, 0);
+    daemon->n_ending = 2;
+    api_stop(daemon->api, finish, daemon);
     jobs_drain(daemon->jobs, finish, daemon);
 }
 
@@ -131,6 +142,23 @@ static bool open_inbox(Daemon *daemon, Error *err) {
     return daemon->inbox != NULL;
 }
 
+static void on_run_changed(void *context, const Run *run) {
+    Daemon *daemon = context;
+    (void)run;
+    api_changed(daemon->api);
+}
+
+static bool open_api(Daemon *daemon, Error *err) {
+    const ApiOptions options = {.loop = loop_uv(daemon->loop),
+                                .server = &daemon->config->server,
+                                .store_dsn = daemon->config->store_dsn,
+                                .control = control_of_jobs(daemon->jobs)};
+    daemon->api = api_open(&options, err);
+    if (daemon->api)
+        jobs_listen(daemon->jobs, on_run_changed, daemon);
+    return daemon->api != NULL;
+}
+
 static bool open_daemon(Daemon *daemon, Error *err) {
     name_owner(daemon);
     TRY(open_store(daemon, err));
@@ -144,7 +172,7 @@ static bool open_daemon(Daemon *daemon, Error *err) {
     JobsOptions options = {.config = daemon->config, .loop = daemon->loop, .pool = daemon->pool,
                            .pg_pool = daemon->pg_pool, .owner = daemon->owner};
     daemon->jobs = jobs_open(&options, err);
-    return daemon->jobs && open_inbox(daemon, err);
+    return daemon->jobs && open_inbox(daemon, err) && open_api(daemon, err);
 }
 
 static void close_daemon(Daemon *daemon) {
@@ -154,6 +182,8 @@ static void close_daemon(Daemon *daemon) {
         inbox_close(daemon->inbox);
     if (daemon->jobs)
         jobs_close(daemon->jobs);
+    if (daemon->api)
+        api_free(daemon->api);
     if (daemon->notify)
         notify_close(daemon->notify);
     loop_timer_close(daemon->limit);
@@ -177,6 +207,7 @@ static void print_once(const Daemon *daemon) {
 static void start(Daemon *daemon) {
     LOG_INFO("started", LOG_TEXT("version", REVCYCLED_VERSION),
              LOG_INT("jobs", jobs_count(daemon->jobs)));
+    METRIC_SET(METRIC_UP_SINCE, (double)clock_wall_us() / 1e6);
     notify_ready();
     if (daemon->options->once)
         jobs_run_once(daemon->jobs, once_done, daemon);
@@ -214,11 +245,38 @@ static int command_migrate(const Options *options, Config *config) {
     return EXIT_DONE;
 }
 
+/* `token add NAME --scope read,operate`: the token stands alone on the last line, and nowhere else. */
+static int command_token(const Options *options, Config *config) {
+    char **args = options->args;
+    if (options->n_args != 4 || strcmp(args[0], "add") != 0 || strcmp(args[2], "--scope") != 0) {
+        fputs("revcycled: token add NAME --scope read,operate,phi,admin\n", stderr);
+        return EXIT_USAGE;
+    }
+    Error err = {0};
+    char text[TOKEN_TEXT_BYTES];
+    CLEANUP(pg_drop) Pg *pg = pg_open(config->store_dsn, "revcycled token", 0, &err);
+    if (!pg || !token_add(pg, args[1], args[3], text, &err)) {
+        print_error(&err);
+        return EXIT_FAILED;
+    }
+    puts(text);
+    return EXIT_DONE;
+}
+
+static int command_routes(const Options *options, Config *config) {
+    (void)options;
+    (void)config;
+    api_print_routes();
+    return EXIT_DONE;
+}
+
 static const struct {
     const char *name;
     int (*run)(const Options *options, Config *config);
 } COMMANDS[] = {
     {"migrate", command_migrate},
+    {"routes", command_routes},
+    {"token", command_token},
 };
 
 static int run_command(const Options *options, Config *config) {
@@ -236,7 +294,7 @@ static int run_command(const Options *options, Config *config) {
 
 enum { OPTION_CHECK = 256, OPTION_ONCE };
 
-/* True to go on; false to exit with *ret_status. */
+/* Options stand before the command; what follows it is the command's. True to go on; false to exit with *ret_status. */
 static bool parse_options(int argc, char **argv, Options *options, int *ret_status) {
     static const struct option LONG[] = {
         {"config", required_argument, NULL, 'c'}, {"check-config", no_argument, NULL, OPTION_CHECK},
@@ -244,7 +302,7 @@ static bool parse_options(int argc, char **argv, Options *options, int *ret_stat
         {"version", no_argument, NULL, 'v'},      {0},
     };
     *ret_status = EXIT_DONE;
-    for (int option; (option = getopt_long(argc, argv, "c:hv", LONG, NULL)) != -1;) {
+    for (int option; (option = getopt_long(argc, argv, "+c:hv", LONG, NULL)) != -1;) {
         switch (option) {
         case 'c':
             options->config = optarg;

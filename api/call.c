@@ -1,0 +1,43 @@
+/* call.c - see call.h. */
+#include "api/call.h"
+
+#include "base/clock.h"
+
+#include <stdio.h>
+
+const char *call_param(Call *call, const char *name) {
+    Str value = uri_param(&call->uri, name);
+    return str_is_null(value) ? NULL : arena_string(call->arena, value);
+}
+
+const char *call_segment(Call *call, size_t index) {
+    return arena_string(call->arena, call->segment[index]);
+}
+
+bool call_id_segment(Call *call, size_t index, int64_t *ret_id) {
+    int64_t id;
+    if (str_to_int64(call->segment[index], &id) && id > 0) {
+        *ret_id = id;
+        return true;
+    }
+    reply_problem(&call->reply, 404, "there is nothing with this id");
+    return false;
+}
+
+bool call_is_date(const char *text) {
+    int year, month, day, end = 0;
+    return sscanf(text, "%4d-%2d-%2d%n", &year, &month, &day, &end) == 3 && end == 10 &&
+           strlen(text) == 10 && month >= 1 && month <= 12 && day >= 1 && day <= 31;
+}
+
+json_t *json_instant(int64_t wall_us) {
+    if (wall_us == 0)
+        return json_null();
+    char text[CLOCK_TEXT_BYTES];
+    clock_format_utc(wall_us, text);
+    return json_string(text);
+}
+
+json_t *json_text(const char *text) { return text ? json_string(text) : json_null(); }
+
+json_t *json_id(int64_t id) { return json_sprintf("%lld", (long long)id); }

@@ -1,0 +1,180 @@
+/* control.c - the API's view of job.h and run.h; see control.h.
+ *
+ * While a worker has a run, the loop reads of it only what was set before: counts and times of its
+ * end are shown when it has ended. */
+#include "api/control.h"
+
+#include "base/own.h"
+#include "job.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *text_or_null(const char *text) { return text && *text ? text : NULL; }
+
+static void view_run(const Run *run, RunView *ret_run) {
+    *ret_run = (RunView){
+        .id = run->id,
+        .job = run->job,
+        .mode = run_mode_name(run->mode),
+        .trigger = run->trigger,
+        .state = run_state_name(run->state),
+        .attempt = run->attempt,
+        .queued_us = run->queued_us,
+        .step = job_kind_name(run->kind),
+    };
+    if (run->state == RUN_RUNNING || run->state == RUN_QUEUED)
+        return;
+    ret_run->started_us = run->started_us;
+    ret_run->finished_us = run_state_is_final(run->state) ? run->finished_us : 0;
+    ret_run->rows_read = run->counts.rows_read;
+    ret_run->rows_changed = run->counts.rows_changed;
+    ret_run->rows_quarantined = run->counts.rows_quarantined;
+    ret_run->bytes_read = run->counts.bytes_read;
+    ret_run->bytes_sent = run->counts.bytes_sent;
+    ret_run->pages = run->counts.pages;
+    ret_run->error_code = text_or_null(run->error.state);
+    ret_run->error = text_or_null(run->error.text);
+    ret_run->hint = text_or_null(run->error.hint);
+}
+
+static const char *state_of(const Job *job) {
+    if (job->current)
+        return run_state_name(job->current->state);
+    if (job->is_paused)
+        return "paused";
+    if (!job->has_lease)
+        return "elsewhere";
+    if (job->is_stopped)
+        return "stopped";
+    return job->last && job->last->state == RUN_HELD ? "held" : "idle";
+}
+
+/* The first that holds is the reason. */
+static const char *why_not(const Job *job) {
+    if (job->current && job->current->state == RUN_RUNNING)
+        return NULL;
+    if (job->current && job->current->state == RUN_WAITING)
+        return "the last attempt failed for a passing reason and will be repeated";
+    if (job->current)
+        return "it is queued and waits for a worker or for another run of its group";
+    if (job->is_paused)
+        return "it is paused";
+    if (!job->has_lease)
+        return "another daemon holds its lease";
+    if (job->is_stopped)
+        return "its configuration is wrong; mend it and trigger the job, or reload";
+    if (job->last && job->last->state == RUN_HELD)
+        return "its last run waits for a person's approval";
+    if (job->failures > 0)
+        return "its last run failed; it is tried again later and later";
+    return NULL;
+}
+
+static void view_job(const Jobs *jobs, const Job *job, JobView *ret_job) {
+    const bool has_feed = job->feed || job->claims;
+    *ret_job = (JobView){
+        .name = job->name,
+        .kind = job_kind_name(job->kind),
+        .feed = has_feed ? job->name : NULL,
+        .schedule = job->schedule,
+        .next_due_us = jobs_next_due_us(jobs, job),
+        .paused = job->is_paused,
+        .paused_by = text_or_null(job->paused_by),
+        .state = state_of(job),
+        .why_not = why_not(job),
+        .last_success_us = job->last_success_us,
+    };
+    const Run *last = job->current ? job->current : job->last;
+    if (last)
+        view_run(last, &ret_job->last_run);
+}
+
+static size_t n_jobs(void *ctx) { return jobs_count(ctx); }
+
+static void job_at(void *ctx, size_t index, JobView *ret_job) {
+    view_job(ctx, jobs_at(ctx, index), ret_job);
+}
+
+static bool find_job(void *ctx, const char *name, JobView *ret_job) {
+    const Job *job = jobs_find(ctx, name);
+    if (job)
+        view_job(ctx, job, ret_job);
+    return job != NULL;
+}
+
+static ControlOutcome trigger(void *ctx, const ControlTrigger *request, int64_t *ret_run_id,
+                              Error *err) {
+    Job *job = jobs_find(ctx, request->job);
+    if (!job)
+        return CONTROL_UNKNOWN;
+    TriggerRequest wish = {.by = request->actor, .from = request->from, .to = request->to};
+    if (!run_mode_find(request->mode, &wish.mode)) {
+        error_set(err, STATE_DATA, "unknown mode");
+        return CONTROL_REFUSED;
+    }
+    const Run *run = NULL;
+    switch (jobs_trigger(ctx, job, &wish, &run)) {
+    case TRIGGER_STARTED:
+        *ret_run_id = run->id;
+        return CONTROL_DONE;
+    case TRIGGER_RUNNING:
+        *ret_run_id = run->id;
+        return CONTROL_BUSY;
+    case TRIGGER_NO_LEASE:
+        error_set(err, STATE_BUSY, "another daemon holds the lease of this job");
+        return CONTROL_REFUSED;
+    }
+    return CONTROL_REFUSED;
+}
+
+static ControlOutcome pause_job(void *ctx, const char *name, bool paused, const char *actor,
+                                Error *err) {
+    (void)err;
+    Job *job = jobs_find(ctx, name);
+    if (!job)
+        return CONTROL_UNKNOWN;
+    jobs_pause(ctx, job, paused, actor);
+    return CONTROL_DONE;
+}
+
+static bool find_run(void *ctx, int64_t run_id, RunView *ret_run) {
+    const Run *run = jobs_run_find(ctx, run_id);
+    if (run)
+        view_run(run, ret_run);
+    return run != NULL;
+}
+
+static ControlOutcome cancel(void *ctx, int64_t run_id, const char *actor, Error *err) {
+    (void)actor;
+    if (!jobs_run_find(ctx, run_id))
+        return CONTROL_UNKNOWN;
+    if (jobs_run_cancel(ctx, run_id))
+        return CONTROL_DONE;
+    error_set(err, STATE_BUSY, "the run has ended");
+    return CONTROL_REFUSED;
+}
+
+static size_t n_runs(void *ctx, const char *state) {
+    size_t n = 0;
+    for (size_t i = 0; i < jobs_run_count(ctx); i++)
+        n += strcmp(run_state_name(jobs_run_at(ctx, i)->state), state) == 0;
+    return n;
+}
+
+static size_t queue_depth(void *ctx) { return n_runs(ctx, "queued"); }
+
+Control control_of_jobs(struct Jobs *jobs) {
+    return (Control){
+        .ctx = jobs,
+        .n_jobs = n_jobs,
+        .job_at = job_at,
+        .find_job = find_job,
+        .trigger = trigger,
+        .pause = pause_job,
+        .find_run = find_run,
+        .cancel = cancel,
+        .queue_depth = queue_depth,
+        .n_runs = n_runs,
+    };
+}

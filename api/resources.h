@@ -1,0 +1,40 @@
+/* resources.h - the handlers of all routes, by file. See call.h for what they may do. */
+#pragma once
+#include "api/call.h"
+
+/* health.c */
+Handling health_alive(Call *call, Error *err);
+Handling health_ready(Call *call, Error *err);
+Handling health_metrics(Call *call, Error *err);
+/* contract.c */
+Handling contract_openapi(Call *call, Error *err);
+Handling contract_dashboard(Call *call, Error *err);
+Handling contract_script(Call *call, Error *err);
+Handling contract_style(Call *call, Error *err);
+/* status.c */
+Handling status_get(Call *call, Error *err);
+/* jobs.c */
+Handling jobs_list(Call *call, Error *err);
+Handling jobs_get(Call *call, Error *err);
+Handling jobs_post_run(Call *call, Error *err);
+Handling jobs_post_pause(Call *call, Error *err);
+Handling jobs_post_resume(Call *call, Error *err);
+/* A job's last run, as /v1/runs/{id} shows it; JSON null for id 0. */
+json_t *run_json(const RunView *run);
+/* runs.c */
+bool runs_list(Call *call, struct Pg *pg, Error *err);
+Handling runs_get(Call *call, Error *err);
+bool runs_get_stored(Call *call, struct Pg *pg, Error *err);
+Handling runs_cancel(Call *call, Error *err);
+bool runs_cancel_stored(Call *call, struct Pg *pg, Error *err);
+/* ledgers.c */
+bool files_list(Call *call, struct Pg *pg, Error *err);
+bool files_get(Call *call, struct Pg *pg, Error *err);
+bool publications_list(Call *call, struct Pg *pg, Error *err);
+bool quality_get(Call *call, struct Pg *pg, Error *err);
+/* quarantine.c */
+bool quarantine_counts(Call *call, struct Pg *pg, Error *err);
+bool quarantine_get(Call *call, struct Pg *pg, Error *err);
+/* kpis.c */
+bool kpis_list(Call *call, struct Pg *pg, Error *err);
+bool kpis_get(Call *call, struct Pg *pg, Error *err);

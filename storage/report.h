@@ -1,0 +1,44 @@
+/* report.h - the ledgers as JSON, for whoever asks: one item, or a page of a list.
+ *
+ * PostgreSQL writes the items; here they are only put side by side. A list is read by key, so that
+ * rows that arrive meanwhile move nothing: a page goes on after the key of the last item seen.
+ * Reads only. A new question is a new line in the table of report.c and a statement in report.sql. */
+#pragma once
+#include "storage/pg.h"
+
+typedef enum ReportList {
+    REPORT_RUNS,         /* newest first; filters: job, state, since */
+    REPORT_FILES,        /* newest first; feed, state */
+    REPORT_QUARANTINE,   /* counts by feed, rule and state; feed */
+    REPORT_QUALITY,      /* by feed */
+    REPORT_PUBLICATIONS, /* newest first */
+    REPORT_KPIS,         /* by name */
+} ReportList;
+
+typedef enum ReportItem {
+    REPORT_RUN,
+    REPORT_FILE,
+    REPORT_QUARANTINED_ROW /* patient data */
+} ReportItem;
+
+enum { REPORT_FILTERS_MAX = 3 };
+
+typedef struct ReportQuery {
+    int limit;
+    const char *after;                       /* key of the last item seen, NULL: from the start */
+    const char *filters[REPORT_FILTERS_MAX]; /* in the list's order, NULL: any */
+} ReportQuery;
+
+/* Sets the connection's limit for statements: a question may take 25 s. */
+bool report_limit(Pg *pg, Error *err);
+/* Appends "item,item,…" to `items`; *ret_next is the last key when more follow, else NULL. */
+bool report_list(Pg *pg, ReportList list, const ReportQuery *query, Arena *arena, Buf *items,
+                 const char **ret_next, Error *err);
+/* Appends the item; *ret_found is false when there is none with this id. */
+bool report_item(Pg *pg, ReportItem item, int64_t id, Buf *out, bool *ret_found, Error *err);
+
+/* The figure of schema kpi with this name, as of a date and between two months (texts, NULL: its own
+ * default, all). Appends the JSON array of its rows; *ret_as_of is the date it answered for, NULL when
+ * it has no rows. *ret_found is false when there is no such figure. */
+bool report_kpi(Pg *pg, const char *name, const char *as_of, const char *from, const char *to,
+                Arena *arena, Buf *out, const char **ret_as_of, bool *ret_found, Error *err);

@@ -1,0 +1,125 @@
+-- What the API shows of the ledgers. A list's first column is the key a page goes on after, its second the
+-- item as JSON; $1 is how many, $2 the key of the last item seen or NULL. Times are RFC 3339 in UTC, ids texts.
+
+-- name: report_limit
+SET statement_timeout = '25s'
+
+-- name: report_runs
+SELECT run_id::text, json_build_object(
+    'id', run_id::text, 'job', job, 'mode', mode, 'trigger', trigger, 'state', state, 'attempt', attempt,
+    'queued_at', to_char(queued_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    'started_at', to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    'finished_at', to_char(finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    'rows_read', rows_read, 'rows_changed', rows_changed, 'rows_quarantined', rows_quarantined, 'steps', steps,
+    'error', CASE WHEN error IS NOT NULL THEN
+        json_build_object('code', error_code, 'detail', error, 'hint', nullif(hint, '')) END)::text
+FROM ops.run
+WHERE ($2::bigint IS NULL OR run_id < $2::bigint)
+  AND ($3::text IS NULL OR job = $3) AND ($4::text IS NULL OR state = $4)
+  AND ($5::timestamptz IS NULL OR queued_at >= $5::timestamptz)
+ORDER BY run_id DESC LIMIT $1::int
+
+-- name: report_run
+SELECT run_id::text, json_build_object(
+    'id', run_id::text, 'job', job, 'mode', mode, 'trigger', trigger, 'state', state, 'attempt', attempt,
+    'queued_at', to_char(queued_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    'started_at', to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    'finished_at', to_char(finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    'rows_read', rows_read, 'rows_changed', rows_changed, 'rows_quarantined', rows_quarantined, 'steps', steps,
+    'error', CASE WHEN error IS NOT NULL THEN
+        json_build_object('code', error_code, 'detail', error, 'hint', nullif(hint, '')) END)::text
+FROM ops.run WHERE run_id = $1::bigint
+
+-- name: report_files
+SELECT file_id::text, json_build_object(
+    'id', file_id::text, 'source_system', source_system, 'feed', feed, 'name', name,
+    'sha256', encode(sha256, 'hex'), 'size_bytes', size_bytes, 'state', state, 'period', period,
+    'received_at', to_char(received_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    'finished_at', to_char(finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    'rows_read', rows_read, 'rows_new', rows_new, 'rows_corrected', rows_corrected, 'rows_same', rows_same,
+    'rows_flagged', rows_flagged, 'rows_quarantined', rows_quarantined, 'error', error)::text
+FROM ops.file
+WHERE ($2::bigint IS NULL OR file_id < $2::bigint)
+  AND ($3::text IS NULL OR feed = $3) AND ($4::text IS NULL OR state = $4)
+ORDER BY file_id DESC LIMIT $1::int
+
+-- name: report_file
+SELECT file_id::text, json_build_object(
+    'id', file_id::text, 'source_system', source_system, 'feed', feed, 'name', name,
+    'sha256', encode(sha256, 'hex'), 'size_bytes', size_bytes, 'state', state, 'period', period,
+    'received_at', to_char(received_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    'finished_at', to_char(finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    'rows_read', rows_read, 'rows_new', rows_new, 'rows_corrected', rows_corrected, 'rows_same', rows_same,
+    'rows_flagged', rows_flagged, 'rows_quarantined', rows_quarantined, 'error', error, 'detected', detected)::text
+FROM ops.file WHERE file_id = $1::bigint
+
+-- name: report_quarantine
+WITH counts AS (
+    SELECT feed, rule, state, count(*) AS n, min(created_at) AS first_at, max(created_at) AS last_at,
+        max(quarantine_id) AS newest, feed || E'\x1f' || rule || E'\x1f' || state AS key
+    FROM dq.quarantine WHERE ($3::text IS NULL OR feed = $3)
+    GROUP BY feed, rule, state)
+SELECT key, json_build_object('feed', feed, 'rule', rule, 'state', state, 'count', n, 'newest_id', newest::text,
+    'first_at', to_char(first_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    'last_at', to_char(last_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))::text
+FROM counts WHERE ($2::text IS NULL OR key COLLATE "C" > $2) ORDER BY key COLLATE "C" LIMIT $1::int
+
+-- name: report_quarantined_row
+SELECT quarantine_id::text, json_build_object(
+    'id', quarantine_id::text, 'feed', feed, 'source_system', source_system, 'natural_key', natural_key,
+    'raw', raw, 'rule', rule, 'reason', reason, 'file_id', file_id::text, 'line', line, 'state', state,
+    'mapping_version', mapping_version, 'batch_id', batch_id::text,
+    'created_at', to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))::text
+FROM dq.quarantine WHERE quarantine_id = $1::bigint
+
+-- name: report_quality
+WITH feeds AS (
+    SELECT feed, sum(rows_read) AS received, sum(rows_quarantined) AS quarantined, sum(rows_flagged) AS flagged,
+        max(committed_at) AS last_at
+    FROM ops.batch WHERE feed <> 'settle' GROUP BY feed),
+rules AS (
+    SELECT feed, json_agg(json_build_object('rule', rule, 'checked', checked, 'failed', failed) ORDER BY rule) AS rules
+    FROM (SELECT feed, rule, sum(checked) AS checked, sum(failed) AS failed FROM dq.result GROUP BY feed, rule) AS r
+    GROUP BY feed)
+SELECT feed, json_build_object('feed', feed, 'received', received, 'accepted', received - quarantined,
+    'quarantined', quarantined, 'flagged', flagged,
+    'score', round((received - quarantined)::numeric / nullif(received, 0), 6),
+    'rules', coalesce(rules, '[]'::json),
+    'last_at', to_char(last_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))::text
+FROM feeds LEFT JOIN rules USING (feed)
+WHERE ($2::text IS NULL OR feed COLLATE "C" > $2) ORDER BY feed COLLATE "C" LIMIT $1::int
+
+-- name: report_publications
+SELECT publication_id::text, json_build_object(
+    'id', publication_id::text, 'state', state,
+    'claimed_at', to_char(claimed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    'finished_at', to_char(finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    'tables', tables, 'error', error)::text
+FROM ops.publication
+WHERE ($2::bigint IS NULL OR publication_id < $2::bigint)
+ORDER BY publication_id DESC LIMIT $1::int
+
+-- The figures are the set-returning functions of schema kpi whose first argument is the date as of which they
+-- are asked; their comments say what they mean.
+-- name: report_kpis
+SELECT proname::text, json_build_object('kpi', proname, 'description', obj_description(oid, 'pg_proc'))::text
+FROM pg_proc
+WHERE pronamespace = 'kpi'::regnamespace AND proretset AND pronargs >= 1 AND proargtypes[0] = 'date'::regtype
+  AND pronargs - pronargdefaults <= 1 AND proname NOT LIKE '\_%' AND ($2::text IS NULL OR proname > $2)
+ORDER BY proname LIMIT $1::int
+
+-- name: report_kpi_exists
+SELECT proname::text FROM pg_proc
+WHERE pronamespace = 'kpi'::regnamespace AND proretset AND pronargs >= 1 AND proargtypes[0] = 'date'::regtype
+  AND pronargs - pronargdefaults <= 1 AND proname NOT LIKE '\_%' AND proname = $1
+
+-- $1 as of, $2 and $3 the months between which. Numbers go out as texts: money keeps its two decimals.
+-- name: report_kpi
+SELECT coalesce(json_agg(item), '[]')::text, min(item ->> 'as_of')
+FROM (
+    SELECT (SELECT jsonb_object_agg(key, CASE WHEN jsonb_typeof(value) = 'number' AND key IN
+                ('numerator', 'denominator', 'value') THEN to_jsonb(value::text) ELSE value END)
+            FROM jsonb_each(to_jsonb(figure))) AS item
+    FROM kpi.{figure}($1::date) AS figure) AS items
+WHERE ($2::date IS NULL OR item ->> 'month' IS NULL OR (item ->> 'month')::date >= $2::date)
+  AND ($3::date IS NULL OR item ->> 'month' IS NULL OR (item ->> 'month')::date <= $3::date)
