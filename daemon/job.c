@@ -507,7 +507,17 @@ Jobs *jobs_open(const JobsOptions *options, Error *err) {
     return jobs;
 }
 
+/* An orderly end frees the jobs for another daemon at once; a crash, when the leases run out. */
+static void release_leases(Jobs *jobs) {
+    Error err = {0};
+    Pg *pg = pg_pool_take(jobs->options.pg_pool, &err);
+    if (!pg || !lease_release(pg, jobs->options.owner, &err))
+        LOG_FAILURE(LOG_LEVEL_WARN, "leases were not released", &err);
+    pg_pool_give(jobs->options.pg_pool, pg);
+}
+
 void jobs_close(Jobs *jobs) {
+    release_leases(jobs);
     loop_timer_close(jobs->due_timer);
     loop_timer_close(jobs->lease_timer);
     for (size_t i = 0; i < RUNS_KEPT; i++)
