@@ -283,6 +283,12 @@ static bool revive(Pg *pg, SilverPage *page, Error *err) {
     return check_count(n, count(page->claims, is_revived), err);
 }
 
+/* A file of which every row has been replaced by later ones says so in the ledger. */
+static bool supersede_files(Pg *pg, SilverPage *page, Error *err) {
+    const char *files = list_of(page, is_retired, PART_FILE, err);
+    return files && pg_exec(pg, SQL_FILE_SUPERSEDE, PG_PARAMS(files), NULL, err);
+}
+
 static bool give_keys(Pg *pg, SilverPage *page, Error *err) {
     size_t n = count(page->claims, wants_key);
     if (n == 0)
@@ -329,5 +335,6 @@ bool claim_write(Pg *pg, SilverPage *page, Error *err) {
     if (count(work, is_revived) > 0)
         TRY(revive(pg, page, err));
     TRY(copy(pg, page, page->entity->name, is_copied, err));
-    return copy(pg, page, "claims_absorbed", is_copied_aside, err);
+    TRY(copy(pg, page, "claims_absorbed", is_copied_aside, err));
+    return count(work, is_retired) == 0 || supersede_files(pg, page, err);
 }

@@ -69,12 +69,13 @@ static const char *why_unfit(mode_t mode) {
     }
 }
 
-/* Nobody writes: the kernel grants a read lease only then. It refuses too when the file is not ours. */
-static bool is_closed(int fd) {
+/* The kernel grants a read lease only while nobody has the file open for writing, and only to its owner. */
+typedef enum Writing { NOBODY_WRITES, SOMEBODY_WRITES, CANNOT_TELL } Writing;
+static Writing who_writes(int fd) {
     if (fcntl(fd, F_SETLEASE, F_RDLCK) != 0)
-        return false;
+        return errno == EAGAIN ? SOMEBODY_WRITES : CANNOT_TELL;
     fcntl(fd, F_SETLEASE, F_UNLCK);
-    return true;
+    return NOBODY_WRITES;
 }
 
 /* Time since the last change in ms. ctime is set by this machine's clock, also by a rename. */
@@ -101,9 +102,10 @@ static bool look_at(const Drop *drop, const char *name, int64_t settle_ms, DropE
         return true;
     }
     int64_t age_ms = unchanged_ms(&status);
-    bool is_complete = age_ms >= settle_ms || (status.st_size > 0 && is_closed(fd));
+    Writing writing = who_writes(fd);
+    bool is_complete = age_ms >= settle_ms || (status.st_size > 0 && writing == NOBODY_WRITES);
     entry->kind = is_complete ? DROP_READY : DROP_GROWING;
-    entry->wait_ms = is_complete ? 0 : settle_ms - age_ms;
+    entry->wait_ms = is_complete || writing == SOMEBODY_WRITES ? 0 : settle_ms - age_ms;
     return true;
 }
 

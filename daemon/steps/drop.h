@@ -23,7 +23,7 @@ void drop_close(Drop *drop);
 
 typedef enum DropKind {
     DROP_READY,   /* complete: may be claimed */
-    DROP_GROWING, /* not complete, or not for sure: look again after wait_ms */
+    DROP_GROWING, /* not complete, or not for sure: may be after wait_ms; 0: when its writer closes it */
     DROP_UNFIT    /* nothing we can take: `sentence` says why; it stays where it is */
 } DropKind;
 typedef struct DropEntry {

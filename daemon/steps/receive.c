@@ -19,7 +19,7 @@
 #include <regex.h>
 #include <stdio.h>
 
-enum { WAIT_SLICE_MS = 100, LOOKS = 2, PERIOD_GROUPS = 2 };
+enum { WAIT_SLICE_MS = 100, WAIT_MOST_MS = 30 * 1000, LOOKS = 2, PERIOD_GROUPS = 2 };
 
 typedef struct Receiving {
     RunContext *run;
@@ -359,7 +359,7 @@ static bool take_entry(Receiving *r, const DropEntry *entry, int64_t *wait_ms, E
     return !claimed || receive_one(r, entry->name, false, err);
 }
 
-/* `ret_wait_ms`: after so long every file that is not complete now may be; 0: there is none. */
+/* `ret_wait_ms`: after so long the files that nobody writes any more may be complete; 0: there are none. */
 static bool look_through(Receiving *r, Arena *names, int64_t *ret_wait_ms, Error *err) {
     DropList list;
     int64_t wait_ms = 0;
@@ -390,7 +390,7 @@ static bool receive_all(RunContext *run, Error *err) {
     for (int look = 1; look <= LOOKS; look++) {
         int64_t wait_ms;
         TRY(look_through(&r, names, &wait_ms, err));
-        if (wait_ms == 0 || look == LOOKS) /* one that still grows waits for the next run */
+        if (wait_ms == 0 || wait_ms > WAIT_MOST_MS || look == LOOKS) /* else: the next run's */
             break;
         wait_for_quiet(&r, wait_ms);
     }

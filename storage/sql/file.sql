@@ -40,6 +40,12 @@ SELECT $1, $2, $3, 'failed', now(), $4
 WHERE NOT EXISTS (SELECT FROM ops.file
                   WHERE feed = $2 AND name = $3 AND sha256 IS NULL AND error = $4)
 
+-- Of these files, those of which no row shows any more.
+-- name: file_supersede
+UPDATE ops.file f SET state = 'superseded'
+WHERE f.file_id = ANY($1::bigint[]) AND f.state = 'done'
+  AND NOT EXISTS (SELECT FROM silver.claims c WHERE c.file_id = f.file_id)
+
 -- name: file_finished
 SELECT file_id, state, detected ->> 'stored_as' FROM ops.file
 WHERE feed = $1 AND name = $2 AND sha256 = decode($3, 'hex')

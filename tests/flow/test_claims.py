@@ -9,6 +9,7 @@ import json
 import os
 import random
 import stat
+import time
 
 import pytest
 
@@ -30,7 +31,8 @@ claims:
     directory: {drop}
     format: csv
     entity: claims
-    complete_after: 1s
+    every: 1d
+    complete_after: {complete_after}
     page_rows: {page_rows}
     from:
       - {{pattern: "hospital1_*.csv", source: hospital_a, period: "_([0-9]{{4}}-[0-9]{{2}})"}}
@@ -70,14 +72,15 @@ def text(rows, columns=COLUMNS, end="\n"):
 class Claims:
     """A drop directory, a database, and the daemon over both."""
 
-    def __init__(self, store, database, directory, binary, page_rows=5000):
+    def __init__(self, store, database, directory, binary, page_rows=5000, complete_after="1s"):
         self.store, self.database = store, database
         self.drop = os.path.join(directory, "drop")
         os.makedirs(self.drop)
         passfile = settings.write_passfile(os.path.join(directory, "pgpass"), store, "revcycled", "revcycle_owner")
         config = os.path.join(directory, "revcycled.yaml")
         with open(config, "w", encoding="utf-8") as file:
-            file.write(CONFIG.format(dsn=f"{store.dsn(database)} passfile={passfile}", drop=self.drop, page_rows=page_rows))
+            file.write(CONFIG.format(dsn=f"{store.dsn(database)} passfile={passfile}", drop=self.drop, page_rows=page_rows,
+                                     complete_after=complete_after))
         self.daemon = Daemon(os.path.join(directory, "daemon"), binary, config)
 
     def put(self, name, content):
@@ -203,6 +206,20 @@ def test_a_corrected_file_corrects_the_iteration_and_keeps_its_key(claims):
     assert claims.rows("SELECT source_payer_id FROM silver.claims_past") == [("MEDICARE",)]
 
 
+def test_a_file_of_which_every_row_was_replaced_is_superseded(claims):
+    claims.put("hospital1_2024-03.csv", text([row("C1"), row("C2")]))
+    claims.once()
+    claims.put("hospital1_2024-03_first.csv", text([row("C1", "2024-03-05", payer="Aetna")]))
+    claims.once()
+    assert claims.file("hospital1_2024-03.csv")["state"] == "done"
+    claims.put("hospital1_2024-03_second.csv", text([row("C2", "2024-03-05", payer="Aetna")]))
+    claims.once()
+    assert claims.file("hospital1_2024-03.csv")["state"] == "superseded"
+    claims.put("hospital1_2024-03.csv", text([row("C1"), row("C2")]))
+    claims.once()
+    assert claims.file("hospital1_2024-03.csv")["state"] == "duplicate"
+
+
 def test_a_late_file_slots_in_between(claims):
     claims.put("hospital1_2024-03.csv", text([row("C1", "2024-03-01")]))
     claims.put("hospital1_2024-05.csv", text([row("C1", "2024-05-01")]))
@@ -313,6 +330,35 @@ def test_a_missing_directory_stops_the_job_with_a_sentence(claims):
     os.rmdir(claims.drop)
     done = claims.once(expected=1)
     assert "cannot open the drop directory" in done.stderr
+
+
+def wait_until(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def test_a_daemon_at_work_takes_a_file_when_it_is_closed_and_not_before(make_claims):
+    """The interval is a day: only the directory's own events can wake the job."""
+    claims = make_claims(complete_after="1h")
+    claims.daemon.choose_port()
+    claims.daemon._spawn()
+    try:
+        wait_until(lambda: claims.listed("receiving") is not None)  # the first look is over soon after
+        with open(os.path.join(claims.drop, "hospital1_2024-03.csv"), "w", encoding="utf-8") as file:
+            file.write(text([row("C1")]))
+            file.flush()
+            claims.put(".hospital1_2024-04.csv.tmp", text([row("C2")]))
+            os.rename(os.path.join(claims.drop, ".hospital1_2024-04.csv.tmp"),
+                      os.path.join(claims.drop, "hospital1_2024-04.csv"))
+            wait_until(lambda: "hospital1_2024-04.csv" in claims.listed("done"))
+            assert claims.file("hospital1_2024-03.csv") is None
+            file.write(",".join(row("C3")) + "\n")
+        wait_until(lambda: "hospital1_2024-03.csv" in claims.listed("done"))
+        assert [line[1] for line in claims.claims()] == ["C1", "C2", "C3"]
+    finally:
+        claims.daemon.stop()
 
 
 POINTS = ["receive.after_rename", "receive.after_hash", "receive.after_page", "receive.after_page:3",

@@ -303,6 +303,7 @@ CREATE INDEX claims_patient ON silver.claims (source_patient_id, source_system);
 CREATE INDEX claims_provider ON silver.claims (source_provider_id, source_system);
 CREATE INDEX claims_transaction ON silver.claims (source_transaction_id, source_system);
 CREATE INDEX claims_batch ON silver.claims USING brin (batch_id);
+CREATE INDEX claims_file ON silver.claims USING brin (file_id);
 CREATE TABLE silver.claims_past (
     LIKE silver.claims INCLUDING DEFAULTS,
     batch_from bigint NOT NULL,
