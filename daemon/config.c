@@ -217,7 +217,7 @@ static void check_source(Loader *loader, const SourceConfig *source, const TreeI
     need(loader, item, source->host || source->socket, "`host` is missing: name or address of the database server");
     need(loader, item, !source->host || !source->socket, "`host` and `socket` exclude each other");
     need(loader, item, source->database, "`database` is missing: name of the database");
-    need(loader, item, source->user, "`user` is missing: account with SELECT on the database");
+    need(loader, item, source->user, "`user` is missing: account that may read the database");
     need(loader, item, !source->password_file || !source->password_env,
          "`password_file` and `password` exclude each other");
 }

@@ -42,7 +42,7 @@ const ConfigKey CONFIG_KEYS[] = {
     {"sources.*.port", KEY_INT, IN(SourceConfig, port), "3306", 1, 65535, .help = "its port"},
     {"sources.*.socket", KEY_PATH, IN(SourceConfig, socket), .help = "its unix socket, instead of host and port"},
     {"sources.*.database", KEY_TEXT, IN(SourceConfig, database), .help = "name of the database"},
-    {"sources.*.user", KEY_TEXT, IN(SourceConfig, user), .help = "account with SELECT on the database"},
+    {"sources.*.user", KEY_TEXT, IN(SourceConfig, user), .help = "account that may read the database"},
     {"sources.*.password_file", KEY_FILE, IN(SourceConfig, password_file),
      .help = "file with its password; a relative name is a systemd credential"},
     {"sources.*.password", KEY_VARIABLE, IN(SourceConfig, password_env),

@@ -196,8 +196,8 @@ static const char *shared_file(const TreeNode *section, const char *config_path,
 }
 
 void map_check(Mistakes *mistakes, const MappingSpec *spec, const TreeNode *section, const char *config_path) {
-    if (!spec->entity)
-        return;
+    if (!spec->entity || spec->n_columns == 0)
+        return; /* said already */
     MappingSpec columns = {.entity = spec->entity, .columns = spec->columns, .n_columns = spec->n_columns};
     Checker checker = {mistakes, section, shared_file(section, config_path, mistakes->arena)};
     mapping_check(&columns, report, &checker);

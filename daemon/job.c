@@ -70,7 +70,10 @@ static const char *every_text(Arena *arena, int64_t every_ms) {
     return arena_printf(arena, "every %g s", (double)every_ms / 1000);
 }
 
-static void add_job(Jobs *jobs, Job job) { jobs->jobs[jobs->n_jobs++] = job; }
+static void add_job(Jobs *jobs, Job job) {
+    if (job_kind_is_built(job.kind))
+        jobs->jobs[jobs->n_jobs++] = job;
+}
 
 static void add_feeds(Jobs *jobs, const SourceConfig *source) {
     for (size_t i = 0; i < source->n_feeds; i++) {

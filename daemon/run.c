@@ -17,13 +17,15 @@ static const struct {
     bool (*step)(RunContext *run, Error *err);
 } KINDS[] = {
     [JOB_EXTRACT] = {"extract", step_extract},       [JOB_RECEIVE] = {"receive", step_receive},
-    [JOB_RECONCILE] = {"reconcile", step_reconcile}, [JOB_SETTLE] = {"settle", step_settle},
-    [JOB_PUBLISH] = {"publish", step_publish},       [JOB_KPI] = {"kpi", step_kpi},
+    [JOB_RECONCILE] = {"reconcile", step_reconcile}, [JOB_SETTLE] = {"settle", NULL},
+    [JOB_PUBLISH] = {"publish", NULL},       [JOB_KPI] = {"kpi", NULL},
 };
 
 const char *run_state_name(RunState state) { return STATE_NAMES[state]; }
 const char *run_mode_name(RunMode mode) { return MODE_NAMES[mode]; }
 const char *job_kind_name(JobKind kind) { return KINDS[kind].name; }
+
+bool job_kind_is_built(JobKind kind) { return KINDS[kind].step != NULL; }
 
 bool run_mode_find(const char *name, RunMode *ret_mode) {
     for (size_t i = 0; i < sizeof MODE_NAMES / sizeof *MODE_NAMES; i++) {

@@ -1,5 +1,9 @@
 -- The common data model. Columns are those of the entity table in daemon/transform/entity.c, in its
 -- order; a test compares the two. Natural-key indexes lead with the id (rules, section 3).
+--
+-- Facts are found by their patient and provider through BRIN bloom filters: they cost a first load of
+-- 1,000,000 transactions nothing to speak of, where two btrees over random ids cost 10 s of 24 s. Settle asks
+-- for few patients at a time, or joins the whole table.
 
 CREATE SEQUENCE silver.patient_key_seq INCREMENT 10000; -- a block of keys per nextval
 CREATE TABLE silver.patients (
@@ -197,8 +201,8 @@ CREATE TABLE silver.encounters (
     mapping_version int NOT NULL DEFAULT 0
 );
 CREATE UNIQUE INDEX encounters_natural ON silver.encounters (source_encounter_id, source_system);
-CREATE INDEX encounters_patient ON silver.encounters (source_patient_id, source_system);
-CREATE INDEX encounters_provider ON silver.encounters (source_provider_id, source_system);
+CREATE INDEX encounters_patient ON silver.encounters USING brin (source_patient_id text_bloom_ops);
+CREATE INDEX encounters_provider ON silver.encounters USING brin (source_provider_id text_bloom_ops);
 CREATE INDEX encounters_batch ON silver.encounters USING brin (batch_id);
 CREATE TABLE silver.encounters_past (
     LIKE silver.encounters INCLUDING DEFAULTS,
@@ -248,8 +252,8 @@ CREATE TABLE silver.transactions (
     mapping_version int NOT NULL DEFAULT 0
 );
 CREATE UNIQUE INDEX transactions_natural ON silver.transactions (source_transaction_id, source_system);
-CREATE INDEX transactions_patient ON silver.transactions (source_patient_id, source_system);
-CREATE INDEX transactions_provider ON silver.transactions (source_provider_id, source_system);
+CREATE INDEX transactions_patient ON silver.transactions USING brin (source_patient_id text_bloom_ops);
+CREATE INDEX transactions_provider ON silver.transactions USING brin (source_provider_id text_bloom_ops);
 CREATE INDEX transactions_batch ON silver.transactions USING brin (batch_id);
 CREATE TABLE silver.transactions_past (
     LIKE silver.transactions INCLUDING DEFAULTS,
@@ -299,8 +303,8 @@ CREATE TABLE silver.claims (
     mapping_version int NOT NULL DEFAULT 0
 );
 CREATE UNIQUE INDEX claims_natural ON silver.claims (source_claim_id, source_system, iteration);
-CREATE INDEX claims_patient ON silver.claims (source_patient_id, source_system);
-CREATE INDEX claims_provider ON silver.claims (source_provider_id, source_system);
+CREATE INDEX claims_patient ON silver.claims USING brin (source_patient_id text_bloom_ops);
+CREATE INDEX claims_provider ON silver.claims USING brin (source_provider_id text_bloom_ops);
 CREATE INDEX claims_transaction ON silver.claims (source_transaction_id, source_system);
 CREATE INDEX claims_batch ON silver.claims USING brin (batch_id);
 CREATE INDEX claims_file ON silver.claims USING brin (file_id);

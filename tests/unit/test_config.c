@@ -1,0 +1,367 @@
+#include "test.h"
+
+#include "base/own.h"
+#include "config.h"
+#include "config_value.h"
+
+#include <sys/stat.h>
+
+/* Every test has a directory of its own with c.yaml in it. */
+static char directory[] = "/tmp/revcycled-config-XXXXXX";
+
+static void path_of(const char *name, char *ret_path) { snprintf(ret_path, 256, "%s/%s", directory, name); }
+
+static void write_file(const char *name, const char *text) {
+    char path[256];
+    path_of(name, path);
+    CLEANUP(file_drop) FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+}
+
+static void remove_file(const char *name) {
+    char path[256];
+    path_of(name, path);
+    unlink(path);
+}
+
+static int make_directory(void **state) {
+    (void)state;
+    char path[256];
+    setenv("TEST_PASSWORD", "hush", 1);
+    setenv("TEST_HOST", "db-a.internal", 1);
+    unsetenv("TEST_UNSET");
+    unsetenv("CREDENTIALS_DIRECTORY");
+    if (!mkdtemp(directory))
+        return -1;
+    path_of("conf.d", path);
+    return mkdir(path, 0700);
+}
+
+static int remove_directory(void **state) {
+    (void)state;
+    char path[256];
+    remove_file("c.yaml");
+    path_of("conf.d", path);
+    rmdir(path);
+    return rmdir(directory);
+}
+
+/* The mistakes of c.yaml without the directory's name; "" when it loads. */
+static void mistakes_of(const char *text, char ret_mistakes[4096]) {
+    char path[256], *said = NULL;
+    size_t size = 0;
+    write_file("c.yaml", text);
+    path_of("c.yaml", path);
+    FILE *out = open_memstream(&said, &size);
+    Config *config = config_load(path, out);
+    fclose(out);
+    assert_int_equal(config == NULL, size > 0);
+    if (config)
+        config_free(config);
+    char *to = ret_mistakes;
+    for (const char *at = said, *dir; *at; at = dir + strlen(directory) + 1) {
+        dir = strstr(at, directory);
+        size_t n = dir ? (size_t)(dir - at) : strlen(at);
+        memcpy(to, at, n);
+        to += n;
+        if (!dir)
+            break;
+    }
+    *to = '\0';
+    free(said);
+}
+
+static Config *load(const char *text) {
+    char path[256];
+    write_file("c.yaml", text);
+    path_of("c.yaml", path);
+    Config *config = config_load(path, stderr);
+    assert_non_null(config);
+    return config;
+}
+
+#define STORE "store: {dsn: dbname=revcycle}\n"
+#define SOURCE_HEAD                                                             \
+    STORE "sources:\n  a:\n    host: db\n    database: d\n    user: u\n"
+#define FEED_HEAD SOURCE_HEAD "    feeds:\n      p:\n"
+#define FEED_MAP "        map: {source_patient_id: PatientID}\n"
+#define FEED FEED_HEAD "        entity: patients\n        key: [PatientID]\n" FEED_MAP
+#define CLAIMS                                                                                 \
+    STORE "sources: {a: {kind: files}}\nclaims:\n  m:\n    directory: /drop\n    entity: claims\n" \
+          "    map: {source_claim_id: ClaimID}\n"
+
+typedef struct Case {
+    const char *text, *mistakes;
+} Case;
+
+static const Case CASES[] = {
+    /* YAML */
+    {"", "c.yaml:1:1: the file is empty\n"},
+    {"- 1\n", "c.yaml:1:1: expected keys and values here, found a list\n"},
+    {FEED "---\nmore: 1\n", "c.yaml:13:1: a second document; one file holds one\n"},
+    {"a: [1\n", "c.yaml:2:1: not readable as YAML: did not find expected ',' or ']', while parsing a flow sequence\n"},
+    {"store: *nobody\n", "c.yaml:1:8: alias `*nobody` names no anchor that ended before it\n"},
+    {"store: &s {dsn: *s}\n", "c.yaml:1:17: alias `*s` names no anchor that ended before it\n"},
+    {"store: \"a\\0b\"\n", "c.yaml:1:8: a value holds a zero byte\n"},
+    {FEED "workers: 2\nworkers: 3\n", "c.yaml:13:1: duplicate key `workers`, first on line 12\n"},
+    {"? [a]\n: 1\n", "c.yaml:1:3: a key must be a plain name, not a list\n"},
+    /* keys */
+    {FEED "worker: 2\n", "c.yaml:12:1: unknown key `worker`, did you mean `workers`?\n"},
+    {FEED "        cursr: Modified\n", "c.yaml:12:9: unknown key `cursr`, did you mean `cursor`?\n"},
+    {FEED "zzz: 2\n", "c.yaml:12:1: unknown key `zzz`\n"},
+    {FEED "alerts: []\n", "c.yaml:12:9: `alerts` is not built into this version and would do nothing; take it out\n"},
+    {FEED "        cursor_clock: server\n",
+     "c.yaml:12:23: `cursor_clock` is not built into this version and would do nothing; take it out\n"},
+    {"sources: {a: {kind: files}}\n", "c.yaml:1:1: `store` is missing: the PostgreSQL database\n"},
+    {STORE, "c.yaml:1:1: neither `sources` nor `claims`: there is nothing to read\n"},
+    /* numbers */
+    {FEED "workers: 33o6\n", "c.yaml:12:10: `workers: 33o6` is not a whole number\n"},
+    {FEED "workers: 0x10\n", "c.yaml:12:10: `workers: 0x10` is not a whole number\n"},
+    {FEED "workers: 65\n", "c.yaml:12:10: `workers: 65` is out of range: 1 to 64\n"},
+    {FEED "workers: 99999999999999999999\n", "c.yaml:12:10: `workers: 99999999999999999999` is not a whole number\n"},
+    {FEED "workers: [1]\n", "c.yaml:12:10: `workers` must be a value, not a list\n"},
+    {FEED "        every: 30\n", "c.yaml:12:16: `every: 30` is not a duration: write 30s, 5m, 24h or 6y\n"},
+    {FEED "        every: 31d\n", "c.yaml:12:16: `every: 31d` is out of range: 100ms to 30d\n"},
+    {FEED "        page_bytes: 4 MiB\n", "c.yaml:12:21: `page_bytes: 4 MiB` is not a size: write 64KiB, 4MiB or 1TiB\n"},
+    {FEED "        page_bytes: 1KiB\n", "c.yaml:12:21: `page_bytes: 1KiB` is out of range: 64KiB to 64MiB\n"},
+    /* words */
+    {FEED "server: {metrics_need_token: yes}\n", "c.yaml:12:30: `metrics_need_token: yes` is neither true nor false\n"},
+    {FEED "    tls: requird\n",
+     "c.yaml:12:10: `tls: requird` is not one of `off`, `required`, did you mean `required`?\n"},
+    {FEED "        on_new_column: freeze\n", "c.yaml:12:24: `on_new_column: freeze` is not one of `evolve`\n"},
+    {FEED "server: {listen: localhost}\n",
+     "c.yaml:12:18: `listen: localhost` is no address: write 127.0.0.1:8080, [::1]:8080 or the path of a socket\n"},
+    {FEED "server: {listen: \"127.0.0.1:99999\"}\n",
+     "c.yaml:12:18: `listen: 127.0.0.1:99999` is no address: write 127.0.0.1:8080, [::1]:8080 or the path of a socket\n"},
+    {FEED "server: {tls_key: /k}\n", "c.yaml:12:9: `tls_certificate` and `tls_key` go together\n"},
+    {FEED "timezone: America/New_Yrok\n",
+     "c.yaml:12:11: unknown time zone `America/New_Yrok`, did you mean `America/New_York`?\n"},
+    {FEED "timezone: ../../etc/passwd\n", "c.yaml:12:11: unknown time zone `../../etc/passwd`\n"},
+    /* secrets */
+    {"store: {dsn: \"dbname=x password=hush\"}\nsources: {a: {kind: files}}\n",
+     "c.yaml:1:14: `dsn` holds a password; use passfile=, or ${NAME} of an environment variable\n"},
+    {"store: {dsn: \"postgresql://u:hush@h/db\"}\nsources: {a: {kind: files}}\n",
+     "c.yaml:1:14: `dsn` holds a password; use passfile=, or ${NAME} of an environment variable\n"},
+    {FEED "    password: hush\n", "c.yaml:12:15: `password`: no secret stands in this file; write ${NAME} of an "
+                               "environment variable, or use `password_file`\n"},
+    {FEED "    password: ${TEST_UNSET}\n", "c.yaml:12:15: `password`: the environment has no TEST_UNSET\n"},
+    {FEED "    password_file: secret\n",
+     "c.yaml:12:20: `password_file` must be an absolute path; a relative one needs $CREDENTIALS_DIRECTORY\n"},
+    {FEED "    password: ${TEST_PASSWORD}\n    password_file: /secret\n",
+     "c.yaml:3:3: `password_file` and `password` exclude each other\n"},
+    {FEED "        table: ${TEST_UNSET}\n", "c.yaml:12:16: `table`: the environment has no TEST_UNSET\n"},
+    {FEED "        table: ${oops\n", "c.yaml:12:16: `table`: `${` without a variable's name and `}`\n"},
+    /* sources and feeds */
+    {STORE "sources:\n  a: {}\n",
+     "c.yaml:3:3: `database` is missing: name of the database\n"
+     "c.yaml:3:3: `host` is missing: name or address of the database server\n"
+     "c.yaml:3:3: `user` is missing: account that may read the database\n"},
+    {STORE "sources: {Hospital-A: {kind: files}}\n",
+     "c.yaml:2:11: `Hospital-A` cannot name a source: at most 28 small letters, digits and single _, beginning with "
+     "a letter\n"},
+    {STORE "sources: {claims: {kind: files}}\n", "c.yaml:2:11: `claims` cannot name a source: jobs have that name\n"},
+    {FEED_HEAD "        entity: patient\n        key: [ID]\n" FEED_MAP,
+     "c.yaml:9:17: unknown entity `patient`, did you mean `patients`?\n"},
+    {FEED_HEAD "        entity: dates\n        key: [ID]\n" FEED_MAP,
+     "c.yaml:9:17: entity `dates` belongs to no source: no feed fills it\n"},
+    {FEED_HEAD "        entity: patients\n        key: []\n" FEED_MAP,
+     "c.yaml:10:14: `key` names 0 columns; 1 to 8 are possible\n"},
+    {FEED_HEAD "        entity: patients\n" FEED_MAP, "c.yaml:9:9: `key` is missing: columns of its primary key\n"},
+    {FEED_HEAD "        entity: patients\n        key: [ID]\n",
+     "c.yaml:9:9: `map` is missing: which column of the model comes from which column\n"},
+    /* mappings: the rest of them is tested with transform/mapping.c */
+    {FEED_HEAD "        entity: patients\n        key: [ID]\n        map:\n          source_patient_id: ID\n"
+               "          frist_name: {from: F, clean: [trim]}\n",
+     "c.yaml:13:11: unknown column `frist_name` of entity patients, did you mean `first_name`?\n"},
+    {FEED_HEAD "        entity: patients\n        key: [ID]\n        map:\n          source_patient_id: ID\n"
+               "          first_name: {from: F, cleen: [trim]}\n",
+     "c.yaml:13:33: unknown key `cleen`; a column has `from` and `clean`\n"},
+    {FEED_HEAD "        entity: patients\n        key: [ID]\n        map:\n          source_patient_id: ID\n"
+               "          first_name: {from: F, clean: [trimm]}\n",
+     "c.yaml:13:41: unknown cleaner `trimm`, did you mean `trim`?\n"},
+    {FEED "rules: [{name: r, entity: claims, check: \"copay <\"}]\n",
+     "c.yaml:12:9: rule `r`: check \"copay <\" ends where a column or a value is expected\n"},
+    {FEED "rules: [{name: r, entity: claim, check: \"copay < 5\"}]\n",
+     "c.yaml:12:27: unknown entity `claim`, did you mean `claims`?\n"},
+    /* claims */
+    {CLAIMS "    from: [{pattern: \"*.csv\", source: elsewhere}]\n", "c.yaml:8:39: there is no source `elsewhere`\n"},
+    {CLAIMS "    from: []\n", "c.yaml:8:11: `from` names no pattern: no file would belong to anybody\n"},
+    {CLAIMS "    from: [{pattern: \"*.csv\", source: a, period: \"20[0-9]+\"}]\n",
+     "c.yaml:8:50: `period: 20[0-9]+` must have one group, which is the period\n"},
+    {CLAIMS "    from: [{pattern: \"*.csv\", source: a}]\n    delimiter: ab\n",
+     "c.yaml:9:16: `delimiter` must be one ASCII character\n"},
+    {CLAIMS "    from: [{pattern: \"*.csv\", source: a}]\n    format: x12\n", "c.yaml:9:13: `format: x12` is not one of `csv`\n"},
+    {FEED "bigquery: {profile: limitd}\n",
+     "c.yaml:12:11: `project` is missing: the Google project\n"
+     "c.yaml:12:21: `profile: limitd` is not one of `limited`, `full`, did you mean `limited`?\n"},
+};
+
+static void a_mistake_is_named_with_its_place(void **state) {
+    (void)state;
+    char mistakes[4096];
+    int wrong = 0;
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        mistakes_of(CASES[i].text, mistakes);
+        if (strcmp(mistakes, CASES[i].mistakes) == 0)
+            continue;
+        print_error("case %zu\nexpected %sfound    %s\n", i, CASES[i].mistakes, mistakes);
+        wrong++;
+    }
+    assert_int_equal(wrong, 0);
+}
+
+static void all_mistakes_are_shown_at_once_in_order(void **state) {
+    (void)state;
+    char mistakes[4096];
+    mistakes_of(FEED "        every: soon\nworkers: many\nservr: {}\n", mistakes);
+    assert_string_equal(mistakes, "c.yaml:12:16: `every: soon` is not a duration: write 30s, 5m, 24h or 6y\n"
+                                  "c.yaml:13:10: `workers: many` is not a whole number\n"
+                                  "c.yaml:14:1: unknown key `servr`, did you mean `server`?\n");
+}
+
+static void what_is_too_deep_or_too_much_is_refused(void **state) {
+    (void)state;
+    char mistakes[4096], text[8192] = "a: ";
+    for (int i = 0; i < 40; i++)
+        strcat(text, "[");
+    mistakes_of(text, mistakes);
+    assert_string_equal(mistakes, "c.yaml:1:27: nested deeper than 24 levels\n");
+    strcpy(text, "l0: &l0 [x,x,x,x,x,x,x,x,x,x]\n"); /* ten times as much with every line */
+    for (int i = 1; i < 9; i++)
+        sprintf(text + strlen(text), "l%d: &l%d [*l%d,*l%d,*l%d,*l%d,*l%d,*l%d,*l%d,*l%d,*l%d,*l%d]\n", i, i,
+                i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1);
+    mistakes_of(text, mistakes);
+    assert_non_null(strstr(mistakes, "more than 200000 values, aliases counted as often as used"));
+}
+
+static void values_arrive_with_their_types(void **state) {
+    (void)state;
+    Config *config = load(FEED "        every: 90s\n        reconcile: 24h\n        page_bytes: 1MiB\n"
+                               "    password: ${TEST_PASSWORD}\n    timezone: America/Chicago\n"
+                               "bigquery: {project: p, max_bytes_billed_per_day: 2TiB}\ntimezone: America/New_York\n");
+    const SourceConfig *source = &config->sources[0];
+    const FeedConfig *feed = &source->feeds[0];
+    assert_string_equal(feed->name, "a.p");
+    assert_string_equal(feed->table, "p");
+    assert_string_equal(feed->key[0], "PatientID");
+    assert_int_equal(feed->n_key, 1);
+    assert_int_equal(feed->every_ms, 90000);
+    assert_int_equal(feed->reconcile_ms, 86400000);
+    assert_int_equal(feed->page_bytes, 1 << 20);
+    assert_int_equal(feed->page_rows, 5000);
+    assert_int_equal(feed->on_missing_column, CONTRACT_FREEZE);
+    assert_ptr_equal(feed->source, source);
+    assert_string_equal(feed->mapping.entity->name, "patients");
+    assert_string_equal(source->password_env, "TEST_PASSWORD");
+    assert_int_equal(source->tls, TLS_REQUIRED);
+    assert_non_null(source->zone);
+    assert_int_equal(zone_to_instant(source->zone, 0), INT64_C(6) * 3600 * 1000000);
+    assert_string_equal(config->store_owner_dsn, "dbname=revcycle");
+    assert_string_equal(config->server.listen, "127.0.0.1:8080");
+    assert_true(config->bigquery.enabled);
+    assert_int_equal(config->bigquery.max_bytes_billed_per_day, INT64_C(2) << 40);
+    assert_int_equal(config->workers, 4);
+    config_free(config);
+}
+
+static void variables_of_the_environment_are_put_in(void **state) {
+    (void)state;
+    Config *config = load("store: {dsn: \"host=${TEST_HOST} password=${TEST_PASSWORD}\"}\n"
+                          "sources: {a: {kind: files}}\n");
+    assert_string_equal(config->store_dsn, "host=db-a.internal password=hush");
+    config_free(config);
+}
+
+static void cleaners_arrive_with_their_arguments(void **state) {
+    (void)state;
+    Config *config = load(FEED_HEAD "        entity: patients\n        key: [ID]\n        map:\n"
+                                    "          source_patient_id: ID\n          birth_date: {from: DOB, clean: [{date: "
+                                    "\"MM/DD/YYYY\"}]}\n          gender: {from: S, clean: [{map: {M: Male, F: Female}}]}\n");
+    const MapSpec *columns = config->sources[0].feeds[0].mapping.columns;
+    assert_string_equal(columns[1].clean[0].name, "date");
+    assert_null(columns[1].clean[0].args[0].key);
+    assert_string_equal(columns[1].clean[0].args[0].value, "MM/DD/YYYY");
+    assert_int_equal(columns[2].clean[0].n_args, 2);
+    assert_string_equal(columns[2].clean[0].args[1].key, "F");
+    assert_string_equal(columns[2].clean[0].args[1].value, "Female");
+    config_free(config);
+}
+
+static void files_of_conf_d_are_merged_and_say_what_collides(void **state) {
+    (void)state;
+    write_file("conf.d/b.yaml", "sources: {b: {kind: files}}\nrules: [{name: r, entity: claims, check: \"copay > 1\"}]\n");
+    Config *config = load(FEED "rules: [{name: q, entity: claims, check: \"copay > 2\"}]\n");
+    assert_int_equal(config->n_sources, 2);
+    assert_int_equal(config->n_rules, 2);
+    config_free(config);
+    char mistakes[4096];
+    write_file("conf.d/b.yaml", "workers: 3\nsources: {a: {kind: files}}\n");
+    mistakes_of(FEED "workers: 2\n", mistakes);
+    remove_file("conf.d/b.yaml");
+    assert_string_equal(mistakes, "conf.d/b.yaml:1:1: `workers` stands already in c.yaml:12\n"
+                                  "conf.d/b.yaml:2:11: `a` stands already in c.yaml:3\n");
+}
+
+static void a_map_file_is_shared_and_its_mistakes_name_it(void **state) {
+    (void)state;
+    char mistakes[4096];
+    write_file("vendor.yaml", "source_patient_id: ID\nfirst_name: FName\nlast_nam: LName\n");
+    const char *text = FEED_HEAD "        entity: patients\n        key: [ID]\n        map_file: vendor.yaml\n";
+    mistakes_of(text, mistakes);
+    assert_string_equal(mistakes,
+                        "vendor.yaml:3:1: unknown column `last_nam` of entity patients, did you mean `last_name`?\n");
+    write_file("vendor.yaml", "source_patient_id: ID\nfirst_name: FName\n");
+    Config *config = load(FEED_HEAD "        entity: patients\n        key: [ID]\n        map_file: vendor.yaml\n"
+                                    "        map: {first_name: Given}\n");
+    remove_file("vendor.yaml");
+    const MappingSpec *spec = &config->sources[0].feeds[0].mapping;
+    assert_int_equal(spec->n_columns, 2);
+    assert_string_equal(spec->columns[0].from[0], "Given");
+    config_free(config);
+}
+
+static void a_file_that_is_not_there_is_one_sentence(void **state) {
+    (void)state;
+    char *said = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&said, &size);
+    assert_null(config_load("/nonexistent/c.yaml", out));
+    fclose(out);
+    assert_string_equal(said, "/nonexistent/c.yaml: cannot be read: No such file or directory\n");
+    free(said);
+}
+
+static void durations_and_sizes_mean_what_they_say(void **state) {
+    (void)state;
+    int64_t value;
+    assert_true(value_parse_duration("6y", &value));
+    assert_int_equal(value, 6 * 365 * MS_PER_DAY);
+    assert_true(value_parse_duration("500ms", &value));
+    assert_int_equal(value, 500);
+    assert_false(value_parse_duration("5 m", &value));
+    assert_false(value_parse_duration("-5m", &value));
+    assert_false(value_parse_duration("5M", &value));
+    assert_false(value_parse_duration("9999999999999y", &value));
+    assert_true(value_parse_size("1TiB", &value));
+    assert_int_equal(value, INT64_C(1) << 40);
+    assert_true(value_parse_size("10MB", &value));
+    assert_int_equal(value, 10000000);
+    assert_false(value_parse_size("1.5GiB", &value));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_mistake_is_named_with_its_place),
+        cmocka_unit_test(all_mistakes_are_shown_at_once_in_order),
+        cmocka_unit_test(what_is_too_deep_or_too_much_is_refused),
+        cmocka_unit_test(values_arrive_with_their_types),
+        cmocka_unit_test(variables_of_the_environment_are_put_in),
+        cmocka_unit_test(cleaners_arrive_with_their_arguments),
+        cmocka_unit_test(files_of_conf_d_are_merged_and_say_what_collides),
+        cmocka_unit_test(a_map_file_is_shared_and_its_mistakes_name_it),
+        cmocka_unit_test(a_file_that_is_not_there_is_one_sentence),
+        cmocka_unit_test(durations_and_sizes_mean_what_they_say),
+    };
+    return cmocka_run_group_tests(tests, make_directory, remove_directory);
+}
