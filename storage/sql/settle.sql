@@ -294,11 +294,11 @@ SELECT record_hash FROM silver.{table}_past
 WHERE batch_to >= (SELECT min(batch_id) FROM settle_batch)
   AND batch_to IN (SELECT batch_id FROM settle_batch) AND record_hash IS NOT NULL
 
--- A closed version's content is what the patient or provider had before.
--- name: settle_hashes_closed
+-- Versions are corrected in place, so what a content was before is not kept: all that is flagged is
+-- looked at again.
+-- name: settle_hashes_flagged
 INSERT INTO settle_hash_{table}
-SELECT t.record_hash FROM settle_{table} JOIN silver.{table} t USING ({key})
-WHERE t.record_hash IS NOT NULL AND NOT t.is_current
+SELECT record_hash FROM silver.{table} WHERE 'possible_duplicate' = ANY (dq_flags) AND record_hash IS NOT NULL
 
 -- name: settle_twins
 CREATE TEMP TABLE settle_twin_{table} ON COMMIT DROP AS
@@ -316,3 +316,404 @@ WHERE (t.record_hash IN (SELECT record_hash FROM settle_twin_{table})
        OR ('possible_duplicate' = ANY (t.dq_flags)
            AND t.record_hash IN (SELECT record_hash FROM settle_hash_{table})))
   AND t.{key} NOT IN (SELECT {key} FROM settle_{table})
+
+-- ---- who is one person (rules, section 7) ----
+
+-- Links rest on the current version. Two rules, each an equality of keys: social security number and
+-- birth date; names, birth date and telephone number. Both hold the birth date, so a group has one.
+-- name: settle_members
+CREATE TEMP TABLE settle_member (
+    source_system text COLLATE "C", source_patient_id text COLLATE "C", ssn text, birth_date date,
+    ssn_key text COLLATE "C", name_key text COLLATE "C", old_person uuid, linked_at timestamptz,
+    label bigint
+) ON COMMIT DROP
+
+-- Whoever changed, then, again and again until there are no more, whoever shares a key, a person or a
+-- review with somebody already there.
+-- name: settle_members_changed
+INSERT INTO settle_member
+SELECT p.source_system, p.source_patient_id,
+       CASE WHEN p.ssn !~ '^(000|666|9)' THEN p.ssn END, p.birth_date, NULL,
+       lower(p.last_name) || '|' || lower(p.first_name) || '|' || p.birth_date || '|' || p.phone,
+       l.person_id, l.linked_at
+FROM silver.patients p
+LEFT JOIN silver.person_link l USING (source_patient_id, source_system)
+WHERE p.is_current AND (p.source_patient_id, p.source_system) IN (SELECT id, source_system FROM settle_patients)
+
+-- name: settle_members_spread
+INSERT INTO settle_member
+SELECT p.source_system, p.source_patient_id,
+       CASE WHEN p.ssn !~ '^(000|666|9)' THEN p.ssn END, p.birth_date, NULL,
+       lower(p.last_name) || '|' || lower(p.first_name) || '|' || p.birth_date || '|' || p.phone,
+       l.person_id, l.linked_at
+FROM silver.patients p
+LEFT JOIN silver.person_link l USING (source_patient_id, source_system)
+WHERE p.is_current
+  AND p.patient_key IN (
+    SELECT o.patient_key FROM (SELECT DISTINCT ssn FROM settle_member) m
+    JOIN silver.patients o ON o.ssn = m.ssn AND o.is_current
+    UNION
+    SELECT o.patient_key FROM settle_member m
+    JOIN silver.patients n ON n.source_patient_id = m.source_patient_id
+        AND n.source_system = m.source_system AND n.is_current
+    JOIN silver.patients o ON o.birth_date = n.birth_date AND o.phone = n.phone AND o.is_current
+        AND lower(o.last_name) = lower(n.last_name) AND lower(o.first_name) = lower(n.first_name)
+    WHERE m.name_key IS NOT NULL
+    UNION
+    SELECT o.patient_key FROM (SELECT DISTINCT old_person FROM settle_member) m
+    JOIN silver.person_link k ON k.person_id = m.old_person
+    JOIN silver.patients o USING (source_patient_id, source_system)
+    WHERE o.is_current
+    UNION
+    SELECT o.patient_key
+    FROM silver.person_review r
+    JOIN silver.patients o ON o.source_system || '|' || o.source_patient_id = ANY (r.members) AND o.is_current
+    WHERE EXISTS (SELECT FROM settle_member m
+                  WHERE m.source_system || '|' || m.source_patient_id = ANY (r.members)))
+  AND (p.source_patient_id, p.source_system) NOT IN (SELECT source_patient_id, source_system FROM settle_member)
+
+-- name: settle_members_analyze
+ANALYZE settle_member
+
+-- A number shared by more than three persons of different birth date is no evidence; one key that
+-- nobody shares links nobody.
+-- name: settle_members_keys
+UPDATE settle_member m
+SET ssn_key = CASE WHEN n.births BETWEEN 1 AND 3 AND n.ssn_members > 1 THEN m.ssn || '|' || m.birth_date END,
+    name_key = CASE WHEN n.name_members > 1 THEN m.name_key END,
+    label = n.label
+FROM (
+    SELECT source_system, source_patient_id,
+           row_number() OVER (ORDER BY source_system, source_patient_id) AS label,
+           count(*) OVER (PARTITION BY name_key) AS name_members,
+           count(*) OVER (PARTITION BY ssn, birth_date) AS ssn_members, s.births
+    FROM settle_member
+    LEFT JOIN (SELECT ssn, count(DISTINCT birth_date) AS births FROM settle_member GROUP BY ssn) s USING (ssn)
+) n
+WHERE n.source_patient_id = m.source_patient_id AND n.source_system = m.source_system
+
+-- The least label of all with an equal key, until nothing moves.
+-- name: settle_members_label
+UPDATE settle_member m SET label = n.label
+FROM (SELECT source_system, source_patient_id,
+             least(min(label) OVER (PARTITION BY coalesce(ssn_key, label::text)),
+                   min(label) OVER (PARTITION BY coalesce(name_key, label::text))) AS label
+      FROM settle_member WHERE ssn_key IS NOT NULL OR name_key IS NOT NULL) n
+WHERE n.source_patient_id = m.source_patient_id AND n.source_system = m.source_system AND n.label < m.label
+
+-- An old id goes to the group of the member that bore it first; a group keeps the oldest it got.
+-- name: settle_persons
+CREATE TEMP TABLE settle_person ON COMMIT DROP AS
+WITH owned AS (
+    SELECT DISTINCT ON (old_person) old_person, label, linked_at
+    FROM settle_member WHERE old_person IS NOT NULL
+    ORDER BY old_person, linked_at, source_system, source_patient_id
+), kept AS (
+    SELECT DISTINCT ON (label) label, old_person FROM owned ORDER BY label, linked_at, old_person
+)
+SELECT g.label, coalesce(k.old_person, gen_random_uuid()) AS person_id,
+       ARRAY(SELECT o.old_person FROM owned o WHERE o.label = g.label AND o.old_person <> k.old_person) AS merged,
+       CASE WHEN g.by_ssn THEN 'ssn_birth_date' WHEN g.by_name THEN 'name_birth_phone' ELSE 'alone' END AS rule
+FROM (SELECT label, bool_or(ssn_key IS NOT NULL) AS by_ssn, bool_or(name_key IS NOT NULL) AS by_name
+      FROM settle_member GROUP BY label) g
+LEFT JOIN kept k USING (label)
+
+-- name: settle_persons_alias_again
+UPDATE silver.person_alias a SET person_id = p.person_id
+FROM settle_person p
+WHERE a.person_id = ANY (p.merged)
+
+-- name: settle_persons_alias
+INSERT INTO silver.person_alias (old_id, person_id, rule)
+SELECT old_id, p.person_id, p.rule FROM settle_person p, unnest(p.merged) AS m(old_id)
+ON CONFLICT (old_id) DO UPDATE SET person_id = EXCLUDED.person_id, rule = EXCLUDED.rule
+
+-- name: settle_persons_link
+INSERT INTO silver.person_link (source_patient_id, source_system, person_id, rule, run_id)
+SELECT m.source_patient_id, m.source_system, p.person_id,
+       CASE WHEN m.ssn_key IS NOT NULL THEN 'ssn_birth_date'
+            WHEN m.name_key IS NOT NULL THEN 'name_birth_phone' ELSE 'alone' END,
+       (SELECT nullif(run_id, 0) FROM settle_run)
+FROM settle_member m JOIN settle_person p USING (label)
+ON CONFLICT (source_patient_id, source_system) DO UPDATE
+SET person_id = EXCLUDED.person_id, rule = EXCLUDED.rule, run_id = EXCLUDED.run_id,
+    linked_at = CASE WHEN silver.person_link.person_id = EXCLUDED.person_id
+                     THEN silver.person_link.linked_at ELSE now() END
+WHERE (silver.person_link.person_id, silver.person_link.rule) IS DISTINCT FROM (EXCLUDED.person_id, EXCLUDED.rule)
+
+-- One number, several birth dates: links nothing, and a person looks at it.
+-- name: settle_reviews
+CREATE TEMP TABLE settle_review ON COMMIT DROP AS
+SELECT array_agg(source_system || '|' || source_patient_id ORDER BY source_system, source_patient_id) AS members,
+       CASE WHEN count(DISTINCT birth_date) > 3 THEN 'ssn_shared' ELSE 'ssn_birth_date' END AS rule
+FROM settle_member WHERE ssn IS NOT NULL
+GROUP BY ssn HAVING count(DISTINCT birth_date) > 1
+
+-- name: settle_reviews_close
+DELETE FROM silver.person_review r
+WHERE state = 'open'
+  AND EXISTS (SELECT FROM settle_member m WHERE m.source_system || '|' || m.source_patient_id = ANY (r.members))
+  AND NOT EXISTS (SELECT FROM settle_review n WHERE n.members = r.members AND n.rule = r.rule)
+
+-- name: settle_reviews_open
+INSERT INTO silver.person_review (members, rule)
+SELECT members, rule FROM settle_review n
+WHERE NOT EXISTS (SELECT FROM silver.person_review r WHERE r.members = n.members AND r.rule = n.rule)
+
+-- ---- settle's columns: one statement a table, writing only what differs ----
+
+-- name: settle_write_patients
+WITH found AS MATERIALIZED (
+    SELECT p.patient_key, p.dq_flags, l.person_id,
+           CASE WHEN p.source_payer_id IS NULL THEN -1 ELSE y.payer_key END AS payer_key,
+           CASE WHEN w.record_hash IS NOT NULL AND p.is_current AND NOT p.is_deleted
+                THEN '{possible_duplicate}'::text[] ELSE '{}' END AS found
+    FROM silver.patients p
+    LEFT JOIN silver.person_link l USING (source_patient_id, source_system)
+    LEFT JOIN silver.payers y ON y.source_payer_id = p.source_payer_id AND y.source_system = p.source_system
+    LEFT JOIN settle_twin_patients w ON w.record_hash = p.record_hash AND w.source_system = p.source_system
+    WHERE p.patient_key IN (
+        SELECT patient_key FROM settle_patients
+        UNION ALL
+        SELECT v.patient_key FROM settle_member JOIN silver.patients v USING (source_patient_id, source_system))
+), flags AS MATERIALIZED (
+    SELECT dq_flags, found, silver.merge_flags(dq_flags, found) AS merged FROM found GROUP BY dq_flags, found
+)
+UPDATE silver.patients p
+SET person_id = n.person_id, payer_key = n.payer_key, dq_flags = g.merged,
+    batch_id = (SELECT batch_id FROM settle_run)
+FROM found n JOIN flags g USING (dq_flags, found)
+WHERE p.patient_key = n.patient_key
+  AND (p.person_id, p.payer_key, p.dq_flags) IS DISTINCT FROM (n.person_id, n.payer_key, g.merged)
+
+-- name: settle_write_providers
+WITH found AS MATERIALIZED (
+    SELECT p.provider_key, silver.merge_flags(p.dq_flags,
+               CASE WHEN w.record_hash IS NOT NULL AND p.is_current AND NOT p.is_deleted
+                    THEN '{possible_duplicate}'::text[] ELSE '{}' END) AS merged
+    FROM settle_providers JOIN silver.providers p USING (provider_key, source_system)
+    LEFT JOIN settle_twin_providers w ON w.record_hash = p.record_hash AND w.source_system = p.source_system
+)
+UPDATE silver.providers p
+SET dq_flags = n.merged, batch_id = (SELECT batch_id FROM settle_run)
+FROM found n
+WHERE p.provider_key = n.provider_key AND p.dq_flags IS DISTINCT FROM n.merged
+
+-- A fact points at the version valid at the last microsecond of its day in the source's zone: begun
+-- before the day's end, not over before it. Older than the first version, or without a day: the first.
+-- name: settle_write_encounters
+WITH found AS MATERIALIZED (
+    SELECT f.encounter_key, f.dq_flags,
+           CASE WHEN f.source_patient_id IS NULL THEN -1 ELSE p.patient_key END AS patient_key,
+           CASE WHEN f.source_provider_id IS NULL THEN -1 ELSE v.provider_key END AS provider_key,
+           CASE WHEN f.source_department_id IS NULL THEN -1 ELSE d.department_key END AS department_key,
+           CASE WHEN f.procedure_code IS NULL THEN -1 ELSE c.procedure_key END AS procedure_key,
+           array_remove(ARRAY[CASE WHEN p.is_inferred THEN 'orphan_patient' END,
+                              CASE WHEN v.is_inferred THEN 'orphan_provider' END,
+                              CASE WHEN d.is_inferred THEN 'orphan_department' END,
+                              CASE WHEN w.record_hash IS NOT NULL AND NOT f.is_deleted
+                                   THEN 'possible_duplicate' END], NULL) AS found
+    FROM (SELECT e.*, (e.encounter_date + 1)::timestamp AT TIME ZONE coalesce(z.timezone, 'UTC') AS day_end
+          FROM settle_encounters JOIN silver.encounters e USING (encounter_key, source_system)
+          LEFT JOIN ops.source z USING (source_system)) f
+    LEFT JOIN silver.patients p
+        ON p.source_patient_id = f.source_patient_id AND p.source_system = f.source_system
+        AND ((p.effective_date < f.day_end AND p.expiry_date >= f.day_end)
+             OR (p.version = 1 AND (f.day_end <= p.effective_date) IS NOT FALSE))
+    LEFT JOIN silver.providers v
+        ON v.source_provider_id = f.source_provider_id AND v.source_system = f.source_system
+        AND ((v.effective_date < f.day_end AND v.expiry_date >= f.day_end)
+             OR (v.version = 1 AND (f.day_end <= v.effective_date) IS NOT FALSE))
+    LEFT JOIN silver.departments d
+        ON d.source_department_id = f.source_department_id AND d.source_system = f.source_system
+    LEFT JOIN silver.procedures c
+        ON c.code = f.procedure_code AND c.code_system = silver.procedure_system(f.procedure_code)
+    LEFT JOIN settle_twin_encounters w ON w.record_hash = f.record_hash AND w.source_system = f.source_system
+), flags AS MATERIALIZED (
+    SELECT dq_flags, found, silver.merge_flags(dq_flags, found) AS merged FROM found GROUP BY dq_flags, found
+)
+UPDATE silver.encounters t
+SET patient_key = n.patient_key, provider_key = n.provider_key, department_key = n.department_key,
+    procedure_key = n.procedure_key, dq_flags = g.merged, batch_id = (SELECT batch_id FROM settle_run)
+FROM found n JOIN flags g USING (dq_flags, found)
+WHERE t.encounter_key = n.encounter_key
+  AND (t.patient_key, t.provider_key, t.department_key, t.procedure_key, t.dq_flags)
+      IS DISTINCT FROM (n.patient_key, n.provider_key, n.department_key, n.procedure_key, g.merged)
+
+-- Which final claims name the transactions in scope: do all say Denied, does one bear the claim id that
+-- the transaction has?
+-- name: settle_claimed
+CREATE TEMP TABLE settle_claimed ON COMMIT DROP AS
+SELECT t.transaction_key, bool_and(coalesce(c.claim_status = 'Denied', false)) AS all_denied,
+       bool_or(coalesce(c.source_claim_id = t.source_claim_id, false)) AS bears_it
+FROM settle_transactions JOIN silver.transactions t USING (transaction_key, source_system)
+JOIN silver.claims c ON c.source_transaction_id = t.source_transaction_id AND c.source_system = t.source_system
+WHERE c.is_final AND NOT c.is_deleted
+GROUP BY t.transaction_key
+
+-- name: settle_write_transactions
+WITH found AS MATERIALIZED (
+    SELECT f.transaction_key, f.dq_flags,
+           CASE WHEN f.source_patient_id IS NULL THEN -1 ELSE p.patient_key END AS patient_key,
+           CASE WHEN f.source_provider_id IS NULL THEN -1 ELSE v.provider_key END AS provider_key,
+           CASE WHEN f.source_department_id IS NULL THEN -1 ELSE d.department_key END AS department_key,
+           CASE WHEN f.procedure_code IS NULL THEN -1 ELSE c.procedure_key END AS procedure_key,
+           CASE WHEN f.diagnosis_code IS NULL THEN -1 ELSE i.diagnosis_key END AS diagnosis_key,
+           CASE WHEN f.source_payer_id IS NULL THEN -1 ELSE y.payer_key END AS payer_key,
+           CASE WHEN f.amount IS NULL OR f.paid_amount IS NULL OR f.amount <= 0 THEN 'Pending'
+                WHEN f.paid_amount >= f.amount THEN 'Paid'
+                WHEN f.paid_amount > 0 THEN 'Partial'
+                WHEN m.all_denied THEN 'Denied'
+                ELSE 'Pending' END AS payment_status,
+           silver.age_on(p.birth_date, f.service_date) AS patient_age,
+           array_remove(ARRAY[CASE WHEN silver.age_on(p.birth_date, f.service_date) IS NULL
+                                    AND p.birth_date IS NOT NULL AND f.service_date IS NOT NULL
+                                   THEN 'age_out_of_range' END,
+                              CASE WHEN f.source_claim_id IS NOT NULL AND m.bears_it IS NOT TRUE
+                                   THEN 'claim_link_mismatch' END,
+                              CASE WHEN p.is_inferred THEN 'orphan_patient' END,
+                              CASE WHEN v.is_inferred THEN 'orphan_provider' END,
+                              CASE WHEN d.is_inferred THEN 'orphan_department' END,
+                              CASE WHEN f.source_encounter_id IS NOT NULL AND e.encounter_key IS NULL
+                                   THEN 'orphan_encounter' END,
+                              CASE WHEN w.record_hash IS NOT NULL AND NOT f.is_deleted
+                                   THEN 'possible_duplicate' END], NULL) AS found
+    FROM (SELECT t.*, (t.service_date + 1)::timestamp AT TIME ZONE coalesce(z.timezone, 'UTC') AS day_end
+          FROM settle_transactions JOIN silver.transactions t USING (transaction_key, source_system)
+          LEFT JOIN ops.source z USING (source_system)) f
+    LEFT JOIN silver.patients p
+        ON p.source_patient_id = f.source_patient_id AND p.source_system = f.source_system
+        AND ((p.effective_date < f.day_end AND p.expiry_date >= f.day_end)
+             OR (p.version = 1 AND (f.day_end <= p.effective_date) IS NOT FALSE))
+    LEFT JOIN silver.providers v
+        ON v.source_provider_id = f.source_provider_id AND v.source_system = f.source_system
+        AND ((v.effective_date < f.day_end AND v.expiry_date >= f.day_end)
+             OR (v.version = 1 AND (f.day_end <= v.effective_date) IS NOT FALSE))
+    LEFT JOIN silver.departments d
+        ON d.source_department_id = f.source_department_id AND d.source_system = f.source_system
+    LEFT JOIN silver.procedures c
+        ON c.code = f.procedure_code AND c.code_system = silver.procedure_system(f.procedure_code)
+    LEFT JOIN silver.diagnoses i ON i.code = f.diagnosis_code AND i.code_system = 'ICD10CM'
+    LEFT JOIN silver.payers y ON y.source_payer_id = f.source_payer_id AND y.source_system = f.source_system
+    LEFT JOIN silver.encounters e
+        ON e.source_encounter_id = f.source_encounter_id AND e.source_system = f.source_system
+        AND NOT e.is_deleted
+    LEFT JOIN settle_claimed m ON m.transaction_key = f.transaction_key
+    LEFT JOIN settle_twin_transactions w ON w.record_hash = f.record_hash AND w.source_system = f.source_system
+), flags AS MATERIALIZED (
+    SELECT dq_flags, found, silver.merge_flags(dq_flags, found) AS merged FROM found GROUP BY dq_flags, found
+)
+UPDATE silver.transactions t
+SET patient_key = n.patient_key, provider_key = n.provider_key, department_key = n.department_key,
+    procedure_key = n.procedure_key, diagnosis_key = n.diagnosis_key, payer_key = n.payer_key,
+    payment_status = n.payment_status, patient_age = n.patient_age, dq_flags = g.merged,
+    batch_id = (SELECT batch_id FROM settle_run)
+FROM found n JOIN flags g USING (dq_flags, found)
+WHERE t.transaction_key = n.transaction_key
+  AND (t.patient_key, t.provider_key, t.department_key, t.procedure_key, t.diagnosis_key, t.payer_key,
+       t.payment_status, t.patient_age, t.dq_flags)
+      IS DISTINCT FROM
+      (n.patient_key, n.provider_key, n.department_key, n.procedure_key, n.diagnosis_key, n.payer_key,
+       n.payment_status, n.patient_age, g.merged)
+
+-- A claim and its transaction disagree where both say something, and not the same.
+-- name: settle_write_claims
+WITH found AS MATERIALIZED (
+    SELECT f.claim_key, f.dq_flags,
+           CASE WHEN f.source_patient_id IS NULL THEN -1 ELSE p.patient_key END AS patient_key,
+           CASE WHEN f.source_provider_id IS NULL THEN -1 ELSE v.provider_key END AS provider_key,
+           CASE WHEN f.source_department_id IS NULL THEN -1 ELSE d.department_key END AS department_key,
+           CASE WHEN f.source_payer_id IS NULL THEN -1 ELSE y.payer_key END AS payer_key,
+           array_remove(ARRAY[CASE WHEN f.source_patient_id <> t.source_patient_id
+                                   THEN 'claim_patient_mismatch' END,
+                              CASE WHEN f.source_encounter_id <> t.source_encounter_id
+                                   THEN 'claim_encounter_mismatch' END,
+                              CASE WHEN f.source_provider_id <> t.source_provider_id
+                                   THEN 'claim_provider_mismatch' END,
+                              CASE WHEN f.service_date <> t.service_date THEN 'claim_date_mismatch' END,
+                              CASE WHEN f.source_department_id <> t.source_department_id
+                                   THEN 'claim_department_mismatch' END,
+                              CASE WHEN p.is_inferred THEN 'orphan_patient' END,
+                              CASE WHEN v.is_inferred THEN 'orphan_provider' END,
+                              CASE WHEN d.is_inferred THEN 'orphan_department' END,
+                              CASE WHEN f.source_encounter_id IS NOT NULL AND e.encounter_key IS NULL
+                                   THEN 'orphan_encounter' END,
+                              CASE WHEN f.source_transaction_id IS NOT NULL AND t.transaction_key IS NULL
+                                   THEN 'orphan_transaction' END,
+                              CASE WHEN w.record_hash IS NOT NULL AND f.is_final AND NOT f.is_deleted
+                                   THEN 'possible_duplicate' END], NULL) AS found
+    FROM (SELECT c.*, (coalesce(c.service_date, c.claim_date) + 1)::timestamp
+                      AT TIME ZONE coalesce(z.timezone, 'UTC') AS day_end
+          FROM settle_claims JOIN silver.claims c USING (claim_key, source_system)
+          LEFT JOIN ops.source z USING (source_system)) f
+    LEFT JOIN silver.patients p
+        ON p.source_patient_id = f.source_patient_id AND p.source_system = f.source_system
+        AND ((p.effective_date < f.day_end AND p.expiry_date >= f.day_end)
+             OR (p.version = 1 AND (f.day_end <= p.effective_date) IS NOT FALSE))
+    LEFT JOIN silver.providers v
+        ON v.source_provider_id = f.source_provider_id AND v.source_system = f.source_system
+        AND ((v.effective_date < f.day_end AND v.expiry_date >= f.day_end)
+             OR (v.version = 1 AND (f.day_end <= v.effective_date) IS NOT FALSE))
+    LEFT JOIN silver.departments d
+        ON d.source_department_id = f.source_department_id AND d.source_system = f.source_system
+    LEFT JOIN silver.payers y ON y.source_payer_id = f.source_payer_id AND y.source_system = f.source_system
+    LEFT JOIN silver.encounters e
+        ON e.source_encounter_id = f.source_encounter_id AND e.source_system = f.source_system
+        AND NOT e.is_deleted
+    LEFT JOIN silver.transactions t
+        ON t.source_transaction_id = f.source_transaction_id AND t.source_system = f.source_system
+        AND NOT t.is_deleted
+    LEFT JOIN settle_twin_claims w ON w.record_hash = f.record_hash AND w.source_system = f.source_system
+), flags AS MATERIALIZED (
+    SELECT dq_flags, found, silver.merge_flags(dq_flags, found) AS merged FROM found GROUP BY dq_flags, found
+)
+UPDATE silver.claims t
+SET patient_key = n.patient_key, provider_key = n.provider_key, department_key = n.department_key,
+    payer_key = n.payer_key, dq_flags = g.merged, batch_id = (SELECT batch_id FROM settle_run)
+FROM found n JOIN flags g USING (dq_flags, found)
+WHERE t.claim_key = n.claim_key
+  AND (t.patient_key, t.provider_key, t.department_key, t.payer_key, t.dq_flags)
+      IS DISTINCT FROM (n.patient_key, n.provider_key, n.department_key, n.payer_key, g.merged)
+
+-- name: settle_write_adjustments
+WITH found AS MATERIALIZED (
+    SELECT a.adjustment_key, silver.merge_flags(a.dq_flags,
+               CASE WHEN c.claim_key IS NULL THEN '{orphan_claim}'::text[] ELSE '{}' END) AS merged
+    FROM settle_adjustments JOIN silver.adjustments a USING (adjustment_key, source_system)
+    LEFT JOIN silver.claims c ON c.source_claim_id = a.source_claim_id AND c.source_system = a.source_system
+        AND c.iteration = a.iteration AND NOT c.is_deleted
+)
+UPDATE silver.adjustments a
+SET dq_flags = n.merged, batch_id = (SELECT batch_id FROM settle_run)
+FROM found n
+WHERE a.adjustment_key = n.adjustment_key AND a.dq_flags IS DISTINCT FROM n.merged
+
+-- ---- ledgers ----
+
+-- Per flag of settle's: rows it looked at, rows that bear it.
+-- name: settle_results
+INSERT INTO dq.result (batch_id, feed, rule, checked, failed)
+SELECT r.batch_id, 'settle', flag.rule, max(s.checked), sum(s.n)
+FROM settle_run r, (
+    SELECT dq_flags, count(*) AS n, sum(count(*)) OVER () AS checked
+    FROM settle_transactions JOIN silver.transactions USING (transaction_key) GROUP BY dq_flags
+    UNION ALL
+    SELECT dq_flags, count(*), sum(count(*)) OVER ()
+    FROM settle_claims JOIN silver.claims USING (claim_key) GROUP BY dq_flags
+    UNION ALL
+    SELECT dq_flags, count(*), sum(count(*)) OVER ()
+    FROM settle_encounters JOIN silver.encounters USING (encounter_key) GROUP BY dq_flags
+    UNION ALL
+    SELECT dq_flags, count(*), sum(count(*)) OVER ()
+    FROM settle_patients JOIN silver.patients USING (patient_key) GROUP BY dq_flags
+) AS s, unnest(s.dq_flags) AS flag(rule)
+WHERE silver.is_settle_flag(flag.rule)
+GROUP BY r.batch_id, flag.rule
+
+-- name: settle_count
+SELECT (SELECT count(*) FROM settle_encounters) + (SELECT count(*) FROM settle_transactions)
+     + (SELECT count(*) FROM settle_claims) + (SELECT count(*) FROM settle_patients)
+
+-- name: settle_batch_close
+UPDATE ops.batch SET settled_by = $1::bigint
+WHERE batch_id IN (SELECT batch_id FROM settle_batch UNION ALL SELECT $1::bigint)
