@@ -1,0 +1,26 @@
+/* settle.h - what depends on other feeds' rows (rules, section 6).
+ *
+ * Looks at the rows of batches that no settle has seen, and at the rows those affect: as-of keys,
+ * inferred members, payers, codes and dates in use, persons, payment status, age, cross-feed flags. The
+ * end state is a function of the rows, not of the order they came in. Set-based: every statement stands
+ * in storage/sql/settle.sql; this file is their order. */
+#pragma once
+#include "storage/pg.h"
+
+typedef struct SettleOptions {
+    int64_t run_id;
+    int fiscal_year_start_month; /* 1 to 12 */
+    Arena *arena;
+} SettleOptions;
+
+typedef struct SettleOutcome {
+    bool was_due; /* false: no unsettled batch, nothing written */
+    int64_t batch_id;
+    int64_t rows_read;    /* rows looked at */
+    int64_t rows_changed; /* rows written: they bear batch_id */
+} SettleOutcome;
+
+/* In a transaction of the caller's that holds the exclusive placement lock. */
+bool settle_rows(Pg *pg, const SettleOptions *options, SettleOutcome *ret_outcome, Error *err);
+/* The same in a transaction of its own, under the lock. */
+bool settle(Pg *pg, const SettleOptions *options, SettleOutcome *ret_outcome, Error *err);
