@@ -264,6 +264,15 @@ def test_rows_that_do_not_fit_go_to_quarantine_with_their_line(claims):
     assert claims.file("hospital1_2024-03.csv")["rows_quarantined"] == 3
 
 
+def test_bytes_that_are_no_text_harm_nothing(claims):
+    content = text([row("C1", payer="Ren\u00e9"), row("C2"), row("C\0003")]).encode("latin-1")
+    claims.put("hospital1_2024-03.csv", content)
+    claims.once()
+    assert claims.rows("SELECT source_claim_id, dq_flags FROM silver.claims ORDER BY 1") == [
+        ("C1", ["text_repaired"]), ("C2", [])]
+    assert claims.rows("SELECT line, rule FROM dq.quarantine") == [(4, "line_unreadable")]
+
+
 def test_of_a_cut_file_the_cut_line_is_held_and_the_whole_file_adds_the_rest(claims):
     whole = text([row("C1"), row("C2"), row("C3")])
     claims.put("hospital1_2024-03.csv", whole[:-60])
