@@ -172,24 +172,6 @@ bool source_describe(My *my, Arena *arena, const char *name, const char *const *
     return true;
 }
 
-bool source_check_key(My *my, const SourceTable *table, Arena *arena, Error *err) {
-    Buf keys;
-    buf_init(&keys, FRAGMENT_MAX_BYTES);
-    for (size_t i = 0; i < table->n_key; i++) {
-        if (i > 0)
-            buf_put(&keys, ", ", 2);
-        my_put_text(&keys, str_of(table->fields[table->key[i]].name));
-    }
-    const char *sql = sql_fill(arena, SQL_SOURCE_UNIQUE, {"table", literal(arena, str_of(table->name))},
-                               {"keys", take_text(arena, &keys)});
-    MyPage index;
-    TRY(my_read(my, sql, ONE_ROW.rows, ONE_ROW.bytes, arena, &index, err));
-    if (index.n_rows == 1)
-        return true;
-    error_set(err, STATE_CONFIG, "table %s has no unique index on the columns that `key` names", table->name);
-    return error_hint(err, "name the primary key: rows that share a key could be lost between two pages");
-}
-
 /* A value compared with a numeric column is written as a number, so that its index serves. */
 static void put_value(Buf *sql, const Field *field, Str value) {
     if (field->kind == FIELD_BINARY) {

@@ -35,10 +35,6 @@ typedef struct SourceTable {
 bool source_describe(My *my, Arena *arena, const char *table, const char *const *key, size_t n_key,
                      const char *cursor, SourceTable *ret_table, Error *err);
 
-/* Fails when no unique index stands behind the feed's key: pages go on behind the last key, and of rows
- * that share one those on the next page would be lost. */
-bool source_check_key(My *my, const SourceTable *table, Arena *arena, Error *err);
-
 typedef struct SourceLimits {
     size_t rows, bytes;
 } SourceLimits;

@@ -183,7 +183,6 @@ static const char *look_back_position(Extraction *x, Error *err) {
 }
 
 static bool load(Extraction *x, Error *err) {
-    TRY(source_check_key(x->my, &x->table, x->run->arena, err));
     CursorState next = x->place.cursor;
     if (!next.position) {
         next.position = look_back_position(x, err);

@@ -16,13 +16,13 @@
 
 static void flag(Cell *cell, Flag which) {
     cell->row->flags |= UINT64_C(1) << which;
-    cell->value = VALUE_NULL;
+    *cell->value = VALUE_NULL;
 }
 
 /* A value that could not be read: words for "nothing known" are NULL, all else is flagged. */
 static void give_up(Cell *cell, Flag which) {
-    if (text_is_unknown_word(text_trim(cell->value.text)))
-        cell->value = VALUE_NULL;
+    if (text_is_unknown_word(text_trim(cell->value->text)))
+        *cell->value = VALUE_NULL;
     else
         flag(cell, which);
 }
@@ -31,38 +31,38 @@ static void give_up(Cell *cell, Flag which) {
 
 static void clean_trim(Cell *cell, const void *args) {
     (void)args;
-    cell->value.text = text_trim(cell->value.text);
+    cell->value->text = text_trim(cell->value->text);
 }
 
 static void clean_collapse(Cell *cell, const void *args) {
     (void)args;
-    cell->value.text = text_collapse(cell->row->page, cell->value.text);
+    cell->value->text = text_collapse(cell->row->page, cell->value->text);
 }
 
 static void clean_upper(Cell *cell, const void *args) {
     (void)args;
-    cell->value.text = text_upper(cell->row->page, cell->value.text);
+    cell->value->text = text_upper(cell->row->page, cell->value->text);
 }
 
 static void clean_lower(Cell *cell, const void *args) {
     (void)args;
-    cell->value.text = text_lower(cell->row->page, cell->value.text);
+    cell->value->text = text_lower(cell->row->page, cell->value->text);
 }
 
 static void clean_title(Cell *cell, const void *args) {
     (void)args;
-    cell->value.text = text_title(cell->row->page, cell->value.text);
+    cell->value->text = text_title(cell->row->page, cell->value->text);
 }
 
 static void clean_proper_case(Cell *cell, const void *args) {
     (void)args;
-    cell->value.text = name_case(cell->row->page, cell->value.text);
+    cell->value->text = name_case(cell->row->page, cell->value->text);
 }
 
 static void clean_digits(Cell *cell, const void *args) {
     (void)args;
-    Str digits = text_digits(cell->row->page, cell->value.text);
-    cell->value = digits.size > 0 ? value_text(digits) : VALUE_NULL;
+    Str digits = text_digits(cell->row->page, cell->value->text);
+    *cell->value = digits.size > 0 ? value_text(digits) : VALUE_NULL;
 }
 
 /* A list of words; the built-in one when the configuration gives none. */
@@ -80,63 +80,63 @@ static bool is_among(Str text, const Words *words) {
 
 static void clean_unknown_words(Cell *cell, const void *args) {
     const Words *words = args;
-    Str trimmed = text_trim(cell->value.text);
+    Str trimmed = text_trim(cell->value->text);
     if (words->n > 0 ? is_among(trimmed, words) : text_is_unknown_word(trimmed))
-        cell->value = VALUE_NULL;
+        *cell->value = VALUE_NULL;
 }
 
 static void clean_null_if(Cell *cell, const void *args) {
-    if (is_among(text_trim(cell->value.text), args))
-        cell->value = VALUE_NULL;
+    if (is_among(text_trim(cell->value->text), args))
+        *cell->value = VALUE_NULL;
 }
 
 static void clean_text(Cell *cell, const void *args) {
     (void)args;
-    Str text = text_collapse(cell->row->page, cell->value.text);
-    cell->value = text_is_unknown_word(text) ? VALUE_NULL : value_text(text);
+    Str text = text_collapse(cell->row->page, cell->value->text);
+    *cell->value = text_is_unknown_word(text) ? VALUE_NULL : value_text(text);
 }
 
 static void clean_code(Cell *cell, const void *args) {
     clean_text(cell, args);
-    if (cell->value.is_set)
+    if (cell->value->is_set)
         clean_upper(cell, args);
 }
 
 /* Ids are folded where the source's collation joins 'abc' and 'ABC'. */
 static void clean_id(Cell *cell, const void *args) {
-    Str text = text_trim(cell->value.text);
-    cell->value = text_is_unknown_word(text) ? VALUE_NULL : value_text(text);
-    if (cell->value.is_set && cell->folds_case)
+    Str text = text_trim(cell->value->text);
+    *cell->value = text_is_unknown_word(text) ? VALUE_NULL : value_text(text);
+    if (cell->value->is_set && cell->folds_case)
         clean_upper(cell, args);
 }
 
 static void clean_map(Cell *cell, const void *args) {
     const Words *words = args;
     const char *otherwise = NULL;
-    Str text = text_trim(cell->value.text);
+    Str text = text_trim(cell->value->text);
     for (size_t i = 0; i < words->n; i++) {
         if (str_equal_nocase(text, str_of(words->at[i].key))) {
-            cell->value.text = str_of(words->at[i].value);
+            cell->value->text = str_of(words->at[i].value);
             return;
         }
         if (strcmp(words->at[i].key, "*") == 0)
             otherwise = words->at[i].value;
     }
     if (otherwise)
-        cell->value.text = str_of(otherwise);
+        cell->value->text = str_of(otherwise);
 }
 
 static void clean_default(Cell *cell, const void *args) {
     const Words *words = args;
-    if (!cell->value.is_set || text_trim(cell->value.text).size == 0)
-        cell->value = value_text(str_of(words->at[0].value));
+    if (!cell->value->is_set || text_trim(cell->value->text).size == 0)
+        *cell->value = value_text(str_of(words->at[0].value));
 }
 
 /* The `from` columns in order, those that are NULL or empty left out. */
 static void clean_concat(Cell *cell, const void *args) {
     const Words *words = args;
     Str between = words->n > 0 ? str_of(words->at[0].value) : STR(" ");
-    Str first = cell->value.is_set ? cell->value.text : STR("");
+    Str first = cell->value->is_set ? cell->value->text : STR("");
     size_t size = first.size;
     for (size_t i = 0; i < cell->n_others; i++)
         size += between.size + cell->fields[cell->others[i]].size;
@@ -157,7 +157,7 @@ static void clean_concat(Cell *cell, const void *args) {
     Str text = text_repair(cell->row->page, (Str){made, used}, &is_repaired);
     if (is_repaired)
         cell->row->flags |= UINT64_C(1) << FLAG_TEXT_REPAIRED;
-    cell->value = text.size > 0 ? value_text(text) : VALUE_NULL;
+    *cell->value = text.size > 0 ? value_text(text) : VALUE_NULL;
 }
 
 /* ---- dates, times, amounts ----------------------------------------------------------------- */
@@ -185,8 +185,8 @@ static int64_t floor_days(int64_t us) { return us / US_PER_DAY - (us % US_PER_DA
 
 static void clean_timestamp(Cell *cell, const void *args) {
     CivilTime civil;
-    if (read_civil(text_trim(cell->value.text), args, &civil))
-        cell->value = value_number(instant_of(cell, &civil));
+    if (read_civil(text_trim(cell->value->text), args, &civil))
+        *cell->value = value_number(instant_of(cell, &civil));
     else
         give_up(cell, FLAG_DATE_INVALID);
 }
@@ -194,28 +194,28 @@ static void clean_timestamp(Cell *cell, const void *args) {
 /* The day a civil time names is the day; an instant's day is the one in the source's zone. */
 static void clean_date(Cell *cell, const void *args) {
     CivilTime civil;
-    if (!read_civil(text_trim(cell->value.text), args, &civil)) {
+    if (!read_civil(text_trim(cell->value->text), args, &civil)) {
         give_up(cell, FLAG_DATE_INVALID);
         return;
     }
     int64_t days = date_to_days(civil.date);
     if (civil.has_offset || cell->kind == FIELD_INSTANT)
         days = floor_days(zone_to_civil(cell->row->zone, instant_of(cell, &civil)));
-    cell->value = value_number(days);
+    *cell->value = value_number(days);
 }
 
 static void clean_cents(Cell *cell, const void *args) {
     int64_t cents;
-    if (money_parse(cell->value.text, *(const MoneyStyle *)args, &cents))
-        cell->value = value_number(cents);
+    if (money_parse(cell->value->text, *(const MoneyStyle *)args, &cents))
+        *cell->value = value_number(cents);
     else
         give_up(cell, FLAG_AMOUNT_UNREADABLE);
 }
 
 static void read_whole_number(Cell *cell, int64_t least, int64_t most) {
     int64_t number;
-    if (str_to_int64(text_trim(cell->value.text), &number) && number >= least && number <= most)
-        cell->value = value_number(number);
+    if (str_to_int64(text_trim(cell->value->text), &number) && number >= least && number <= most)
+        *cell->value = value_number(number);
     else
         give_up(cell, FLAG_AMOUNT_UNREADABLE);
 }
@@ -240,39 +240,39 @@ typedef struct PhoneArgs {
 static void clean_phone(Cell *cell, const void *args) {
     const PhoneArgs *which = args;
     Phone phone;
-    if (!phone_parse(cell->row->page, text_trim(cell->value.text), which->country, &phone))
+    if (!phone_parse(cell->row->page, text_trim(cell->value->text), which->country, &phone))
         give_up(cell, FLAG_PHONE_INVALID);
     else
-        cell->value = value_text(which->is_extension ? phone.extension : phone.number);
+        *cell->value = value_text(which->is_extension ? phone.extension : phone.number);
 }
 
 static void clean_email(Cell *cell, const void *args) {
     (void)args;
-    Str text = text_trim(cell->value.text);
+    Str text = text_trim(cell->value->text);
     if (email_is_valid(text))
-        cell->value = value_text(text_lower(cell->row->page, text));
+        *cell->value = value_text(text_lower(cell->row->page, text));
     else
         give_up(cell, FLAG_EMAIL_INVALID);
 }
 
 static void clean_ssn(Cell *cell, const void *args) {
     (void)args;
-    cell->value = value_text(ssn_parse(cell->row->page, cell->value.text));
+    *cell->value = value_text(ssn_parse(cell->row->page, cell->value->text));
 }
 
 static void clean_icd10(Cell *cell, const void *args) {
     clean_text(cell, args);
-    if (cell->value.is_set)
-        cell->value.text = icd10_format(cell->row->page, cell->value.text);
+    if (cell->value->is_set)
+        cell->value->text = icd10_format(cell->row->page, cell->value->text);
 }
 
 static void clean_npi(Cell *cell, const void *args) {
     (void)args;
-    Str npi = npi_parse(cell->value.text);
+    Str npi = npi_parse(cell->value->text);
     if (str_is_null(npi))
         give_up(cell, FLAG_NPI_CHECK_DIGIT);
     else
-        cell->value.text = npi;
+        cell->value->text = npi;
 }
 
 /* A ZIP kept as a number has lost its leading zeros. */
@@ -287,11 +287,11 @@ static Str restore_zeros(Cell *cell, Str text) {
 
 static void clean_zip(Cell *cell, const void *args) {
     (void)args;
-    Str zip = zip_parse(cell->row->page, restore_zeros(cell, text_trim(cell->value.text)));
+    Str zip = zip_parse(cell->row->page, restore_zeros(cell, text_trim(cell->value->text)));
     if (str_is_null(zip))
         give_up(cell, FLAG_ADDRESS_UNPARSED);
     else
-        cell->value.text = zip;
+        cell->value->text = zip;
 }
 
 static void clean_gender(Cell *cell, const void *args) {
@@ -301,33 +301,33 @@ static void clean_gender(Cell *cell, const void *args) {
         {"man", "Male"}, {"o", "Other"}, {"other", "Other"}, {"x", "Other"},
         {"nonbinary", "Other"}, {"non-binary", "Other"},
     };
-    Str text = cell->value.is_set ? text_trim(cell->value.text) : STR("");
-    cell->value = value_text(STR("Unknown"));
+    Str text = cell->value->is_set ? text_trim(cell->value->text) : STR("");
+    *cell->value = value_text(STR("Unknown"));
     for (size_t i = 0; i < COUNT(WORDS); i++)
         if (str_equal_nocase(text, str_of(WORDS[i][0])))
-            cell->value.text = str_of(WORDS[i][1]);
+            cell->value->text = str_of(WORDS[i][1]);
 }
 
 static const Address *address_of(Cell *cell) {
     CleanRow *row = cell->row;
-    if (row->address_at != cell->value.text.at || row->address_size != cell->value.text.size) {
-        row->address = address_parse(row->page, cell->value.text);
-        row->address_at = cell->value.text.at;
-        row->address_size = cell->value.text.size;
+    if (row->address_at != cell->value->text.at || row->address_size != cell->value->text.size) {
+        row->address = address_parse(row->page, cell->value->text);
+        row->address_at = cell->value->text.at;
+        row->address_size = cell->value->text.size;
     }
     return &row->address;
 }
 
 /* `args` is the offset of the part in an Address. */
 static void clean_us_address(Cell *cell, const void *args) {
-    if (text_is_unknown_word(text_trim(cell->value.text))) {
-        cell->value = VALUE_NULL;
+    if (text_is_unknown_word(text_trim(cell->value->text))) {
+        *cell->value = VALUE_NULL;
         return;
     }
     const Address *address = address_of(cell);
     if (!address->is_complete)
         cell->row->flags |= UINT64_C(1) << FLAG_ADDRESS_UNPARSED;
-    cell->value = value_text(*(const Str *)((const char *)address + *(const size_t *)args));
+    *cell->value = value_text(*(const Str *)((const char *)address + *(const size_t *)args));
 }
 
 /* ---- the table ----------------------------------------------------------------------------- */
@@ -433,33 +433,47 @@ static const void *prepare_us_address(const Setting *s) {
 
 static const Cleaner CLEANERS[] = {
     {"trim", ARGS_NONE, TYPE_TEXT, clean_trim, NULL, false, "without blanks at both ends"},
-    {"collapse", ARGS_NONE, TYPE_TEXT, clean_collapse, NULL, false, "trim, and one space for every run of blanks"},
-    {"unknown_words", ARGS_ANY, TYPE_TEXT, clean_unknown_words, NULL, false, "[words]: NULL for NULL, N/A, -, none, unknown, or for the words given"},
+    {"collapse", ARGS_NONE, TYPE_TEXT, clean_collapse, NULL, false,
+     "trim, and one space for every run of blanks"},
+    {"unknown_words", ARGS_ANY, TYPE_TEXT, clean_unknown_words, NULL, false,
+     "[words]: NULL for NULL, N/A, -, none, unknown, or for the words given"},
     {"null_if", ARGS_SOME, TYPE_TEXT, clean_null_if, NULL, false, "[words]: NULL for these words"},
-    {"default", ARGS_ONE, TYPE_TEXT, clean_default, NULL, true, "word: this word where there is none"},
-    {"map", ARGS_KEYS, TYPE_TEXT, clean_map, NULL, false, "{from: to, …}: words for words, whatever their case; \"*\" for all others"},
-    {"concat", ARGS_ANY, TYPE_TEXT, clean_concat, NULL, true, "separator: the `from` columns in one text; a space when none is given"},
+    {"default", ARGS_ONE, TYPE_TEXT, clean_default, NULL, true,
+     "word: this word where there is none"},
+    {"map", ARGS_KEYS, TYPE_TEXT, clean_map, NULL, false,
+     "{from: to, …}: words for words, whatever their case; \"*\" for all others"},
+    {"concat", ARGS_ANY, TYPE_TEXT, clean_concat, NULL, true,
+     "separator: the `from` columns in one text; a space when none is given"},
     {"upper", ARGS_NONE, TYPE_TEXT, clean_upper, NULL, false, "capital letters"},
     {"lower", ARGS_NONE, TYPE_TEXT, clean_lower, NULL, false, "small letters"},
-    {"title", ARGS_NONE, TYPE_TEXT, clean_title, NULL, false, "a capital per word where all letters are of one case"},
-    {"proper_case", ARGS_NONE, TYPE_TEXT, clean_proper_case, NULL, false, "names of people: O'Brien, McDonald, de la Cruz"},
+    {"title", ARGS_NONE, TYPE_TEXT, clean_title, NULL, false,
+     "a capital per word where all letters are of one case"},
+    {"proper_case", ARGS_NONE, TYPE_TEXT, clean_proper_case, NULL, false,
+     "names of people: O'Brien, McDonald, de la Cruz"},
     {"digits", ARGS_NONE, TYPE_TEXT, clean_digits, NULL, false, "the digits alone"},
     {"text", ARGS_NONE, TYPE_TEXT, clean_text, NULL, false, "collapse and unknown_words"},
     {"code", ARGS_NONE, TYPE_TEXT, clean_code, NULL, false, "text, in capitals"},
-    {"id", ARGS_NONE, TYPE_TEXT, clean_id, NULL, false, "trimmed, NULL for unknown words, folded where the source's collation folds"},
-    {"date", ARGS_ANY, TYPE_DATE, clean_date, prepare_formats, false, "[formats]: ISO, or by the declared formats such as \"MM/DD/YYYY\"; never guessed"},
-    {"timestamp", ARGS_ANY, TYPE_TIMESTAMP, clean_timestamp, prepare_formats, false, "[formats]: an instant; without an offset, civil time of the source's zone"},
-    {"cents", ARGS_ANY, TYPE_MONEY, clean_cents, prepare_cents, false, "[parentheses, decimal_comma]: an amount of money, exact to the cent"},
+    {"id", ARGS_NONE, TYPE_TEXT, clean_id, NULL, false,
+     "trimmed, NULL for unknown words, folded where the source's collation folds"},
+    {"date", ARGS_ANY, TYPE_DATE, clean_date, prepare_formats, false,
+     "[formats]: ISO, or by the declared formats such as \"MM/DD/YYYY\"; never guessed"},
+    {"timestamp", ARGS_ANY, TYPE_TIMESTAMP, clean_timestamp, prepare_formats, false,
+     "[formats]: an instant; without an offset, civil time of the source's zone"},
+    {"cents", ARGS_ANY, TYPE_MONEY, clean_cents, prepare_cents, false,
+     "[parentheses, decimal_comma]: an amount of money, exact to the cent"},
     {"integer", ARGS_NONE, TYPE_INT, clean_integer, NULL, false, "a whole number of 32 bits"},
     {"bigint", ARGS_NONE, TYPE_BIGINT, clean_bigint, NULL, false, "a whole number of 64 bits"},
-    {"phone", ARGS_ANY, TYPE_TEXT, clean_phone, prepare_phone, false, "[country]: E.164; into phone_extension the extension"},
+    {"phone", ARGS_ANY, TYPE_TEXT, clean_phone, prepare_phone, false,
+     "[country]: E.164; into phone_extension the extension"},
     {"email", ARGS_NONE, TYPE_TEXT, clean_email, NULL, false, "a valid address in small letters"},
     {"ssn", ARGS_NONE, TYPE_TEXT, clean_ssn, NULL, false, "nine digits, else NULL"},
     {"gender", ARGS_NONE, TYPE_TEXT, clean_gender, NULL, true, "Male, Female, Other or Unknown"},
     {"zip", ARGS_NONE, TYPE_TEXT, clean_zip, NULL, false, "12345 or 12345-6789"},
-    {"icd10", ARGS_NONE, TYPE_TEXT, clean_icd10, NULL, false, "capitals, with the dot after the third character"},
+    {"icd10", ARGS_NONE, TYPE_TEXT, clean_icd10, NULL, false,
+     "capitals, with the dot after the third character"},
     {"npi", ARGS_NONE, TYPE_TEXT, clean_npi, NULL, false, "ten digits"},
-    {"us_address", ARGS_NONE, TYPE_TEXT, clean_us_address, prepare_us_address, false, "the part of a one-line address that the column holds"},
+    {"us_address", ARGS_NONE, TYPE_TEXT, clean_us_address, prepare_us_address, false,
+     "the part of a one-line address that the column holds"},
 };
 
 /* Chains of columns mapped by a bare name; other texts take `text`, other types their reader. */

@@ -25,7 +25,7 @@ typedef struct CleanRow {
 
 /* A field on its way through a chain. */
 typedef struct Cell {
-    Value value;
+    Value *value;       /* where it ends: the record's; copying it costs more than most cleaners */
     const Str *fields;  /* the row */
     const int *others;  /* further `from` columns, for concat */
     size_t n_others;
@@ -56,7 +56,7 @@ bool chain_compile(Arena *arena, const MapSpec *map, const Column *column, bool 
 
 static inline void chain_run(const Chain *chain, Cell *cell) {
     for (size_t i = 0; i < chain->n; i++)
-        if (cell->value.is_set || chain->steps[i].takes_null)
+        if (cell->value->is_set || chain->steps[i].takes_null)
             chain->steps[i].run(cell, chain->steps[i].args);
 }
 

@@ -131,7 +131,25 @@ static bool time_is_valid(const CivilTime *civil) {
            civil->second <= 59;
 }
 
+/* Two digits, or a number above 99. */
+static int two_digits(const char *at) {
+    unsigned tens = (unsigned)(uint8_t)at[0] - '0', ones = (unsigned)(uint8_t)at[1] - '0';
+    return tens <= 9 && ones <= 9 ? (int)(tens * 10 + ones) : 1000;
+}
+
+/* A day alone, as most texts are. */
+static bool parse_day(Str text, CivilTime *ret_civil) {
+    int century = two_digits(text.at), year = two_digits(text.at + 2);
+    CivilDate date = {century * 100 + year, two_digits(text.at + 5), two_digits(text.at + 8)};
+    if (text.at[4] != '-' || text.at[7] != '-' || century > 99 || year > 99 || !date_is_valid(date))
+        return false;
+    *ret_civil = (CivilTime){.date = date};
+    return true;
+}
+
 bool civil_parse_iso(Str text, CivilTime *ret_civil) {
+    if (text.size == 10)
+        return parse_day(text, ret_civil);
     Reader reader = {text.at, text.at + text.size};
     CivilTime civil = {0};
     if (!read_digits(&reader, 4, 4, &civil.date.year) || !read_char(&reader, '-') ||
@@ -151,7 +169,15 @@ bool civil_parse_iso(Str text, CivilTime *ret_civil) {
 }
 
 /* One name in a format: how it is written, what it reads, the part of a time it fills. */
-enum { PART_YEAR = 1, PART_MONTH = 2, PART_DAY = 4, PART_HOUR = 8, PART_MINUTE = 16, PART_SECOND = 32, PART_HALF = 64 };
+enum {
+    PART_YEAR = 1,
+    PART_MONTH = 2,
+    PART_DAY = 4,
+    PART_HOUR = 8,
+    PART_MINUTE = 16,
+    PART_SECOND = 32,
+    PART_HALF = 64
+};
 
 typedef struct Token {
     const char *name;

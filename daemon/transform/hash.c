@@ -13,7 +13,30 @@
 
 enum { GATHER_BYTES = 4096, PREFIX_BYTES = 21 };
 
+/* memcpy() for texts of which most are shorter than a call of it takes. */
+static inline void copy(char *to, const char *from, size_t size) {
+    if (size > 16 || size < 4) {
+        memcpy(to, from, size);
+    } else if (size >= 8) {
+        uint64_t first, last;
+        memcpy(&first, from, 8);
+        memcpy(&last, from + size - 8, 8);
+        memcpy(to, &first, 8);
+        memcpy(to + size - 8, &last, 8);
+    } else {
+        uint32_t first, last;
+        memcpy(&first, from, 4);
+        memcpy(&last, from + size - 4, 4);
+        memcpy(to, &first, 4);
+        memcpy(to + size - 4, &last, 4);
+    }
+}
+
 static char *put_number(char *at, size_t number) {
+    if (number < 10) {
+        *at = (char)('0' + number);
+        return at + 1;
+    }
     char digits[20];
     size_t count = 0;
     do {
@@ -53,7 +76,7 @@ static void source_put(SourceInput *input, Str field) {
         SHA256_Update(&input->sha, field.at, field.size);
         return;
     }
-    memcpy(at, field.at, field.size);
+    copy(at, field.at, field.size);
     input->used += field.size;
 }
 
@@ -93,7 +116,7 @@ static void record_put(RecordInput *input, const void *bytes, size_t size) {
         XXH3_128bits_update(&input->state, bytes, size);
         return;
     }
-    memcpy(input->bytes + input->used, bytes, size);
+    copy(input->bytes + input->used, bytes, size);
     input->used += size;
 }
 

@@ -56,19 +56,29 @@ static const struct {
     Flag flag;
     RuleSpec rule;
 } BUILT_IN[] = {
-    {FLAG_NAME_UNKNOWN, {.name = "name_unknown", .entity = "patients", .check = "first_name is not null and last_name is not null"}},
-    {FLAG_NAME_UNKNOWN, {.name = "name_unknown", .entity = "providers", .check = "first_name is not null and last_name is not null"}},
+    {FLAG_NAME_UNKNOWN, {.name = "name_unknown", .entity = "patients",
+      .check = "first_name is not null and last_name is not null"}},
+    {FLAG_NAME_UNKNOWN, {.name = "name_unknown", .entity = "providers",
+      .check = "first_name is not null and last_name is not null"}},
     {FLAG_PHONE_INVALID, {.name = "phone_invalid"}},
     {FLAG_EMAIL_INVALID, {.name = "email_invalid"}},
     {FLAG_DATE_INVALID, {.name = "date_invalid"}},
-    {FLAG_AMOUNT_NOT_POSITIVE, {.name = "amount_not_positive", .entity = "transactions", .check = "amount is not null and paid_amount is not null and amount > 0"}},
-    {FLAG_AMOUNT_NOT_POSITIVE, {.name = "amount_not_positive", .entity = "claims", .check = "claim_amount is not null and claim_amount > 0"}},
-    {FLAG_CLAIM_BEFORE_SERVICE, {.name = "claim_before_service", .entity = "claims", .check = "claim_date >= service_date"}},
-    {FLAG_PAID_BEFORE_SERVICE, {.name = "paid_before_service", .entity = "transactions", .check = "paid_date >= service_date"}},
-    {FLAG_PAID_ABOVE_BILLED, {.name = "paid_above_billed", .entity = "transactions", .check = "paid_amount <= amount"}},
-    {FLAG_MODIFIED_BEFORE_INSERTED, {.name = "modified_before_inserted", .check = "source_modified_at >= source_inserted_at"}},
+    {FLAG_AMOUNT_NOT_POSITIVE, {.name = "amount_not_positive", .entity = "transactions",
+      .check = "amount is not null and paid_amount is not null and amount > 0"}},
+    {FLAG_AMOUNT_NOT_POSITIVE, {.name = "amount_not_positive", .entity = "claims",
+      .check = "claim_amount is not null and claim_amount > 0"}},
+    {FLAG_CLAIM_BEFORE_SERVICE, {.name = "claim_before_service", .entity = "claims",
+      .check = "claim_date >= service_date"}},
+    {FLAG_PAID_BEFORE_SERVICE, {.name = "paid_before_service", .entity = "transactions",
+      .check = "paid_date >= service_date"}},
+    {FLAG_PAID_ABOVE_BILLED, {.name = "paid_above_billed", .entity = "transactions",
+      .check = "paid_amount <= amount"}},
+    {FLAG_MODIFIED_BEFORE_INSERTED, {.name = "modified_before_inserted",
+      .check = "source_modified_at >= source_inserted_at"}},
     {FLAG_ADDRESS_UNPARSED, {.name = "address_unparsed"}},
-    {FLAG_STATUS_UNKNOWN, {.name = "status_unknown", .entity = "claims", .check = "claim_status is not null and claim_status in ('Paid', 'Approved', 'Pending', 'Denied', 'Rejected')"}},
+    {FLAG_STATUS_UNKNOWN, {.name = "status_unknown", .entity = "claims",
+      .check = "claim_status is not null and claim_status in ('Paid', 'Approved', 'Pending', "
+               "'Denied', 'Rejected')"}},
     {FLAG_TEXT_REPAIRED, {.name = "text_repaired"}},
     {FLAG_NPI_CHECK_DIGIT, {.name = "npi_check_digit"}},
     {FLAG_AMOUNT_UNREADABLE, {.name = "amount_unreadable", .severity = SEVERITY_QUARANTINE}},
@@ -172,8 +182,8 @@ static void compile_column(Arena *arena, const MappingSpec *spec, size_t index, 
     target->is_text = column->type == TYPE_TEXT;
     reporter->is_right &= chain_compile(arena, map, column, splits_with_sister(spec, map),
                                         reporter->report, reporter->context, &target->chain);
-    target->unreadable = arena_printf(arena, "`%s` cannot be read as %s", map->column,
-                                      column->type == TYPE_MONEY ? "an amount of money" : "a whole number");
+    const char *wanted = column->type == TYPE_MONEY ? "an amount of money" : "a whole number";
+    target->unreadable = arena_printf(arena, "`%s` cannot be read as %s", map->column, wanted);
 }
 
 static bool is_id_mapped(const MappingSpec *spec) {
@@ -183,7 +193,8 @@ static bool is_id_mapped(const MappingSpec *spec) {
     return false;
 }
 
-static void compile_columns(Arena *arena, const MappingSpec *spec, Mapping *mapping, Reporter *reporter) {
+static void compile_columns(Arena *arena, const MappingSpec *spec, Mapping *mapping,
+                            Reporter *reporter) {
     mapping->entity = spec->entity;
     mapping->targets = ARENA_ARRAY(arena, Target, spec->n_columns + 1);
     mapping->n_targets = spec->n_columns;
@@ -234,7 +245,8 @@ static void set_severity(Mapping *mapping, int flag, const RuleSpec *rule) {
     mapping->stops[flag] = rule->severity == SEVERITY_STOP ? rule : NULL;
 }
 
-static const Check *compile_check(Arena *arena, const Entity *entity, const RuleSpec *rule, Reporter *reporter) {
+static const Check *compile_check(Arena *arena, const Entity *entity, const RuleSpec *rule,
+                                  Reporter *reporter) {
     Error err = {0};
     const Check *check = check_compile(arena, entity, rule->check, &err);
     if (!check)
@@ -244,7 +256,8 @@ static const Check *compile_check(Arena *arena, const Entity *entity, const Rule
 
 static bool has_check(const RuleSpec *rule) { return rule && rule->check && rule->check[0] != '\0'; }
 
-static void bind_rule(Arena *arena, Mapping *mapping, int flag, const Check *check, const RuleSpec *rule) {
+static void bind_rule(Arena *arena, Mapping *mapping, int flag, const Check *check,
+                      const RuleSpec *rule) {
     if (check)
         mapping->rules[mapping->n_rules++] = (BoundRule){check, flag};
     mapping->names[flag] = rule->name;
@@ -254,8 +267,8 @@ static void bind_rule(Arena *arena, Mapping *mapping, int flag, const Check *che
 }
 
 /* A built-in check whose columns no source column fills says nothing and is left out. */
-static void bind_built_in(Arena *arena, const MappingSpec *spec, Mapping *mapping, const bool *is_filled,
-                          Reporter *reporter) {
+static void bind_built_in(Arena *arena, const MappingSpec *spec, Mapping *mapping,
+                          const bool *is_filled, Reporter *reporter) {
     for (size_t i = 0; i < COUNT(BUILT_IN); i++) {
         const RuleSpec *rule = &BUILT_IN[i].rule;
         if (!rule_is_for(rule, spec->entity))
@@ -291,13 +304,15 @@ static void bind_site(Arena *arena, const MappingSpec *spec, Mapping *mapping, R
         if (!rule_is_for(rule, spec->entity) || is_built_in_for(rule->name, spec->entity))
             continue;
         if (!has_check(rule)) {
-            mistake(reporter, rule->line, rule->column, "rule `%s` is not built in and needs a `check:`", rule->name);
+            mistake(reporter, rule->line, rule->column,
+                    "rule `%s` is not built in and needs a `check:`", rule->name);
             continue;
         }
         int flag = site_flag(mapping, rule->name, n_site);
         if (flag >= FLAGS_MAX || mapping->n_rules >= FLAGS_MAX) {
-            mistake(reporter, rule->line, rule->column, "rule `%s` is one too many for entity %s: %d fit",
-                    rule->name, spec->entity->name, SITE_FLAGS);
+            mistake(reporter, rule->line, rule->column,
+                    "rule `%s` is one too many for entity %s: %d fit", rule->name,
+                    spec->entity->name, SITE_FLAGS);
             return;
         }
         n_site = flag - FLAG_SITE + 1 > n_site ? flag - FLAG_SITE + 1 : n_site;
@@ -306,7 +321,8 @@ static void bind_site(Arena *arena, const MappingSpec *spec, Mapping *mapping, R
     }
 }
 
-static void compile_rules(Arena *arena, const MappingSpec *spec, Mapping *mapping, Reporter *reporter) {
+static void compile_rules(Arena *arena, const MappingSpec *spec, Mapping *mapping,
+                          Reporter *reporter) {
     bool is_filled[ENTITY_COLUMNS_MAX] = {false};
     for (size_t i = 0; i < mapping->n_targets; i++)
         if (mapping->targets[i].column != COLUMN_NONE)
@@ -336,7 +352,8 @@ static int find_field(const Field *fields, size_t n_fields, const char *name) {
     return -1;
 }
 
-static bool fail_field(const MapSpec *map, const char *name, const Field *fields, size_t n_fields, Error *err) {
+static bool fail_field(const MapSpec *map, const char *name, const Field *fields, size_t n_fields,
+                       Error *err) {
     char suggestion[NEAREST_TEXT_BYTES];
     Nearest nearest = nearest_start(str_of(name));
     for (size_t i = 0; i < n_fields; i++)
@@ -395,24 +412,28 @@ Mapping *mapping_compile(Arena *arena, const MappingSpec *spec, const Field *fie
 
 /* ---- rows ---------------------------------------------------------------------------------- */
 
-static Value clean_target(const Target *target, const Str *fields, CleanRow *row) {
+static void repair(CleanRow *row, Value *value) {
+    bool is_repaired = false;
+    value->text = text_repair(row->page, value->text, &is_repaired);
+    row->flags |= is_repaired ? BIT(FLAG_TEXT_REPAIRED) : 0;
+}
+
+static void clean_target(const Target *target, const Str *fields, CleanRow *row, Value *ret_value) {
     Str text = target->field < 0 ? STR_NULL : fields[target->field];
-    Cell cell = {.value = {.is_set = text.at != NULL, .text = text},
+    ret_value->is_set = text.at != NULL;
+    ret_value->text = text;
+    Cell cell = {.value = ret_value,
                  .fields = fields,
                  .others = target->others,
                  .n_others = target->n_others,
                  .kind = target->kind,
                  .folds_case = target->folds_case,
                  .row = row};
-    if (cell.value.is_set && !text_is_clean_utf8(text)) {
-        bool is_repaired = false;
-        cell.value.text = text_repair(row->page, text, &is_repaired);
-        row->flags |= is_repaired ? BIT(FLAG_TEXT_REPAIRED) : 0;
-    }
+    if (text.at && !text_is_clean_utf8(text))
+        repair(row, ret_value);
     chain_run(&target->chain, &cell);
-    if (target->is_text && cell.value.is_set && cell.value.text.size == 0)
-        return VALUE_NULL; /* an empty text tells nothing */
-    return cell.value;
+    if (target->is_text && ret_value->is_set && ret_value->text.size == 0)
+        ret_value->is_set = false; /* an empty text tells nothing */
 }
 
 static void reject(Record *record, const char *rule, const char *reason) {
@@ -421,11 +442,12 @@ static void reject(Record *record, const char *rule, const char *reason) {
 }
 
 /* Cleans every mapped column; remembers the first one that could not be read. */
-static const Target *clean_targets(const Mapping *mapping, const Str *fields, CleanRow *row, Value *values) {
+static const Target *clean_targets(const Mapping *mapping, const Str *fields, CleanRow *row,
+                                   Value *values) {
     const Target *unreadable = NULL;
     for (size_t i = 0; i < mapping->n_targets; i++) {
         const Target *target = &mapping->targets[i];
-        values[target->column] = clean_target(target, fields, row);
+        clean_target(target, fields, row, &values[target->column]);
         if (!unreadable && row->flags & BIT(FLAG_AMOUNT_UNREADABLE))
             unreadable = target;
     }
@@ -441,8 +463,8 @@ static void judge(const Mapping *mapping, Record *record, const Target *unreadab
     if (!broken)
         return;
     int flag = __builtin_ctzll(broken);
-    reject(record, mapping->names[flag],
-           flag == FLAG_AMOUNT_UNREADABLE && unreadable ? unreadable->unreadable : mapping->reasons[flag]);
+    bool is_amount = flag == FLAG_AMOUNT_UNREADABLE && unreadable;
+    reject(record, mapping->names[flag], is_amount ? unreadable->unreadable : mapping->reasons[flag]);
 }
 
 void mapping_clean(const Mapping *mapping, const Str *fields, int64_t source_hash, Arena *page,
@@ -468,13 +490,18 @@ const char *mapping_flag_name(const Mapping *mapping, int flag) {
 
 Str mapping_id(const Mapping *mapping, const Str *fields, Arena *page) {
     CleanRow row = {.page = page, .zone = mapping->zone};
-    Value id = mapping->id ? clean_target(mapping->id, fields, &row) : VALUE_NULL;
+    Value id = VALUE_NULL;
+    if (mapping->id)
+        clean_target(mapping->id, fields, &row, &id);
     return id.is_set ? id.text : STR_NULL;
 }
 
 Value mapping_modified_at(const Mapping *mapping, const Str *fields, Arena *page) {
     CleanRow row = {.page = page, .zone = mapping->zone};
-    return mapping->modified ? clean_target(mapping->modified, fields, &row) : VALUE_NULL;
+    Value modified = VALUE_NULL;
+    if (mapping->modified)
+        clean_target(mapping->modified, fields, &row, &modified);
+    return modified;
 }
 
 const RuleSpec *mapping_stop_rule(const Mapping *mapping, int flag) {

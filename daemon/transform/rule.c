@@ -9,13 +9,17 @@
 #include "transform/date.h"
 #include "transform/money.h"
 
-enum { INSTRUCTIONS_MAX = 128, STACK_MAX = 16, TYPE_LITERAL_NUMBER = 100, TYPE_LITERAL_TEXT, NO_LITERAL = -1 };
+enum { INSTRUCTIONS_MAX = 128, STACK_MAX = 16, NO_LITERAL = -1 };
+/* Types of literals that have not met a column yet, beside those of ColumnType. */
+enum { TYPE_LITERAL_NUMBER = 100, TYPE_LITERAL_TEXT };
 
 typedef struct Instruction Instruction;
 typedef Value *Run(const Instruction *instruction, const Value *row, Value *top);
 struct Instruction {
     Run *run;
     int column;
+    int n_items; /* of an `in` list */
+    const Value *items;
     Value literal;
 };
 
@@ -123,9 +127,38 @@ static Value *run_is_null(const Instruction *i, const Value *row, Value *top) {
     return top;
 }
 
+/* NULL is in no list and out of none. */
+static Value *run_number_in(const Instruction *i, const Value *row, Value *top) {
+    (void)row;
+    bool is_in = false;
+    for (int k = 0; k < i->n_items && !is_in; k++)
+        is_in = i->items[k].number == top[-1].number;
+    if (top[-1].is_set)
+        top[-1] = value_number(is_in);
+    return top;
+}
+
+static Value *run_text_in(const Instruction *i, const Value *row, Value *top) {
+    (void)row;
+    if (!top[-1].is_set)
+        return top;
+    bool is_in = false;
+    for (int k = 0; k < i->n_items && !is_in; k++)
+        is_in = str_equal(i->items[k].text, top[-1].text);
+    top[-1] = value_number(is_in);
+    return top;
+}
+
 /* ---- tokens -------------------------------------------------------------------------------- */
 
-typedef enum TokenKind { TOKEN_END, TOKEN_WORD, TOKEN_NUMBER, TOKEN_TEXT, TOKEN_SIGN, TOKEN_BAD } TokenKind;
+typedef enum TokenKind {
+    TOKEN_END,
+    TOKEN_WORD,
+    TOKEN_NUMBER,
+    TOKEN_TEXT,
+    TOKEN_SIGN,
+    TOKEN_BAD
+} TokenKind;
 
 typedef struct Token {
     TokenKind kind;
@@ -306,7 +339,8 @@ static bool parse_column(Compiler *c, Operand *ret) {
 
 static bool emit_literal(Compiler *c, Str text, int type, Operand *ret) {
     *ret = (Operand){type, c->n, false};
-    return emit(c, (Instruction){.run = run_literal, .column = COLUMN_NONE, .literal = value_text(text)}, 1);
+    Instruction instruction = {.run = run_literal, .column = COLUMN_NONE, .literal = value_text(text)};
+    return emit(c, instruction, 1);
 }
 
 static bool parse_number(Compiler *c, Operand *ret) {
@@ -328,7 +362,8 @@ static bool parse_text(Compiler *c, Operand *ret) {
 
 static bool emit_truth(Compiler *c, bool truth, Operand *ret) {
     *ret = (Operand){TYPE_BOOL, NO_LITERAL, false};
-    return emit(c, (Instruction){.run = run_literal, .column = COLUMN_NONE, .literal = value_number(truth)}, 1);
+    Instruction instruction = {.run = run_literal, .column = COLUMN_NONE, .literal = value_number(truth)};
+    return emit(c, instruction, 1);
 }
 
 static bool parse_value(Compiler *c, Operand *ret) {
@@ -407,26 +442,32 @@ static bool emit_comparison(Compiler *c, const Comparison *comparison, Operand *
     return emit(c, (Instruction){.run = run}, -1);
 }
 
-/* column in (a, b): (column = a) or (column = b). */
+/* The items are compiled as literals are, to be typed by the column, and then taken out of the code. */
+static bool parse_item(Compiler *c, const Operand *column, Value *ret_item) {
+    Operand item;
+    if (!(c->token.kind == TOKEN_TEXT ? parse_text(c, &item) : parse_number(c, &item)) ||
+        !settle_literal(c, &item, column->type))
+        return false;
+    *ret_item = c->code[--c->n].literal;
+    c->depth--;
+    return true;
+}
+
 static bool parse_in(Compiler *c, const Operand *left) {
     if (!left->is_column)
         return fail(c, "only a column can be `in` a list");
-    Instruction column = c->code[c->n - 1];
-    bool is_first = true;
+    Value *items = ARENA_ARRAY(c->arena, Value, INSTRUCTIONS_MAX);
+    int n = 0;
     if (!expect(c, "("))
         return false;
     do {
-        Operand again = *left, item;
-        if (!is_first && !emit(c, column, 1))
+        if (n == INSTRUCTIONS_MAX)
+            return fail(c, "it is too long");
+        if (!parse_item(c, left, &items[n++]))
             return false;
-        if (!(c->token.kind == TOKEN_TEXT ? parse_text(c, &item) : parse_number(c, &item)) ||
-            !emit_comparison(c, &COMPARISONS[0], &again, &item))
-            return false;
-        if (!is_first && !emit(c, (Instruction){.run = run_or}, -1))
-            return false;
-        is_first = false;
     } while (accept(c, TOKEN_SIGN, ","));
-    return expect(c, ")");
+    Run *run = left->type == TYPE_TEXT ? run_text_in : run_number_in;
+    return expect(c, ")") && emit(c, (Instruction){.run = run, .items = items, .n_items = n}, 0);
 }
 
 static bool parse_is_null(Compiler *c) {
@@ -486,7 +527,9 @@ static bool parse_chain(Compiler *c, Operand *ret, const char *word, Parse *part
     return true;
 }
 
-static bool parse_and(Compiler *c, Operand *ret) { return parse_chain(c, ret, "and", parse_not, run_and); }
+static bool parse_and(Compiler *c, Operand *ret) {
+    return parse_chain(c, ret, "and", parse_not, run_and);
+}
 
 static bool parse_or(Compiler *c, Operand *ret) {
     if (++c->nesting > INSTRUCTIONS_MAX)

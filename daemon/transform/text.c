@@ -4,19 +4,6 @@
 #include <unicase.h>
 #include <unistr.h>
 
-bool text_is_ascii(Str text) {
-    uint64_t high = 0;
-    size_t i = 0;
-    for (; i + 8 <= text.size; i += 8) {
-        uint64_t word;
-        memcpy(&word, text.at + i, sizeof word);
-        high |= word;
-    }
-    for (; i < text.size; i++)
-        high |= (uint8_t)text.at[i];
-    return (high & UINT64_C(0x8080808080808080)) == 0;
-}
-
 /* Length of the well-formed character at `at`, 0 when there is none. */
 static size_t utf8_length(const char *at, size_t size) {
     ucs4_t character;
@@ -54,6 +41,16 @@ static uint64_t load_short(Str text) {
     uint64_t first = (uint8_t)text.at[0], middle = (uint8_t)text.at[text.size / 2],
              last = (uint8_t)text.at[text.size - 1];
     return UINT64_C(0x0101010101000000) | first << 16 | middle << 8 | last;
+}
+
+bool text_is_ascii(Str text) {
+    const uint64_t highs = UINT64_C(0x8080808080808080);
+    if (text.size < 8)
+        return (load_short(text) & highs) == 0;
+    uint64_t all = load_u64(text.at + text.size - 8);
+    for (size_t i = 0; i + 8 < text.size; i += 8)
+        all |= load_u64(text.at + i);
+    return (all & highs) == 0;
 }
 
 /* ASCII without NUL: what nearly every field is, eight bytes at a time. */
@@ -112,9 +109,11 @@ static size_t blank_length(const char *at, size_t size) {
     return size >= 2 && at[0] == '\xC2' && at[1] == '\xA0' ? 2 : 0;
 }
 
+static bool is_visible(char c) { return (uint8_t)(c - '!') < 94; } /* of ASCII */
+
 Str text_trim(Str text) {
-    if (text.size > 0 && (uint8_t)(text.at[0] - '!') < 94 && (uint8_t)(text.at[text.size - 1] - '!') < 94)
-        return text; /* visible ASCII at both ends */
+    if (text.size > 0 && is_visible(text.at[0]) && is_visible(text.at[text.size - 1]))
+        return text;
     for (;;) {
         text = str_trim(text);
         if (text.size >= 2 && blank_length(text.at, text.size) == 2)
@@ -129,7 +128,8 @@ Str text_trim(Str text) {
 static bool has_run_of_blanks(Str text) {
     for (size_t i = 0; i < text.size; i++) {
         char c = text.at[i];
-        if (c == ' ' ? i + 1 < text.size && text.at[i + 1] == ' ' : (c >= '\t' && c <= '\r') || c == '\xC2')
+        bool is_run = c == ' ' && i + 1 < text.size && text.at[i + 1] == ' ';
+        if (is_run || (c >= '\t' && c <= '\r') || c == '\xC2')
             return true; /* 0xC2 begins U+00A0, and other characters: the copy below tells */
     }
     return false;
@@ -167,13 +167,30 @@ static Str map_unicode(Arena *arena, Str text, MapCharacter *map) {
     return (Str){(const char *)made, used};
 }
 
+/* High bits of the bytes in [from, from + 25], of eight ASCII characters. */
+static uint64_t letters_in(uint64_t word, char from) {
+    const uint64_t ones = UINT64_C(0x0101010101010101), highs = UINT64_C(0x8080808080808080);
+    uint64_t from_first = word + ones * (uint64_t)(0x80 - from);
+    uint64_t beyond_last = word + ones * (uint64_t)(0x80 - from - 26);
+    return from_first & ~beyond_last & highs;
+}
+
+static bool has_letters(Str text, char from) {
+    if (text.size < 8)
+        return letters_in(load_short(text), from) != 0;
+    uint64_t found = letters_in(load_u64(text.at + text.size - 8), from);
+    for (size_t i = 0; i + 8 < text.size; i += 8)
+        found |= letters_in(load_u64(text.at + i), from);
+    return found != 0;
+}
+
 /* `from` is the first letter of the case to be changed: 'a' for upper, 'A' for lower. */
 static Str map_ascii(Arena *arena, Str text, char from) {
-    size_t i = 0;
-    while (i < text.size && (uint8_t)(text.at[i] - from) >= 26)
-        i++;
-    if (i == text.size)
+    if (!has_letters(text, from))
         return text;
+    size_t i = 0;
+    while ((uint8_t)(text.at[i] - from) >= 26)
+        i++;
     char *made = arena_alloc(arena, text.size);
     memcpy(made, text.at, i);
     for (; i < text.size; i++)

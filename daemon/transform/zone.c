@@ -126,11 +126,13 @@ static bool take_int(Reader *r, int *ret_value) {
     return r->at > start;
 }
 
+static bool is_letter(char c) { return (c | 32) >= 'a' && (c | 32) <= 'z'; }
+
 /* "EST" or "<-03>". */
 static bool take_name(Reader *r) {
     bool is_quoted = take(r, '<');
     const char *start = r->at;
-    while (r->at < r->end && (is_quoted ? *r->at != '>' : ((*r->at | 32) >= 'a' && (*r->at | 32) <= 'z')))
+    while (r->at < r->end && (is_quoted ? *r->at != '>' : is_letter(*r->at)))
         r->at++;
     return r->at > start && (!is_quoted || take(r, '>'));
 }

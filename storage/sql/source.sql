@@ -6,12 +6,6 @@ FROM information_schema.columns
 WHERE table_schema = DATABASE() AND table_name = {table}
 ORDER BY ordinal_position
 
--- A unique index made of no other columns than {keys}.
--- name: source_unique
-SELECT index_name FROM information_schema.statistics
-WHERE table_schema = DATABASE() AND table_name = {table} AND non_unique = 0
-GROUP BY index_name HAVING SUM(column_name NOT IN ({keys})) = 0 LIMIT 1
-
 -- name: source_load
 SELECT {columns} FROM {table} WHERE {after} ORDER BY {key} LIMIT {rows}
 

@@ -67,10 +67,11 @@ static Value run(const Entity *entity, const Try *try, uint64_t *ret_flags) {
     const Column *column = &entity->columns[entity_column(entity, str_of(try->column))];
     assert_true(chain_compile(arena, &map, column, false, fail_on_mistake, NULL, &chain));
     CleanRow clean = {.page = arena, .zone = chicago};
-    Cell cell = {.value = value_text(str_of(try->text)), .kind = try->kind, .row = &clean};
+    Value value = value_text(str_of(try->text));
+    Cell cell = {.value = &value, .kind = try->kind, .row = &clean};
     chain_run(&chain, &cell);
     *ret_flags = clean.flags;
-    return cell.value;
+    return value;
 }
 
 #define BIT(flag) (UINT64_C(1) << (flag))
@@ -215,9 +216,10 @@ static void several_columns_meet_in_concat(void **state) {
         assert_true(chain_compile(arena, &map, column, false, fail_on_mistake, NULL, &chain));
         Str fields[3] = {str_of(CASES[i].fields[0]), str_of(CASES[i].fields[1]), str_of(CASES[i].fields[2])};
         CleanRow clean = {.page = arena, .zone = chicago};
-        Cell cell = {.value = value_text(fields[0]), .fields = fields, .others = OTHERS, .n_others = 2, .row = &clean};
+        Value value = value_text(fields[0]);
+        Cell cell = {.value = &value, .fields = fields, .others = OTHERS, .n_others = 2, .row = &clean};
         chain_run(&chain, &cell);
-        assert_str(cell.value.is_set ? cell.value.text : STR_NULL, CASES[i].expected);
+        assert_str(value.is_set ? value.text : STR_NULL, CASES[i].expected);
     }
 }
 
@@ -282,7 +284,8 @@ static void any_bytes_do_no_harm_in_any_cleaner(void **state) {
         ArenaMark mark = arena_mark(arena);
         for (int round = 0; round < 4000; round++) {
             CleanRow clean = {.page = arena, .zone = chicago};
-            Cell cell = {.value = value_text(random_text(arena)), .kind = (FieldKind)random_below(5),
+            Value value = value_text(random_text(arena));
+            Cell cell = {.value = &value, .kind = (FieldKind)random_below(5),
                          .folds_case = random_below(2), .row = &clean};
             chain_run(&chain, &cell);
             arena_rewind(arena, mark);
