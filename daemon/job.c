@@ -19,6 +19,15 @@ enum {
     SETTLE_QUIET_US = 1000000, /* batches that come close together are settled together */
 };
 
+/* Another configuration on its way in: its jobs, made and leased before they replace the old ones. */
+typedef struct Reload {
+    Jobs *jobs, *fresh;
+    JobsReloaded done;
+    void *context;
+    bool ok;
+    Error error;
+} Reload;
+
 typedef struct Once {
     bool is_on;
     int phase; /* index into PHASES */
@@ -43,6 +52,7 @@ struct Jobs {
     bool is_started, is_draining;
     LoopCall drained;
     void *drain_context;
+    struct Reload *reload; /* on its way, or NULL */
     Once once;
     RunListener listener;
     void *listener_context;
@@ -163,11 +173,32 @@ typedef struct Upkeep {
     bool ok;
 } Upkeep;
 
+/* The jobs of an owner whose lease has run out become ours. */
+static bool take_over(Jobs *jobs, Pg *pg, Lease *leases, Error *err) {
+    CLEANUP(arena_drop) Arena *arena = arena_open();
+    LeaseJob *wanted = ARENA_ARRAY(arena, LeaseJob, jobs->n_jobs);
+    Lease *taken = ARENA_ARRAY(arena, Lease, jobs->n_jobs);
+    size_t *index = ARENA_ARRAY(arena, size_t, jobs->n_jobs), n = 0;
+    for (size_t i = 0; i < jobs->n_jobs; i++)
+        if (!leases[i].is_held)
+            wanted[n] = jobs->lease_jobs[i], index[n++] = i;
+    if (n == 0)
+        return true;
+    TRY(lease_claim(pg, jobs->options.owner, LEASE_S, wanted, n, taken, err));
+    for (size_t i = 0; i < n; i++)
+        if (taken[i].is_held) {
+            leases[index[i]] = taken[i];
+            LOG_INFO("lease taken", LOG_TEXT("job", wanted[i].name), LOG_INT("epoch", taken[i].epoch));
+        }
+    return true;
+}
+
 static bool upkeep_try(Upkeep *upkeep, Error *err) {
     Jobs *jobs = upkeep->jobs;
     Pg *pg = pg_pool_take(jobs->options.pg_pool, err);
     TRY(pg);
-    bool ok = lease_renew(pg, jobs->options.owner, LEASE_S, jobs->lease_jobs, jobs->n_jobs, upkeep->leases, err);
+    bool ok = lease_renew(pg, jobs->options.owner, LEASE_S, jobs->lease_jobs, jobs->n_jobs, upkeep->leases, err) &&
+              take_over(jobs, pg, upkeep->leases, err);
     if (ok && upkeep->n_ids > 0)
         ok = run_reserve_ids(pg, upkeep->n_ids, upkeep->ids, err);
     pg_pool_give(jobs->options.pg_pool, pg);
@@ -231,7 +262,7 @@ static void keep_run(Jobs *jobs, Run *run) {
     if (!old)
         return;
     Job *job = old->owner;
-    if (job->last == old)
+    if (job && job->last == old)
         job->last = NULL;
     run_free(old);
 }
@@ -242,7 +273,7 @@ static Run *make_run(Jobs *jobs, Job *job, const TriggerRequest *request, bool w
         abort();
     pthread_mutex_init(&run->pg_mutex, NULL);
     run->id = jobs->ids[--jobs->n_ids];
-    run->job = job->name;
+    snprintf(run->job, sizeof run->job, "%s", job->name);
     run->kind = job->kind;
     run->config = jobs->options.config;
     run->feed = job->feed;
@@ -344,36 +375,42 @@ static void end_run(Jobs *jobs, Job *job, Run *run) {
     keep_run(jobs, run);
 }
 
-typedef struct Retry {
-    Jobs *jobs;
-    Run *run;
-    LoopTimer *timer;
-} Retry;
-
+/* Its group may be busy by now: it queues like any other. */
 static void retry_now(void *context) {
-    Retry *retry = context;
-    Jobs *jobs = retry->jobs;
-    Run *run = retry->run;
-    loop_timer_close(retry->timer);
-    free(retry);
-    if (!jobs->is_draining) {
-        submit(jobs, run);
-        return;
-    }
-    run->state = RUN_CANCELED;
-    end_run(jobs, run->owner, run);
-    plan(jobs);
+    Job *job = context;
+    if (job->current && job->current->state == RUN_WAITING)
+        job->current->state = RUN_QUEUED;
+    plan(job->jobs);
 }
 
 static void retry_later(Jobs *jobs, Run *run, int64_t delay_ms) {
-    Retry *retry = calloc(1, sizeof *retry);
-    if (!retry)
-        abort();
+    Job *job = run->owner;
     run->state = RUN_WAITING;
     run->attempt++;
     tell(jobs, run);
-    *retry = (Retry){jobs, run, loop_timer_open(jobs->options.loop, retry_now, retry)};
-    loop_timer_start(retry->timer, delay_ms, 0);
+    job->jobs = jobs;
+    if (!job->retry_timer)
+        job->retry_timer = loop_timer_open(jobs->options.loop, retry_now, job);
+    loop_timer_start(job->retry_timer, delay_ms, 0);
+}
+
+static void record_work(void *context) { run_record(context); }
+static void record_done(void *context) { (void)context; }
+
+/* One that runs ends at its next page; one that only waits ends at once. */
+static void cancel_run(Jobs *jobs, Run *run) {
+    run_cancel(run);
+    if (run->state == RUN_RUNNING)
+        return;
+    Job *job = run->owner;
+    if (job->retry_timer)
+        loop_timer_stop(job->retry_timer);
+    run->state = RUN_CANCELED;
+    run->finished_us = clock_wall_us();
+    if (!run->started_us)
+        run->started_us = run->finished_us;
+    pool_submit(jobs->options.pool, (PoolWork){record_work, record_done, run});
+    end_run(jobs, job, run);
 }
 
 static void run_done(void *context) {
@@ -489,9 +526,9 @@ void jobs_run_once(Jobs *jobs, LoopCall done, void *context) {
 
 int jobs_once_status(const Jobs *jobs) { return jobs->once.status; }
 
-/* ---- public ---- */
+/* ---- the table of jobs ---- */
 
-Jobs *jobs_open(const JobsOptions *options, Error *err) {
+static Jobs *make_table(const JobsOptions *options) {
     Jobs *jobs = calloc(1, sizeof *jobs);
     if (!jobs)
         abort();
@@ -499,8 +536,95 @@ Jobs *jobs_open(const JobsOptions *options, Error *err) {
     jobs->arena = arena_open();
     make_jobs(jobs);
     make_leases(jobs);
+    return jobs;
+}
+
+/* What the jobs own, and the table they stand in. */
+static void close_table(Jobs *jobs) {
+    for (size_t i = 0; i < jobs->n_jobs; i++) {
+        if (jobs->jobs[i].session)
+            feed_session_free(jobs->jobs[i].session);
+        loop_timer_close(jobs->jobs[i].retry_timer);
+    }
+    arena_free(jobs->arena);
+}
+
+/* ---- another configuration ---- */
+
+static void reload_drop(Reload *reload) {
+    close_table(reload->fresh);
+    free(reload->fresh);
+    reload->jobs->reload = NULL;
+    free(reload);
+}
+
+/* A job of the same name goes on where the old one was; one that was canceled starts again. */
+static void inherit(Jobs *fresh, const Jobs *old) {
+    for (size_t i = 0; i < old->n_jobs; i++) {
+        const Job *from = &old->jobs[i];
+        Job *to = jobs_find(fresh, from->name);
+        if (!to)
+            continue;
+        to->last = from->last;
+        to->last_success_us = from->last_success_us;
+        to->finished_us = from->finished_us;
+        to->is_woken |= from->is_woken || (from->last && from->last->state == RUN_CANCELED);
+    }
+}
+
+static void swap_tables(Jobs *jobs, Jobs *fresh) {
+    inherit(fresh, jobs);
+    for (size_t i = 0; i < RUNS_KEPT; i++)
+        if (jobs->runs[i])
+            jobs->runs[i]->owner = jobs_find(fresh, jobs->runs[i]->job);
+    close_table(jobs);
+    jobs->options.config = fresh->options.config;
+    jobs->arena = fresh->arena;
+    jobs->jobs = fresh->jobs;
+    jobs->n_jobs = fresh->n_jobs;
+    jobs->lease_jobs = fresh->lease_jobs;
+    jobs->leases = fresh->leases;
+    memcpy(jobs->ids, fresh->ids, sizeof jobs->ids);
+    jobs->n_ids = fresh->n_ids;
+    free(fresh);
+}
+
+static void reload_work(void *context) {
+    Reload *reload = context;
+    reload->ok = claim_leases(reload->fresh, &reload->error);
+}
+
+static void reload_done(void *context) {
+    Reload *reload = context;
+    Jobs *jobs = reload->jobs;
+    Reload told = *reload;
+    jobs->refilling = false;
+    bool is_stopping = jobs->drained != NULL;
+    if (reload->ok && !is_stopping) {
+        swap_tables(jobs, reload->fresh);
+        jobs->reload = NULL;
+        free(reload);
+    } else {
+        reload_drop(reload);
+    }
+    jobs->is_draining = is_stopping;
+    if (!is_stopping)
+        told.done(told.context, told.ok ? NULL : &told.error);
+    plan(jobs);
+}
+
+static void reload_claim(void *context) {
+    Jobs *jobs = context;
+    jobs->refilling = true; /* a stop waits for it */
+    pool_submit(jobs->options.pool, (PoolWork){reload_work, reload_done, jobs->reload});
+}
+
+/* ---- public ---- */
+
+Jobs *jobs_open(const JobsOptions *options, Error *err) {
+    Jobs *jobs = make_table(options);
     if (!claim_leases(jobs, err)) {
-        arena_free(jobs->arena);
+        close_table(jobs);
         free(jobs);
         return NULL;
     }
@@ -526,10 +650,7 @@ void jobs_close(Jobs *jobs) {
     for (size_t i = 0; i < RUNS_KEPT; i++)
         if (jobs->runs[i])
             run_free(jobs->runs[i]);
-    for (size_t i = 0; i < jobs->n_jobs; i++)
-        if (jobs->jobs[i].session)
-            feed_session_free(jobs->jobs[i].session);
-    arena_free(jobs->arena);
+    close_table(jobs);
     free(jobs);
 }
 
@@ -538,24 +659,42 @@ void jobs_start(Jobs *jobs) {
     plan(jobs);
 }
 
-void jobs_drain(Jobs *jobs, LoopCall done, void *context) {
+static void cancel_all(Jobs *jobs) {
     jobs->is_draining = true;
+    loop_timer_stop(jobs->due_timer);
+    for (size_t i = 0; i < jobs->n_jobs; i++) {
+        Run *run = jobs->jobs[i].current;
+        if (run)
+            cancel_run(jobs, run);
+    }
+}
+
+void jobs_drain(Jobs *jobs, LoopCall done, void *context) {
+    if (jobs->reload && jobs->reload->fresh && !jobs->refilling)
+        reload_drop(jobs->reload);
     jobs->once.is_on = false;
     jobs->drained = done;
     jobs->drain_context = context;
-    loop_timer_stop(jobs->due_timer);
     loop_timer_stop(jobs->lease_timer);
-    for (size_t i = 0; i < jobs->n_jobs; i++) {
-        Run *run = jobs->jobs[i].current;
-        if (!run)
-            continue;
-        run_cancel(run);
-        if (run->state == RUN_QUEUED) {
-            run->state = RUN_CANCELED;
-            end_run(jobs, &jobs->jobs[i], run);
-        }
-    }
+    cancel_all(jobs);
     plan(jobs);
+}
+
+bool jobs_reload(Jobs *jobs, const Config *config, JobsReloaded done, void *context) {
+    if (jobs->is_draining || jobs->once.is_on)
+        return false;
+    JobsOptions options = jobs->options;
+    options.config = config;
+    Reload *reload = calloc(1, sizeof *reload);
+    if (!reload)
+        abort();
+    *reload = (Reload){.jobs = jobs, .fresh = make_table(&options), .done = done, .context = context};
+    jobs->reload = reload;
+    jobs->drained = reload_claim;
+    jobs->drain_context = jobs;
+    cancel_all(jobs);
+    plan(jobs);
+    return true;
 }
 
 size_t jobs_count(const Jobs *jobs) { return jobs->n_jobs; }
@@ -650,7 +789,8 @@ bool jobs_run_cancel(Jobs *jobs, int64_t id) {
     Run *run = find_run(jobs, id);
     if (!run || run_state_is_final(run->state))
         return false;
-    run_cancel(run);
+    cancel_run(jobs, run);
+    plan(jobs);
     return true;
 }
 

@@ -34,6 +34,8 @@ typedef struct Job {
     Run *current;               /* queued, running or waiting; NULL */
     const Run *last;            /* the last that ended; NULL */
     FeedSession *session;
+    LoopTimer *retry_timer;     /* job.c's, as is `jobs` */
+    Jobs *jobs;
 } Job;
 
 typedef struct JobsOptions {
@@ -58,6 +60,12 @@ int jobs_once_status(const Jobs *jobs);
 /* No new runs; running ones are canceled; `done(context)` when the last has ended. */
 void jobs_drain(Jobs *jobs, LoopCall done, void *context);
 
+/* Cancels what runs, then goes on with the jobs of another configuration, which must live as long as they
+ * do. `done(context, NULL)` afterwards, and then the old configuration is in no use; or with the error
+ * that left the old jobs in place. False when a stop or another reload is on its way. */
+typedef void (*JobsReloaded)(void *context, const Error *err);
+bool jobs_reload(Jobs *jobs, const Config *config, JobsReloaded done, void *context);
+
 size_t jobs_count(const Jobs *jobs);
 Job *jobs_at(Jobs *jobs, size_t index);
 Job *jobs_find(Jobs *jobs, const char *name);
@@ -67,7 +75,7 @@ int64_t jobs_next_due_us(const Jobs *jobs, const Job *job);
 typedef enum TriggerResult {
     TRIGGER_STARTED, /* queued: *ret_run */
     TRIGGER_RUNNING, /* one is on its way already: *ret_run */
-    TRIGGER_NO_LEASE /* another daemon has the job */
+    TRIGGER_NO_LEASE /* another daemon has the job, or this one is stopping or reloading */
 } TriggerResult;
 typedef struct TriggerRequest {
     RunMode mode;

@@ -150,5 +150,6 @@ void pool_close(Pool *pool) {
     uv_mutex_unlock(&pool->mutex);
     for (int i = 0; i < pool->n_threads; i++)
         uv_thread_join(&pool->threads[i]);
+    on_finished(&pool->finished); /* every piece gets its `done` */
     uv_close((uv_handle_t *)&pool->finished, on_closed);
 }

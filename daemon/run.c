@@ -129,6 +129,15 @@ void run_execute(Run *run) {
     log_end(run);
 }
 
+void run_record(Run *run) {
+    Error err = {0};
+    Pg *pg = pg_pool_take(run->pg_pool, &err);
+    if (!pg || !record(run, pg, run->state, &err))
+        LOG_FAILURE(LOG_LEVEL_WARN, "a canceled run was not recorded", &err, LOG_TEXT("job", run->job),
+                    LOG_INT("run", run->id));
+    pg_pool_give(run->pg_pool, pg);
+}
+
 /* ---- judging ---- */
 
 Verdict run_judge(const Run *run, uint32_t random, int64_t *ret_delay_ms) {

@@ -27,11 +27,11 @@ typedef enum JobKind { JOB_EXTRACT, JOB_RECEIVE, JOB_RECONCILE, JOB_SETTLE, JOB_
 const char *job_kind_name(JobKind kind);
 bool job_kind_is_built(JobKind kind);
 
-enum { RUN_DATE_BYTES = 16, RUN_ATTEMPTS_MAX = 5 };
+enum { RUN_JOB_BYTES = 96, RUN_DATE_BYTES = 16, RUN_ATTEMPTS_MAX = 5 };
 
 typedef struct Run {
     int64_t id;
-    const char *job; /* name */
+    char job[RUN_JOB_BYTES]; /* name; outlives the configuration */
     JobKind kind;
     const Config *config;
     const FeedConfig *feed;
@@ -57,6 +57,9 @@ typedef struct Run {
 /* On a worker: connects, runs the step, records the run when it did something, failed, or was asked for.
  * Sets counts, error, and a state of SUCCEEDED, FAILED or CANCELED. */
 void run_execute(Run *run);
+
+/* On a worker: records a run that ended without being executed. */
+void run_record(Run *run);
 
 /* On the loop thread: the run ends at its next page, a statement in flight at once. */
 void run_cancel(Run *run);

@@ -41,6 +41,15 @@ static void take_leases(const PgResult *rows, const LeaseJob *jobs, size_t n, Le
     }
 }
 
+bool instance_lock(Pg *pg, const char *owner, Error *err) {
+    if (pg_exec(pg, SQL_INSTANCE_LOCK, PG_PARAMS(owner), NULL, err))
+        return true;
+    if (error_class(err) != ERROR_CANCELED)
+        return false;
+    error_set(err, STATE_BUSY, "another revcycled runs with this configuration");
+    return error_hint(err, "stop it first, or let it run the job: POST /v1/jobs/{job}/runs");
+}
+
 bool lease_claim(Pg *pg, const char *owner, int lease_s, const LeaseJob *jobs, size_t n, Lease *ret_leases,
                  Error *err) {
     CLEANUP(buf_drop) Buf names;

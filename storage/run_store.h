@@ -12,6 +12,10 @@ typedef struct Lease {
     char paused_by[64];
 } Lease;
 
+/* One process per owner: holds as long as `pg` is connected, so that a process that died holds nothing.
+ * Waits up to the connection's statement timeout, then 55P03. */
+bool instance_lock(Pg *pg, const char *owner, Error *err);
+
 /* Takes the lease of every job that is free, ours, or whose owner's lease has run out; each taking raises
  * the epoch, which fences pages of whoever held it before. `ret_leases` has one entry per job. */
 bool lease_claim(Pg *pg, const char *owner, int lease_s, const LeaseJob *jobs, size_t n, Lease *ret_leases,

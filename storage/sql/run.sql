@@ -1,5 +1,8 @@
 -- Jobs, their leases, and runs.
 
+-- name: instance_lock
+SELECT pg_advisory_lock(7302, hashtext($1))
+
 -- name: job_claim
 INSERT INTO ops.job AS j (name, kind, feed, schedule, owner, epoch, lease_until)
 SELECT u.name, u.kind, u.feed, u.schedule, $5, 1, now() + $6::interval
