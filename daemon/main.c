@@ -14,6 +14,7 @@
 #include "storage/migrate.h"
 #include "storage/mysql.h"
 #include "storage/pg_pool.h"
+#include "storage/run_store.h"
 #include "storage/token.h"
 
 #include <getopt.h>
@@ -21,7 +22,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_HELD = 3, DRAIN_LIMIT_MS = 9000 };
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_HELD = 3, DRAIN_LIMIT_MS = 9000, INSTANCE_WAIT_MS = 3000 };
 
 typedef struct Options {
     const char *config;
@@ -55,10 +56,13 @@ static void print_usage(FILE *out) {
 
 typedef struct Daemon {
     const Options *options;
-    Config *config;
+    Config *config;      /* in force */
+    Config *boot_config; /* of the start: server, store and workers stay as it says */
+    Config *next_config; /* being reloaded */
     Loop *loop;
     Pool *pool;
     PgPool *pg_pool;
+    Pg *instance; /* its session holds the lock of this configuration */
     Jobs *jobs;
     Api *api;
     Notify *notify;
@@ -66,7 +70,7 @@ typedef struct Daemon {
     const char **directories; /* the inbox's: one per claims feed */
     LoopTimer *limit;
     char owner[320];
-    bool is_stopping;
+    bool is_stopping, holds_leases;
     int n_ending; /* jobs and API: what is still to end before the loop stops */
     int status;
 } Daemon;
@@ -103,10 +107,77 @@ static void once_done(void *context) {
     stop(daemon);
 }
 
+/* ---- reloading ---- */
+
+static void log_mistakes(const char *mistakes) {
+    while (*mistakes) {
+        int n = (int)strcspn(mistakes, "\n");
+        char line[1024];
+        snprintf(line, sizeof line, "%.*s", n, mistakes);
+        LOG_ERROR("configuration refused, the old one stays", LOG_TEXT("mistake", line));
+        mistakes += n + (mistakes[n] == '\n');
+    }
+}
+
+static bool is_same(const char *a, const char *b) { return a == b || (a && b && strcmp(a, b) == 0); }
+
+static bool needs_restart(const Config *a, const Config *b) {
+    return !is_same(a->server.listen, b->server.listen) || !is_same(a->server.tls_certificate, b->server.tls_certificate) ||
+           !is_same(a->server.tls_key, b->server.tls_key) || a->server.metrics_need_token != b->server.metrics_need_token ||
+           !is_same(a->store_dsn, b->store_dsn) || a->workers != b->workers;
+}
+
+static bool open_inbox(Daemon *daemon, Error *err);
+
+static void on_reloaded(void *context, const Error *err) {
+    Daemon *daemon = context;
+    Config *old = err ? daemon->next_config : daemon->config;
+    if (!err)
+        daemon->config = daemon->next_config;
+    daemon->next_config = NULL;
+    Error inbox_error = {0};
+    if (err)
+        LOG_FAILURE(LOG_LEVEL_ERROR, "configuration not taken, the old one stays", err);
+    else if (!open_inbox(daemon, &inbox_error))
+        LOG_FAILURE(LOG_LEVEL_ERROR, "drop directories are not watched", &inbox_error);
+    if (!err)
+        LOG_INFO("configuration reloaded", LOG_INT("jobs", jobs_count(daemon->jobs)));
+    if (!err && needs_restart(daemon->boot_config, daemon->config))
+        LOG_WARN("server, store and workers take effect at the next start only");
+    if (old != daemon->boot_config)
+        config_free(old);
+    notify_ready();
+}
+
+static void reload(void *context) {
+    Daemon *daemon = context;
+    char *mistakes = NULL;
+    size_t size = 0;
+    if (daemon->is_stopping || daemon->next_config)
+        return;
+    FILE *out = open_memstream(&mistakes, &size);
+    if (!out)
+        abort();
+    Config *config = config_load(daemon->boot_config->path, out);
+    fclose(out);
+    log_mistakes(mistakes);
+    free(mistakes);
+    if (!config)
+        return;
+    notify_reloading();
+    daemon->next_config = config;
+    if (jobs_reload(daemon->jobs, config, on_reloaded, daemon))
+        return;
+    daemon->next_config = NULL;
+    config_free(config);
+    LOG_WARN("not reloaded: the daemon is busy with --once or a stop");
+}
+
 static bool watch_signals(Daemon *daemon, Error *err) {
     signal(SIGPIPE, SIG_IGN);
     return loop_on_signal(daemon->loop, SIGTERM, stop, daemon, err) &&
-           loop_on_signal(daemon->loop, SIGINT, stop, daemon, err);
+           loop_on_signal(daemon->loop, SIGINT, stop, daemon, err) &&
+           loop_on_signal(daemon->loop, SIGHUP, reload, daemon, err);
 }
 
 /* Who holds our leases: the same on every start of the same configuration on the same host. */
@@ -117,6 +188,8 @@ static void name_owner(Daemon *daemon) {
 }
 
 static bool open_store(Daemon *daemon, Error *err) {
+    daemon->instance = pg_open(daemon->config->store_dsn, "revcycled instance", INSTANCE_WAIT_MS, err);
+    TRY(daemon->instance && instance_lock(daemon->instance, daemon->owner, err));
     daemon->pg_pool = pg_pool_open(daemon->config->store_dsn, "revcycled");
     Pg *pg = pg_pool_take(daemon->pg_pool, err);
     bool ok = pg && migrate_check(pg, err);
@@ -133,6 +206,9 @@ static void on_arrival(void *context, size_t directory) {
 
 static bool open_inbox(Daemon *daemon, Error *err) {
     size_t n = daemon->config->n_claims;
+    if (daemon->inbox)
+        inbox_close(daemon->inbox);
+    daemon->inbox = NULL;
     if (n == 0 || daemon->options->once)
         return true;
     daemon->directories = ARENA_ARRAY(daemon->config->arena, const char *, n);
@@ -172,7 +248,15 @@ static bool open_daemon(Daemon *daemon, Error *err) {
     JobsOptions options = {.config = daemon->config, .loop = daemon->loop, .pool = daemon->pool,
                            .pg_pool = daemon->pg_pool, .owner = daemon->owner};
     daemon->jobs = jobs_open(&options, err);
+    daemon->holds_leases = daemon->jobs != NULL;
     return daemon->jobs && open_inbox(daemon, err) && open_api(daemon, err);
+}
+
+/* Others need not wait for our leases to run out. */
+static void release_leases(Daemon *daemon) {
+    Error err = {0};
+    if (daemon->holds_leases && !lease_release(daemon->instance, daemon->owner, &err))
+        LOG_FAILURE(LOG_LEVEL_WARN, "leases were not released", &err);
 }
 
 static void close_daemon(Daemon *daemon) {
@@ -189,8 +273,15 @@ static void close_daemon(Daemon *daemon) {
     loop_timer_close(daemon->limit);
     if (daemon->loop)
         loop_close(daemon->loop);
+    release_leases(daemon);
     if (daemon->pg_pool)
         pg_pool_close(daemon->pg_pool);
+    if (daemon->instance)
+        pg_close(daemon->instance);
+    if (daemon->config != daemon->boot_config)
+        config_free(daemon->config);
+    if (daemon->next_config)
+        config_free(daemon->next_config);
 }
 
 static void print_once(const Daemon *daemon) {
@@ -219,7 +310,7 @@ static void start(Daemon *daemon) {
 }
 
 static int run_daemon(const Options *options, Config *config) {
-    Daemon daemon = {.options = options, .config = config};
+    Daemon daemon = {.options = options, .config = config, .boot_config = config};
     Error err = {0};
     bool ok = open_daemon(&daemon, &err);
     if (ok)
