@@ -70,7 +70,7 @@ typedef struct Daemon {
     const char **directories; /* the inbox's: one per claims feed */
     LoopTimer *limit;
     char owner[320];
-    bool is_stopping, holds_leases;
+    bool is_stopping;
     int n_ending; /* jobs and API: what is still to end before the loop stops */
     int status;
 } Daemon;
@@ -248,15 +248,7 @@ static bool open_daemon(Daemon *daemon, Error *err) {
     JobsOptions options = {.config = daemon->config, .loop = daemon->loop, .pool = daemon->pool,
                            .pg_pool = daemon->pg_pool, .owner = daemon->owner};
     daemon->jobs = jobs_open(&options, err);
-    daemon->holds_leases = daemon->jobs != NULL;
     return daemon->jobs && open_inbox(daemon, err) && open_api(daemon, err);
-}
-
-/* Others need not wait for our leases to run out. */
-static void release_leases(Daemon *daemon) {
-    Error err = {0};
-    if (daemon->holds_leases && !lease_release(daemon->instance, daemon->owner, &err))
-        LOG_FAILURE(LOG_LEVEL_WARN, "leases were not released", &err);
 }
 
 static void close_daemon(Daemon *daemon) {
@@ -273,7 +265,6 @@ static void close_daemon(Daemon *daemon) {
     loop_timer_close(daemon->limit);
     if (daemon->loop)
         loop_close(daemon->loop);
-    release_leases(daemon);
     if (daemon->pg_pool)
         pg_pool_close(daemon->pg_pool);
     if (daemon->instance)
