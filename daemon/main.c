@@ -112,9 +112,9 @@ static void once_done(void *context) {
 static void log_mistakes(const char *mistakes) {
     while (*mistakes) {
         int n = (int)strcspn(mistakes, "\n");
-        char line[1024];
+        char line[1024], *sentence = line;
         snprintf(line, sizeof line, "%.*s", n, mistakes);
-        LOG_ERROR("configuration refused, the old one stays", LOG_TEXT("mistake", line));
+        LOG_ERROR("configuration refused, the old one stays", LOG_TEXT("mistake", sentence));
         mistakes += n + (mistakes[n] == '\n');
     }
 }
