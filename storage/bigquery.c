@@ -366,6 +366,17 @@ static void reading_add(Reading *reading, Str value) {
     reading->values[reading->n++] = str_is_null(value) ? value : arena_copy(reading->arena, value);
 }
 
+/* A query that failed may come as 200 with errors and no columns; errors beside columns are warnings. */
+static bool check_answer(const json_t *answer, Error *err) {
+    const json_t *errors = json_object_get(answer, "errors");
+    const json_t *fields = json_object_get(json_object_get(answer, "schema"), "fields");
+    if (json_array_size(errors) == 0 || json_array_size(fields) > 0)
+        return true;
+    const char *reason = member(json_array_get(errors, 0), "reason");
+    const char *state = bigquery_state_of_reason(reason);
+    return error_set(err, state ? state : STATE_CONFIG, "cannot read from BigQuery: %s", reason);
+}
+
 static bool reading_take_page(Reading *reading, const json_t *answer, Error *err) {
     const json_t *fields = json_object_get(json_object_get(answer, "schema"), "fields");
     if (fields)
@@ -417,6 +428,7 @@ bool bigquery_read(BigQuery *bq, const char *sql, Arena *arena, BigQueryRows *re
     while (!json_is_true(json_object_get(answer, "jobComplete")))
         TRY(next_page(bq, &answer, err));
     bq->usage.bytes_billed += number_member(answer, "totalBytesBilled");
+    TRY(check_answer(answer, err));
     TRY(reading_take_page(&reading, answer, err));
     while (*member(answer, "pageToken")) {
         TRY(next_page(bq, &answer, err));

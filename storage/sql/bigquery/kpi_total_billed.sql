@@ -1,0 +1,12 @@
+-- Billed amount by hospital and service month, as of the default date (HFMA MAP Keys: gross charges).
+WITH published AS (
+  SELECT as_of FROM `{dataset}._publications` ORDER BY publication_id DESC LIMIT 1
+)
+SELECT 'total_billed' AS kpi, 1 AS definition_version, p.as_of,
+  CAST(DATE_TRUNC(t.service_date, MONTH) AS DATE) AS month, t.source_system,
+  SUM(t.amount) AS numerator, CAST(NULL AS NUMERIC) AS denominator, SUM(t.amount) AS value,
+  COUNTIF(ARRAY_LENGTH(t.dq_flags) > 0) AS flagged_rows, CAST(NULL AS STRING) AS missing
+FROM `{dataset}.fact_transactions` t
+CROSS JOIN published p
+WHERE t.service_date IS NULL OR t.service_date <= p.as_of
+GROUP BY p.as_of, month, t.source_system
