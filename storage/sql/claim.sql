@@ -14,18 +14,26 @@ FROM (
     WHERE a.source_claim_id = ANY($1::text[]) AND a.source_system = $2
 ) d LEFT JOIN ops.file f ON f.file_id = d.file_id
 
--- Rows whose iteration shows another delivery from now on; their key passes to it. Where they were last
--- published is remembered for the next publication.
+-- Rows whose iteration shows another delivery from now on; their key passes to it. What they are called
+-- and what settle wrote in them belongs to the iteration, not to the delivery that is remembered. Where they
+-- were last published is kept for the next publication.
 -- name: claim_retire
 WITH gone AS (
-    DELETE FROM silver.claims WHERE claim_key = ANY($1::bigint[]) RETURNING *
+    DELETE FROM silver.claims c WHERE c.claim_key = ANY($1::bigint[]) RETURNING c
 ), past AS (
-    INSERT INTO silver.claims_past SELECT gone.*, gone.batch_id, $2::bigint FROM gone
+    INSERT INTO silver.claims_past SELECT (g.c).*, (g.c).batch_id, $2::bigint FROM gone g
 ), kept AS (
-    INSERT INTO silver.claims_absorbed SELECT * FROM gone
+    INSERT INTO silver.claims_absorbed
+    SELECT (jsonb_populate_record(g.c, jsonb_build_object(
+        'claim_key', 0, 'iteration', 0, 'is_final', false, 'patient_key', NULL, 'provider_key', NULL,
+        'department_key', NULL, 'payer_key', NULL,
+        'dq_flags', ARRAY(SELECT flag FROM unnest((g.c).dq_flags) AS flag
+                          WHERE flag !~ '^(orphan_.*|claim_.*_mismatch|possible_duplicate|age_out_of_range)$'
+                          ORDER BY flag)))).*
+    FROM gone g
 ), moved AS (
     INSERT INTO ops.moved (table_name, key, old_date, batch_id)
-    SELECT 'claims', claim_key, claim_date, $2::bigint FROM gone
+    SELECT 'claims', (g.c).claim_key, (g.c).claim_date, $2::bigint FROM gone g
 )
 SELECT count(*) FROM gone
 

@@ -204,6 +204,8 @@ def test_a_corrected_file_corrects_the_iteration_and_keeps_its_key(claims):
     assert [(line[1], line[2], line[6]) for line in claims.claims()] == [("C1", 1, "AETNA"), ("C2", 1, "MEDICARE")]
     assert claims.rows("SELECT claim_key FROM silver.claims WHERE source_claim_id = 'C1'") == key
     assert claims.rows("SELECT source_payer_id FROM silver.claims_past") == [("MEDICARE",)]
+    assert claims.rows("SELECT claim_key, is_final, patient_key, dq_flags, source_payer_id FROM silver.claims_absorbed "
+                       "WHERE source_claim_id = 'C1'") == [(0, False, None, [], "MEDICARE")]
 
 
 def test_a_file_of_which_every_row_was_replaced_is_superseded(claims):
