@@ -141,7 +141,8 @@ static int two_digits(const char *at) {
 static bool parse_day(Str text, CivilTime *ret_civil) {
     int century = two_digits(text.at), year = two_digits(text.at + 2);
     CivilDate date = {century * 100 + year, two_digits(text.at + 5), two_digits(text.at + 8)};
-    if (text.at[4] != '-' || text.at[7] != '-' || century > 99 || year > 99 || !date_is_valid(date))
+    /* a century of 1000 makes a year that is not valid */
+    if (text.at[4] != '-' || text.at[7] != '-' || year > 99 || !date_is_valid(date))
         return false;
     *ret_civil = (CivilTime){.date = date};
     return true;

@@ -220,6 +220,7 @@ static void several_columns_meet_in_concat(void **state) {
         Cell cell = {.value = &value, .fields = fields, .others = OTHERS, .n_others = 2, .row = &clean};
         chain_run(&chain, &cell);
         assert_str(value.is_set ? value.text : STR_NULL, CASES[i].expected);
+        assert_int_equal(clean.flags, strchr(CASES[i].expected ? CASES[i].expected : "", '\xC3') ? BIT(FLAG_TEXT_REPAIRED) : 0);
     }
 }
 

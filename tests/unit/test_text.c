@@ -137,7 +137,7 @@ static const char *const NAMES[][2] = {
     {"mcdonald", "McDonald"}, {"MCDONALD", "McDonald"}, {"Mcdonald", "McDonald"}, {"McDonald", "McDonald"},
     {"MACLEOD", "MacLeod"}, {"macleod", "MacLeod"}, {"MacLeod", "MacLeod"}, {"Macdonald", "Macdonald"},
     {"MACK", "Mack"}, {"mack", "Mack"}, {"Mack", "Mack"}, {"MACY", "Macy"}, {"macias", "Macias"},
-    {"Mace", "Mace"}, {"MCGEE", "McGee"}, {"Mc", "Mc"},
+    {"Mace", "Mace"}, {"Macdonald-Smith", "Macdonald-Smith"}, {"MACDONALD-SMITH", "MacDonald-Smith"}, {"MCGEE", "McGee"}, {"Mc", "Mc"},
     {"SMITH-JONES", "Smith-Jones"}, {"smith-jones", "Smith-Jones"}, {"Smith-jones", "Smith-Jones"},
     {"smith - jones", "Smith - Jones"}, {"O'NEILL-MCCARTHY", "O'Neill-McCarthy"},
     {"DE LA CRUZ", "de la Cruz"}, {"De La Cruz", "de la Cruz"}, {"de la cruz", "de la Cruz"},
