@@ -49,7 +49,7 @@ static const Step MEMBERS[] = {
     {SQL_SETTLE_MOVE_FISCAL_YEAR, NULL, COUNTED},
 };
 
-/* Transactions come before claims and encounters before both: each looks at the changed ones alone. */
+/* Each looks at what changed, not at what was found on the way: their order does not matter. */
 static const Step SPREAD[] = {
     {SQL_SETTLE_SPREAD_ENCOUNTERS, NULL, LATER},
     {SQL_SETTLE_SPREAD_TRANSACTIONS, NULL, LATER},

@@ -157,21 +157,22 @@ WITH used AS (
     UNION SELECT d.day FROM settle_claims JOIN silver.claims USING (claim_key),
                             LATERAL (VALUES (service_date), (claim_date), (decision_date)) AS d(day)
     UNION SELECT claim_date FROM settle_adjustments JOIN silver.adjustments USING (adjustment_key)
+), missing AS MATERIALIZED (
+    SELECT day, silver.is_holiday(day) AS is_holiday FROM used
+    WHERE day IS NOT NULL AND NOT EXISTS (SELECT FROM silver.dates WHERE date = day)
 )
 INSERT INTO silver.dates (date_key, date, year, quarter, month, month_name, iso_week, day_of_week,
                           day_name, is_weekend, is_holiday, is_business_day, fiscal_year,
                           fiscal_quarter, batch_id)
 SELECT to_char(day, 'YYYYMMDD')::int, day, extract(year FROM day), extract(quarter FROM day),
        extract(month FROM day), to_char(day, 'FMMonth'), extract(week FROM day), extract(isodow FROM day),
-       to_char(day, 'FMDay'), extract(isodow FROM day) > 5, silver.is_holiday(day),
-       extract(isodow FROM day) <= 5 AND NOT silver.is_holiday(day), fiscal.year, fiscal.quarter,
+       to_char(day, 'FMDay'), extract(isodow FROM day) > 5, is_holiday,
+       extract(isodow FROM day) <= 5 AND NOT is_holiday, fiscal.year, fiscal.quarter,
        r.batch_id
-FROM used CROSS JOIN settle_run r,
+FROM missing CROSS JOIN settle_run r,
 LATERAL (SELECT extract(year FROM day)::int
                     + (r.fiscal_month > 1 AND extract(month FROM day) >= r.fiscal_month)::int AS year,
                 (extract(month FROM day)::int - r.fiscal_month + 12) % 12 / 3 + 1 AS quarter) AS fiscal
-WHERE day IS NOT NULL
-ON CONFLICT (date_key) DO NOTHING
 
 -- Another start of the fiscal year in the configuration moves every date.
 -- name: settle_move_fiscal_year
@@ -527,7 +528,7 @@ WITH found AS MATERIALIZED (
     LEFT JOIN silver.departments d
         ON d.source_department_id = f.source_department_id AND d.source_system = f.source_system
     LEFT JOIN silver.procedures c
-        ON c.code = f.procedure_code AND c.code_system = silver.procedure_system(f.procedure_code)
+        ON c.code = f.procedure_code AND c.code_system = silver.procedure_system(c.code)
     LEFT JOIN settle_twin_encounters w ON w.record_hash = f.record_hash AND w.source_system = f.source_system
 ), flags AS MATERIALIZED (
     SELECT dq_flags, found, silver.merge_flags(dq_flags, found) AS merged FROM found GROUP BY dq_flags, found
@@ -592,7 +593,7 @@ WITH found AS MATERIALIZED (
     LEFT JOIN silver.departments d
         ON d.source_department_id = f.source_department_id AND d.source_system = f.source_system
     LEFT JOIN silver.procedures c
-        ON c.code = f.procedure_code AND c.code_system = silver.procedure_system(f.procedure_code)
+        ON c.code = f.procedure_code AND c.code_system = silver.procedure_system(c.code)
     LEFT JOIN silver.diagnoses i ON i.code = f.diagnosis_code AND i.code_system = 'ICD10CM'
     LEFT JOIN silver.payers y ON y.source_payer_id = f.source_payer_id AND y.source_system = f.source_system
     LEFT JOIN silver.encounters e
@@ -693,22 +694,25 @@ WHERE a.adjustment_key = n.adjustment_key AND a.dq_flags IS DISTINCT FROM n.merg
 -- Per flag of settle's: rows it looked at, rows that bear it.
 -- name: settle_results
 INSERT INTO dq.result (batch_id, feed, rule, checked, failed)
-SELECT r.batch_id, 'settle', flag.rule, max(s.checked), sum(s.n)
+SELECT r.batch_id, 'settle', found.rule, sum(found.checked), sum(found.failed)
 FROM settle_run r, (
-    SELECT dq_flags, count(*) AS n, sum(count(*)) OVER () AS checked
-    FROM settle_transactions JOIN silver.transactions USING (transaction_key) GROUP BY dq_flags
-    UNION ALL
-    SELECT dq_flags, count(*), sum(count(*)) OVER ()
-    FROM settle_claims JOIN silver.claims USING (claim_key) GROUP BY dq_flags
-    UNION ALL
-    SELECT dq_flags, count(*), sum(count(*)) OVER ()
-    FROM settle_encounters JOIN silver.encounters USING (encounter_key) GROUP BY dq_flags
-    UNION ALL
-    SELECT dq_flags, count(*), sum(count(*)) OVER ()
-    FROM settle_patients JOIN silver.patients USING (patient_key) GROUP BY dq_flags
-) AS s, unnest(s.dq_flags) AS flag(rule)
-WHERE silver.is_settle_flag(flag.rule)
-GROUP BY r.batch_id, flag.rule
+    SELECT flag.rule, max(s.checked) AS checked, sum(s.n) AS failed
+    FROM (
+        SELECT 1 AS place, dq_flags, count(*) AS n, sum(count(*)) OVER () AS checked
+        FROM settle_transactions JOIN silver.transactions USING (transaction_key) GROUP BY dq_flags
+        UNION ALL
+        SELECT 2, dq_flags, count(*), sum(count(*)) OVER ()
+        FROM settle_claims JOIN silver.claims USING (claim_key) GROUP BY dq_flags
+        UNION ALL
+        SELECT 3, dq_flags, count(*), sum(count(*)) OVER ()
+        FROM settle_encounters JOIN silver.encounters USING (encounter_key) GROUP BY dq_flags
+        UNION ALL
+        SELECT 4, dq_flags, count(*), sum(count(*)) OVER ()
+        FROM settle_patients JOIN silver.patients USING (patient_key) GROUP BY dq_flags
+    ) AS s, unnest(s.dq_flags) AS flag(rule)
+    WHERE silver.is_settle_flag(flag.rule)
+    GROUP BY s.place, flag.rule) AS found
+GROUP BY r.batch_id, found.rule
 
 -- name: settle_count
 SELECT (SELECT count(*) FROM settle_encounters) + (SELECT count(*) FROM settle_transactions)

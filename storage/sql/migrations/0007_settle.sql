@@ -55,7 +55,7 @@ $$;
 
 -- 5 U.S.C. 6103(a), each from the year it was first kept.
 CREATE FUNCTION silver.is_holiday_proper(day date) RETURNS boolean
-LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT AS $$
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE extract(month FROM day)
         WHEN 1 THEN extract(day FROM day) = 1
             OR (extract(isodow FROM day) = 1 AND extract(day FROM day) BETWEEN 15 AND 21 AND day >= '1986-01-01')
@@ -74,7 +74,7 @@ $$;
 
 -- A holiday on Saturday is kept on Friday (5 U.S.C. 6103(b)), one on Sunday on Monday (E.O. 11582).
 CREATE FUNCTION silver.is_holiday(day date) RETURNS boolean
-LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT AS $$
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT silver.is_holiday_proper(day)
         OR (extract(isodow FROM day) = 5 AND silver.is_holiday_proper(day + 1))
         OR (extract(isodow FROM day) = 1 AND silver.is_holiday_proper(day - 1))
