@@ -717,6 +717,7 @@ GROUP BY r.batch_id, found.rule
 -- name: settle_count
 SELECT (SELECT count(*) FROM settle_encounters) + (SELECT count(*) FROM settle_transactions)
      + (SELECT count(*) FROM settle_claims) + (SELECT count(*) FROM settle_patients)
+     + (SELECT count(*) FROM settle_providers)
 
 -- name: settle_batch_close
 UPDATE ops.batch SET settled_by = $1::bigint
