@@ -11,7 +11,7 @@ import time
 
 from . import loader, sample, settings, summary
 from .daemon import Daemon
-from .emulator import Emulator
+from .emulator import PREFERRED_PORT, Warehouse
 from .mariadb import MariaDB
 from .postgres import Postgres
 from .process import ServerFailed
@@ -59,7 +59,8 @@ class Demo:
         self.config = os.path.join(self.state, "revcycled.yaml")
         self.mysql = MariaDB(os.path.join(self.state, "mariadb"), options.keep)
         self.store = Postgres(os.path.join(self.state, "postgresql"), options.keep)
-        self.bigquery = Emulator(os.path.join(self.state, "bigquery"), options.keep)
+        self.bigquery = Warehouse(os.path.join(self.state, "bigquery"), options.keep,
+                                  preferred_port=PREFERRED_PORT)
         self.servers = [self.mysql, self.store, self.bigquery]
         self.daemon = Daemon(os.path.join(self.state, "daemon"), os.environ.get("REVCYCLE_BIN"), self.config)
 

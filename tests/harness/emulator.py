@@ -2,6 +2,8 @@
 
 It loads two DuckDB extensions from ~/.duckdb and would fetch them when they are not there. So it
 gets a HOME of its own in which they lie already, taken from the packages that ship them.
+
+`Warehouse` is the emulator behind the strict proxy: what the daemon is given for BigQuery.
 """
 import glob
 import os
@@ -11,9 +13,18 @@ import urllib.error
 import urllib.request
 
 from .process import Server, ServerFailed
+from .settings import ROOT
 
 PROJECT = "revcycle-demo"
-PREFERRED_PORT = 9050
+PREFERRED_PORT = 9050  # of the endpoint that people and the daemon talk to
+
+
+def _answers(endpoint, project):
+    try:
+        with urllib.request.urlopen(f"{endpoint}/bigquery/v2/projects/{project}/datasets", timeout=5) as answer:
+            return answer.status == 200
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
 
 
 class Emulator(Server):
@@ -26,8 +37,6 @@ class Emulator(Server):
         self.user = None
         self.project = project
         self.home = os.path.join(self.directory, "home")
-        if self.port is None:
-            self.port = PREFERRED_PORT
 
     def prepare(self):
         os.makedirs(os.path.join(self.directory, "data"), exist_ok=True)
@@ -59,9 +68,67 @@ class Emulator(Server):
         return f"http://127.0.0.1:{self.port}"
 
     def is_ready(self):
-        try:
-            with urllib.request.urlopen(f"{self.endpoint()}/bigquery/v2/projects/{self.project}/datasets",
-                                        timeout=5) as answer:
-                return answer.status == 200
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            return False
+        return _answers(self.endpoint(), self.project)
+
+
+class ProxyServer(Server):
+    """The strict proxy as a process of its own, so that it outlives whoever started it."""
+
+    name = "proxy before the emulator"
+    accounts = ("root",)
+
+    def __init__(self, directory, emulator, outlive=False, preferred_port=None):
+        super().__init__(directory, outlive)
+        self.user = None
+        self.emulator = emulator
+        self.port = self.port or preferred_port
+
+    def command(self):
+        return [sys.executable, "-m", "harness.proxy", str(self.emulator.port), str(self.port),
+                os.path.join(self.directory, "jobs")]
+
+    def environment(self):
+        return {**os.environ, "PYTHONPATH": os.path.join(ROOT, "tests")}
+
+    def endpoint(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def is_ready(self):
+        return _answers(self.endpoint(), self.emulator.project)
+
+
+class Warehouse:
+    """Emulator and proxy as one server: the same verbs."""
+
+    name = "BigQuery emulator"
+
+    def __init__(self, directory, outlive=False, project=PROJECT, preferred_port=None):
+        self.directory = os.path.abspath(directory)
+        self.project = project
+        self.emulator = Emulator(os.path.join(self.directory, "emulator"), outlive, project)
+        self.proxy = ProxyServer(os.path.join(self.directory, "proxy"), self.emulator, outlive, preferred_port)
+
+    @property
+    def port(self):
+        """Of the emulator itself: where another proxy, with faults, connects to."""
+        return self.emulator.port
+
+    def endpoint(self):
+        return self.proxy.endpoint()
+
+    def start(self):
+        self.emulator.start()
+        self.proxy.start()
+        return self
+
+    def stop(self):
+        self.proxy.stop()
+        self.emulator.stop()
+
+    def forget_processes(self):
+        """For a copy of the directory: its pid and port files tell of the original."""
+        for part in (self.emulator, self.proxy):
+            part.port = None
+            for path in (part.pid_file, part.port_file):
+                if os.path.exists(path):
+                    os.unlink(path)

@@ -7,12 +7,17 @@ by the id its caller gave it. Able, where it is not: columns added by tables.pat
     503, 429 …     this status, with a BigQuery error body (429 with Retry-After: 0)
     cut            the connection ends before the request reaches the service
     cut_after      the service does it, the answer is lost
+
+As a process of its own (harness.emulator starts it so):
+    python -m harness.proxy EMULATOR_PORT LISTEN_PORT LEDGER
 """
 import http.client
 import http.server
 import json
 import re
+import signal
 import socket
+import sys
 import threading
 import urllib.parse
 
@@ -29,15 +34,17 @@ class Fault:
 
 
 class Proxy:
-    def __init__(self, port):
-        """To the emulator on `port`. A context manager; `endpoint` is what the daemon is told."""
+    def __init__(self, port, listen=0, ledger=None):
+        """To the emulator on `port`. A context manager; `endpoint` is what the daemon is told. The
+        ledger is a file that keeps the job ids over restarts."""
         self.port = port
+        self.ledger = ledger
         self.faults = []
         self.requests = []  # (method, path, status)
-        self.jobs = {}      # caller's job id -> the emulator's
+        self.jobs = self._known_jobs(ledger)  # caller's job id -> the emulator's
         self.uploads = {}   # upload session -> caller's job id
         self.lock = threading.Lock()
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", listen), self._handler())
         self.server.daemon_threads = True
         self.endpoint = f"http://127.0.0.1:{self.server.server_address[1]}"
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
@@ -138,6 +145,20 @@ class Proxy:
     # -- strictness
 
     @staticmethod
+    def _known_jobs(ledger):
+        try:
+            with open(ledger or "/dev/null", encoding="ascii") as file:
+                return dict(line.split() for line in file if len(line.split()) == 2)
+        except FileNotFoundError:
+            return {}
+
+    def _note(self, job):
+        """A job that was made stays known, under the emulator's id for it."""
+        if self.ledger:
+            with self.lock, open(self.ledger, "a", encoding="ascii") as file:
+                file.write(f"{job} {self.jobs[job]}\n")
+
+    @staticmethod
     def _new_job(method, path, body):
         """The id of the job that this request would make."""
         if method != "POST" or not re.search(r"/(jobs|queries)(\?|$)", path):
@@ -169,7 +190,8 @@ class Proxy:
         found = re.search(rb'"jobId"\s*:\s*"([^"]+)"', answer)
         if found and found.group(1).decode() != job:
             self.jobs[job] = found.group(1).decode()
-            return answer.replace(found.group(1), job.encode())
+            answer = answer.replace(found.group(1), job.encode())
+        self._note(job)
         return answer
 
     # -- columns added in place: the emulator changes its catalogue and leaves the table as it was
@@ -225,3 +247,14 @@ class Proxy:
         """An upload's session address must lead back through here."""
         theirs = f"http://127.0.0.1:{self.port}"
         return [(name, value.replace(theirs, self.endpoint)) for name, value in headers]
+
+
+def main():
+    emulator, listen, ledger = sys.argv[1:4]
+    proxy = Proxy(int(emulator), int(listen), ledger)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    proxy.server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -11,7 +11,7 @@ import shutil
 from . import dump, loader, settings
 from .bigquery import BigQuery
 from .daemon import Daemon
-from .emulator import Emulator
+from .emulator import Warehouse
 
 
 class Base:
@@ -48,8 +48,7 @@ class World:
         self.database = f"{name}_store"
         self.drop = os.path.join(self.directory, "claims")
         self.config = os.path.join(self.directory, "revcycled.yaml")
-        self.emulator = Emulator(os.path.join(self.directory, "bigquery"))
-        self.emulator.port = None  # not the well-known one: several worlds may live side by side
+        self.emulator = Warehouse(os.path.join(self.directory, "bigquery"))
         self.daemon = Daemon(os.path.join(self.directory, "daemon"), binary, self.config, environment)
         self.endpoint = None
 
@@ -63,9 +62,7 @@ class World:
         shutil.copytree(self.base.drop, self.drop, dirs_exist_ok=True)
         if os.path.isdir(self.base.emulator):
             shutil.copytree(self.base.emulator, self.emulator.directory, symlinks=True, dirs_exist_ok=True)
-            for name in ("pid", "port"):
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(os.path.join(self.emulator.directory, name))
+            self.emulator.forget_processes()
         self.emulator.start()
         self.configure()
         return self
