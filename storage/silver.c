@@ -256,19 +256,39 @@ void silver_set(Record *record, const char *column, Value value) {
         record->values[index] = value;
 }
 
-/* What every stored row has besides its content. */
+SystemColumns silver_system_columns(const Entity *entity) {
+    return (SystemColumns){
+        .key = entity_column(entity, str_of(entity->key)),
+        .id = entity_column(entity, str_of(entity->id)),
+        .source_system = entity_column(entity, STR("source_system")),
+        .is_deleted = entity_column(entity, STR("is_deleted")),
+        .is_inferred = entity_column(entity, STR("is_inferred")),
+        .reference_status = entity_column(entity, STR("reference_status")),
+        .source_hash = entity_column(entity, STR("source_hash")),
+        .record_hash = entity_column(entity, STR("record_hash")),
+        .batch_id = entity_column(entity, STR("batch_id")),
+        .mapping_version = entity_column(entity, STR("mapping_version")),
+    };
+}
+
+static void set_at(Record *record, int index, Value value) {
+    if (index != COLUMN_NONE)
+        record->values[index] = value;
+}
+
 void silver_set_system(const SilverPage *page, SilverRow *row, int64_t key) {
     Record *record = &row->record;
-    silver_set(record, record->entity->key, value_number(key));
-    silver_set(record, record->entity->id, value_text(row->id));
-    silver_set(record, "source_system", value_text(str_of(page->source_system)));
-    silver_set(record, "is_deleted", value_number(false));
-    silver_set(record, "is_inferred", value_number(false));
-    silver_set(record, "reference_status", value_text(STR("unchecked")));
-    silver_set(record, "source_hash", value_number(row->source_hash));
-    silver_set(record, "record_hash", value_text((Str){(const char *)record->record_hash, 16}));
-    silver_set(record, "batch_id", value_number(page->batch_id));
-    silver_set(record, "mapping_version", value_number(page->mapping_version));
+    const SystemColumns *at = &page->system;
+    set_at(record, at->key, value_number(key));
+    set_at(record, at->id, value_text(row->id));
+    set_at(record, at->source_system, value_text(str_of(page->source_system)));
+    set_at(record, at->is_deleted, value_number(false));
+    set_at(record, at->is_inferred, value_number(false));
+    set_at(record, at->reference_status, value_text(STR("unchecked")));
+    set_at(record, at->source_hash, value_number(row->source_hash));
+    set_at(record, at->record_hash, value_text((Str){(const char *)record->record_hash, 16}));
+    set_at(record, at->batch_id, value_number(page->batch_id));
+    set_at(record, at->mapping_version, value_number(page->mapping_version));
 }
 
 /* ---- statements ---- */

@@ -49,8 +49,16 @@ typedef struct SilverRow {
     Record record; /* of rows that were cleaned */
 } SilverRow;
 
+/* Where the columns that every stored row has stand in the entity, COLUMN_NONE for those it lacks. */
+typedef struct SystemColumns {
+    int key, id, source_system, is_deleted, is_inferred, reference_status, source_hash, record_hash,
+        batch_id, mapping_version;
+} SystemColumns;
+SystemColumns silver_system_columns(const Entity *entity);
+
 typedef struct SilverPage {
     const Entity *entity;
+    SystemColumns system;
     const Mapping *mapping; /* names of flags */
     const char *source_system;
     SilverRow *rows;

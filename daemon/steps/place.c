@@ -78,6 +78,7 @@ static bool is_rejected(const RawRows *rows, size_t i) {
 static void make_page(const PlaceFeed *feed, const RawRows *rows, Arena *arena, SilverPage *page) {
     *page = (SilverPage){
         .entity = feed->entity,
+        .system = silver_system_columns(feed->entity),
         .mapping = feed->mapping,
         .source_system = feed->source_system,
         .rows = ARENA_ARRAY(arena, SilverRow, rows->n_rows),
