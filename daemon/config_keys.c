@@ -112,7 +112,7 @@ const ConfigKey CONFIG_KEYS[] = {
     {"bigquery.every", KEY_DURATION, IN(BigQueryConfig, every_ms), "5m", 1000, DAYS(7), .help = "time between publications, at least"},
     {"bigquery.max_load_jobs_per_day", KEY_COUNT, IN(BigQueryConfig, max_load_jobs_per_day), "20000", 1, 1000000, .help = "load jobs per project and day"},
     {"bigquery.max_bytes_billed_per_day", KEY_SIZE, IN(BigQueryConfig, max_bytes_billed_per_day), "1TiB", MIB, INT64_C(1) << 60, .help = "bytes billed per day"},
-    {"bigquery.timeout", KEY_DURATION, IN(BigQueryConfig, timeout_ms), "60s", 1000, DAYS(1), .help = "time for one call"},
+    {"bigquery.timeout", KEY_DURATION, IN(BigQueryConfig, timeout_ms), "1h", 1000, DAYS(1), .help = "time for one load or query"},
 
     {"reference", KEY_LATER, .help = "reference data"},
     {"retention", KEY_LATER, .help = "how long ledgers and raw rows are kept"},

@@ -493,18 +493,23 @@ static void on_due(void *context) { plan(context); }
 
 /* ---- once ---- */
 
+static void once_start(Jobs *jobs, Job *job, RunMode mode) {
+    const Run *ignored;
+    if (jobs_trigger(jobs, job, &(TriggerRequest){.mode = mode, .by = "once"}, &ignored) != TRIGGER_NO_LEASE)
+        return;
+    LOG_ERROR("another daemon holds this job", LOG_TEXT("job", job->name));
+    jobs->once.status = 1;
+}
+
 static void once_start_phase(Jobs *jobs) {
     for (size_t i = 0; i < jobs->n_jobs; i++) {
         Job *job = &jobs->jobs[i];
-        if (!PHASES[jobs->once.phase].kinds[job->kind] || job->is_paused)
+        if (!PHASES[jobs->once.phase].kinds[job->kind])
             continue;
-        const Run *ignored;
-        /* whole tables too: what moved no cursor is found, as reconcile would */
-        TriggerRequest request = {.mode = job->kind == JOB_EXTRACT ? RUN_FULL : RUN_INCREMENTAL, .by = "once"};
-        if (jobs_trigger(jobs, job, &request, &ignored) == TRIGGER_NO_LEASE) {
-            LOG_ERROR("another daemon holds this job", LOG_TEXT("job", job->name));
-            jobs->once.status = 1;
-        }
+        if (job->is_paused)
+            LOG_WARN("paused, not run", LOG_TEXT("job", job->name), LOG_TEXT("by", &job->paused_by[0]));
+        else /* whole tables too: what moved no cursor is found, as reconcile would */
+            once_start(jobs, job, job->kind == JOB_EXTRACT ? RUN_FULL : RUN_INCREMENTAL);
     }
 }
 
@@ -522,6 +527,12 @@ static void once_continue(Jobs *jobs) {
 void jobs_run_once(Jobs *jobs, LoopCall done, void *context) {
     jobs->once = (Once){.is_on = true, .phase = -1, .done = done, .context = context};
     once_continue(jobs);
+}
+
+void jobs_run_one(Jobs *jobs, Job *job, RunMode mode, LoopCall done, void *context) {
+    jobs->once = (Once){.is_on = true, .phase = N_PHASES - 1, .done = done, .context = context};
+    once_start(jobs, job, mode);
+    plan(jobs);
 }
 
 int jobs_once_status(const Jobs *jobs) { return jobs->once.status; }

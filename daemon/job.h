@@ -55,7 +55,9 @@ void jobs_close(Jobs *jobs);
 void jobs_start(Jobs *jobs);
 /* Every job once, in dependency order; then `done(context)`. */
 void jobs_run_once(Jobs *jobs, LoopCall done, void *context);
-/* 0: all succeeded, 1: some failed, 3: some held. */
+/* One job once; then `done(context)`. */
+void jobs_run_one(Jobs *jobs, Job *job, RunMode mode, LoopCall done, void *context);
+/* Of both: 0: all succeeded, 1: some failed, 3: some held. */
 int jobs_once_status(const Jobs *jobs);
 /* No new runs; running ones are canceled; `done(context)` when the last has ended. */
 void jobs_drain(Jobs *jobs, LoopCall done, void *context);

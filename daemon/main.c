@@ -8,6 +8,7 @@
 #include "base/metrics.h"
 #include "base/own.h"
 #include "config.h"
+#include "doctor.h"
 #include "inbox.h"
 #include "job.h"
 #include "notify.h"
@@ -26,7 +27,8 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_HELD = 3, DRAIN_LIMI
 
 typedef struct Options {
     const char *config;
-    bool check_config, once;
+    bool check_config, once, rebuild;
+    const char *job; /* this one alone, and stop */
     const char *command;
     char **args; /* after the command */
     int n_args;
@@ -44,7 +46,10 @@ static void print_usage(FILE *out) {
     fputs("revcycled --config FILE                  run the daemon\n"
           "revcycled --config FILE --check-config   show every mistake of the configuration\n"
           "revcycled --config FILE --once           run every job once, settle, publish, and stop\n"
+          "revcycled --config FILE doctor           check everything a run needs, and say how to mend it\n"
           "revcycled --config FILE migrate          create or upgrade the PostgreSQL schemas\n"
+          "revcycled --config FILE publish [--rebuild]\n"
+          "                                         publish now; or replace BigQuery's tables\n"
           "revcycled --config FILE token add NAME --scope read,operate\n"
           "                                         make a token of the API and print it, once\n"
           "revcycled --config FILE routes           print the routes of the API\n"
@@ -74,6 +79,9 @@ typedef struct Daemon {
     int n_ending; /* jobs and API: what is still to end before the loop stops */
     int status;
 } Daemon;
+
+/* True when the daemon stops by itself after its work. */
+static bool ends_by_itself(const Daemon *daemon) { return daemon->options->once || daemon->options->job; }
 
 static void finish(void *context) {
     Daemon *daemon = context;
@@ -209,7 +217,7 @@ static bool open_inbox(Daemon *daemon, Error *err) {
     if (daemon->inbox)
         inbox_close(daemon->inbox);
     daemon->inbox = NULL;
-    if (n == 0 || daemon->options->once)
+    if (n == 0 || ends_by_itself(daemon))
         return true;
     daemon->directories = ARENA_ARRAY(daemon->config->arena, const char *, n);
     for (size_t i = 0; i < n; i++)
@@ -275,15 +283,38 @@ static void close_daemon(Daemon *daemon) {
         config_free(daemon->next_config);
 }
 
+/* ---- once ---- */
+
+static void print_failure(const Run *run) {
+    if (run->state == RUN_SUCCEEDED || !run->error.text[0])
+        return;
+    printf("%s: %s\n", run->job, run->error.text);
+    if (run->error.hint[0])
+        printf("  hint: %s\n", run->error.hint);
+}
+
 static void print_once(const Daemon *daemon) {
-    printf("%-32s %-10s %10s %10s %12s %8s\n", "job", "state", "read", "changed", "quarantined", "ms");
+    printf("%-32s %-10s %10s %10s %10s %12s %8s\n", "job", "state", "read", "changed", "flagged", "quarantined", "ms");
     for (size_t i = jobs_run_count(daemon->jobs); i-- > 0;) {
         const Run *run = jobs_run_at(daemon->jobs, i);
-        printf("%-32s %-10s %10lld %10lld %12lld %8lld\n", run->job, run_state_name(run->state),
+        printf("%-32s %-10s %10lld %10lld %10lld %12lld %8lld\n", run->job, run_state_name(run->state),
                (long long)run->counts.rows_read, (long long)run->counts.rows_changed,
-               (long long)run->counts.rows_quarantined,
+               (long long)run->counts.rows_flagged, (long long)run->counts.rows_quarantined,
                (long long)(run->finished_us - run->started_us) / 1000);
     }
+    for (size_t i = jobs_run_count(daemon->jobs); i-- > 0;)
+        print_failure(jobs_run_at(daemon->jobs, i));
+}
+
+static void start_jobs(Daemon *daemon) {
+    const Options *options = daemon->options;
+    if (options->job)
+        jobs_run_one(daemon->jobs, jobs_find(daemon->jobs, options->job),
+                     options->rebuild ? RUN_REBUILD : RUN_INCREMENTAL, once_done, daemon);
+    else if (options->once)
+        jobs_run_once(daemon->jobs, once_done, daemon);
+    else
+        jobs_start(daemon->jobs);
 }
 
 static void start(Daemon *daemon) {
@@ -291,12 +322,9 @@ static void start(Daemon *daemon) {
              LOG_INT("jobs", jobs_count(daemon->jobs)));
     METRIC_SET(METRIC_UP_SINCE, (double)clock_wall_us() / 1e6);
     notify_ready();
-    if (daemon->options->once)
-        jobs_run_once(daemon->jobs, once_done, daemon);
-    else
-        jobs_start(daemon->jobs);
+    start_jobs(daemon);
     loop_run(daemon->loop);
-    if (daemon->options->once)
+    if (ends_by_itself(daemon))
         print_once(daemon);
 }
 
@@ -345,6 +373,28 @@ static int command_token(const Options *options, Config *config) {
     return EXIT_DONE;
 }
 
+static int command_doctor(const Options *options, Config *config) {
+    (void)options;
+    return doctor_run(config, stdout) ? EXIT_DONE : EXIT_FAILED;
+}
+
+/* `publish [--rebuild]`: the job alone, through the same machinery as the daemon's. */
+static int command_publish(const Options *options, Config *config) {
+    bool is_rebuild = options->n_args == 1 && strcmp(options->args[0], "--rebuild") == 0;
+    if (options->n_args > 0 && !is_rebuild) {
+        fputs("revcycled: publish [--rebuild]\n", stderr);
+        return EXIT_USAGE;
+    }
+    if (!config->bigquery.enabled) {
+        fputs("revcycled: the configuration has no `bigquery`: there is nowhere to publish to\n", stderr);
+        return EXIT_USAGE;
+    }
+    Options one = *options;
+    one.job = "publish";
+    one.rebuild = is_rebuild;
+    return run_daemon(&one, config);
+}
+
 static int command_routes(const Options *options, Config *config) {
     (void)options;
     (void)config;
@@ -356,7 +406,9 @@ static const struct {
     const char *name;
     int (*run)(const Options *options, Config *config);
 } COMMANDS[] = {
+    {"doctor", command_doctor},
     {"migrate", command_migrate},
+    {"publish", command_publish},
     {"routes", command_routes},
     {"token", command_token},
 };
