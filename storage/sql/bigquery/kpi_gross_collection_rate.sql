@@ -3,7 +3,7 @@ WITH published AS (
   SELECT as_of FROM `{dataset}._publications` ORDER BY publication_id DESC LIMIT 1
 ), sums AS (
   SELECT p.as_of, CAST(DATE_TRUNC(t.service_date, MONTH) AS DATE) AS month, t.source_system,
-    SUM(IF(t.paid_date IS NULL OR t.paid_date <= p.as_of, t.paid_amount, 0)) AS paid,
+    SUM(t.paid_amount) AS paid,
     SUM(t.amount) AS billed, COUNTIF(ARRAY_LENGTH(t.dq_flags) > 0) AS flagged_rows
   FROM `{dataset}.fact_transactions` t
   CROSS JOIN published p

@@ -4,7 +4,7 @@ WITH published AS (
 ), services AS (
   SELECT p.as_of, CAST(DATE_TRUNC(t.service_date, MONTH) AS DATE) AS month, t.source_system, t.payer_key,
     SUM(t.amount) AS billed,
-    SUM(IF(t.paid_date IS NULL OR t.paid_date <= p.as_of, t.paid_amount, 0)) AS paid,
+    SUM(t.paid_amount) AS paid,
     COUNTIF(ARRAY_LENGTH(t.dq_flags) > 0) AS flagged_rows
   FROM `{dataset}.fact_transactions` t
   CROSS JOIN published p

@@ -5,7 +5,7 @@ WITH published AS (
 SELECT 'total_billed' AS kpi, 1 AS definition_version, p.as_of,
   CAST(DATE_TRUNC(t.service_date, MONTH) AS DATE) AS month, t.source_system,
   SUM(t.amount) AS numerator, CAST(NULL AS NUMERIC) AS denominator, SUM(t.amount) AS value,
-  COUNTIF(ARRAY_LENGTH(t.dq_flags) > 0) AS flagged_rows, CAST(NULL AS STRING) AS missing
+  COUNTIF(ARRAY_LENGTH(t.dq_flags) > 0) AS flagged_rows, IF(SUM(t.amount) IS NULL, 'transactions.amount', NULL) AS missing
 FROM `{dataset}.fact_transactions` t
 CROSS JOIN published p
 WHERE t.service_date IS NULL OR t.service_date <= p.as_of
