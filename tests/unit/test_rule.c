@@ -81,6 +81,8 @@ static void a_row_breaks_a_check_that_is_false(void **state) {
         {"claim_amount < 5 and (paid_amount < 5 or line = 7)", true},
         {"not (claim_amount > 5 and deductible > 5)", false}, {"not (deductible > 5 and claim_amount > 5)", false},
         {"not (claim_amount < 5 or deductible > 5)", false}, {"not (deductible > 5 or claim_amount < 5)", false},
+        {"claim_amount < 5 or deductible > 5", false}, {"deductible > 5 or false", false},
+        {"line in (1, 2)", true}, {"line not in (1, 7)", true}, {"claim_amount in (100.00, 5)", false},
         {"NOT (claim_amount > 5 AND line = 7)", true}, {"true", false}, {"false", true},
         {"not not line = 7", false}, {"(((line)))=7", false}, {"line=7", false},
     };
