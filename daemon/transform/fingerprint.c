@@ -1,6 +1,8 @@
 /* fingerprint.c - every word of the specification, each with its end, through XXH3-128. */
 #include "transform/fingerprint.h"
 
+#include "transform/cleaner.h"
+
 #include <stdlib.h>
 #include <xxhash.h>
 
@@ -41,6 +43,7 @@ void mapping_fingerprint(const MappingSpec *spec, uint8_t ret_fingerprint[16]) {
     if (!state)
         abort();
     XXH3_128bits_reset(state);
+    add(state, CLEANERS_VERSION);
     add(state, spec->entity->name);
     for (size_t i = 0; i < spec->n_columns; i++)
         add_column(state, &spec->columns[i]);
