@@ -85,7 +85,7 @@ static bool name_field(Arena *arena, DeliveryFile *file, size_t i, Str text, Err
     };
     for (size_t j = 0; j < i; j++)
         if (strcmp(file->fields[j].name, file->fields[i].name) == 0)
-            return error_set(err, STATE_DATA, "the header names column %s twice", file->fields[i].name);
+            return error_set(err, STATE_DATA, "columns %zu and %zu of the header bear one name", j + 1, i + 1);
     return true;
 }
 

@@ -303,9 +303,10 @@ def test_columns_stand_in_any_order_and_extra_ones_are_kept(claims):
     ("hospital1_bad.csv", text([row("C1")]).replace("PaidAmount", "PayedAmount"), ("PaidAmount", "PayedAmount")),
     ("hospital1_empty.csv", "", ("the file is empty",)),
     ("hospital1_wide.csv", text([row("C1")]).encode("utf-16"), ("UTF-16",)),
+    ("hospital1_headless.csv", text([row("C2")], row("C1")), ("line 1 is no header of claims.monthly",)),
     ("hospital3.csv", text([row("C1")]), ("no pattern",)),
     ("hospital1_both_1.csv", text([row("C1")]), ("two patterns", "hospital1_*.csv", "*_both_*.csv")),
-], ids=["missing column", "empty", "utf-16", "no pattern", "two patterns"])
+], ids=["missing column", "empty", "utf-16", "no header", "no pattern", "two patterns"])
 def test_a_file_that_is_no_good_is_refused_with_a_sentence(claims, name, content, sentence):
     claims.put(name, content)
     claims.put("hospital1_good.csv", text([row("C9")]))

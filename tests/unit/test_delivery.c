@@ -137,7 +137,7 @@ static void a_file_that_is_no_good_is_refused_with_a_sentence(void **state) {
         {"\xFF\xFE" "a\0,\0", "the file is UTF-16; send it as UTF-8", 6},
         {"PK\3\4...", "the file is a zip archive; send it plain or as gzip", 7},
         {"a,\"b\n", "the header cannot be read: a quoted field never ends", 5},
-        {"a,b, a\n1,2,3\n", "the header names column a twice", 13},
+        {"a,b, a\n1,2,3\n", "columns 1 and 3 of the header bear one name", 13},
         {"a,\xE9\n", "the header is not UTF-8", 4},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
