@@ -17,8 +17,8 @@ static const struct {
     bool (*step)(RunContext *run, Error *err);
 } KINDS[] = {
     [JOB_EXTRACT] = {"extract", step_extract},       [JOB_RECEIVE] = {"receive", step_receive},
-    [JOB_RECONCILE] = {"reconcile", step_reconcile}, [JOB_SETTLE] = {"settle", NULL},
-    [JOB_PUBLISH] = {"publish", NULL},       [JOB_KPI] = {"kpi", NULL},
+    [JOB_RECONCILE] = {"reconcile", step_reconcile}, [JOB_SETTLE] = {"settle", step_settle},
+    [JOB_PUBLISH] = {"publish", step_publish},       [JOB_KPI] = {"kpi", NULL},
 };
 
 const char *run_state_name(RunState state) { return STATE_NAMES[state]; }
