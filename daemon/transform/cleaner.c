@@ -106,7 +106,7 @@ static void clean_code(Cell *cell, const void *args) {
 static void clean_id(Cell *cell, const void *args) {
     Str text = text_trim(cell->value->text);
     *cell->value = text_is_unknown_word(text) ? VALUE_NULL : value_text(text);
-    if (cell->value->is_set && cell->folds_case)
+    if (cell->value->is_set && cell->source->folds_case)
         clean_upper(cell, args);
 }
 
@@ -138,13 +138,13 @@ static void clean_concat(Cell *cell, const void *args) {
     Str between = words->n > 0 ? str_of(words->at[0].value) : STR(" ");
     Str first = cell->value->is_set ? cell->value->text : STR("");
     size_t size = first.size;
-    for (size_t i = 0; i < cell->n_others; i++)
-        size += between.size + cell->fields[cell->others[i]].size;
+    for (size_t i = 0; i < cell->source->n_others; i++)
+        size += between.size + cell->fields[cell->source->others[i]].size;
     char *made = arena_alloc(cell->row->page, size);
     memcpy(made, first.at, first.size);
     size_t used = first.size;
-    for (size_t i = 0; i < cell->n_others; i++) {
-        Str other = cell->fields[cell->others[i]];
+    for (size_t i = 0; i < cell->source->n_others; i++) {
+        Str other = cell->fields[cell->source->others[i]];
         if (other.size == 0)
             continue;
         if (used > 0)
@@ -178,7 +178,7 @@ static int64_t instant_of(const Cell *cell, const CivilTime *civil) {
     int64_t us = civil_to_us(civil);
     if (civil->has_offset)
         return us - civil->offset_seconds * US_PER_SECOND;
-    return cell->kind == FIELD_INSTANT ? us : zone_to_instant(cell->row->zone, us);
+    return cell->source->kind == FIELD_INSTANT ? us : zone_to_instant(cell->row->zone, us);
 }
 
 static int64_t floor_days(int64_t us) { return us / US_PER_DAY - (us % US_PER_DAY < 0); }
@@ -199,7 +199,7 @@ static void clean_date(Cell *cell, const void *args) {
         return;
     }
     int64_t days = date_to_days(civil.date);
-    if (civil.has_offset || cell->kind == FIELD_INSTANT)
+    if (civil.has_offset || cell->source->kind == FIELD_INSTANT)
         days = floor_days(zone_to_civil(cell->row->zone, instant_of(cell, &civil)));
     *cell->value = value_number(days);
 }
@@ -277,7 +277,7 @@ static void clean_npi(Cell *cell, const void *args) {
 
 /* A ZIP kept as a number has lost its leading zeros. */
 static Str restore_zeros(Cell *cell, Str text) {
-    if (cell->kind != FIELD_NUMBER || text.size < 3 || text.size > 4)
+    if (cell->source->kind != FIELD_NUMBER || text.size < 3 || text.size > 4)
         return text;
     char *made = arena_alloc(cell->row->page, 5);
     memset(made, '0', 5);

@@ -27,14 +27,20 @@ typedef struct CleanRow {
     Address address;
 } CleanRow;
 
-/* A field on its way through a chain. */
-typedef struct Cell {
-    Value *value;       /* where it ends: the record's; copying it costs more than most cleaners */
-    const Str *fields;  /* the row */
-    const int *others;  /* further `from` columns, for concat */
+/* Where a column's text comes from. */
+typedef struct CellSource {
+    int field;         /* index of its first `from` column, or -1 */
+    const int *others; /* the further ones, for concat */
     size_t n_others;
     FieldKind kind;
     bool folds_case;
+} CellSource;
+
+/* A field on its way through a chain. */
+typedef struct Cell {
+    Value *value;      /* where it ends: the record's; copying it costs more than most cleaners */
+    const Str *fields; /* the row */
+    const CellSource *source;
     CleanRow *row;
 } Cell;
 

@@ -21,11 +21,9 @@ enum { SITE_FLAGS = FLAGS_MAX - FLAG_SITE };
 
 /* A mapped column: where its text comes from, through what it goes, where it ends. */
 typedef struct Target {
-    int field, column;
-    const int *others;
-    size_t n_others;
-    FieldKind kind;
-    bool folds_case, is_text;
+    CellSource source;
+    int column;
+    bool is_text;
     Chain chain;
     const char *unreadable; /* why its row is not fit for use when it cannot be read */
 } Target;
@@ -366,7 +364,7 @@ static bool fail_field(const MapSpec *map, const char *name, const Field *fields
 
 static bool bind_fields(Arena *arena, const MapSpec *map, const Field *fields, size_t n_fields,
                         Target *target, Error *err) {
-    target->field = -1;
+    target->source.field = -1;
     if (map->n_from == 0)
         return true;
     int *others = ARENA_ARRAY(arena, int, map->n_from);
@@ -375,12 +373,12 @@ static bool bind_fields(Arena *arena, const MapSpec *map, const Field *fields, s
         if (field < 0)
             return fail_field(map, map->from[i], fields, n_fields, err);
         others[i] = field;
-        target->folds_case |= fields[field].folds_case;
+        target->source.folds_case |= fields[field].folds_case;
     }
-    target->field = others[0];
-    target->kind = fields[others[0]].kind;
-    target->others = others + 1;
-    target->n_others = map->n_from - 1;
+    target->source.field = others[0];
+    target->source.kind = fields[others[0]].kind;
+    target->source.others = others + 1;
+    target->source.n_others = map->n_from - 1;
     return true;
 }
 
@@ -419,16 +417,10 @@ static void repair(CleanRow *row, Value *value) {
 }
 
 static void clean_target(const Target *target, const Str *fields, CleanRow *row, Value *ret_value) {
-    Str text = target->field < 0 ? STR_NULL : fields[target->field];
+    Str text = target->source.field < 0 ? STR_NULL : fields[target->source.field];
     ret_value->is_set = text.at != NULL;
     ret_value->text = text;
-    Cell cell = {.value = ret_value,
-                 .fields = fields,
-                 .others = target->others,
-                 .n_others = target->n_others,
-                 .kind = target->kind,
-                 .folds_case = target->folds_case,
-                 .row = row};
+    Cell cell = {.value = ret_value, .fields = fields, .source = &target->source, .row = row};
     if (text.at && !text_is_clean_utf8(text))
         repair(row, ret_value);
     chain_run(&target->chain, &cell);

@@ -68,7 +68,8 @@ static Value run(const Entity *entity, const Try *try, uint64_t *ret_flags) {
     assert_true(chain_compile(arena, &map, column, false, fail_on_mistake, NULL, &chain));
     CleanRow clean = {.page = arena, .zone = chicago};
     Value value = value_text(str_of(try->text));
-    Cell cell = {.value = &value, .kind = try->kind, .row = &clean};
+    CellSource source = {.kind = try->kind};
+    Cell cell = {.value = &value, .source = &source, .row = &clean};
     chain_run(&chain, &cell);
     *ret_flags = clean.flags;
     return value;
@@ -217,7 +218,8 @@ static void several_columns_meet_in_concat(void **state) {
         Str fields[3] = {str_of(CASES[i].fields[0]), str_of(CASES[i].fields[1]), str_of(CASES[i].fields[2])};
         CleanRow clean = {.page = arena, .zone = chicago};
         Value value = value_text(fields[0]);
-        Cell cell = {.value = &value, .fields = fields, .others = OTHERS, .n_others = 2, .row = &clean};
+        CellSource source = {.others = OTHERS, .n_others = 2};
+        Cell cell = {.value = &value, .fields = fields, .source = &source, .row = &clean};
         chain_run(&chain, &cell);
         assert_str(value.is_set ? value.text : STR_NULL, CASES[i].expected);
         assert_int_equal(clean.flags, strchr(CASES[i].expected ? CASES[i].expected : "", '\xC3') ? BIT(FLAG_TEXT_REPAIRED) : 0);
@@ -286,8 +288,8 @@ static void any_bytes_do_no_harm_in_any_cleaner(void **state) {
         for (int round = 0; round < 4000; round++) {
             CleanRow clean = {.page = arena, .zone = chicago};
             Value value = value_text(random_text(arena));
-            Cell cell = {.value = &value, .kind = (FieldKind)random_below(5),
-                         .folds_case = random_below(2), .row = &clean};
+            CellSource source = {.kind = (FieldKind)random_below(5), .folds_case = random_below(2)};
+            Cell cell = {.value = &value, .source = &source, .row = &clean};
             chain_run(&chain, &cell);
             arena_rewind(arena, mark);
         }
