@@ -1,0 +1,38 @@
+CREATE TABLE `{dataset}.fact_claims` (
+    claim_key INT64 NOT NULL OPTIONS (description = 'surrogate key of this iteration'),
+    source_system STRING OPTIONS (description = 'name of the source in the configuration'),
+    iteration INT64 OPTIONS (description = '1, 2, … in the order of deliveries'),
+    is_final BOOL OPTIONS (description = 'the iteration that counts'),
+    source_provider_id STRING OPTIONS (description = 'the provider the claim names'),
+    source_department_id STRING OPTIONS (description = 'the department the claim names'),
+    source_payer_id STRING OPTIONS (description = 'the payer the claim names'),
+    encounter_key INT64 OPTIONS (description = 'the encounter; NULL until it has arrived'),
+    transaction_key INT64 OPTIONS (description = 'the transaction; NULL until it has arrived'),
+    patient_key INT64 OPTIONS (description = 'the patient\'s version valid on the service date'),
+    provider_key INT64 OPTIONS (description = 'the provider\'s version valid on the service date'),
+    department_key INT64 OPTIONS (description = 'the department'),
+    payer_key INT64 OPTIONS (description = 'the payer'),
+    service_date DATE OPTIONS (description = 'day of the service'),
+    claim_date DATE OPTIONS (description = 'day the claim was filed'),
+    decision_date DATE OPTIONS (description = 'day the payer decided'),
+    claim_amount NUMERIC OPTIONS (description = 'claimed amount, USD'),
+    paid_amount NUMERIC OPTIONS (description = 'amount the payer paid, USD'),
+    deductible NUMERIC OPTIONS (description = 'patient\'s deductible, USD'),
+    coinsurance NUMERIC OPTIONS (description = 'patient\'s coinsurance, USD'),
+    copay NUMERIC OPTIONS (description = 'patient\'s copay, USD'),
+    claim_status STRING OPTIONS (description = 'the source\'s word, proper case'),
+    payment_status STRING OPTIONS (description = 'Paid, Partial, Pending or Denied'),
+    payer_type STRING OPTIONS (description = 'type of payer in the source\'s word'),
+    coverage_percent NUMERIC OPTIONS (description = '100 x paid / claimed; NULL when nothing was claimed'),
+    file_id INT64 OPTIONS (description = 'the claims file'),
+    line INT64 OPTIONS (description = 'line in the file; the header is line 1'),
+    dq_flags ARRAY<STRING> OPTIONS (description = 'names of the rules this row breaks, sorted'),
+    is_deleted BOOL OPTIONS (description = 'the source no longer has this row'),
+    source_inserted_at TIMESTAMP OPTIONS (description = 'when the source says the row was made'),
+    source_modified_at TIMESTAMP OPTIONS (description = 'the last change of content, by the source\'s clock'),
+    batch_id INT64 OPTIONS (description = 'the last batch that changed the row'),
+    mapping_version INT64 OPTIONS (description = 'version of the mapping that cleaned the row')
+)
+PARTITION BY DATE_TRUNC(claim_date, MONTH)
+CLUSTER BY source_system, payer_key, patient_key
+OPTIONS (description = 'insurance claims, one row per iteration', labels = [('profile', 'limited')]);

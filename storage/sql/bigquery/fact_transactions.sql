@@ -1,0 +1,35 @@
+CREATE TABLE `{dataset}.fact_transactions` (
+    transaction_key INT64 NOT NULL OPTIONS (description = 'surrogate key'),
+    source_system STRING OPTIONS (description = 'name of the source in the configuration'),
+    source_provider_id STRING OPTIONS (description = 'the hospital\'s id of the provider'),
+    source_department_id STRING OPTIONS (description = 'the hospital\'s id of the department'),
+    source_payer_id STRING OPTIONS (description = 'the hospital\'s id of the payer'),
+    encounter_key INT64 OPTIONS (description = 'the encounter; NULL until it has arrived'),
+    patient_key INT64 OPTIONS (description = 'the patient\'s version valid on the service date'),
+    provider_key INT64 OPTIONS (description = 'the provider\'s version valid on the service date'),
+    department_key INT64 OPTIONS (description = 'the department'),
+    procedure_key INT64 OPTIONS (description = 'the procedure'),
+    diagnosis_key INT64 OPTIONS (description = 'the diagnosis'),
+    payer_key INT64 OPTIONS (description = 'the payer'),
+    visit_date DATE OPTIONS (description = 'day of the visit'),
+    service_date DATE OPTIONS (description = 'day of the service'),
+    paid_date DATE OPTIONS (description = 'day of the payment'),
+    visit_type STRING OPTIONS (description = 'type of the visit, proper case'),
+    amount_type STRING OPTIONS (description = 'who is billed, in the source\'s word'),
+    amount NUMERIC OPTIONS (description = 'billed amount, USD'),
+    paid_amount NUMERIC OPTIONS (description = 'paid amount, USD'),
+    payment_status STRING OPTIONS (description = 'Paid, Partial, Pending or Denied'),
+    procedure_code STRING OPTIONS (description = 'procedure code as billed'),
+    diagnosis_code STRING OPTIONS (description = 'ICD-10-CM code with its dot'),
+    line_of_business STRING OPTIONS (description = 'line of business'),
+    patient_age INT64 OPTIONS (description = 'whole years on the service date'),
+    dq_flags ARRAY<STRING> OPTIONS (description = 'names of the rules this row breaks, sorted'),
+    is_deleted BOOL OPTIONS (description = 'the source no longer has this row'),
+    source_inserted_at TIMESTAMP OPTIONS (description = 'when the source says the row was made'),
+    source_modified_at TIMESTAMP OPTIONS (description = 'the last change of content, by the source\'s clock'),
+    batch_id INT64 OPTIONS (description = 'the last batch that changed the row'),
+    mapping_version INT64 OPTIONS (description = 'version of the mapping that cleaned the row')
+)
+PARTITION BY DATE_TRUNC(service_date, MONTH)
+CLUSTER BY source_system, payer_key, patient_key
+OPTIONS (description = 'billing transactions', labels = [('profile', 'limited')]);
