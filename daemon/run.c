@@ -18,7 +18,7 @@ static const struct {
 } KINDS[] = {
     [JOB_EXTRACT] = {"extract", step_extract},       [JOB_RECEIVE] = {"receive", step_receive},
     [JOB_RECONCILE] = {"reconcile", step_reconcile}, [JOB_SETTLE] = {"settle", step_settle},
-    [JOB_PUBLISH] = {"publish", step_publish},       [JOB_KPI] = {"kpi", NULL},
+    [JOB_PUBLISH] = {"publish", step_publish},       [JOB_KPI] = {"kpi", step_kpi},
 };
 
 const char *run_state_name(RunState state) { return STATE_NAMES[state]; }

@@ -1,0 +1,38 @@
+/* kpi.c - see kpi.h. One line per figure. */
+#include "storage/kpi.h"
+
+#include "base/own.h"
+#include "sql.h"
+#include "storage/template.h"
+
+/* Payers of a hospital may be as many as its claims: a snapshot has them by type. */
+static const struct {
+    const char *name;
+    const char *by;
+} KPIS[] = {
+    {"approval_rate", "{month,source_system}"},
+    {"ar_aging", "{source_system}"},
+    {"claim_status_mix", "{month,source_system}"},
+    {"coverage_rate", "{month,source_system}"},
+    {"days_in_ar", "{source_system}"},
+    {"denial_rate", "{month,source_system}"},
+    {"gross_collection_rate", "{month,source_system}"},
+    {"outstanding_ar", "{source_system}"},
+    {"patient_volume", "{month,source_system}"},
+    {"payer_mix", "{month,source_system,payer_type}"},
+    {"total_billed", "{month,source_system}"},
+    {"total_paid", "{month,source_system}"},
+    {"write_off_amount", "{month,source_system,group_code}"},
+};
+const int N_KPIS = (int)(sizeof KPIS / sizeof *KPIS);
+
+const char *kpi_name(int index) { return KPIS[index].name; }
+
+bool kpi_snapshot(Pg *pg, Arena *arena, int index, bool *ret_kept, Error *err) {
+    const char *sql = sql_fill(arena, SQL_KPI_SNAPSHOT, {"figure", pg_quote_ident(arena, KPIS[index].name)});
+    int64_t n_kept;
+    if (!pg_exec(pg, sql, PG_PARAMS(KPIS[index].by), &n_kept, err))
+        return error_context(err, "figure %s", KPIS[index].name);
+    *ret_kept = n_kept > 0;
+    return true;
+}

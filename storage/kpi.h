@@ -1,0 +1,14 @@
+/* kpi.h - the figures of schema kpi, kept as they were published.
+ *
+ * A snapshot is a figure at its default date, told apart by the dimensions of the table in kpi.c. One is
+ * written only when it differs from the newest of the same definition and date, so that a figure that
+ * changed for a closed month shows both values. Not the way to ask a figure: report.h answers questions.
+ * Each snapshot is a transaction of its own. */
+#pragma once
+#include "storage/pg.h"
+
+extern const int N_KPIS;
+/* Of the figure 0 <= index < N_KPIS, in the order of names; static. */
+const char *kpi_name(int index);
+/* Asks the figure and keeps the answer; *ret_kept is false when it is known already, or there is no data. */
+bool kpi_snapshot(Pg *pg, Arena *arena, int index, bool *ret_kept, Error *err);

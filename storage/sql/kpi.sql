@@ -1,0 +1,22 @@
+-- Figures as they were: ops.kpi_snapshot. {figure} is a function of schema kpi.
+
+-- One snapshot, if it says something else than the newest of the same definition and date. Rows are in an
+-- order of their own content, so that equal figures are equal texts.
+-- name: kpi_snapshot
+WITH asked AS (
+    SELECT f.kpi, f.definition_version, f.as_of,
+           jsonb_agg(jsonb_strip_nulls(to_jsonb(f) - ARRAY['kpi', 'definition_version', 'as_of', 'value', 'missing'])
+                     || jsonb_build_object('value', f.value, 'missing', f.missing)
+                     ORDER BY f.month, f.source_system, to_jsonb(f)::text) AS result
+    FROM kpi.{figure}(NULL, $1::text[]) AS f
+    GROUP BY f.kpi, f.definition_version, f.as_of
+), newest AS (
+    SELECT DISTINCT ON (s.kpi) s.kpi, s.result
+    FROM ops.kpi_snapshot s JOIN asked USING (kpi, definition_version)
+    WHERE s.as_of IS NOT DISTINCT FROM asked.as_of
+    ORDER BY s.kpi, s.known_at DESC
+)
+INSERT INTO ops.kpi_snapshot (kpi, definition_version, as_of, result)
+SELECT a.kpi, a.definition_version, a.as_of, a.result
+FROM asked a LEFT JOIN newest n USING (kpi)
+WHERE n.result IS DISTINCT FROM a.result
