@@ -141,7 +141,7 @@ static void keep_for_same_key(Call *call) {
 }
 
 /* The reply stands. What changed something is answered when its audit line is flushed; if the store
- * does not take it in time, the line stays in memory and the answer goes out. */
+ * does not take it, the line stays in memory and the answer goes out. */
 static void conclude(Call *call) {
     keep_for_same_key(call);
     bool changes = call->route->kind == ROUTE_STARTS || call->route->kind == ROUTE_CHANGES;
@@ -512,10 +512,12 @@ void dispatch_changed(Api *api) {
     }
 }
 
-void dispatch_audited(Api *api) {
+/* Up to the line that is written; when the store takes none, all: their lines stay in memory. */
+static void answer_audited(Api *api, bool was_written) {
     for (Call *call = api->calls, *next; call; call = next) {
         next = call->next;
-        if (call->audit_number && call->audit_number <= trail_written(api->trail))
+        if (call->audit_number &&
+            (!was_written || call->audit_number <= trail_written(api->trail)))
             send_reply(call, &call->reply);
     }
 }
@@ -545,10 +547,10 @@ static void flush_done(void *context) {
     Flush *flush = context;
     Api *api = flush->api;
     trail_end(api->trail, flush->batch, flush->was_written);
-    bool again = flush->was_written;
+    bool was_written = flush->was_written;
     free(flush);
-    dispatch_audited(api);
-    if (again)
+    answer_audited(api, was_written);
+    if (was_written)
         dispatch_flush_trail(api); /* lines that came meanwhile */
     dispatch_work_ended(api);
 }

@@ -50,8 +50,6 @@ void dispatch_finished(void *ctx, HttpRequest *request);
 /* Deadlines of calls under way, and those that wait for something that has changed. */
 void dispatch_tick(Api *api);
 void dispatch_changed(Api *api);
-/* After a batch of the trail ended: answers the calls that waited for their line. */
-void dispatch_audited(Api *api);
 /* One piece of work is done; the last one after api_stop() ends the stop. */
 void dispatch_work_ended(Api *api);
 /* Writes waiting audit lines, if none are being written. */
