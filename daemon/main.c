@@ -12,6 +12,7 @@
 #include "inbox.h"
 #include "job.h"
 #include "notify.h"
+#include "storage/http.h"
 #include "storage/migrate.h"
 #include "storage/mysql.h"
 #include "storage/pg_pool.h"
@@ -483,7 +484,7 @@ int main(int argc, char **argv) {
     Error err = {0};
     if (options.check_config) {
         printf("%s: no mistakes\n", options.config);
-    } else if (!my_library_open(&err)) {
+    } else if (!my_library_open(&err) || !http_global_init(&err)) {
         print_error(&err);
         status = EXIT_FAILED;
     } else {

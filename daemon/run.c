@@ -109,6 +109,12 @@ void run_cancel(Run *run) {
     pthread_mutex_unlock(&run->pg_mutex);
 }
 
+static RunState state_of_error(const Error *err) {
+    if (strcmp(err->state, STATE_HELD) == 0)
+        return RUN_HELD;
+    return error_class(err) == ERROR_CANCELED ? RUN_CANCELED : RUN_FAILED;
+}
+
 void run_execute(Run *run) {
     CLEANUP(arena_drop) Arena *arena = arena_open();
     error_clear(&run->error);
@@ -118,9 +124,7 @@ void run_execute(Run *run) {
     lend_pg(run, pg);
     bool ok = pg && take_step(run, pg, arena, &run->error);
     run->finished_us = clock_wall_us();
-    run->state = ok                                            ? RUN_SUCCEEDED
-                 : error_class(&run->error) == ERROR_CANCELED ? RUN_CANCELED
-                                                               : RUN_FAILED;
+    run->state = ok ? RUN_SUCCEEDED : state_of_error(&run->error);
     lend_pg(run, NULL);
     Error ignored = {0}; /* a run that cannot be recorded is in the log */
     if (pg && is_worth_recording(run))
