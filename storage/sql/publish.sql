@@ -85,8 +85,7 @@ SELECT sequencename, coalesce(last_value, 0) FROM pg_sequences
 WHERE schemaname = 'silver' AND sequencename LIKE '%\_key\_seq' ORDER BY sequencename
 
 -- name: publish_as_of
-SELECT max(service_date)::text FROM silver.transactions
-WHERE NOT is_deleted AND service_date <= (SELECT max(committed_at)::date FROM ops.batch)
+SELECT kpi.default_as_of()::text
 
 -- name: publish_months
 SELECT DISTINCT date_trunc('month', t.day)::date::text FROM (
