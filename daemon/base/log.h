@@ -19,7 +19,8 @@ typedef struct LogField {
     int64_t number;
 } LogField;
 
-#define LOG_TEXT(key, value) ((LogField){.name = (key), .text = (value) ? (value) : ""})
+static inline const char *log_text_of(const char *text) { return text ? text : ""; }
+#define LOG_TEXT(key, value) ((LogField){.name = (key), .text = log_text_of(value)})
 #define LOG_INT(key, value) ((LogField){.name = (key), .number = (int64_t)(value)})
 
 void log_set_level(LogLevel level); /* before threads start, or from the loop thread */
