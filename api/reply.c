@@ -115,6 +115,7 @@ static void put_problem(Reply *reply, int status, const char *code, const char *
     put_json(reply, status, "application/problem+json", body);
 }
 
+__attribute__((format(printf, 3, 0)))
 static void format_detail(char *ret_detail, size_t bytes, const char *format, va_list args) {
     int size = vsnprintf(ret_detail, bytes, format, args);
     if (size < 0)

@@ -24,6 +24,7 @@ typedef struct Doctor {
     bool is_well;
 } Doctor;
 
+__attribute__((format(printf, 3, 0)))
 static void say(Doctor *doctor, const char *verdict, const char *format, va_list args) {
     fprintf(doctor->out, "%-4s  ", verdict);
     vfprintf(doctor->out, format, args);
