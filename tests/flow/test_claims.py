@@ -270,8 +270,8 @@ def test_bytes_that_are_no_text_harm_nothing(claims):
     content = text([row("C1", payer="Ren\u00e9"), row("C2"), row("C\0003")]).encode("latin-1")
     claims.put("hospital1_2024-03.csv", content)
     claims.once()
-    assert claims.rows("SELECT source_claim_id, dq_flags FROM silver.claims ORDER BY 1") == [
-        ("C1", ["text_repaired"]), ("C2", [])]
+    assert claims.rows("SELECT source_claim_id, 'text_repaired' = ANY(dq_flags) FROM silver.claims ORDER BY 1") == [
+        ("C1", True), ("C2", False)]
     assert claims.rows("SELECT line, rule FROM dq.quarantine") == [(4, "line_unreadable")]
 
 
