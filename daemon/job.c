@@ -405,7 +405,7 @@ static void cancel_run(Jobs *jobs, Run *run) {
     Job *job = run->owner;
     if (job->retry_timer)
         loop_timer_stop(job->retry_timer);
-    run->state = RUN_CANCELED;
+    run->state = run->outcome = RUN_CANCELED;
     run->finished_us = clock_wall_us();
     if (!run->started_us)
         run->started_us = run->finished_us;
@@ -418,6 +418,7 @@ static void run_done(void *context) {
     Jobs *jobs = ticket->jobs;
     Run *run = ticket->run;
     free(ticket);
+    run->state = run->outcome;
     int64_t delay_ms = 0;
     Verdict verdict = run_judge(run, (uint32_t)random(), &delay_ms);
     if (verdict == VERDICT_FINAL || jobs->is_draining)

@@ -75,21 +75,23 @@ static bool take_step(Run *run, Pg *pg, Arena *arena, Error *err) {
 }
 
 static bool is_worth_recording(const Run *run) {
-    return run->was_asked || run->state != RUN_SUCCEEDED || run->counts.rows_changed > 0 ||
+    return run->was_asked || run->outcome != RUN_SUCCEEDED || run->counts.rows_changed > 0 ||
            run->counts.rows_quarantined > 0 || run->counts.bytes_sent > 0;
 }
 
 static void log_end(const Run *run) {
     int64_t ms = (run->finished_us - run->started_us) / 1000;
-    if (run->state == RUN_SUCCEEDED && !is_worth_recording(run)) {
+    if (run->outcome == RUN_SUCCEEDED && !is_worth_recording(run)) {
         LOG_DEBUG("quiet poll", LOG_TEXT("job", run->job), LOG_INT("ms", ms));
         return;
     }
-    if (run->state == RUN_SUCCEEDED)
+    if (run->outcome == RUN_SUCCEEDED)
         LOG_INFO("run succeeded", LOG_TEXT("job", run->job), LOG_INT("run", run->id),
                  LOG_INT("rows_read", run->counts.rows_read), LOG_INT("rows_changed", run->counts.rows_changed),
                  LOG_INT("rows_quarantined", run->counts.rows_quarantined),
                  LOG_INT("bytes_sent", run->counts.bytes_sent), LOG_INT("ms", ms));
+    else if (run->outcome == RUN_CANCELED)
+        LOG_INFO("run canceled", LOG_TEXT("job", run->job), LOG_INT("run", run->id), LOG_INT("ms", ms));
     else
         LOG_FAILURE(LOG_LEVEL_ERROR, "run failed", &run->error, LOG_TEXT("job", run->job),
                     LOG_INT("run", run->id), LOG_INT("attempt", run->attempt), LOG_INT("ms", ms));
@@ -120,15 +122,17 @@ void run_execute(Run *run) {
     error_clear(&run->error);
     run->counts = (RunCounts){0};
     run->started_us = clock_wall_us();
-    Pg *pg = pg_pool_take(run->pg_pool, &run->error);
+    if (atomic_load(&run->canceled) && !run->was_asked)
+        error_set(&run->error, STATE_CANCELED, "canceled before it began");
+    Pg *pg = run->error.state[0] ? NULL : pg_pool_take(run->pg_pool, &run->error);
     lend_pg(run, pg);
     bool ok = pg && take_step(run, pg, arena, &run->error);
     run->finished_us = clock_wall_us();
-    run->state = ok ? RUN_SUCCEEDED : state_of_error(&run->error);
+    run->outcome = ok ? RUN_SUCCEEDED : state_of_error(&run->error);
     lend_pg(run, NULL);
     Error ignored = {0}; /* a run that cannot be recorded is in the log */
     if (pg && is_worth_recording(run))
-        record(run, pg, run->state, &ignored);
+        record(run, pg, run->outcome, &ignored);
     pg_pool_give(run->pg_pool, pg);
     log_end(run);
 }
@@ -136,7 +140,7 @@ void run_execute(Run *run) {
 void run_record(Run *run) {
     Error err = {0};
     Pg *pg = pg_pool_take(run->pg_pool, &err);
-    if (!pg || !record(run, pg, run->state, &err))
+    if (!pg || !record(run, pg, run->outcome, &err))
         LOG_FAILURE(LOG_LEVEL_WARN, "a canceled run was not recorded", &err, LOG_TEXT("job", run->job),
                     LOG_INT("run", run->id));
     pg_pool_give(run->pg_pool, pg);

@@ -43,7 +43,8 @@ typedef struct Run {
     char trigger[64]; /* "schedule", "once", a token's name */
     bool was_asked;   /* by a person: recorded even when it did nothing */
     char range_from[RUN_DATE_BYTES], range_to[RUN_DATE_BYTES];
-    RunState state;
+    RunState state;   /* the loop's */
+    RunState outcome; /* the worker's, for the loop to take over when the work is done */
     int attempt;
     int64_t queued_us, started_us, finished_us;
     RunCounts counts;
@@ -55,7 +56,7 @@ typedef struct Run {
 } Run;
 
 /* On a worker: connects, runs the step, records the run when it did something, failed, or was asked for.
- * Sets counts, error, and a state of SUCCEEDED, FAILED or CANCELED. */
+ * Sets counts, error, and an outcome of SUCCEEDED, FAILED or CANCELED. */
 void run_execute(Run *run);
 
 /* On a worker: records a run that ended without being executed. */
