@@ -1,0 +1,26 @@
+/* settle_tool - one settle, for tests/component/test_settle_order.py.
+ *
+ *     settle_tool DSN
+ *
+ * Prints "rows_read rows_changed", or "nothing" when no batch was due. Exit 0 or 1. */
+#include "base/own.h"
+#include "storage/settle.h"
+
+#include <stdio.h>
+
+int main(int argc, char **argv) {
+    Error err = {0};
+    CLEANUP(arena_drop) Arena *arena = arena_open();
+    CLEANUP(pg_drop) Pg *pg = argc == 2 ? pg_open(argv[1], "settle_tool", 0, &err) : NULL;
+    SettleOptions options = {.fiscal_year_start_month = 10, .arena = arena};
+    SettleOutcome outcome;
+    if (!pg || !settle(pg, &options, &outcome, &err)) {
+        fprintf(stderr, "%s %s\n%s\n", err.state, err.text, err.hint);
+        return 1;
+    }
+    if (outcome.was_due)
+        printf("%lld %lld\n", (long long)outcome.rows_read, (long long)outcome.rows_changed);
+    else
+        printf("nothing\n");
+    return 0;
+}
