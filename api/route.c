@@ -30,7 +30,7 @@ const Route ROUTES[] = {
     {"GET", "/v1/quarantine/{id}", SCOPE_PHI, ROUTE_READS_PHI, NULL, quarantine_get, {0}},
     {"GET", "/v1/quality", SCOPE_READ, ROUTE_READS, NULL, quality_get, {PAGED}},
     {"GET", "/v1/kpis", SCOPE_READ, ROUTE_READS, NULL, kpis_list, {PAGED}},
-    {"GET", "/v1/kpis/{kpi}", SCOPE_READ, ROUTE_READS, NULL, kpis_get, {"from", "to", "as_of"}},
+    {"GET", "/v1/kpis/{kpi}", SCOPE_READ, ROUTE_READS, NULL, kpis_get, {"from", "to", "as_of", "by"}},
     {"GET", "/v1/publications", SCOPE_READ, ROUTE_READS, NULL, publications_list, {PAGED}},
 };
 const size_t N_ROUTES = sizeof ROUTES / sizeof *ROUTES;

@@ -66,16 +66,39 @@ static bool kpi_exists(Pg *pg, const char *name, bool *ret_exists, Error *err) {
     return true;
 }
 
-bool report_kpi(Pg *pg, const char *name, const char *as_of, const char *from, const char *to,
-                Arena *arena, Buf *out, const char **ret_as_of, bool *ret_found, Error *err) {
-    TRY(kpi_exists(pg, name, ret_found, err));
-    if (!*ret_found)
+static bool kpi_no_dimension(Pg *pg, const char *by, Arena *arena, const char **ret_word, Error *err) {
+    *ret_word = NULL;
+    if (!by)
         return true;
-    const char *sql = sql_fill(arena, SQL_REPORT_KPI, {"figure", pg_quote_ident(arena, name)});
-    CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, sql, PG_PARAMS(as_of, from, to), err);
+    CLEANUP(pg_result_drop) PgResult *rows =
+        pg_query(pg, SQL_REPORT_KPI_NO_DIMENSION, PG_PARAMS(by), err);
+    TRY(rows);
+    if (pg_rows(rows) == 1)
+        *ret_word = arena_string(arena, pg_value(rows, 0, 0));
+    return true;
+}
+
+static bool kpi_rows(Pg *pg, const KpiQuestion *question, Arena *arena, Buf *out, KpiAnswer *answer,
+                     Error *err) {
+    const char *sql =
+        sql_fill(arena, SQL_REPORT_KPI, {"figure", pg_quote_ident(arena, question->name)},
+                 {"arguments", question->by ? "$1::date, $4::text[]" : "$1::date"});
+    PgParams params = {.values = {question->as_of, question->from, question->to, question->by},
+                       .n = question->by ? 4 : 3};
+    CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, sql, &params, err);
     TRY(rows);
     buf_put_str(out, pg_value(rows, 0, 0));
-    Str answered_for = pg_value(rows, 0, 1);
-    *ret_as_of = str_is_null(answered_for) ? NULL : arena_string(arena, answered_for);
+    Str as_of = pg_value(rows, 0, 1);
+    answer->as_of = str_is_null(as_of) ? NULL : arena_string(arena, as_of);
     return true;
+}
+
+bool report_kpi(Pg *pg, const KpiQuestion *question, Arena *arena, Buf *out, KpiAnswer *ret_answer,
+                Error *err) {
+    *ret_answer = (KpiAnswer){0};
+    TRY(kpi_exists(pg, question->name, &ret_answer->is_known, err));
+    TRY(kpi_no_dimension(pg, question->by, arena, &ret_answer->no_dimension, err));
+    if (!ret_answer->is_known || ret_answer->no_dimension)
+        return true;
+    return kpi_rows(pg, question, arena, out, ret_answer, err);
 }

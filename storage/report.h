@@ -37,8 +37,19 @@ bool report_list(Pg *pg, ReportList list, const ReportQuery *query, Arena *arena
 /* Appends the item; *ret_found is false when there is none with this id. */
 bool report_item(Pg *pg, ReportItem item, int64_t id, Buf *out, bool *ret_found, Error *err);
 
-/* The figure of schema kpi with this name, as of a date and between two months (texts, NULL: its own
- * default, all). Appends the JSON array of its rows; *ret_as_of is the date it answered for, NULL when
- * it has no rows. *ret_found is false when there is no such figure. */
-bool report_kpi(Pg *pg, const char *name, const char *as_of, const char *from, const char *to,
-                Arena *arena, Buf *out, const char **ret_as_of, bool *ret_found, Error *err);
+typedef struct KpiQuestion {
+    const char *name;
+    const char *as_of;     /* a date, NULL: the figure's default */
+    const char *from, *to; /* months between which, NULL: all */
+    const char *by;        /* dimensions as an array literal, NULL: the figure's default */
+} KpiQuestion;
+
+typedef struct KpiAnswer {
+    bool is_known;                /* there is a figure of this name */
+    const char *no_dimension;     /* a word of `by` that is no dimension, or NULL */
+    const char *as_of;            /* what it answered for; NULL when it has no rows */
+} KpiAnswer;
+
+/* Appends the JSON array of the figure's rows when it is known and all dimensions are. */
+bool report_kpi(Pg *pg, const KpiQuestion *question, Arena *arena, Buf *out, KpiAnswer *ret_answer,
+                Error *err);

@@ -113,6 +113,14 @@ SELECT proname::text FROM pg_proc
 WHERE pronamespace = 'kpi'::regnamespace AND proretset AND pronargs >= 1 AND proargtypes[0] = 'date'::regtype
   AND pronargs - pronargdefaults <= 1 AND proname NOT LIKE '\_%' AND proname = $1
 
+-- A word that is no dimension of the figures.
+-- name: report_kpi_no_dimension
+SELECT word FROM unnest($1::text[]) AS word
+WHERE word NOT IN (
+    SELECT attname FROM pg_attribute WHERE attrelid = 'kpi.figure'::regclass AND attnum > 0 AND attname NOT IN
+        ('kpi', 'definition_version', 'as_of', 'numerator', 'denominator', 'value', 'flagged_rows', 'missing'))
+LIMIT 1
+
 -- $1 as of, $2 and $3 the months between which. Numbers go out as texts: money keeps its two decimals.
 -- name: report_kpi
 SELECT coalesce(json_agg(item), '[]')::text, min(item ->> 'as_of')
@@ -120,6 +128,6 @@ FROM (
     SELECT (SELECT jsonb_object_agg(key, CASE WHEN jsonb_typeof(value) = 'number' AND key IN
                 ('numerator', 'denominator', 'value') THEN to_jsonb(value::text) ELSE value END)
             FROM jsonb_each(to_jsonb(figure))) AS item
-    FROM kpi.{figure}($1::date) AS figure) AS items
+    FROM kpi.{figure}({arguments}) AS figure) AS items
 WHERE ($2::date IS NULL OR item ->> 'month' IS NULL OR (item ->> 'month')::date >= $2::date)
   AND ($3::date IS NULL OR item ->> 'month' IS NULL OR (item ->> 'month')::date <= $3::date)

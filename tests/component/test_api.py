@@ -1,0 +1,303 @@
+"""The API of a running daemon over a real PostgreSQL: contract, metrics, tokens, audit, ledgers.
+
+The one hospital of the configuration does not answer: jobs exist and fail, which is all that is needed.
+"""
+import contextlib
+import http.client
+import json
+import shutil
+import subprocess
+import time
+
+import jsonschema
+import openapi_spec_validator
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from harness.daemon import Daemon
+from harness.settings import write_passfile
+
+CONFIG = """
+server: {{ listen: "127.0.0.1:{port}" }}
+store: {{ dsn: "{dsn} passfile={passfile}" }}
+workers: 2
+timezone: America/New_York
+sources:
+  hospital_a:
+    kind: mysql
+    host: 127.0.0.1
+    port: 1
+    database: nowhere
+    user: nobody
+    tls: "off"
+    timezone: America/New_York
+    feeds:
+      departments: {{ entity: departments, key: [DeptID], every: 1h, map: {{ source_department_id: DeptID, name: Name }} }}
+"""
+CANARY = "Zebedee-Canary"
+
+
+class Served:
+    def __init__(self, daemon, postgres, database):
+        self.daemon = daemon
+        self.postgres, self.database = postgres, database
+        self.tokens = {}
+
+    def sql(self, statement, *values):
+        with contextlib.closing(self.postgres.connect(self.database)) as link, link.cursor() as cursor:
+            cursor.execute(statement, values or None)
+            rows = cursor.fetchall() if cursor.description else None
+            link.commit()
+            return rows
+
+    def make_tokens(self):
+        for scope in ("read", "operate", "phi", "admin"):
+            self.tokens[scope] = self.daemon.make_token(scope, scope)
+        self.daemon.make_token("all")
+
+    def audit(self, action, count=1, limit_s=20):
+        """Lines of the trail with this action, once there are `count`."""
+        end = time.monotonic() + limit_s
+        while True:
+            lines = self.sql("SELECT actor, object, outcome, details FROM ops.audit WHERE action = %s "
+                             "ORDER BY audit_id", action)
+            if len(lines) >= count or time.monotonic() > end:
+                return lines
+            select_briefly()
+
+
+def select_briefly():
+    """The trail of refused requests is written by a timer: asking again is the event there is."""
+    time.sleep(0.05)
+
+
+@pytest.fixture
+def served(binary, postgres, schema_database, tmp_path):
+    config = tmp_path / "revcycled.yaml"
+    daemon = Daemon(tmp_path / "daemon", binary, str(config))
+    port = daemon.choose_port()
+    passfile = write_passfile(str(tmp_path / "pgpass"), postgres, "revcycled")
+    config.write_text(CONFIG.format(port=port, dsn=postgres.dsn(schema_database), passfile=passfile))
+    served = Served(daemon, postgres, schema_database)
+    served.make_tokens()
+    daemon.start()
+    yield served
+    daemon.stop()
+
+
+@pytest.fixture
+def api(served):
+    return served.daemon
+
+
+def contract(api):
+    return api.get("/openapi.json", token=None)[2]
+
+
+def check(document, name, value):
+    """The value is what the contract's schema of this name says."""
+    jsonschema.Draft202012Validator(
+        {"$ref": f"#/components/schemas/{name}", "components": document["components"]}).validate(value)
+
+
+def test_the_contract_is_valid_openapi(api):
+    openapi_spec_validator.validate(contract(api))
+
+
+def test_the_routes_of_the_binary_are_those_of_the_contract(api):
+    said = {tuple(line.split()[:3]) for line in api.run("routes").stdout.splitlines()}
+    written = {(method.upper(), path, operation["security"][0]["token"][0] if operation["security"] else "none")
+               for path, item in contract(api)["paths"].items() for method, operation in item.items()}
+    assert said == written
+
+
+def test_prometheus_parsers_accept_the_metrics(api):
+    text = api.get("/metrics", token=None)[2]
+    names = {family.name for family in parse_text(text)}
+    assert {"revcycle_build_info", "revcycle_runs", "revcycle_up_since_seconds", "process_cpu_seconds"} <= names
+    status, headers, text = api.get("/metrics", token=None, headers={"Accept": "application/openmetrics-text"})
+    assert headers.get_content_type() == "application/openmetrics-text"
+    families = {family.name: family for family in parse_openmetrics(text)}
+    assert families["revcycle_up_since_seconds"].samples[0].value > 1e9
+    assert families["revcycle_build"].type == "info"
+
+
+def test_every_read_route_answers_what_the_contract_says(api):
+    document = contract(api)
+    for path in ("/v1/status", "/v1/jobs", "/v1/runs", "/v1/files", "/v1/quarantine", "/v1/quality", "/v1/kpis",
+                 "/v1/publications"):
+        status, headers, body = api.get(path)
+        assert status == 200, (path, body)
+        schema = document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+        jsonschema.Draft202012Validator({**schema, "components": document["components"]}).validate(body)
+        assert api.get(path + "?colour=red")[0] == 400
+    check(document, "Job", api.get("/v1/jobs/hospital_a.departments")[2])
+
+
+def test_an_unchanged_list_is_not_sent_again(api):
+    etag = api.get("/v1/files")[1]["ETag"]
+    assert api.get("/v1/files", headers={"If-None-Match": etag})[0] == 304
+
+
+def test_a_run_is_triggered_waited_for_and_remembered(served, api):
+    status, headers, run = api.post("/v1/jobs/hospital_a.departments/runs", {"mode": "full"},
+                                    headers={"Idempotency-Key": "once"})
+    if status == 409:  # the schedule was first
+        run = api.get(f"/v1/runs/{run['run']}")[2]
+    else:
+        assert status == 202 and headers["Location"] == f"/v1/runs/{run['id']}"
+    check(contract(api), "Run", run)
+    assert api.post(f"/v1/runs/{run['id']}/cancel")[0] in (202, 409)
+    ended = api.get(f"/v1/runs/{run['id']}?wait=30")[2]
+    assert ended["state"] in ("canceled", "failed")
+    lines = served.audit("POST /v1/jobs/{job}/runs")
+    assert lines[0][0] == "all" and lines[0][1] == "/v1/jobs/hospital_a.departments/runs"
+    assert api.get("/v1/runs/999999999")[0] == 404
+    assert api.post("/v1/runs/999999999/cancel")[0] == 404
+
+
+def test_a_paused_job_stays_paused_over_a_restart(served, api):
+    status, _, job = api.post("/v1/jobs/settle/pause")
+    assert status == 200 and job["paused"] and job["paused_by"] == "all"
+    assert served.audit("POST /v1/jobs/{job}/pause")[0][2] == "done"
+    api.stop()
+    api.start()
+    status, _, job = api.get("/v1/jobs/settle")
+    assert (job["paused"], job["paused_by"], job["state"]) == (True, "all", "paused")
+    assert not api.post("/v1/jobs/settle/resume")[2]["paused"]
+
+
+def test_each_scope_opens_its_own_doors(served, api):
+    doors = {"read": [("GET", "/v1/jobs")], "operate": [("POST", "/v1/jobs/nothing/pause")],
+             "phi": [("GET", "/v1/quarantine/1")], "admin": []}
+    for scope, secret in served.tokens.items():
+        for other, routes in doors.items():
+            for method, path in routes:
+                status, _, body = api.request(method, path, token=secret)
+                assert (status != 403) == (scope == other), (scope, method, path, body)
+                if status == 403:
+                    assert body["scope"] == other
+    assert served.audit("GET /v1/jobs", 3)[0][2] == "refused"
+
+
+def test_a_revoked_token_is_refused(served, api):
+    assert api.get("/v1/jobs")[0] == 200
+    served.sql("UPDATE ops.token SET revoked_at = now() WHERE name = 'all'")
+    end = time.monotonic() + 20
+    while api.get("/v1/jobs")[0] != 401:
+        assert time.monotonic() < end
+        select_briefly()
+    assert api.get("/v1/jobs")[1]["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_too_many_requests_are_slowed_down(api):
+    link = http.client.HTTPConnection("127.0.0.1", api.port, timeout=20)
+    for _ in range(3000):
+        link.request("GET", "/v1/jobs/settle", headers={"Authorization": f"Bearer {api.token}"})
+        answer = link.getresponse()
+        body = json.loads(answer.read())
+        if answer.status != 200:
+            break
+    link.close()
+    assert answer.status == 429 and int(answer.headers["Retry-After"]) >= 1 and body["code"] == "53400"
+
+
+def quarantine(served, key):
+    return served.sql(
+        "INSERT INTO dq.quarantine (feed, source_system, natural_key, raw, rule, reason, source_hash, "
+        "mapping_version, batch_id) VALUES ('hospital_a.departments', 'hospital_a', %s, %s, 'key_missing', "
+        "'the key is missing', 1, 1, 1) RETURNING quarantine_id::text",
+        key, json.dumps({"Name": CANARY}))[0][0]
+
+
+def test_a_quarantined_row_is_shown_to_who_may_and_the_reading_is_on_record(served, api):
+    key = quarantine(served, "1")
+    quarantine(served, "2")
+    counts = api.get("/v1/quarantine")[2]["items"]
+    assert [(item["feed"], item["rule"], item["state"], item["count"]) for item in counts] == [
+        ("hospital_a.departments", "key_missing", "open", 2)]
+    assert CANARY not in json.dumps(counts)
+    status, headers, row = api.get(f"/v1/quarantine/{key}")
+    assert status == 200 and row["raw"] == {"Name": CANARY} and headers["Cache-Control"] == "no-store"
+    check(contract(api), "QuarantinedRow", row)
+    assert served.audit("GET /v1/quarantine/{id}")[0][:3] == ("all", f"/v1/quarantine/{key}", "read")
+    api.stop()
+    with open(api.log_file, encoding="utf-8") as log:
+        assert CANARY not in log.read()
+
+
+def test_lists_are_walked_in_pages_without_loss_under_inserts(served, api):
+    for number in range(7):
+        served.sql("INSERT INTO ops.file (source_system, feed, name, state) VALUES ('a', 'claims.m', %s, 'failed')",
+                   f"f{number}")
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = api.get(f"/v1/files?limit=3{cursor}")[2]
+        seen += [item["name"] for item in page["items"]]
+        cursor = page["next_cursor"] and f"&cursor={page['next_cursor']}"
+        served.sql("INSERT INTO ops.file (source_system, feed, name, state) VALUES ('a', 'claims.m', 'new', 'failed')")
+    assert seen == [f"f{number}" for number in reversed(range(7))]
+    check(contract(api), "File", api.get("/v1/files?limit=1")[2]["items"][0])
+    assert api.get("/v1/files?cursor=nonsense")[0] == 400
+
+
+def test_a_figure_says_numerator_and_denominator_as_texts(served, api):
+    names = [item["kpi"] for item in api.get("/v1/kpis")[2]["items"]]
+    assert names == sorted(names) and {"total_billed", "denial_rate", "write_off_amount"} <= set(names)
+    served.sql("INSERT INTO silver.transactions (transaction_key, source_system, source_transaction_id, service_date, "
+               "amount, paid_amount, batch_id) VALUES (1, 'hospital_a', 'T1', '2025-03-05', 100.10, 40.00, 1), "
+               "(2, 'hospital_a', 'T2', '2025-04-01', 0.20, 0.20, 1)")
+    figures = api.get("/v1/kpis/total_billed?as_of=2025-12-31")[2]
+    assert [(row["month"], row["source_system"], row["value"]) for row in sorted(
+        figures["items"], key=lambda row: row["month"])] == [
+            ("2025-03-01", "hospital_a", "100.10"), ("2025-04-01", "hospital_a", "0.20")]
+    check(contract(api), "Kpi", figures)
+    (row,) = api.get("/v1/kpis/gross_collection_rate?as_of=2025-12-31&by=source_system")[2]["items"]
+    assert (row["numerator"], row["denominator"], row["month"]) == ("40.20", "100.30", None)
+    assert len(api.get("/v1/kpis/total_billed?as_of=2025-12-31&to=2025-03-31")[2]["items"]) == 1
+    assert api.get("/v1/kpis/total_billed?by=shoe_size")[2]["errors"][0]["pointer"] == "?by"
+    assert api.get("/v1/kpis/total_billed?as_of=soon")[0] == 400
+    assert api.get("/v1/kpis/no_such_figure")[0] == 404
+    assert api.get("/v1/kpis/_transactions")[0] == 404
+
+
+def test_without_the_store_memory_still_answers_and_readiness_says_so(served, api, postgres):
+    assert api.get("/readyz", token=None)[0] == 200
+    postgres.execute(f"ALTER DATABASE {served.database} WITH ALLOW_CONNECTIONS false")
+    postgres.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                     f"WHERE datname = '{served.database}'")
+    end = time.monotonic() + 20
+    while api.get("/readyz", token=None)[0] != 503:
+        assert time.monotonic() < end
+        select_briefly()
+    assert api.get("/v1/jobs")[0] == 200
+    status, headers, body = api.get("/v1/files")
+    assert status in (500, 503) and served.database not in json.dumps(body)
+    postgres.execute(f"ALTER DATABASE {served.database} WITH ALLOW_CONNECTIONS true")
+
+
+def test_a_port_in_use_is_one_sentence_with_the_mend(api, binary, tmp_path):
+    other = tmp_path / "other.yaml"  # a daemon of its own, at the same address
+    shutil.copy(api.config, other)
+    done = subprocess.run([binary, "--config", str(other)], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1 and "Address already in use" in done.stderr and "hint:" in done.stderr
+
+
+def test_a_token_command_refuses_words_that_are_no_scopes(api):
+    done = api.run("token", "add", "x", "--scope", "read,everything")
+    assert done.returncode == 1 and "everything" in done.stderr
+    done = api.run("token", "add", "x")
+    assert done.returncode == 2
+
+
+def test_the_daemon_stops_in_time_with_a_client_waiting(served, api):
+    job = api.post("/v1/jobs/hospital_a.departments/runs", {"mode": "full"})[2]
+    run = job.get("run") or job["id"]
+    with subprocess.Popen(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-H",
+                           f"Authorization: Bearer {api.token}", api.url(f"/v1/runs/{run}?wait=60")],
+                          stdout=subprocess.PIPE, text=True) as client:
+        begin = time.monotonic()
+        api.stop()
+        assert time.monotonic() - begin < 10
+        assert client.communicate(timeout=20)[0] in ("200", "503", "000")
