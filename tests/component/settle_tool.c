@@ -1,6 +1,6 @@
-/* settle_tool - one settle, for tests/component/test_settle_order.py.
+/* settle_tool - one settle, for tests/component/test_settle.py and test_settle_order.py.
  *
- *     settle_tool DSN
+ *     settle_tool DSN [FISCAL_YEAR_START_MONTH]
  *
  * Prints "rows_read rows_changed", or "nothing" when no batch was due. Exit 0 or 1. */
 #include "base/own.h"
@@ -11,8 +11,8 @@
 int main(int argc, char **argv) {
     Error err = {0};
     CLEANUP(arena_drop) Arena *arena = arena_open();
-    CLEANUP(pg_drop) Pg *pg = argc == 2 ? pg_open(argv[1], "settle_tool", 0, &err) : NULL;
-    SettleOptions options = {.fiscal_year_start_month = 10, .arena = arena};
+    CLEANUP(pg_drop) Pg *pg = argc >= 2 ? pg_open(argv[1], "settle_tool", 0, &err) : NULL;
+    SettleOptions options = {.fiscal_year_start_month = argc > 2 ? atoi(argv[2]) : 10, .arena = arena};
     SettleOutcome outcome;
     if (!pg || !settle(pg, &options, &outcome, &err)) {
         fprintf(stderr, "%s %s\n%s\n", err.state, err.text, err.hint);
