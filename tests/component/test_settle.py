@@ -94,8 +94,8 @@ class World:
         return self.sql(f"SELECT {columns} FROM silver.{table} WHERE source_{ENTITY[table]}_id = %s", number)[0]
 
     def persons(self):
-        return sorted(self.sql("SELECT array_agg(source_system || source_patient_id ORDER BY 1) "
-                               "FROM silver.person_link GROUP BY person_id"))
+        return sorted(self.sql("SELECT array_agg(source_system || source_patient_id ORDER BY source_system, "
+                               "source_patient_id) FROM silver.person_link GROUP BY person_id"))
 
     def dump(self):
         """Everything settle answers for, keys by what they point at."""
