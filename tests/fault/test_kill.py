@@ -1,0 +1,87 @@
+"""Killed anywhere, started again: the end is that of an undisturbed run.
+
+Every FAILPOINT() in the sources is one test: a name that no run passes is a failure, not a skip.
+"""
+import glob
+import os
+import re
+import signal
+
+import pytest
+
+from harness import dump, settings
+from harness.world import World
+
+
+def failpoints():
+    """Every place where the sources say a test may kill."""
+    names = set()
+    for path in glob.glob(os.path.join(settings.ROOT, "**", "*.c"), recursive=True):
+        if "/tests/" not in path:
+            with open(path, encoding="utf-8") as file:
+                names |= set(re.findall(r'FAILPOINT\("([a-z_.]+)"\)', file.read()))
+    return sorted(names)
+
+
+def killed_at(world, name):
+    done = world.daemon.once(REVCYCLED_FAILPOINT=name)
+    assert done.returncode == -signal.SIGKILL, f"{name} was never passed\n{done.stderr[-2000:]}"
+
+
+@pytest.mark.parametrize("name", failpoints())
+def test_killed_during_the_first_run_and_started_again_the_end_is_equal(fresh, loaded_dump, name):
+    killed_at(fresh, name)
+    fresh.once()
+    dump.assert_equal(loaded_dump, fresh.dump())
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("passing", [2, 5])
+@pytest.mark.parametrize("name", failpoints())
+def test_killed_at_a_later_passing_the_end_is_equal(fresh, loaded_dump, name, passing):
+    done = fresh.daemon.once(REVCYCLED_FAILPOINT=f"{name}:{passing}")
+    assert done.returncode in (-signal.SIGKILL, 0), done.stderr[-2000:]  # 0: passed less often
+    fresh.once()
+    dump.assert_equal(loaded_dump, fresh.dump())
+
+
+def test_killed_again_and_again_the_end_is_equal(fresh, loaded_dump):
+    for name in failpoints():
+        fresh.daemon.once(REVCYCLED_FAILPOINT=name)
+    fresh.once()
+    dump.assert_equal(loaded_dump, fresh.dump())
+
+
+CHANGES = (
+    "UPDATE patient_master SET street = '1 New Street' WHERE pat_id LIKE '%7'",
+    "UPDATE billing_transaction SET service_date = service_date + INTERVAL 1 MONTH WHERE txn_id LIKE '%3'",
+    "UPDATE billing_transaction SET paid_amount = 1 WHERE txn_id LIKE '%5'",
+)
+
+
+def change(world):
+    """The hospital changes rows; at one instant, so that two worlds do the same."""
+    for statement in CHANGES:
+        world.play(f"SET STATEMENT timestamp = 1767000000 FOR {statement}")
+
+
+@pytest.fixture(scope="module")
+def changed_dump(binary, loaded_base, tmp_path_factory):
+    """The end of an undisturbed second run after those changes."""
+    world = World(loaded_base, "changedref", tmp_path_factory.mktemp("changed"), binary).make()
+    try:
+        change(world)
+        world.once()
+        return world.dump()
+    finally:
+        world.end()
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", failpoints())
+def test_killed_during_a_run_of_changes_the_end_is_equal(loaded, changed_dump, name):
+    change(loaded)
+    done = loaded.daemon.once(REVCYCLED_FAILPOINT=name)
+    assert done.returncode in (-signal.SIGKILL, 0), done.stderr[-2000:]
+    loaded.once()
+    dump.assert_equal(changed_dump, loaded.dump())

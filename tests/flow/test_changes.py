@@ -1,0 +1,76 @@
+"""What happens after the first run: nothing, or exactly what the hospital did."""
+import pytest
+
+
+def versions(world, number):
+    return world.rows("SELECT version, address, is_current, patient_key FROM silver.patients "
+                      "WHERE source_system = 'hospital_a' AND source_patient_id = %s ORDER BY version", number)
+
+
+@pytest.fixture
+def patient(loaded):
+    """A patient of hospital A with encounters."""
+    return loaded.value("SELECT source_patient_id FROM silver.encounters WHERE source_system = 'hospital_a' "
+                        "GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1")
+
+
+def test_a_second_run_changes_nothing(loaded):
+    before = loaded.dump()
+    publications = loaded.rows("SELECT publication_id FROM ops.publication")
+    batches = loaded.value("SELECT max(batch_id) FROM ops.batch")
+    loaded.once()
+    assert loaded.dump() == before
+    assert loaded.rows("SELECT publication_id FROM ops.publication") == publications
+    assert loaded.value("SELECT max(batch_id) FROM ops.batch") == batches
+
+
+def test_a_changed_address_makes_one_version_and_facts_keep_theirs(loaded, patient):
+    facts = "SELECT source_encounter_id, patient_key FROM silver.encounters WHERE source_patient_id = %s ORDER BY 1"
+    before, keys = versions(loaded, patient), loaded.rows(facts, patient)
+    assert loaded.play("UPDATE patient_master SET street = '1 New Street' WHERE pat_id = %s", patient) == 1
+    loaded.once()
+    after = versions(loaded, patient)
+    assert [row[0] for row in after] == [1, 2]
+    assert after[0][1] == before[0][1] and after[1][1] == "1 New Street"
+    assert [row[2] for row in after] == [False, True]
+    assert after[0][3] == before[0][3]
+    assert loaded.rows(facts, patient) == keys
+    loaded.once()
+    assert versions(loaded, patient) == after
+
+
+def test_a_time_that_moved_alone_makes_no_version(loaded, patient):
+    loaded.play("UPDATE patient_master SET updated_at = NOW(6) WHERE pat_id = %s", patient)
+    publications = loaded.value("SELECT count(*) FROM ops.publication")
+    loaded.once()
+    assert len(versions(loaded, patient)) == 1
+    assert loaded.value("SELECT count(*) FROM ops.publication") == publications
+
+
+def test_a_service_date_that_moves_stands_once_in_bigquery(loaded):
+    number = loaded.value("SELECT source_transaction_id FROM silver.transactions WHERE source_system = 'hospital_a' "
+                          "AND service_date IS NOT NULL ORDER BY 1 LIMIT 1")
+    key = loaded.value("SELECT transaction_key FROM silver.transactions WHERE source_system = 'hospital_a' "
+                       "AND source_transaction_id = %s", number)
+    first = str(loaded.value("SELECT service_date FROM silver.transactions WHERE transaction_key = %s", key))
+    for day in ("2024-12-24", None, first):
+        loaded.play("UPDATE billing_transaction SET service_date = %s WHERE txn_id = %s", day, number)
+        loaded.once()
+        rows = [row["service_date"] for row in loaded.warehouse.rows(
+            f"SELECT service_date FROM `healthcare_rcm.fact_transactions` WHERE transaction_key = {key}")]
+        assert rows == [day]
+
+
+def test_a_row_without_a_cursor_value_is_read_all_the_same(loaded):
+    loaded.play("INSERT INTO tblPatient (PatientNo, FName, LName, LastChange) VALUES (999999, 'No', 'Clock', NULL)", place=1)
+    loaded.once()
+    assert loaded.value("SELECT count(*) FROM silver.patients WHERE source_system = 'hospital_b' "
+                        "AND source_patient_id = '999999'") == 1
+
+
+def test_a_row_of_a_table_without_cursor_is_found_changed(loaded):
+    number = loaded.value("SELECT source_encounter_id FROM silver.encounters WHERE source_system = 'hospital_b' LIMIT 1")
+    loaded.play("UPDATE tblVisit SET Kind = 'Observation' WHERE VisitNo = %s", number, place=1)
+    loaded.once()
+    assert loaded.value("SELECT encounter_type FROM silver.encounters WHERE source_system = 'hospital_b' "
+                        "AND source_encounter_id = %s", number) == "Observation"

@@ -1,0 +1,95 @@
+"""The generated sample: what was planted is found, exactly, kind by kind."""
+import json
+import os
+
+import pytest
+
+from harness.world import Base, World
+from harness import sample, settings
+
+
+@pytest.fixture(scope="module")
+def planted(world):
+    with open(os.path.join(world.base.data, "planted.json"), encoding="utf-8") as file:
+        return json.load(file)
+
+
+@pytest.fixture(scope="module")
+def world(binary, mariadb, postgres, schema_template, tmp_path_factory):
+    """10,000 patients and 50,000 transactions, as the demo has them."""
+    directory = str(tmp_path_factory.mktemp("sample") / "data")
+    sample.generate(directory)
+    base = Base("sample", directory, settings.template_of(directory), mariadb, postgres,
+                tmp_path_factory.mktemp("sample_base")).fill(schema_template)
+    world = World(base, "sampleworld", tmp_path_factory.mktemp("sample_world"), binary).make()
+    try:
+        world.once(timeout=600)
+        yield world
+    finally:
+        world.end()
+
+
+@pytest.mark.parametrize("entity", ["patients", "providers", "departments", "encounters", "transactions"])
+def test_every_planted_row_is_there(world, planted, entity):
+    assert world.counts(entity) == planted["rows"][entity]
+
+
+@pytest.mark.parametrize("entity", ["patients", "providers", "encounters", "transactions", "claims"])
+def test_flags_found_are_flags_planted_and_no_others(world, planted, entity):
+    """But time_inferred, which tells of a table without times and not of dirt."""
+    found = {flag: rows for flag, rows in world.flags(entity).items() if flag != "time_inferred"}
+    assert found == planted["flags"].get(entity, {})
+
+
+def test_persons_of_both_hospitals_are_one(world, planted):
+    assert world.value("SELECT count(DISTINCT person_id) FROM silver.patients WHERE is_current "
+                       "AND NOT is_inferred AND source_system <> ''") == planted["persons"]
+    assert world.value(
+        "SELECT count(*) FROM (SELECT person_id FROM silver.patients WHERE is_current AND NOT is_inferred "
+        "GROUP BY 1 HAVING count(DISTINCT source_system) = 2) AS both_hospitals") == planted["persons_in_both"]
+
+
+def test_the_same_number_with_another_birth_date_is_left_to_a_person(world, planted):
+    assert world.value("SELECT count(*) FROM silver.person_review WHERE state = 'open'") == planted["ssn_conflicts"]
+
+
+def test_names_are_spelt_as_their_bearers_would(world, planted):
+    found = {(source, number): name for source, number, name in world.rows(
+        "SELECT source_system, source_patient_id, last_name FROM silver.patients WHERE is_current")}
+    wrong = [(name, found.get((source, number))) for source, number, name in planted["last_names"]
+             if found.get((source, number)) != name]
+    assert wrong == []
+
+
+def test_what_facts_name_and_nobody_delivered_is_inferred(world, planted):
+    for entity in ("patients", "providers"):
+        assert world.value(f"SELECT count(*) FROM silver.{entity} WHERE is_inferred AND source_system <> ''"
+                           ) == planted[f"inferred_{entity}"]
+
+
+def test_claims_that_cannot_be_used_are_in_quarantine_and_no_others(world, planted):
+    found = world.rows("SELECT rule, count(*), count(line), count(DISTINCT file_id) FROM dq.quarantine "
+                       "WHERE state = 'open' GROUP BY 1")
+    assert sum(row[1] for row in found) == sum(planted["quarantine"].values()), found
+    assert all(row[1] == row[2] for row in found), "every one names its line"
+
+
+def test_every_other_claim_is_final_once(world, planted):
+    assert sum(world.counts("claims").values()) == planted["claims"]
+
+
+def test_corrected_claims_have_two_iterations_and_nothing_else_has(world, planted):
+    assert world.value("SELECT count(*) FROM silver.claims WHERE iteration = 2 AND is_final") == planted["corrected_claims"]
+    assert world.value("SELECT count(*) FROM silver.claims WHERE NOT is_final") == planted["corrected_claims"]
+
+
+def test_a_file_seen_twice_is_an_outcome(world, planted):
+    states = dict(world.rows("SELECT state, count(*) FROM ops.file GROUP BY 1"))
+    assert states.get("duplicate") == planted["duplicate_files"]
+    assert states.get("failed", 0) == 0
+    assert sum(states.values()) == planted["claims_files"]
+
+
+def test_a_payer_spelt_in_two_encodings_is_one_payer(world):
+    assert sorted(world.rows("SELECT source_system, count(*) FROM silver.payers WHERE source_payer_id LIKE %s "
+                             "GROUP BY 1", "SANT%")) == [("hospital_a", 1), ("hospital_b", 1)]
