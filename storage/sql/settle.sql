@@ -552,6 +552,7 @@ JOIN silver.claims c ON c.source_transaction_id = t.source_transaction_id AND c.
 WHERE c.is_final AND NOT c.is_deleted
 GROUP BY t.transaction_key
 
+-- Age in whole years; who was born on 29 February counts on 1 March. NULL when negative or over 120.
 -- name: settle_write_transactions
 WITH found AS MATERIALIZED (
     SELECT f.transaction_key, f.dq_flags,
@@ -566,9 +567,13 @@ WITH found AS MATERIALIZED (
                 WHEN f.paid_amount > 0 THEN 'Partial'
                 WHEN m.all_denied THEN 'Denied'
                 ELSE 'Pending' END AS payment_status,
-           silver.age_on(p.birth_date, f.service_date) AS patient_age,
-           array_remove(ARRAY[CASE WHEN silver.age_on(p.birth_date, f.service_date) IS NULL
-                                    AND p.birth_date IS NOT NULL AND f.service_date IS NOT NULL
+           CASE WHEN f.service_date >= p.birth_date
+                 AND date_part('year', age(f.service_date::timestamp, p.birth_date::timestamp)) <= 120
+                THEN date_part('year', age(f.service_date::timestamp, p.birth_date::timestamp))::int
+           END AS patient_age,
+           array_remove(ARRAY[CASE WHEN f.service_date < p.birth_date
+                                     OR date_part('year', age(f.service_date::timestamp,
+                                                              p.birth_date::timestamp)) > 120
                                    THEN 'age_out_of_range' END,
                               CASE WHEN f.source_claim_id IS NOT NULL AND m.bears_it IS NOT TRUE
                                    THEN 'claim_link_mismatch' END,
