@@ -49,3 +49,9 @@ def test_users_and_directories_are_made_as_written(tool, name, tmp_path):
     else:
         said = run(tool, f"--root={root}", "--create", os.path.join(SYSTEMD, name))
         assert (root / "var/lib/revcycled/claims").is_dir(), said
+
+
+def test_the_example_configuration_has_no_mistake(binary):
+    done = subprocess.run([binary, "--config", os.path.join(SYSTEMD, "revcycled.yaml"), "--check-config"],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    assert done.returncode == 0, done.stdout

@@ -37,8 +37,10 @@ class Daemon(Server):
         return [self.binary, "--config", self.config, *self.arguments]
 
     def environment(self):
-        """Sanitizer and failpoint settings come from outside; time zone and locale do not."""
-        return {**os.environ, "TZ": "UTC", "LC_ALL": "C.UTF-8", **self.extra}
+        """Sanitizer and failpoint settings come from outside; time zone, locale and libpq's own
+        variables do not."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        return {**kept, "TZ": "UTC", "LC_ALL": "C.UTF-8", **self.extra}
 
     def is_ready(self):
         try:

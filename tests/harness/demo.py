@@ -57,6 +57,7 @@ class Demo:
         self.state = os.path.abspath(options.state)
         self.drop = os.path.join(self.state, "claims")
         self.config = os.path.join(self.state, "revcycled.yaml")
+        self.mark = os.path.join(self.state, "loaded")
         self.mysql = MariaDB(os.path.join(self.state, "mariadb"), options.keep)
         self.store = Postgres(os.path.join(self.state, "postgresql"), options.keep)
         self.bigquery = Warehouse(os.path.join(self.state, "bigquery"), options.keep,
@@ -72,9 +73,11 @@ class Demo:
                 server.start()
 
     def data_directory(self):
-        """The data given, or the generated sample, which is made once per state directory."""
+        """The data given, or loaded before, or the generated sample."""
         if self.options.data:
             return os.path.abspath(self.options.data)
+        if self.loaded_data():
+            return self.loaded_data()
         directory = os.path.join(self.state, "sample")
         if not os.path.exists(os.path.join(directory, "planted.json")):
             with Step("generating the sample: 10,000 patients, 50,000 transactions"):
@@ -82,16 +85,21 @@ class Demo:
                 sample.generate(directory)
         return directory
 
+    def loaded_data(self):
+        """Whose data the servers hold already; None before the first load is whole."""
+        try:
+            with open(self.mark, encoding="utf-8") as file:
+                return file.read().strip()
+        except FileNotFoundError:
+            return None
+
     def load(self, data):
         """Once: a second run keeps the hospitals as they are by now. Half a load is made anew."""
-        mark = os.path.join(self.state, "loaded")
-        if os.path.exists(mark):
-            with open(mark, encoding="utf-8") as file:
-                loaded = file.read().strip()
-            if self.options.data and loaded != data:
-                raise ServerFailed(f"{self.state} holds the data of {loaded}; "
+        if self.loaded_data():
+            if self.loaded_data() != data:
+                raise ServerFailed(f"{self.state} holds the data of {self.loaded_data()}; "
                                    "give another --state, or remove it")
-            return loaded
+            return data
         for hospital in loader.HOSPITALS:
             with Step(f"loading {hospital} into MariaDB"):
                 counts = loader.load_hospital(self.mysql, data, hospital)
@@ -100,7 +108,7 @@ class Demo:
             self.store.create_database(DATABASE)
         files = loader.drop_claims(data, self.drop)
         print(f"· {files} claims files dropped into {self.drop}")
-        with open(mark, "w", encoding="utf-8") as file:
+        with open(self.mark, "w", encoding="utf-8") as file:
             file.write(data + "\n")
         return data
 

@@ -46,7 +46,12 @@ class Postgres(Server):
             **(settings or {})}
 
     def password(self, name):
-        return secret(os.path.join(self.directory, f"{name}.password"))
+        """One for the superuser, one for all others: who sourced the demo's env has PGPASSWORD set, and
+        libpq lets that go before a DSN's passfile."""
+        return secret(self._password_path(name))
+
+    def _password_path(self, name):
+        return os.path.join(self.directory, "postgres.password" if name == "postgres" else "accounts.password")
 
     def prepare(self):
         """initdb, and the accounts. The version file is initdb's last word: without it the
@@ -117,12 +122,8 @@ class Postgres(Server):
                                 password=self.password(user), connect_timeout=5)
 
     def dsn(self, database, user="revcycled"):
-        """Without the password: that stands in password_file(user)."""
+        """Without the password: settings.write_passfile() puts that into a file for libpq."""
         return f"host=127.0.0.1 port={self.port} dbname={database} user={user}"
-
-    def password_file(self, user):
-        self.password(user)
-        return os.path.join(self.directory, f"{user}.password")
 
     def execute(self, statement, database="postgres"):
         link = self.connect(database)

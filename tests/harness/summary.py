@@ -43,7 +43,7 @@ class Progress:
             print()
 
 
-def table(title, header, lines, width=0):
+def table(title, header, lines):
     """Left-aligned text, right-aligned numbers."""
     print(f"\n{title}")
     if not lines:
@@ -84,7 +84,34 @@ def show_quarantine(link):
         "GROUP BY 1, 2 ORDER BY 1, 2"))
 
 
+# Shown as: money, share, number. A figure with several methods shows the one named.
+FIGURES = {"total_billed": "money", "total_paid": "money", "gross_collection_rate": "share",
+           "coverage_rate": "share", "outstanding_ar": "money", "days_in_ar": "number",
+           "approval_rate": "share", "denial_rate": "share", "write_off_amount": "money"}
+METHODS = ("weighted", "count")
+SHAPES = {"money": "{:,.2f}", "share": "{:.2%}", "number": "{:.1f}"}
+
+
+def show_figures(link):
+    """The newest snapshot of each figure, all months in one, by hospital."""
+    found = rows(
+        link, "SELECT kpi, source_system, as_of::text, sum(numerator), sum(denominator), min(missing) FROM ("
+        "SELECT DISTINCT ON (kpi) kpi, as_of, result FROM ops.kpi_snapshot ORDER BY kpi, known_at DESC) newest, "
+        "jsonb_to_recordset(result) AS r(source_system text, numerator numeric, denominator numeric, "
+        "missing text, method text) WHERE method IS NULL OR method = ANY (%s) GROUP BY 1, 2, 3 ORDER BY 1, 2",
+        list(METHODS))
+    lines = []
+    for kpi, source, as_of, numerator, denominator, missing in found:
+        if kpi not in FIGURES:
+            continue
+        value = numerator / denominator if denominator else numerator
+        shown = f"not computable: no {missing}" if value is None else SHAPES[FIGURES[kpi]].format(value)
+        lines.append((kpi, source, as_of or "", shown))
+    table("First figures", ("figure", "source", "as of", "value"), lines)
+
+
 def show(link):
     show_loaded(link)
     show_flags(link)
     show_quarantine(link)
+    show_figures(link)
