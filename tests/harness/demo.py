@@ -207,8 +207,9 @@ class Demo:
         status, _, answer = self.daemon.get("/v1/jobs?limit=1000")
         if status != 200:
             return False
-        over = ("succeeded", "failed", "held", "canceled")
-        return all(job["last_run"] and job["last_run"]["state"] in over for job in answer["items"])
+        given_up = ("failed", "held", "canceled")
+        return all(job["last_success_at"] or (job["last_run"] and job["last_run"]["state"] in given_up)
+                   for job in answer["items"])
 
     def tell_where(self, running):
         if running:
