@@ -9,7 +9,7 @@ ORDER BY quarantine_id
 
 -- name: quarantine_supersede
 UPDATE dq.quarantine SET state = 'superseded'
-WHERE feed = $1 AND source_system = $3 AND state = 'open' AND natural_key = ANY($2::text[])
+WHERE feed = $1 AND source_system = $3 AND state IN ('open', 'dismissed') AND natural_key = ANY($2::text[])
 
 -- name: quarantine_insert
 INSERT INTO dq.quarantine (feed, source_system, natural_key, raw, rule, reason, file_id, line,

@@ -1,0 +1,37 @@
+"""Rows that hide from the cursor, or come back after somebody had decided about them."""
+import contextlib
+
+FEED = "hospital_a.patients"
+OLD = "2020-01-01 00:00:00.000000"
+
+
+def write(world, statement, *parameters):
+    with contextlib.closing(world.store.connect(world.database)) as link, link.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        assert cursor.rowcount == 1
+        link.commit()
+
+
+def test_a_young_transaction_holds_the_cursor_by_its_own_age(loaded):
+    """The server's zone is hours from UTC, in which the session reads."""
+    write(loaded, "UPDATE ops.cursor SET position = %s WHERE feed = %s", OLD, FEED)
+    with contextlib.closing(loaded.hospital()) as link, link.cursor() as cursor:
+        link.begin()
+        cursor.execute("UPDATE patient_master SET street = 'unsaid' LIMIT 1")
+        loaded.once()
+        cursor.execute("SELECT TIMESTAMPDIFF(SECOND, %s, NOW(6))",
+                       (loaded.value("SELECT position FROM ops.cursor WHERE feed = %s", FEED),))
+        assert 10 <= cursor.fetchone()[0] < 300
+
+
+def test_a_dismissed_row_that_was_mended_is_quiet_again(loaded):
+    """Its dismissal was about another content: kept open, every poll would write the row again."""
+    number = loaded.value("SELECT source_department_id FROM silver.departments "
+                          "WHERE source_system = 'hospital_a' AND NOT is_inferred ORDER BY 1 LIMIT 1")
+    write(loaded, "INSERT INTO dq.quarantine (feed, source_system, natural_key, raw, rule, reason, source_hash, "
+          "mapping_version, batch_id, state) SELECT 'hospital_a.departments', 'hospital_a', %s, '{}', 'bad', "
+          "'bad', 1, 1, max(batch_id), 'dismissed' FROM ops.batch", number)
+    loaded.once()
+    batches = loaded.value("SELECT max(batch_id) FROM ops.batch")
+    loaded.once()
+    assert loaded.value("SELECT max(batch_id) FROM ops.batch") == batches
