@@ -160,7 +160,7 @@ static void check_polling(Doctor *doctor, const FeedConfig *feed, My *my) {
 static void check_clock(Doctor *doctor, const FeedConfig *feed, My *my, const SourceTable *table, Arena *arena) {
     SourceClock clock;
     Error err = {0};
-    if (!source_clock(my, table, 0, arena, &clock, &err)) {
+    if (!source_clock(my, table, zone_utc(), 0, arena, &clock, &err)) {
         bad(doctor, feed->name, &err);
         return;
     }

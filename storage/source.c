@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { FRAGMENT_MAX_BYTES = 1 << 20, DESCRIBE_MAX_COLUMNS = 4096 };
+enum { FRAGMENT_MAX_BYTES = 1 << 20, DESCRIBE_MAX_COLUMNS = 4096, UNKNOWN_AGE_S = 60 };
 static const SourceLimits ONE_ROW = {1, 1 << 16};
 
 /* How a MySQL type is read; `before` and `after` stand around the column's name. */
@@ -268,35 +268,36 @@ static const char *format_position(Arena *arena, const SourceTable *table, int64
     return arena_string(arena, (Str){text, size});
 }
 
-static bool oldest_age_us(My *my, Arena *arena, int64_t *ret_us) {
+/* Where the account may not know, a writer may be as old as UNKNOWN_AGE_S. */
+static int64_t oldest_age_us(My *my, Arena *arena) {
     Error ignored = {0};
     MyPage page;
     const char *sql = my_is_mariadb(my) ? SQL_SOURCE_OLDEST_MARIADB : SQL_SOURCE_OLDEST_MYSQL;
-    int64_t seconds = 0;
-    if (!my_read(my, sql, ONE_ROW.rows, ONE_ROW.bytes, arena, &page, &ignored) ||
+    int64_t seconds = UNKNOWN_AGE_S;
+    if (my_exec(my, SQL_SOURCE_ZONE_OF_SERVER, &ignored) &&
+        my_read(my, sql, ONE_ROW.rows, ONE_ROW.bytes, arena, &page, &ignored) &&
         !str_to_int64(page.fields[0], &seconds))
-        return false;
-    *ret_us = seconds * 1000000;
-    return true;
+        seconds = UNKNOWN_AGE_S;
+    return seconds * 1000000;
 }
 
 /* Leaves the session in UTC, as every read of rows wants it; source_describe() makes sure of that again
  * at the start of the next run, should this one be cut between the two. */
-static bool read_clock(My *my, Arena *arena, MyPage *ret_page, Error *err) {
+static bool read_clock(My *my, Arena *arena, MyPage *ret_page, int64_t *ret_age_us, Error *err) {
     TRY(my_exec(my, SQL_SOURCE_ZONE_OF_WRITERS, err));
     TRY(my_read(my, SQL_SOURCE_CLOCK, ONE_ROW.rows, ONE_ROW.bytes, arena, ret_page, err));
+    *ret_age_us = oldest_age_us(my, arena);
     return my_exec(my, SQL_SOURCE_ZONE_UTC, err);
 }
 
-bool source_clock(My *my, const SourceTable *table, int64_t margin_us, Arena *arena,
+bool source_clock(My *my, const SourceTable *table, const Zone *zone, int64_t margin_us, Arena *arena,
                   SourceClock *ret_clock, Error *err) {
     MyPage page;
-    TRY(read_clock(my, arena, &page, err));
-    int64_t utc_us, civil_us, age_us = 0;
+    int64_t utc_us, civil_us, age_us;
+    TRY(read_clock(my, arena, &page, &age_us, err));
     if (!parse_time(page.fields[0], &utc_us) || !parse_time(page.fields[1], &civil_us))
         return error_set(err, STATE_BUG, "the hospital's server tells a time we cannot read");
-    oldest_age_us(my, arena, &age_us);
-    int64_t base_us = table->cursor_kind == CURSOR_INSTANT ? utc_us : civil_us;
+    int64_t base_us = table->cursor_kind == CURSOR_INSTANT ? utc_us : civil_us - zone_set_back(zone, utc_us);
     ret_clock->now_us = utc_us;
     ret_clock->position = table->cursor_kind == CURSOR_NONE
                               ? ""

@@ -6,6 +6,7 @@
 #pragma once
 #include "storage/mysql.h"
 #include "transform/mapping.h"
+#include "transform/zone.h"
 
 enum { SOURCE_KEY_MAX = 8 };
 
@@ -51,10 +52,11 @@ bool source_read_null_cursor(My *my, const SourceTable *table, const Str *after_
 
 /* Now, and the position behind which no row can still appear: now less `margin_us`, and less the age of
  * the oldest running statement or writing transaction; in the cursor's own clock and precision.
- * The oldest age needs PROCESS; without it the margin counts alone. */
+ * The oldest age needs PROCESS; without it a minute is taken. A civil clock that `zone` sets back within
+ * hours counts as set back already: what it will show again can still be written. */
 typedef struct SourceClock {
     int64_t now_us;       /* UTC, microseconds since the epoch */
     const char *position; /* in the cursor's form, "" without a cursor */
 } SourceClock;
-bool source_clock(My *my, const SourceTable *table, int64_t margin_us, Arena *arena,
+bool source_clock(My *my, const SourceTable *table, const Zone *zone, int64_t margin_us, Arena *arena,
                   SourceClock *ret_clock, Error *err);

@@ -101,7 +101,7 @@ static bool open_extraction(RunContext *run, Extraction *x, Error *err) {
     TRY(x->my);
     TRY(source_describe(x->my, run->arena, feed->table, feed->key, feed->n_key, feed->cursor, &x->table, err));
     int64_t margin_us = (int64_t)POLL_MARGIN_S * 1000000 + feed->margin_ms * 1000;
-    TRY(source_clock(x->my, &x->table, margin_us, run->arena, &x->clock, err));
+    TRY(source_clock(x->my, &x->table, feed->source->zone, margin_us, run->arena, &x->clock, err));
     PlaceSource source = {
         .feed = feed->name, .source_system = feed->source->name, .timezone = feed->source->timezone,
         .zone = feed->source->zone, .mapping = &feed->mapping, .fields = x->table.fields,
@@ -178,7 +178,8 @@ static bool read_null_cursors(Extraction *x, MyPage *ret_page, Error *err) {
 static const char *look_back_position(Extraction *x, Error *err) {
     SourceClock earlier;
     int64_t margin_us = (int64_t)FIRST_LOAD_LOOK_BACK_S * 1000000 + x->run->feed->margin_ms * 1000;
-    TRY_NULL(source_clock(x->my, &x->table, margin_us, x->run->arena, &earlier, err));
+    TRY_NULL(source_clock(x->my, &x->table, x->run->feed->source->zone, margin_us,
+                          x->run->arena, &earlier, err));
     return earlier.position;
 }
 

@@ -73,6 +73,12 @@ int64_t zone_to_civil(const Zone *zone, int64_t instant_us) {
     return instant_us + zone->offset[index] * US_PER_SECOND;
 }
 
+int64_t zone_set_back(const Zone *zone, int64_t instant_us) {
+    static const int64_t AHEAD_US = 3 * 3600 * US_PER_SECOND;
+    int64_t passed = zone_to_civil(zone, instant_us + AHEAD_US) - zone_to_civil(zone, instant_us);
+    return passed < AHEAD_US ? AHEAD_US - passed : 0;
+}
+
 /* The lists while they grow. */
 typedef struct Building {
     size_t n, capacity;

@@ -16,3 +16,6 @@ const Zone *zone_utc(void);
 /* Microseconds of civil time since 1970-01-01 00:00 in the zone -> microseconds since the epoch. */
 int64_t zone_to_instant(const Zone *zone, int64_t civil_us);
 int64_t zone_to_civil(const Zone *zone, int64_t instant_us);
+/* By how many microseconds the clock will be set back within three hours of the instant, so that it
+ * shows again what it shows now; 0 when it will not. */
+int64_t zone_set_back(const Zone *zone, int64_t instant_us);

@@ -21,6 +21,10 @@ SELECT {columns} FROM {table} WHERE {cursor} IS NULL AND ({after}) ORDER BY {key
 -- name: source_zone_of_writers
 SET time_zone = @@global.time_zone
 
+-- Where the list of transactions is asked: its times are the server's own.
+-- name: source_zone_of_server
+SET time_zone = 'SYSTEM'
+
 -- name: source_zone_utc
 SET time_zone = '+00:00'
 

@@ -134,11 +134,25 @@ static void damaged_files_do_no_harm(void **state) {
     }
 }
 
+static void the_repeated_hour_is_foretold(void **state) {
+    (void)state;
+    const int64_t hour = INT64_C(3600) * 1000000;
+    const Zone *zone = zone_of("America/Chicago");
+    int64_t change = us_of("2024-11-03 07:00:00"); /* 02:00 becomes 01:00 */
+    assert_int_equal(zone_set_back(zone, change - 4 * hour), 0);
+    assert_int_equal(zone_set_back(zone, change - hour), hour);
+    assert_int_equal(zone_set_back(zone, change - 1), hour);
+    assert_int_equal(zone_set_back(zone, change), 0);
+    assert_int_equal(zone_set_back(zone, us_of("2024-03-10 07:59:59")), 0); /* an hour is jumped over */
+    assert_int_equal(zone_set_back(zone_utc(), change - hour), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(civil_times_become_instants),
         cmocka_unit_test(instants_come_back_from_civil_time),
         cmocka_unit_test(utc_is_itself),
+        cmocka_unit_test(the_repeated_hour_is_foretold),
         cmocka_unit_test(a_file_cut_anywhere_is_refused),
         cmocka_unit_test(damaged_files_do_no_harm),
     };
