@@ -5,6 +5,7 @@
 #include "api/route.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "base/own.h"
 #include "storage/token.h"
 
@@ -58,6 +59,7 @@ static void note_reachability(Api *api, const Error *err) {
     else if (!reachable && (api->store_is_reachable || !api->tokens_known))
         LOG_FAILURE(LOG_LEVEL_WARN, "store is not reachable", err);
     api->store_is_reachable = reachable;
+    METRIC_SET(METRIC_STORE_REACHABLE, reachable);
 }
 
 static void refresh_done(void *context) {

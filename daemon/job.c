@@ -385,6 +385,7 @@ static void retry_now(void *context) {
 
 static void retry_later(Jobs *jobs, Run *run, int64_t delay_ms) {
     Job *job = run->owner;
+    METRIC_ADD(METRIC_RUN_RETRIES, 1, job->name, run->error.state);
     run->state = RUN_WAITING;
     run->attempt++;
     tell(jobs, run);

@@ -26,10 +26,12 @@ typedef enum MetricId {
     METRIC_FEED_ROWS_QUARANTINED,   /* feed, rule */
     METRIC_FEED_ROWS_FLAGGED,       /* feed, rule */
     METRIC_RUNS,                    /* job, outcome: succeeded failed canceled held */
+    METRIC_RUN_RETRIES,             /* job, code: the SQLSTATE-like class of the failure */
     METRIC_RUN_DURATION,            /* job */
     METRIC_RUNS_RUNNING,            /* - */
     METRIC_RUNS_HELD,               /* - */
     METRIC_QUEUE_DEPTH,             /* - */
+    METRIC_STORE_REACHABLE,         /* - */
     METRIC_FILE,                    /* outcome: done failed duplicate */
     METRIC_BIGQUERY_LOAD_JOBS,      /* table, outcome: done failed */
     METRIC_BIGQUERY_BYTES,          /* kind: uploaded billed */

@@ -1,0 +1,71 @@
+"""A server goes away under a running daemon: it says so, waits, goes on by itself, and ends right.
+
+test_outages.py does the same to --once; here what people and Prometheus see meanwhile counts too."""
+from prometheus_client import parser
+
+from harness import dump, jobs
+from harness.proxy import Fault, Proxy
+
+
+def metric(daemon, name, **labels):
+    """The sum over series with these labels."""
+    families = parser.text_string_to_metric_families(daemon.get("/metrics", token=None)[2])
+    return sum(sample.value for family in families for sample in family.samples
+               if sample.name == name and labels.items() <= sample.labels.items())
+
+
+def logged(daemon, words):
+    return [line for line in daemon.log_lines() if words in str(line)]
+
+
+def begin(world, edit=jobs.small_pages, **options):
+    """A daemon that loads, some pages placed."""
+    world.configure(edit=edit, **options)
+    world.daemon.make_token()
+    world.daemon.start()
+
+
+def await_batches(world, number):
+    jobs.until(lambda: world.value("SELECT count(*) FROM ops.batch") >= number, what=f"{number} pages are placed")
+
+
+def assert_ends_equal(world, undisturbed):
+    jobs.await_quiet(world.daemon, 90)
+    world.daemon.stop()
+    world.once()
+    dump.assert_equal(undisturbed, world.dump())
+
+
+def test_postgresql_stops_and_starts_under_a_loading_daemon(fresh, loaded_dump):
+    begin(fresh)
+    daemon = fresh.daemon
+    await_batches(fresh, 5)
+    fresh.store.stop()
+    try:
+        jobs.until(lambda: daemon.get("/readyz", token=None)[0] == 503, what="it is not ready")
+        status, _, answer = daemon.get("/readyz", token=None)
+        assert status == 503 and "PostgreSQL" in answer["detail"]
+        assert daemon.get("/healthz", token=None)[0] == 200
+        assert logged(daemon, "store is not reachable")
+        assert metric(daemon, "revcycle_store_reachable") == 0
+        jobs.until(lambda: metric(daemon, "revcycle_run_retries_total") > 0, what="a run waits for another attempt")
+    finally:
+        fresh.store.start()
+    jobs.until(lambda: daemon.get("/readyz", token=None)[0] == 200, what="it is ready again")
+    assert logged(daemon, "store is reachable")
+    assert metric(daemon, "revcycle_store_reachable") == 1
+    assert daemon.is_alive()
+    assert_ends_equal(fresh, loaded_dump)
+
+
+def test_the_warehouse_fails_in_every_way_at_once(fresh, loaded_dump):
+    faults = [Fault("503", method="POST"), Fault("429", method="POST"), Fault("cut", method="POST"),
+              Fault("cut_after", method="POST", body="COMMIT TRANSACTION")]
+    with Proxy(fresh.emulator.port) as proxy:
+        proxy.fail(*faults)
+        begin(fresh, edit=lambda text: text.replace("every: 1m", "every: 1s"), endpoint=proxy.endpoint)
+        jobs.until(lambda: not proxy.pending(), 60, "every fault has happened")
+        jobs.until(lambda: metric(fresh.daemon, "revcycle_runs_total", job="publish", outcome="succeeded") > 0, 60,
+                   "a publication succeeds")
+        assert fresh.daemon.get("/readyz", token=None)[0] == 200
+        assert_ends_equal(fresh, loaded_dump)
