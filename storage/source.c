@@ -101,6 +101,16 @@ static void take_columns(Arena *arena, const MyPage *columns, SourceTable *table
     table->select_list = take_text(arena, &list);
 }
 
+/* Members of an ENUM are ordered by number but compared with a text by theirs: both must be by text. */
+static void put_key_column(Buf *sql, const SourceTable *table, int index) {
+    bool is_listed = strcmp(table->types[index], "enum") == 0 || strcmp(table->types[index], "set") == 0;
+    if (is_listed)
+        buf_put_str(sql, STR("CONCAT("));
+    my_put_ident(sql, table->fields[index].name);
+    if (is_listed)
+        buf_put_byte(sql, ')');
+}
+
 static bool take_key(Arena *arena, const char *const *key, size_t n_key, SourceTable *table, Error *err) {
     Buf list;
     buf_init(&list, FRAGMENT_MAX_BYTES);
@@ -113,7 +123,7 @@ static bool take_key(Arena *arena, const char *const *key, size_t n_key, SourceT
         }
         if (i > 0)
             buf_put(&list, ", ", 2);
-        my_put_ident(&list, table->fields[table->key[i]].name);
+        put_key_column(&list, table, table->key[i]);
     }
     table->n_key = n_key;
     table->quoted_key = take_text(arena, &list);
@@ -196,7 +206,7 @@ static const char *after_condition(Arena *arena, const SourceTable *table, const
             const Field *field = &table->fields[table->key[j]];
             if (j > 0)
                 buf_put_str(&sql, STR(" AND "));
-            my_put_ident(&sql, field->name);
+            put_key_column(&sql, table, table->key[j]);
             buf_put_str(&sql, j == i ? STR(" > ") : STR(" = "));
             put_value(&sql, field, after_key[j]);
         }

@@ -35,3 +35,15 @@ def test_a_dismissed_row_that_was_mended_is_quiet_again(loaded):
     batches = loaded.value("SELECT max(batch_id) FROM ops.batch")
     loaded.once()
     assert loaded.value("SELECT max(batch_id) FROM ops.batch") == batches
+
+
+def test_pages_over_an_enum_key_lose_no_row(loaded):
+    """Its order is that of its members' numbers, its comparison with a text that of texts."""
+    loaded.play("CREATE TABLE ward (k ENUM('zeta','alpha','mid') NOT NULL PRIMARY KEY, dept_name varchar(60))")
+    loaded.play("INSERT INTO ward VALUES ('zeta', 'Z'), ('alpha', 'A'), ('mid', 'M')")
+    loaded.configure(lambda text: text.replace(
+        "table: department\n        key: [dept_id]", "table: ward\n        page_rows: 1\n        key: [k]", 1).replace(
+        "source_department_id: dept_id\n          name:", "source_department_id: k\n          name:", 1))
+    loaded.once()
+    assert loaded.value("SELECT count(*) FROM silver.departments WHERE source_system = 'hospital_a' "
+                        "AND upper(source_department_id) IN ('ZETA', 'ALPHA', 'MID')") == 3
