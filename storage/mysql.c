@@ -37,8 +37,6 @@ static const struct {
     {ER_LOCK_DEADLOCK, "40001", "the statement met a deadlock", ""},
     {ER_QUERY_INTERRUPTED, "57014", "the statement was canceled", ""},
     {ER_CON_COUNT_ERROR, "53300", "the hospital's server has no connection left", ""},
-    {CR_SSL_CONNECTION_ERROR, "28000", "TLS with the hospital's server failed",
-     "check `tls_ca` of the source and that the server speaks TLS with a certificate for its host"},
 };
 
 static bool fail(MYSQL *conn, const char *what, Error *err) {
@@ -54,6 +52,15 @@ static bool fail(MYSQL *conn, const char *what, Error *err) {
                          what, number);
     return error_set(err, mysql_sqlstate(conn), "%s: the hospital's server answered error %u", what,
                      number);
+}
+
+/* A handshake that fails is a matter of certificates; the same error later is a lost connection. */
+static bool fail_connect(MYSQL *conn, Error *err) {
+    if (mysql_errno(conn) != CR_SSL_CONNECTION_ERROR)
+        return fail(conn, "cannot connect", err);
+    error_set(err, "28000", "cannot connect: TLS with the hospital's server failed");
+    return error_hint(err, "check `tls_ca` of the source and that the server speaks TLS with a "
+                           "certificate for its host");
 }
 
 bool my_library_open(Error *err) {
@@ -94,7 +101,7 @@ static MYSQL *connect_once(const MyOptions *options, Error *err) {
         set_tls(conn, options);
     if (!mysql_real_connect(conn, options->host, options->user, options->password,
                             options->database, (unsigned int)options->port, options->socket, 0)) {
-        fail(conn, "cannot connect", err);
+        fail_connect(conn, err);
         return NULL;
     }
     return TAKE(conn);

@@ -1,6 +1,8 @@
 """A server goes away under a running daemon: it says so, waits, goes on by itself, and ends right.
 
 test_outages.py does the same to --once; here what people and Prometheus see meanwhile counts too."""
+import contextlib
+
 from prometheus_client import parser
 
 from harness import dump, jobs
@@ -55,6 +57,26 @@ def test_postgresql_stops_and_starts_under_a_loading_daemon(fresh, loaded_dump):
     assert logged(daemon, "store is reachable")
     assert metric(daemon, "revcycle_store_reachable") == 1
     assert daemon.is_alive()
+    assert_ends_equal(fresh, loaded_dump)
+
+
+def test_a_mysql_connection_is_cut_in_the_middle_of_a_page(fresh, loaded_dump):
+    begin(fresh)
+    await_batches(fresh, 1)
+    with contextlib.closing(fresh.hospital()) as holder, holder.cursor() as lock, \
+            contextlib.closing(fresh.mysql.connect()) as link, link.cursor() as cursor:
+        lock.execute("LOCK TABLES billing_transaction WRITE")  # the next page's statement waits for it
+
+        def waits():
+            cursor.execute("SELECT id FROM information_schema.processlist WHERE user = 'revcycle_ro' AND state LIKE "
+                           "'Waiting for table metadata lock' AND db = %s", (fresh.hospitals[0],))
+            return cursor.fetchone()
+        cursor.execute(f"KILL {jobs.until(waits, what='a page waits')[0]}")
+        failed = jobs.until(lambda: logged(fresh.daemon, "run failed"), what="the log says so")
+    assert "no connection to the hospital's server" in failed[0]["error"], failed
+    jobs.until(lambda: metric(fresh.daemon, "revcycle_run_retries_total", job="hospital_a.transactions") > 0,
+               what="the retry is counted")
+    assert fresh.daemon.get("/readyz", token=None)[0] == 200, "a hospital's outage is not ours"
     assert_ends_equal(fresh, loaded_dump)
 
 
