@@ -37,7 +37,7 @@ static const char *fill(const SilverPage *page, const char *statement) {
     const Entity *entity = page->entity;
     return sql_fill(page->arena, statement, {"table", entity->name}, {"key", entity->key},
                     {"id", entity->id},
-                    {"columns", silver_column_list(page->arena, entity, false, "")});
+                    {"columns", silver_column_list(page->arena, entity)});
 }
 
 static void take_known(const PgResult *found, int row, Known *known) {
@@ -172,12 +172,12 @@ static void put_bytes(Buf *out, Str bytes) {
     buf_put_str(out, bytes);
 }
 
-static void carry(HistoryPage *h, const PgResult *old, int r, Str *settle, Carried *ret) {
-    int n = 0;
+static Carried carry(const HistoryPage *h, const PgResult *old, int r) {
+    Carried carried = {.person_id = STR_NULL, .flags = pg_value(old, r, h->n_stored)};
     for (int s = 0; s < h->n_stored; s++)
-        if (h->page->entity->columns[h->stored[s]].role == ROLE_SETTLE)
-            settle[n++] = pg_value(old, r, s);
-    *ret = (Carried){.settle = settle, .flags = pg_value(old, r, h->n_stored)};
+        if (h->page->entity->columns[h->stored[s]].type == TYPE_UUID)
+            carried.person_id = pg_value(old, r, s);
+    return carried;
 }
 
 static void put_version(HistoryPage *h, const SilverRow *row, const Carried *carried) {
@@ -238,9 +238,7 @@ static void put_old_row(HistoryPage *h, SilverRow *row, const Change *change, co
 
 /* An inferred member becomes real: version 1, the same key, its own start. */
 static void fill_inferred(HistoryPage *h, SilverRow *row, const PgResult *old, int r) {
-    Str settle[ENTITY_COLUMNS_MAX];
-    Carried carried;
-    carry(h, old, r, settle, &carried);
+    Carried carried = carry(h, old, r);
     set_interval(row, start_of(h->page, row), 1);
     silver_set_system(h->page, row, row->known.key);
     put_version(h, row, &carried);
@@ -250,9 +248,7 @@ static void fill_inferred(HistoryPage *h, SilverRow *row, const PgResult *old, i
 
 static void open_next_version(HistoryPage *h, SilverRow *row, const Change *change, const PgResult *old,
                               int r, int64_t key) {
-    Str settle[ENTITY_COLUMNS_MAX];
-    Carried carried;
-    carry(h, old, r, settle, &carried);
+    Carried carried = carry(h, old, r);
     int64_t start_us = start_of(h->page, row);
     set_interval(row, start_us, row->known.version + 1);
     silver_set_system(h->page, row, key);

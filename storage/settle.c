@@ -14,92 +14,102 @@ enum { LARGE_ROWS = 20000, REPEAT_MAX = 10000 };
 
 typedef enum StepKind {
     ONCE,
-    COUNTED,   /* writes silver: its rows are rows_changed */
-    REPEATED,  /* until it writes nothing */
-    LATER,     /* finds what was settled before: nothing to find in the first settle */
-    LATER_REPEATED
+    COUNTED, /* writes silver: its rows are rows_changed */
+    REPEATED /* until it writes nothing */
 } StepKind;
+
+typedef enum StepWhen {
+    ALWAYS,
+    FEW, /* rows wait to be settled */
+    MANY
+} StepWhen;
 
 typedef struct Step {
     const char *sql;
     const char *table; /* for {table}, {key}, {id}, {current}; NULL when the statement has none */
     StepKind kind;
+    StepWhen when;
 } Step;
 
 static const Step SCOPE[] = {
-    {SQL_SETTLE_BATCHES, NULL, ONCE},
-    {SQL_SETTLE_SCOPE, "patients", ONCE},
-    {SQL_SETTLE_SCOPE, "providers", ONCE},
-    {SQL_SETTLE_SCOPE, "departments", ONCE},
-    {SQL_SETTLE_SCOPE, "encounters", ONCE},
-    {SQL_SETTLE_SCOPE, "transactions", ONCE},
-    {SQL_SETTLE_SCOPE, "claims", ONCE},
-    {SQL_SETTLE_SCOPE, "adjustments", ONCE},
+    {SQL_SETTLE_SCOPE_MEMBERS, "patients", ONCE, ALWAYS},
+    {SQL_SETTLE_SCOPE_MEMBERS, "providers", ONCE, ALWAYS},
+    {SQL_SETTLE_SCOPE_MEMBERS, "departments", ONCE, ALWAYS},
+    {SQL_SETTLE_SCOPE_ENCOUNTERS, NULL, ONCE, ALWAYS},
+    {SQL_SETTLE_SCOPE_TRANSACTIONS, NULL, ONCE, ALWAYS},
+    {SQL_SETTLE_SCOPE_GUESSED, NULL, ONCE, ALWAYS},
+    {SQL_SETTLE_SCOPE, "claims", ONCE, ALWAYS},
+    {SQL_SETTLE_SCOPE, "adjustments", ONCE, ALWAYS},
 };
 
 static const Step MEMBERS[] = {
-    {SQL_SETTLE_NAMED, NULL, ONCE},
-    {SQL_SETTLE_INFER_PATIENTS, NULL, COUNTED},
-    {SQL_SETTLE_INFER_PROVIDERS, NULL, COUNTED},
-    {SQL_SETTLE_INFER_DEPARTMENTS, NULL, COUNTED},
-    {SQL_SETTLE_MAKE_PAYERS, NULL, COUNTED},
-    {SQL_SETTLE_MAKE_PROCEDURES, NULL, COUNTED},
-    {SQL_SETTLE_MAKE_DIAGNOSES, NULL, COUNTED},
-    {SQL_SETTLE_MAKE_DATES, NULL, COUNTED},
-    {SQL_SETTLE_MOVE_FISCAL_YEAR, NULL, COUNTED},
+    {SQL_SETTLE_NAMED, NULL, ONCE, ALWAYS},
+    {SQL_SETTLE_INFER_PATIENTS, NULL, COUNTED, ALWAYS},
+    {SQL_SETTLE_INFER_PROVIDERS, NULL, COUNTED, ALWAYS},
+    {SQL_SETTLE_INFER_DEPARTMENTS, NULL, COUNTED, ALWAYS},
+    {SQL_SETTLE_MAKE_PAYERS, NULL, COUNTED, ALWAYS},
+    {SQL_SETTLE_MAKE_PROCEDURES, NULL, COUNTED, ALWAYS},
+    {SQL_SETTLE_MAKE_DIAGNOSES, NULL, COUNTED, ALWAYS},
+    {SQL_SETTLE_MAKE_DATES, NULL, COUNTED, ALWAYS},
+    {SQL_SETTLE_MOVE_FISCAL_YEAR, NULL, COUNTED, ALWAYS},
 };
 
 /* Each looks at what changed, not at what was found on the way: their order does not matter. */
 static const Step SPREAD[] = {
-    {SQL_SETTLE_SPREAD_ENCOUNTERS, NULL, LATER},
-    {SQL_SETTLE_SPREAD_TRANSACTIONS, NULL, LATER},
-    {SQL_SETTLE_SPREAD_CLAIMS, NULL, LATER},
-    {SQL_SETTLE_SPREAD_ADJUSTMENTS, NULL, LATER},
+    {SQL_SETTLE_SPREAD_ENCOUNTERS, NULL, ONCE, ALWAYS},
+    {SQL_SETTLE_SPREAD_TRANSACTIONS, NULL, ONCE, ALWAYS},
+    {SQL_SETTLE_SPREAD_CLAIMS, NULL, ONCE, ALWAYS},
+    {SQL_SETTLE_SPREAD_ADJUSTMENTS, NULL, ONCE, ALWAYS},
 };
 
 /* Tables in which the same content under another id is remarkable. */
 static const char *const TWINNED[] = {"patients", "providers", "encounters", "transactions", "claims"};
 
+/* A replaced fact's content stands in its past; versions have no past table. */
+static const Step TWINS_PAST = {SQL_SETTLE_HASHES_PAST, NULL, ONCE, FEW};
 static const Step TWINS[] = {
-    {SQL_SETTLE_HASHES, NULL, ONCE},
-    {SQL_SETTLE_HASHES_FLAGGED, NULL, LATER},
-    {SQL_SETTLE_TWINS, NULL, ONCE},
-    {SQL_SETTLE_SPREAD_TWINS, NULL, LATER},
-    {SQL_SETTLE_ANALYZE, NULL, ONCE},
+    {SQL_SETTLE_HASHES, NULL, ONCE, FEW},
+    {SQL_SETTLE_HASHES_ALL, NULL, ONCE, MANY},
+    {SQL_SETTLE_HASHES_FLAGGED, NULL, ONCE, ALWAYS},
+    {SQL_SETTLE_HASHES_ANALYZE, NULL, ONCE, ALWAYS},
+    {SQL_SETTLE_TWINS, NULL, ONCE, ALWAYS},
+    {SQL_SETTLE_SPREAD_TWINS, NULL, ONCE, ALWAYS},
+    {SQL_SETTLE_ANALYZE, NULL, ONCE, ALWAYS},
 };
 
 static const Step PERSONS[] = {
-    {SQL_SETTLE_MEMBERS, NULL, ONCE},
-    {SQL_SETTLE_MEMBERS_CHANGED, NULL, ONCE},
-    {SQL_SETTLE_MEMBERS_SPREAD, NULL, LATER_REPEATED},
-    {SQL_SETTLE_MEMBERS_ANALYZE, NULL, ONCE},
-    {SQL_SETTLE_MEMBERS_KEYS, NULL, ONCE},
-    {SQL_SETTLE_MEMBERS_LABEL, NULL, REPEATED},
-    {SQL_SETTLE_PERSONS, NULL, ONCE},
-    {SQL_SETTLE_PERSONS_ALIAS_AGAIN, NULL, ONCE},
-    {SQL_SETTLE_PERSONS_ALIAS, NULL, ONCE},
-    {SQL_SETTLE_PERSONS_LINK, NULL, ONCE},
-    {SQL_SETTLE_REVIEWS, NULL, ONCE},
-    {SQL_SETTLE_REVIEWS_CLOSE, NULL, ONCE},
-    {SQL_SETTLE_REVIEWS_OPEN, NULL, ONCE},
+    {SQL_SETTLE_MEMBERS, NULL, ONCE, ALWAYS},
+    {SQL_SETTLE_MEMBERS_CHANGED, NULL, ONCE, ALWAYS},
+    {SQL_SETTLE_MEMBERS_SPREAD, NULL, REPEATED, ALWAYS},
+    {SQL_SETTLE_MEMBERS_ANALYZE, NULL, ONCE, ALWAYS},
+    {SQL_SETTLE_MEMBERS_KEYS, NULL, ONCE, ALWAYS},
+    {SQL_SETTLE_MEMBERS_LABEL, NULL, REPEATED, ALWAYS},
+    {SQL_SETTLE_PERSONS, NULL, ONCE, ALWAYS},
+    {SQL_SETTLE_PERSONS_ALIAS_AGAIN, NULL, ONCE, ALWAYS},
+    {SQL_SETTLE_PERSONS_ALIAS, NULL, ONCE, ALWAYS},
+    {SQL_SETTLE_PERSONS_LINK, NULL, ONCE, ALWAYS},
+    {SQL_SETTLE_REVIEWS, NULL, ONCE, ALWAYS},
+    {SQL_SETTLE_REVIEWS_CLOSE, NULL, ONCE, ALWAYS},
+    {SQL_SETTLE_REVIEWS_OPEN, NULL, ONCE, ALWAYS},
 };
 
 static const Step WRITE[] = {
-    {SQL_SETTLE_CLAIMED, NULL, ONCE},
-    {SQL_SETTLE_WRITE_PATIENTS, NULL, COUNTED},
-    {SQL_SETTLE_WRITE_PROVIDERS, NULL, COUNTED},
-    {SQL_SETTLE_WRITE_ENCOUNTERS, NULL, COUNTED},
-    {SQL_SETTLE_WRITE_TRANSACTIONS, NULL, COUNTED},
-    {SQL_SETTLE_WRITE_CLAIMS, NULL, COUNTED},
-    {SQL_SETTLE_WRITE_ADJUSTMENTS, NULL, COUNTED},
-    {SQL_SETTLE_RESULTS, NULL, ONCE},
+    {SQL_SETTLE_CLAIMED, NULL, ONCE, ALWAYS},
+    {SQL_SETTLE_WRITE_PATIENTS, NULL, COUNTED, ALWAYS},
+    {SQL_SETTLE_WRITE_PROVIDERS, NULL, COUNTED, ALWAYS},
+    {SQL_SETTLE_WRITE_ENCOUNTERS, NULL, COUNTED, ALWAYS},
+    {SQL_SETTLE_WRITE_TRANSACTIONS, NULL, COUNTED, ALWAYS},
+    {SQL_SETTLE_WRITE_CLAIMS, NULL, COUNTED, ALWAYS},
+    {SQL_SETTLE_WRITE_ADJUSTMENTS, NULL, COUNTED, ALWAYS},
+    {SQL_SETTLE_RESULTS, NULL, ONCE, ALWAYS},
+    {SQL_SETTLE_MEMBER_CHANGE, NULL, ONCE, ALWAYS},
 };
 #define COUNT(steps) (sizeof(steps) / sizeof *(steps))
 
 typedef struct Settle {
     Pg *pg;
     const SettleOptions *options;
-    bool is_first; /* no settle before this one */
+    int64_t n_unsettled; /* rows changed by the batches that wait */
     SettleOutcome outcome;
 } Settle;
 
@@ -125,10 +135,11 @@ static const char *fill_step(const Settle *s, const Step *step, const char *tabl
                     {"id", entity->id}, {"current", current_rows(entity)});
 }
 
+static bool is_many(int64_t n_rows) { return n_rows > LARGE_ROWS; }
+
 static bool walk_step(Settle *s, const Step *step, const char *table, Error *err) {
-    if (s->is_first && (step->kind == LATER || step->kind == LATER_REPEATED))
+    if (step->when != ALWAYS && (step->when == MANY) != is_many(s->n_unsettled))
         return true;
-    bool is_repeated = step->kind == REPEATED || step->kind == LATER_REPEATED;
     const char *sql = fill_step(s, step, table);
     int64_t n = 0;
     int rounds = 0;
@@ -137,7 +148,7 @@ static bool walk_step(Settle *s, const Step *step, const char *table, Error *err
             return error_context(err, "settle%s%s", table ? " of " : "", table ? table : "");
         if (step->kind == COUNTED)
             s->outcome.rows_changed += n;
-    } while (is_repeated && n > 0 && ++rounds < REPEAT_MAX);
+    } while (step->kind == REPEATED && n > 0 && ++rounds < REPEAT_MAX);
     if (rounds == REPEAT_MAX)
         return error_set(err, STATE_BUG, "settle: groups of persons do not come to rest");
     return true;
@@ -149,14 +160,12 @@ static bool walk(Settle *s, const Step *steps, size_t n, Error *err) {
     return true;
 }
 
-/* A replaced fact's content stands in its past; versions have no past table. */
 static bool find_twins(Settle *s, const char *table, Error *err) {
-    static const Step PAST = {SQL_SETTLE_HASHES_PAST, NULL, LATER};
     bool has_past = entity_find(str_of(table))->kind != ENTITY_HISTORY;
     for (size_t i = 0; i < COUNT(TWINS); i++) {
         TRY(walk_step(s, &TWINS[i], table, err));
         if (i == 0 && has_past)
-            TRY(walk_step(s, &PAST, table, err));
+            TRY(walk_step(s, &TWINS_PAST, table, err));
     }
     return true;
 }
@@ -176,13 +185,46 @@ static bool open_run(Settle *s, Error *err) {
                    NULL, err);
 }
 
-/* Rows in scope; decides how the planner may join them. */
-static bool count_scope(Settle *s, Error *err) {
-    CLEANUP(pg_result_drop) PgResult *counted = pg_query(s->pg, SQL_SETTLE_COUNT, PG_NONE, err);
+/* How the planner may join: without statistics on freshly loaded tables nested loops look cheap. */
+static bool join_for(Settle *s, int64_t n_rows, Error *err) {
+    return pg_exec(s->pg, is_many(n_rows) ? SQL_SETTLE_SESSION_LARGE : SQL_SETTLE_SESSION_SMALL, PG_NONE, NULL, err);
+}
+
+static bool count_rows(Settle *s, const char *sql, int64_t *ret_n, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *counted = pg_query(s->pg, sql, PG_NONE, err);
     TRY(counted);
-    s->outcome.rows_read = pg_int(counted, 0, 0);
-    bool is_large = s->outcome.rows_read > LARGE_ROWS;
-    return pg_exec(s->pg, is_large ? SQL_SETTLE_SESSION_LARGE : SQL_SETTLE_SESSION_SMALL, PG_NONE, NULL, err);
+    *ret_n = pg_int(counted, 0, 0);
+    return true;
+}
+
+/* Batches that wait, and the rows of theirs that must be looked at. */
+static bool find_scope(Settle *s, Error *err) {
+    TRY(pg_exec(s->pg, SQL_SETTLE_BATCHES, PG_NONE, NULL, err));
+    TRY(count_rows(s, SQL_SETTLE_UNSETTLED, &s->n_unsettled, err));
+    TRY(join_for(s, s->n_unsettled, err));
+    return walk(s, SCOPE, COUNT(SCOPE), err);
+}
+
+/* Members that are missing, then the rows that all those affect. */
+static bool spread(Settle *s, Error *err) {
+    TRY(count_rows(s, SQL_SETTLE_COUNT, &s->outcome.rows_read, err));
+    TRY(join_for(s, s->outcome.rows_read, err));
+    TRY(walk(s, MEMBERS, COUNT(MEMBERS), err));
+    FAILPOINT("settle.after_members");
+    TRY(join_for(s, s->n_unsettled, err));
+    TRY(walk(s, SPREAD, COUNT(SPREAD), err));
+    for (size_t i = 0; i < COUNT(TWINNED); i++)
+        TRY(find_twins(s, TWINNED[i], err));
+    return true;
+}
+
+static bool write_found(Settle *s, Error *err) {
+    TRY(count_rows(s, SQL_SETTLE_COUNT, &s->outcome.rows_read, err));
+    TRY(join_for(s, s->outcome.rows_read, err));
+    TRY(walk(s, PERSONS, COUNT(PERSONS), err));
+    TRY(walk(s, WRITE, COUNT(WRITE), err));
+    FAILPOINT("settle.after_write");
+    return true;
 }
 
 static bool close_run(Settle *s, Error *err) {
@@ -199,32 +241,14 @@ static bool close_run(Settle *s, Error *err) {
 
 /* ---- the whole ---- */
 
-static bool is_due(Settle *s, bool *ret_due, Error *err) {
-    CLEANUP(pg_result_drop) PgResult *due = pg_query(s->pg, SQL_SETTLE_IS_DUE, PG_NONE, err);
-    TRY(due);
-    *ret_due = pg_bool(due, 0, 0);
-    s->is_first = pg_bool(due, 0, 1);
-    return true;
-}
-
 bool settle_rows(Pg *pg, const SettleOptions *options, SettleOutcome *ret_outcome, Error *err) {
     Settle s = {.pg = pg, .options = options};
-    TRY(is_due(&s, &s.outcome.was_due, err));
-    if (s.outcome.was_due) {
-        TRY(open_run(&s, err));
-        TRY(walk(&s, SCOPE, COUNT(SCOPE), err));
-        TRY(count_scope(&s, err));
-        TRY(walk(&s, MEMBERS, COUNT(MEMBERS), err));
-        TRY(walk(&s, SPREAD, COUNT(SPREAD), err));
-        FAILPOINT("settle.after_members");
-        for (size_t i = 0; i < COUNT(TWINNED); i++)
-            TRY(find_twins(&s, TWINNED[i], err));
-        TRY(walk(&s, PERSONS, COUNT(PERSONS), err));
-        TRY(count_scope(&s, err));
-        TRY(walk(&s, WRITE, COUNT(WRITE), err));
-        FAILPOINT("settle.after_write");
-        TRY(close_run(&s, err));
-    }
+    CLEANUP(pg_result_drop) PgResult *due = pg_query(pg, SQL_SETTLE_IS_DUE, PG_NONE, err);
+    TRY(due);
+    s.outcome.was_due = pg_bool(due, 0, 0);
+    if (s.outcome.was_due)
+        TRY(open_run(&s, err) && find_scope(&s, err) && spread(&s, err) && write_found(&s, err) &&
+            close_run(&s, err));
     *ret_outcome = s.outcome;
     return true;
 }

@@ -1,17 +1,17 @@
 /* silver.c - see silver.h.
  *
  * A changed row is deleted and copied in again under its old key: as fast as UPDATE, and one path for
- * new and changed rows. What settle had written in it (keys of other tables, its flags) is taken from
- * the deleted row, byte for byte, so that a change of content alone gives settle nothing to do. */
+ * new and changed rows. What settle alone can tell (some flags) is taken from the deleted row, what place can
+ * see (keys of other tables) has been looked up anew, so that a change of content gives settle nothing to do. */
 #include "storage/silver.h"
 
 #include "base/own.h"
 #include "sql.h"
 #include "storage/permute.h"
 #include "storage/template.h"
+#include "transform/date.h"
 
 #include <stdlib.h>
-#include <time.h>
 #include <xxhash.h>
 
 enum { PAGE_MAX_BYTES = 256 << 20, KEY_BLOCK = 10000, DAYS_1970_TO_2000 = 10957 };
@@ -93,20 +93,20 @@ bool silver_look_up(Pg *pg, SilverPage *page, Error *err) {
 
 /* ---- encoding ---- */
 
-bool settle_owns_flag(Str name) {
+/* Flags that only settle can set or take away; what place can see of the others stands in the record. */
+static bool is_settles_alone(Str name) {
     static const char *const NAMES[] = {
-        "age_out_of_range",     "claim_patient_mismatch", "claim_encounter_mismatch",
-        "claim_provider_mismatch", "claim_date_mismatch", "claim_department_mismatch",
-        "claim_link_mismatch",  "possible_duplicate",
+        "claim_date_mismatch",      "claim_department_mismatch", "claim_encounter_mismatch", "claim_patient_mismatch",
+        "claim_provider_mismatch",  "orphan_claim",              "orphan_transaction",       "possible_duplicate",
     };
     for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++)
         if (str_equal(str_of(NAMES[i]), name))
             return true;
-    return name.size > 7 && memcmp(name.at, "orphan_", 7) == 0;
+    return false;
 }
 
 typedef struct FlagList {
-    Str names[2 * FLAGS_MAX];
+    Str names[2 * FLAGS_MAX]; /* sorted */
     size_t n;
 } FlagList;
 
@@ -126,7 +126,7 @@ static void flag_list_add_joined(FlagList *list, Str joined) {
         const char *comma = memchr(joined.at, ',', joined.size);
         size_t size = comma ? (size_t)(comma - joined.at) : joined.size;
         Str name = {joined.at, size};
-        if (settle_owns_flag(name))
+        if (is_settles_alone(name))
             flag_list_add(list, name);
         size_t step = size + (comma ? 1 : 0);
         joined = (Str){joined.at + step, joined.size - step};
@@ -138,12 +138,20 @@ static void put_sized(Buf *out, Str bytes) {
     buf_put_str(out, bytes);
 }
 
+static void put_sized_or_null(Buf *out, Str bytes) {
+    if (str_is_null(bytes))
+        buf_put_i32(out, -1);
+    else
+        put_sized(out, bytes);
+}
+
 /* text[] in PostgreSQL's binary form (array_send) */
 void silver_put_flags(Buf *out, const SilverPage *page, const Record *record, Str carried) {
     FlagList list = {.n = 0};
-    for (int flag = 0; flag < FLAGS_MAX; flag++)
-        if (record->flags >> flag & 1)
-            flag_list_add(&list, str_of(mapping_flag_name(page->mapping, flag)));
+    for (uint64_t rest = record->flags; rest; rest &= rest - 1)
+        flag_list_add(&list, str_of(mapping_flag_name(page->mapping, __builtin_ctzll(rest))));
+    for (uint32_t rest = record->settle_flags; rest; rest &= rest - 1)
+        flag_list_add(&list, str_of(settle_flag_name((SettleFlag)__builtin_ctz(rest))));
     flag_list_add_joined(&list, carried);
     size_t size = list.n ? 20 : 12;
     for (size_t i = 0; i < list.n; i++)
@@ -222,18 +230,9 @@ void silver_put_value(Buf *out, ColumnType type, Value value) {
     }
 }
 
-/* Settle's column: what place could already see, else what the old row had. */
-static void put_settle(Buf *out, const Column *column, Value seen, const Carried *carried, int index) {
-    Str old = carried && carried->settle ? carried->settle[index] : STR_NULL;
-    if (seen.is_set || str_is_null(old))
-        silver_put_value(out, column->type, seen);
-    else
-        put_sized(out, old);
-}
-
 void silver_put_row(Buf *out, const SilverPage *page, const Record *record, const Carried *carried) {
     const Entity *entity = record->entity;
-    int n_stored = 0, settle_index = 0;
+    int n_stored = 0;
     for (int i = 0; i < entity->n_columns; i++)
         n_stored += column_is_stored(&entity->columns[i]);
     buf_put_i16(out, (int16_t)n_stored);
@@ -241,8 +240,8 @@ void silver_put_row(Buf *out, const SilverPage *page, const Record *record, cons
         const Column *column = &entity->columns[i];
         if (!column_is_stored(column))
             continue;
-        if (column->role == ROLE_SETTLE)
-            put_settle(out, column, record->values[i], carried, settle_index++);
+        if (column->type == TYPE_UUID)
+            put_sized_or_null(out, carried ? carried->person_id : STR_NULL);
         else if (column->type == TYPE_TEXTS)
             silver_put_flags(out, page, record, carried ? carried->flags : STR_NULL);
         else
@@ -293,16 +292,15 @@ void silver_set_system(const SilverPage *page, SilverRow *row, int64_t key) {
 
 /* ---- statements ---- */
 
-const char *silver_column_list(Arena *arena, const Entity *entity, bool settle_only, const char *prefix) {
+const char *silver_column_list(Arena *arena, const Entity *entity) {
     Buf list;
     buf_init(&list, 1 << 16);
     for (int i = 0; i < entity->n_columns; i++) {
-        const Column *column = &entity->columns[i];
-        if (!column_is_stored(column) || (settle_only && column->role != ROLE_SETTLE))
+        if (!column_is_stored(&entity->columns[i]))
             continue;
-        if (list.size > 0 || settle_only)
+        if (list.size > 0)
             buf_put(&list, ", ", 2);
-        buf_printf(&list, "%s%s", prefix, column->name);
+        buf_put_str(&list, str_of(entity->columns[i].name));
     }
     const char *text = arena_string(arena, buf_str(&list));
     buf_done(&list);
@@ -311,7 +309,7 @@ const char *silver_column_list(Arena *arena, const Entity *entity, bool settle_o
 
 const char *silver_copy_statement(Arena *arena, const char *table, const Entity *entity) {
     return arena_printf(arena, "COPY silver.%s (%s) FROM STDIN (FORMAT binary)", table,
-                        silver_column_list(arena, entity, false, ""));
+                        silver_column_list(arena, entity));
 }
 
 bool silver_copy(Pg *pg, const char *statement, Buf *rows, int64_t n_rows, Error *err) {
@@ -359,8 +357,7 @@ bool silver_take_keys(Pg *pg, const Entity *entity, size_t n, Arena *arena, int6
 
 typedef struct Replaced {
     Carried carried;
-    bool had_date;
-    int64_t old_days;
+    Value old_day; /* of its partition */
 } Replaced;
 
 size_t silver_count(const SilverPage *page, RowFate fate) {
@@ -378,22 +375,11 @@ static const char *keys_array(const SilverPage *page, RowFate fate, Buf *out, Er
     return pg_array_end(out, err);
 }
 
-static int count_settle(const Entity *entity) {
-    int n = 0;
-    for (int i = 0; i < entity->n_columns; i++)
-        n += entity->columns[i].role == ROLE_SETTLE;
-    return n;
-}
-
 static void take_replaced(const SilverPage *page, const PgResult *gone, int row, Replaced *ret) {
-    int n_settle = count_settle(page->entity);
-    Str *settle = arena_alloc(page->arena, sizeof(Str) * (size_t)(n_settle + 1));
-    for (int i = 0; i < n_settle; i++)
-        settle[i] = arena_copy(page->arena, pg_value(gone, row, 3 + i));
+    Str day = pg_value(gone, row, 2);
     *ret = (Replaced){
-        .carried = {.settle = settle, .flags = arena_copy(page->arena, pg_value(gone, row, 1))},
-        .had_date = !str_is_null(pg_value(gone, row, 2)),
-        .old_days = pg_int(gone, row, 2) + DAYS_1970_TO_2000,
+        .carried = {.person_id = STR_NULL, .flags = arena_copy(page->arena, pg_value(gone, row, 1))},
+        .old_day = str_is_null(day) ? VALUE_NULL : value_number(pg_int(gone, row, 2) + DAYS_1970_TO_2000),
     };
 }
 
@@ -426,8 +412,7 @@ static bool replace_changed(Pg *pg, SilverPage *page, size_t n_changed, Replaced
     TRY(array);
     const char *sql = sql_fill(page->arena, SQL_SILVER_REPLACE, {"table", entity->name},
                                {"key", entity->key},
-                               {"partition", entity->partition ? entity->partition : "NULL::date"},
-                               {"settle", silver_column_list(page->arena, entity, true, "")});
+                               {"partition", entity->partition ? entity->partition : "NULL::date"});
     char batch[24];
     snprintf(batch, sizeof batch, "%lld", (long long)page->batch_id);
     CLEANUP(pg_result_drop) PgResult *gone =
@@ -447,21 +432,19 @@ static bool replace_changed(Pg *pg, SilverPage *page, size_t n_changed, Replaced
 
 static bool date_moved(const SilverPage *page, size_t i, const Replaced *replaced) {
     int partition = entity_column(page->entity, str_of(page->entity->partition));
-    Value now = page->rows[i].record.values[partition];
-    return now.is_set != replaced[i].had_date || (now.is_set && now.number != replaced[i].old_days);
+    Value now = page->rows[i].record.values[partition], old = replaced[i].old_day;
+    return now.is_set != old.is_set || (now.is_set && now.number != old.number);
 }
 
-static void put_iso_date(Buf *out, bool is_set, int64_t days) {
-    if (!is_set) {
-        pg_array_text(out, STR_NULL);
+void silver_put_day(Buf *array, Value day) {
+    if (!day.is_set) {
+        pg_array_text(array, STR_NULL);
         return;
     }
-    time_t seconds = (time_t)(days * 86400);
-    struct tm parts;
-    gmtime_r(&seconds, &parts);
+    CivilDate date = date_from_days(day.number);
     char text[32];
-    size_t size = strftime(text, sizeof text, "%Y-%m-%d", &parts);
-    pg_array_text(out, (Str){text, size});
+    int size = snprintf(text, sizeof text, "%04d-%02d-%02d", date.year, date.month, date.day);
+    pg_array_text(array, (Str){text, (size_t)size});
 }
 
 /* A row that left a partition: the next publication must look there too (rules, section 8). */
@@ -476,7 +459,7 @@ static bool remember_moved(Pg *pg, SilverPage *page, const Replaced *replaced, E
         if (page->rows[i].fate != ROW_CHANGED || !date_moved(page, i, replaced))
             continue;
         pg_array_int(&keys, page->rows[i].known.key);
-        put_iso_date(&dates, replaced[i].had_date, replaced[i].old_days);
+        silver_put_day(&dates, replaced[i].old_day);
     }
     if (keys.size == 1)
         return true;

@@ -88,10 +88,10 @@ SilverRow *row_index_find(const RowIndex *index, Str id);
 /* n surrogate keys of the entity. */
 bool silver_take_keys(Pg *pg, const Entity *entity, size_t n, Arena *arena, int64_t **ret_keys, Error *err);
 
-/* Settle's columns and flags of an old row, in PostgreSQL's binary form, to stand in its successor. */
+/* What settle alone can tell of an old row, to stand in its successor until settle has looked. */
 typedef struct Carried {
-    const Str *settle; /* in the order of the entity's ROLE_SETTLE columns; NULL: none */
-    Str flags;         /* settle's flag names, joined by commas */
+    Str person_id; /* in PostgreSQL's binary form */
+    Str flags;     /* names of all flags, joined by commas */
 } Carried;
 
 /* One row of binary COPY into the entity's table. The caller has set every Value it owns in
@@ -101,10 +101,12 @@ void silver_put_row(Buf *out, const SilverPage *page, const Record *record, cons
 const char *silver_copy_statement(Arena *arena, const char *table, const Entity *entity);
 /* Sends what `rows` holds, between COPY's header and trailer; checks the count. */
 bool silver_copy(Pg *pg, const char *statement, Buf *rows, int64_t n_rows, Error *err);
-/* "a, b, c" of the stored (or settle's) columns, quoted. */
-const char *silver_column_list(Arena *arena, const Entity *entity, bool settle_only, const char *prefix);
+/* "a, b, c" of the stored columns. */
+const char *silver_column_list(Arena *arena, const Entity *entity);
+/* A day as an element of a date[] parameter. */
+void silver_put_day(Buf *array, Value day);
 void silver_put_value(Buf *out, ColumnType type, Value value);
-/* The record's flags and, of the joined names of an old row, those that settle owns. */
+/* The record's flags and, of the joined names of an old row, those that settle alone can tell. */
 void silver_put_flags(Buf *out, const SilverPage *page, const Record *record, Str joined);
 /* By name; a column the entity lacks is passed over. */
 void silver_set(Record *record, const char *column, Value value);
@@ -113,5 +115,3 @@ void silver_set_system(const SilverPage *page, SilverRow *row, int64_t key);
 size_t silver_count(const SilverPage *page, RowFate fate);
 /* Rows of fate TOUCHED: their source hash alone is updated in place. */
 bool silver_touch(Pg *pg, SilverPage *page, Error *err);
-/* True for flag names that settle owns. */
-bool settle_owns_flag(Str name);

@@ -149,7 +149,8 @@ bool state_batch_write(Pg *pg, int64_t batch_id, int64_t run_id, const char *fee
     return pg_exec(pg, SQL_STATE_BATCH_WRITE,
                    PG_PARAMS(number(batch_id).text, run_id ? number(run_id).text : NULL, feed,
                              number(counts->rows_read).text, number(counts->rows_changed).text,
-                             number(counts->rows_flagged).text, number(counts->rows_quarantined).text),
+                             number(counts->rows_new).text, number(counts->rows_flagged).text,
+                             number(counts->rows_quarantined).text),
                    NULL, err);
 }
 

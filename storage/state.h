@@ -34,7 +34,9 @@ bool state_mapping(Pg *pg, const char *feed, const uint8_t fingerprint[16], int3
                    Error *err);
 
 typedef struct BatchCounts {
-    int64_t rows_read, rows_changed, rows_flagged, rows_quarantined;
+    int64_t rows_read;
+    int64_t rows_changed; /* new ones included */
+    int64_t rows_new, rows_flagged, rows_quarantined;
 } BatchCounts;
 bool state_batch_id(Pg *pg, int64_t *ret_batch_id, Error *err);
 bool state_batch_write(Pg *pg, int64_t batch_id, int64_t run_id, const char *feed,

@@ -250,9 +250,11 @@ static bool follow(Extraction *x, Error *err) {
     return walk(x, &(Pass){.read = read_null_cursors}, err);
 }
 
+static void extraction_close(Extraction *x) { place_close(&x->place); }
+
 static bool extract(RunContext *run, bool whole, Error *err) {
     CLEANUP(arena_drop) Arena *page_arena = arena_open();
-    Extraction x = {.page_arena = page_arena};
+    CLEANUP(extraction_close) Extraction x = {.page_arena = page_arena};
     TRY(open_extraction(run, &x, err));
     bool was_loading = x.place.cursor.is_loading;
     if (was_loading)

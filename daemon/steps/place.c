@@ -65,9 +65,12 @@ bool place_open(RunContext *run, const PlaceSource *source, PlaceFeed *ret_feed,
                                    source->zone, err);
     TRY(feed.mapping);
     TRY(open_ledgers(run, source, &feed, err));
+    feed.members = members_open(feed.entity, feed.source_system, run->config->fiscal_year_start_month);
     *ret_feed = feed;
     return true;
 }
+
+void place_close(PlaceFeed *feed) { members_free(TAKE(feed->members)); }
 
 /* ---- from raw rows to a page ---- */
 
@@ -175,21 +178,36 @@ static void clean_rows(const PlaceFeed *feed, const RawRows *rows, SilverPage *p
 
 /* ---- counts ---- */
 
+/* The record's own flags, then those of settle that place could tell. */
+enum { FLAGS_COUNTED = FLAGS_MAX + SETTLE_FLAGS };
 typedef struct FlagCounts {
-    RuleCount rules[FLAGS_MAX];
+    RuleCount rules[FLAGS_COUNTED];
     size_t n;
 } FlagCounts;
 
+static void count_bits(uint64_t bits, int64_t *counts) {
+    for (; bits; bits &= bits - 1)
+        counts[__builtin_ctzll(bits)]++;
+}
+
+static const char *counted_name(const PlaceFeed *feed, int flag) {
+    return flag < FLAGS_MAX ? mapping_flag_name(feed->mapping, flag)
+                            : settle_flag_name((SettleFlag)(flag - FLAGS_MAX));
+}
+
 static void count_flags(const PlaceFeed *feed, const SilverPage *page, FlagCounts *ret) {
-    int64_t counts[FLAGS_MAX] = {0};
-    for (size_t i = 0; i < page->n_rows; i++)
-        if (page->rows[i].fate == ROW_NEW || page->rows[i].fate == ROW_CHANGED)
-            for (uint64_t rest = page->rows[i].record.flags; rest; rest &= rest - 1)
-                counts[__builtin_ctzll(rest)]++;
+    int64_t counts[FLAGS_COUNTED] = {0};
+    for (size_t i = 0; i < page->n_rows; i++) {
+        const SilverRow *row = &page->rows[i];
+        if (row->fate != ROW_NEW && row->fate != ROW_CHANGED)
+            continue;
+        count_bits(row->record.flags, counts);
+        count_bits(row->record.settle_flags, counts + FLAGS_MAX);
+    }
     ret->n = 0;
-    for (int flag = 0; flag < FLAGS_MAX; flag++)
+    for (int flag = 0; flag < FLAGS_COUNTED; flag++)
         if (counts[flag])
-            ret->rules[ret->n++] = (RuleCount){mapping_flag_name(feed->mapping, flag), counts[flag]};
+            ret->rules[ret->n++] = (RuleCount){counted_name(feed, flag), counts[flag]};
 }
 
 /* `stop` rules: a page that breaks one too often is not placed at all. */
@@ -224,6 +242,7 @@ static bool write_ledgers(const PlaceFeed *feed, const SilverPage *page, const P
     BatchCounts counts = {
         .rows_read = (int64_t)page->n_rows,
         .rows_changed = outcome->rows_new + outcome->rows_changed,
+        .rows_new = outcome->rows_new,
         .rows_flagged = outcome->rows_flagged,
         .rows_quarantined = outcome->rows_quarantined,
     };
@@ -272,6 +291,8 @@ static bool lock_page(PlaceFeed *feed, Error *err) {
 static bool write_page(PlaceFeed *feed, SilverPage *page, const PlaceOutcome *outcome, Error *err) {
     Pg *pg = feed->run->pg;
     TRY(state_batch_id(pg, &page->batch_id, err));
+    TRY(members_resolve(feed->members, pg, page, err));
+    FAILPOINT("page.after_members");
     TRY(bronze_write(pg, &feed->bronze, page, err));
     FAILPOINT("page.after_bronze");
     TRY(KINDS[feed->entity->kind].write(pg, page, err));
@@ -337,8 +358,9 @@ bool place_page(PlaceFeed *feed, const RawRows *rows, const CursorState *next, A
                 PlaceOutcome *ret_outcome, Error *err) {
     if (place_once(feed, rows, next, page, ret_outcome, err))
         return true;
-    /* A first load looks nothing up; a row that is there all the same is a unique violation. */
-    if (!rows->is_first_load || strcmp(err->state, "23505") != 0)
+    /* A first load looks nothing up, and a member may have been made by a fact meanwhile: a row that is
+     * there all the same is a unique violation, once. */
+    if (strcmp(err->state, "23505") != 0)
         return false;
     error_clear(err);
     RawRows again = *rows;

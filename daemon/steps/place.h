@@ -7,6 +7,7 @@
 #pragma once
 #include "steps/steps.h"
 #include "storage/bronze.h"
+#include "storage/member.h"
 #include "storage/state.h"
 
 typedef struct PlaceFeed {
@@ -20,6 +21,7 @@ typedef struct PlaceFeed {
     size_t n_fields;
     BronzeFeed bronze;
     CursorState cursor; /* after the last committed page */
+    Members *members;   /* remembered over the run's pages */
     PgCommit commit;    /* PG_RELAXED where a lost page is read again */
 } PlaceFeed;
 
@@ -35,8 +37,10 @@ typedef struct PlaceSource {
 } PlaceSource;
 
 /* Registers source, schema and mapping, makes the bronze table, opens the cursor, compiles the mapping.
- * Everything lives in the run's arena. */
+ * Lives in the run's arena, but for what place_close() gives back. */
 bool place_open(RunContext *run, const PlaceSource *source, PlaceFeed *ret_feed, Error *err);
+/* Zeroed or opened; for CLEANUP. */
+void place_close(PlaceFeed *feed);
 
 /* A row its reader could not make sense of: it goes to quarantine as it is. */
 typedef struct RawReject {

@@ -254,7 +254,7 @@ static bool place_rows(const Receiving *r, const Incoming *file, DeliveryFile *d
 }
 
 static bool receive_rows(const Receiving *r, Incoming *file, DeliveryFile *delivery, Error *err) {
-    PlaceFeed feed;
+    CLEANUP(place_close) PlaceFeed feed = {0};
     TRY(open_place(r, file, delivery, &feed, err));
     Progress progress = {.offset = 0};
     if (parse_progress(feed.cursor.position, file->file_id, &progress))

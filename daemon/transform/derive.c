@@ -2,9 +2,10 @@
 #include "transform/derive.h"
 
 #include "transform/code.h"
+#include "transform/date.h"
 
 #define PERCENT_MAX INT64_C(9999999) /* numeric(7,2) in hundredths */
-enum { INPUTS_MAX = 6 };
+enum { INPUTS_MAX = 6, AGE_MAX = 120 };
 
 /* The columns a derivation reads and writes, by index. */
 struct Derivation {
@@ -29,12 +30,25 @@ Str derive_claim_status(const ClaimAmounts *claim) {
     return claim->paid.number > 0 ? STR("Partial") : STR("Pending");
 }
 
-Str derive_transaction_status(Value amount, Value paid) {
+Str derive_transaction_status(Value amount, Value paid, bool is_denied) {
     if (!amount.is_set || !paid.is_set || amount.number <= 0)
         return STR("Pending");
     if (paid.number >= amount.number)
         return STR("Paid");
-    return paid.number > 0 ? STR("Partial") : STR("Pending");
+    if (paid.number > 0)
+        return STR("Partial");
+    return is_denied ? STR("Denied") : STR("Pending");
+}
+
+Value derive_age(Value birth, Value day, bool *ret_out_of_range) {
+    *ret_out_of_range = false;
+    if (!birth.is_set || !day.is_set)
+        return VALUE_NULL;
+    CivilDate from = date_from_days(birth.number), to = date_from_days(day.number);
+    bool is_before_birthday = to.month < from.month || (to.month == from.month && to.day < from.day);
+    int years = to.year - from.year - is_before_birthday;
+    *ret_out_of_range = day.number < birth.number || years > AGE_MAX;
+    return *ret_out_of_range ? VALUE_NULL : value_number(years);
 }
 
 Value derive_coverage(Value claimed, Value paid) {
@@ -60,11 +74,6 @@ static void derive_claim(const Derivation *d, Record *record) {
     record->values[d->output[1]] = derive_coverage(claim.claimed, claim.paid);
 }
 
-static void derive_transaction(const Derivation *d, Record *record) {
-    Str status = derive_transaction_status(record->values[d->input[0]], record->values[d->input[1]]);
-    record->values[d->output[0]] = value_text(status);
-}
-
 /* The cleaner `npi` flags what has no ten digits. A good check digit only says that the number could
  * be one; whether it is, the registry says: unchecked until then. */
 static void derive_provider(const Derivation *d, Record *record) {
@@ -87,7 +96,6 @@ static const DerivationSpec SPECS[] = {
     {"claims", derive_claim,
      {"claim_status", "claim_amount", "paid_amount", "deductible", "coinsurance", "copay"},
      {"payment_status", "coverage_percent"}},
-    {"transactions", derive_transaction, {"amount", "paid_amount"}, {"payment_status"}},
     {"providers", derive_provider, {"npi"}, {"npi_status"}},
 };
 

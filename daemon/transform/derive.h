@@ -1,7 +1,8 @@
 /* derive.h - columns that follow from other columns of the same row (model.md, section 3).
  *
- * Filled by place: a claim's payment_status and coverage_percent, a transaction's payment_status as
- * far as one row tells (settle decides the rest), a provider's npi_status. Pure; any thread. */
+ * Filled by place: a claim's payment_status and coverage_percent, a provider's npi_status. What needs another
+ * table's row too (a transaction's payment_status, an age) is a function here and called by who has that row.
+ * Pure; any thread. */
 #pragma once
 #include "base/arena.h"
 #include "transform/record.h"
@@ -19,8 +20,11 @@ typedef struct ClaimAmounts {
     Value status, claimed, paid, deductible, coinsurance, copay;
 } ClaimAmounts;
 Str derive_claim_status(const ClaimAmounts *claim);
-/* Paid, Partial or Pending; what settle finds denied by its claims is Pending here. */
-Str derive_transaction_status(Value amount, Value paid);
+/* `is_denied`: a final claim names the transaction, and all that do are denied. Borrowed constants. */
+Str derive_transaction_status(Value amount, Value paid, bool is_denied);
+/* Whole years from birth to day; who was born on 29 February counts on 1 March. NULL when either is unknown,
+ * and, `*ret_out_of_range` then being true, when negative or over 120. */
+Value derive_age(Value birth, Value day, bool *ret_out_of_range);
 /* 100 x paid / claimed in hundredths, half away from zero. NULL when nothing was claimed, when either
  * is unknown, and beyond numeric(7,2). */
 Value derive_coverage(Value claimed, Value paid);

@@ -24,3 +24,14 @@ const char *flag_name(Flag flag) {
         return NULL;
     return FLAG_NAMES[flag];
 }
+
+static const char *const SETTLE_FLAG_NAMES[] = {
+    [SETTLE_AGE_OUT_OF_RANGE] = "age_out_of_range",
+    [SETTLE_CLAIM_LINK_MISMATCH] = "claim_link_mismatch",
+    [SETTLE_ORPHAN_PATIENT] = "orphan_patient",
+    [SETTLE_ORPHAN_PROVIDER] = "orphan_provider",
+    [SETTLE_ORPHAN_DEPARTMENT] = "orphan_department",
+    [SETTLE_ORPHAN_ENCOUNTER] = "orphan_encounter",
+};
+
+const char *settle_flag_name(SettleFlag flag) { return SETTLE_FLAG_NAMES[flag]; }

@@ -31,10 +31,24 @@ enum { FLAGS_MAX = 64 };
 /* Name of a built-in flag; NULL beyond them. */
 const char *flag_name(Flag flag);
 
+/* Flags that need other feeds' rows: settle owns them, place sets what it can see already
+ * (storage/member.h). Outside record_hash. */
+typedef enum SettleFlag {
+    SETTLE_AGE_OUT_OF_RANGE,
+    SETTLE_CLAIM_LINK_MISMATCH,
+    SETTLE_ORPHAN_PATIENT,
+    SETTLE_ORPHAN_PROVIDER,
+    SETTLE_ORPHAN_DEPARTMENT,
+    SETTLE_ORPHAN_ENCOUNTER,
+    SETTLE_FLAGS
+} SettleFlag;
+const char *settle_flag_name(SettleFlag flag);
+
 typedef struct Record {
     const Entity *entity;
     Value *values; /* entity->n_columns */
     uint64_t flags;
+    uint32_t settle_flags; /* bits of SettleFlag */
     int64_t source_hash;
     uint8_t record_hash[16];
     const char *reject_rule;   /* NULL when the row is fit for use */

@@ -3,8 +3,7 @@
 -- hold the scope: rows of unsettled batches and the rows those affect.
 
 -- name: settle_is_due
-SELECT EXISTS (SELECT FROM ops.batch WHERE settled_by IS NULL),
-       NOT EXISTS (SELECT FROM ops.batch WHERE settled_by IS NOT NULL)
+SELECT EXISTS (SELECT FROM ops.batch WHERE settled_by IS NULL)
 
 -- Plans are made for the scope as it is, never for an average one.
 -- name: settle_session
@@ -22,17 +21,59 @@ SELECT set_config('enable_nestloop', 'on', true), set_config('enable_mergejoin',
 CREATE TEMP TABLE settle_run ON COMMIT DROP AS
 SELECT $1::bigint AS batch_id, $2::bigint AS run_id, $3::int AS fiscal_month
 
+-- `corrects`: some rows of the batch replace others that facts may have been placed by.
 -- name: settle_batches
 CREATE TEMP TABLE settle_batch ON COMMIT DROP AS
-SELECT batch_id FROM ops.batch WHERE settled_by IS NULL
+SELECT batch_id, rows_changed > rows_new AS corrects FROM ops.batch WHERE settled_by IS NULL
 
--- Rows of those batches: `past` holds what they replaced.
+-- name: settle_unsettled
+SELECT coalesce(sum(rows_changed), 0) FROM settle_batch JOIN ops.batch USING (batch_id)
+
+-- Rows of those batches. `is_changed` of a member: others may have seen it as it was before.
+-- name: settle_scope_members
+CREATE TEMP TABLE settle_{table} ON COMMIT DROP AS
+SELECT {key}, {id} AS id, source_system, b.corrects AS is_changed
+FROM silver.{table} JOIN settle_batch b USING (batch_id)
+WHERE batch_id >= (SELECT min(batch_id) FROM settle_batch)
+
 -- name: settle_scope
 CREATE TEMP TABLE settle_{table} ON COMMIT DROP AS
 SELECT {key}, {id} AS id, source_system, true AS is_changed
 FROM silver.{table}
 WHERE batch_id >= (SELECT min(batch_id) FROM settle_batch)
   AND batch_id IN (SELECT batch_id FROM settle_batch)
+
+-- Of encounters and transactions those alone that place could not tell all of (storage/member.h): a key that
+-- is missing says so. Everything else about them that may be wrong is found by the statements of `spread`.
+-- name: settle_scope_encounters
+CREATE TEMP TABLE settle_encounters ON COMMIT DROP AS
+SELECT encounter_key, source_encounter_id AS id, source_system, true AS is_changed
+FROM silver.encounters
+WHERE batch_id >= (SELECT min(batch_id) FROM settle_batch)
+  AND batch_id IN (SELECT batch_id FROM settle_batch)
+  AND (patient_key IS NULL OR provider_key IS NULL OR department_key IS NULL OR procedure_key IS NULL)
+
+-- name: settle_scope_transactions
+CREATE TEMP TABLE settle_transactions ON COMMIT DROP AS
+SELECT transaction_key, source_transaction_id AS id, source_system, true AS is_changed
+FROM silver.transactions
+WHERE batch_id >= (SELECT min(batch_id) FROM settle_batch)
+  AND batch_id IN (SELECT batch_id FROM settle_batch)
+  AND (patient_key IS NULL OR provider_key IS NULL OR department_key IS NULL OR procedure_key IS NULL
+       OR diagnosis_key IS NULL OR payer_key IS NULL OR payment_status IS NULL)
+
+-- Place guesses whether the encounters of a large page are there.
+-- name: settle_scope_guessed
+INSERT INTO settle_transactions
+SELECT t.transaction_key, t.source_transaction_id, t.source_system, true
+FROM silver.transactions t
+LEFT JOIN silver.encounters e
+    ON e.source_encounter_id = t.source_encounter_id AND e.source_system = t.source_system AND NOT e.is_deleted
+WHERE t.batch_id >= (SELECT min(batch_id) FROM settle_batch)
+  AND t.batch_id IN (SELECT batch_id FROM settle_batch)
+  AND ('orphan_encounter' = ANY (t.dq_flags))
+      <> (t.source_encounter_id IS NOT NULL AND e.source_encounter_id IS NULL)
+  AND t.transaction_key NOT IN (SELECT transaction_key FROM settle_transactions)
 
 -- name: settle_analyze
 ANALYZE settle_{table}
@@ -102,77 +143,34 @@ SELECT k.key, source_system, source_department_id, true, (SELECT batch_id FROM s
 FROM missing
 JOIN silver.take_keys('silver.department_key_seq', (SELECT count(*) FROM missing)) AS k USING (place)
 
--- Payers, procedures and diagnoses without a feed carry code and name only.
+-- Payers, codes and dates are made by place; here for rows that wait for their first settle.
 -- name: settle_make_payers
-WITH missing AS MATERIALIZED (
-    SELECT source_system, source_payer_id, row_number() OVER () AS place
-    FROM (SELECT DISTINCT source_system, source_payer_id FROM settle_named
-          WHERE source_payer_id IS NOT NULL) AS named
-    WHERE NOT EXISTS (SELECT FROM silver.payers p WHERE p.source_payer_id = named.source_payer_id
-                      AND p.source_system = named.source_system)
-)
-INSERT INTO silver.payers (payer_key, source_system, source_payer_id, name, payer_name, reference_status,
-                           batch_id)
-SELECT k.key, source_system, source_payer_id, source_payer_id, source_payer_id, 'unlisted',
-       (SELECT batch_id FROM settle_run)
-FROM missing
-JOIN silver.take_keys('silver.payer_key_seq', (SELECT count(*) FROM missing)) AS k USING (place)
+SELECT silver.make_payers(array_agg(source_system), array_agg(source_payer_id), (SELECT batch_id FROM settle_run))
+FROM (SELECT DISTINCT source_system, source_payer_id FROM settle_named WHERE source_payer_id IS NOT NULL) AS named
 
 -- name: settle_make_procedures
-WITH missing AS MATERIALIZED (
-    SELECT code, silver.procedure_system(code) AS code_system, row_number() OVER () AS place
-    FROM (SELECT procedure_code AS code FROM settle_encounters JOIN silver.encounters USING (encounter_key)
-          UNION
-          SELECT procedure_code FROM settle_transactions JOIN silver.transactions USING (transaction_key)
-         ) AS named
-    WHERE code IS NOT NULL
-      AND NOT EXISTS (SELECT FROM silver.procedures p WHERE p.code = named.code
-                      AND p.code_system = silver.procedure_system(named.code))
-)
-INSERT INTO silver.procedures (procedure_key, code, code_system, reference_status, batch_id)
-SELECT k.key, code, code_system, 'unlisted', (SELECT batch_id FROM settle_run)
-FROM missing
-JOIN silver.take_keys('silver.procedure_key_seq', (SELECT count(*) FROM missing)) AS k USING (place)
+SELECT silver.make_procedures(array_agg(code), (SELECT batch_id FROM settle_run))
+FROM (SELECT procedure_code AS code FROM settle_encounters JOIN silver.encounters USING (encounter_key)
+      UNION
+      SELECT procedure_code FROM settle_transactions JOIN silver.transactions USING (transaction_key)) AS named
+WHERE code IS NOT NULL
 
 -- name: settle_make_diagnoses
-WITH missing AS MATERIALIZED (
-    SELECT code, row_number() OVER () AS place
-    FROM (SELECT DISTINCT diagnosis_code AS code
-          FROM settle_transactions JOIN silver.transactions USING (transaction_key)) AS named
-    WHERE code IS NOT NULL
-      AND NOT EXISTS (SELECT FROM silver.diagnoses d WHERE d.code = named.code AND d.code_system = 'ICD10CM')
-)
-INSERT INTO silver.diagnoses (diagnosis_key, code, code_system, reference_status, batch_id)
-SELECT k.key, code, 'ICD10CM', 'unlisted', (SELECT batch_id FROM settle_run)
-FROM missing
-JOIN silver.take_keys('silver.diagnosis_key_seq', (SELECT count(*) FROM missing)) AS k USING (place)
+SELECT silver.make_diagnoses(array_agg(diagnosis_code), (SELECT batch_id FROM settle_run))
+FROM (SELECT DISTINCT diagnosis_code FROM settle_transactions JOIN silver.transactions USING (transaction_key)
+      WHERE diagnosis_code IS NOT NULL) AS named
 
--- Every date in use; the fiscal year is named by the year it ends in.
 -- name: settle_make_dates
-WITH used AS (
+SELECT silver.make_dates(array_agg(day), (SELECT fiscal_month FROM settle_run), (SELECT batch_id FROM settle_run))
+FROM (
     SELECT encounter_date AS day FROM settle_encounters JOIN silver.encounters USING (encounter_key)
     UNION SELECT birth_date FROM settle_patients JOIN silver.patients USING (patient_key)
     UNION SELECT d.day FROM settle_transactions JOIN silver.transactions USING (transaction_key),
                             LATERAL (VALUES (visit_date), (service_date), (paid_date)) AS d(day)
     UNION SELECT d.day FROM settle_claims JOIN silver.claims USING (claim_key),
                             LATERAL (VALUES (service_date), (claim_date), (decision_date)) AS d(day)
-    UNION SELECT claim_date FROM settle_adjustments JOIN silver.adjustments USING (adjustment_key)
-), missing AS MATERIALIZED (
-    SELECT day, silver.is_holiday(day) AS is_holiday FROM used
-    WHERE day IS NOT NULL AND NOT EXISTS (SELECT FROM silver.dates WHERE date = day)
-)
-INSERT INTO silver.dates (date_key, date, year, quarter, month, month_name, iso_week, day_of_week,
-                          day_name, is_weekend, is_holiday, is_business_day, fiscal_year,
-                          fiscal_quarter, batch_id)
-SELECT to_char(day, 'YYYYMMDD')::int, day, extract(year FROM day), extract(quarter FROM day),
-       extract(month FROM day), to_char(day, 'FMMonth'), extract(week FROM day), extract(isodow FROM day),
-       to_char(day, 'FMDay'), extract(isodow FROM day) > 5, is_holiday,
-       extract(isodow FROM day) <= 5 AND NOT is_holiday, fiscal.year, fiscal.quarter,
-       r.batch_id
-FROM missing CROSS JOIN settle_run r,
-LATERAL (SELECT extract(year FROM day)::int
-                    + (r.fiscal_month > 1 AND extract(month FROM day) >= r.fiscal_month)::int AS year,
-                (extract(month FROM day)::int - r.fiscal_month + 12) % 12 / 3 + 1 AS quarter) AS fiscal
+    UNION SELECT claim_date FROM settle_adjustments JOIN silver.adjustments USING (adjustment_key)) AS used
+WHERE day IS NOT NULL
 
 -- Another start of the fiscal year in the configuration moves every date.
 -- name: settle_move_fiscal_year
@@ -185,7 +183,7 @@ FROM (SELECT d.date_key AS key, r.batch_id,
 WHERE date_key = fiscal.key
   AND (fiscal_year, fiscal_quarter) IS DISTINCT FROM (fiscal.new_year, fiscal.new_quarter)
 
--- ---- rows that others' rows affect; not needed when nothing was settled before ----
+-- ---- rows that others' rows affect ----
 
 -- Facts of patients and providers that got versions or corrections, facts that waited for a department,
 -- and facts of the other facts that came, changed or went.
@@ -194,10 +192,10 @@ INSERT INTO settle_encounters
 SELECT encounter_key, source_encounter_id, source_system, false
 FROM silver.encounters
 WHERE encounter_key IN (
-    SELECT f.encounter_key FROM (SELECT DISTINCT id, source_system FROM settle_patients) s
+    SELECT f.encounter_key FROM (SELECT DISTINCT id, source_system FROM settle_patients WHERE is_changed) s
     JOIN silver.encounters f ON f.source_patient_id = s.id AND f.source_system = s.source_system
     UNION
-    SELECT f.encounter_key FROM (SELECT DISTINCT id, source_system FROM settle_providers) s
+    SELECT f.encounter_key FROM (SELECT DISTINCT id, source_system FROM settle_providers WHERE is_changed) s
     JOIN silver.encounters f ON f.source_provider_id = s.id AND f.source_system = s.source_system
     UNION
     SELECT f.encounter_key FROM settle_departments s
@@ -210,26 +208,26 @@ INSERT INTO settle_transactions
 SELECT transaction_key, source_transaction_id, source_system, false
 FROM silver.transactions
 WHERE transaction_key IN (
-    SELECT f.transaction_key FROM (SELECT DISTINCT id, source_system FROM settle_patients) s
+    SELECT f.transaction_key FROM (SELECT DISTINCT id, source_system FROM settle_patients WHERE is_changed) s
     JOIN silver.transactions f ON f.source_patient_id = s.id AND f.source_system = s.source_system
     UNION
-    SELECT f.transaction_key FROM (SELECT DISTINCT id, source_system FROM settle_providers) s
+    SELECT f.transaction_key FROM (SELECT DISTINCT id, source_system FROM settle_providers WHERE is_changed) s
     JOIN silver.transactions f ON f.source_provider_id = s.id AND f.source_system = s.source_system
     UNION
     SELECT f.transaction_key FROM settle_departments s
     JOIN silver.transactions f ON f.source_department_id = s.id AND f.source_system = s.source_system
         AND 'orphan_department' = ANY (f.dq_flags)
     UNION
-    SELECT f.transaction_key FROM settle_encounters s
-    JOIN silver.transactions f ON f.source_encounter_id = s.id AND f.source_system = s.source_system
+    SELECT f.transaction_key FROM silver.encounters s
+    JOIN silver.transactions f ON f.source_encounter_id = s.source_encounter_id AND f.source_system = s.source_system
         AND 'orphan_encounter' = ANY (f.dq_flags)
-    WHERE s.is_changed
+    WHERE s.batch_id >= (SELECT min(batch_id) FROM settle_batch)
+      AND s.batch_id IN (SELECT batch_id FROM settle_batch)
     UNION
-    SELECT f.transaction_key
-    FROM (SELECT e.source_encounter_id AS id, e.source_system
-          FROM settle_encounters JOIN silver.encounters e USING (encounter_key)
-          WHERE e.is_deleted) s
-    JOIN silver.transactions f ON f.source_encounter_id = s.id AND f.source_system = s.source_system
+    SELECT f.transaction_key FROM silver.encounters s
+    JOIN silver.transactions f ON f.source_encounter_id = s.source_encounter_id AND f.source_system = s.source_system
+    WHERE s.is_deleted AND s.batch_id >= (SELECT min(batch_id) FROM settle_batch)
+      AND s.batch_id IN (SELECT batch_id FROM settle_batch)
     UNION
     SELECT f.transaction_key
     FROM (SELECT c.source_transaction_id AS id, c.source_system
@@ -246,30 +244,31 @@ INSERT INTO settle_claims
 SELECT claim_key, source_claim_id, source_system, false
 FROM silver.claims
 WHERE claim_key IN (
-    SELECT f.claim_key FROM (SELECT DISTINCT id, source_system FROM settle_patients) s
+    SELECT f.claim_key FROM (SELECT DISTINCT id, source_system FROM settle_patients WHERE is_changed) s
     JOIN silver.claims f ON f.source_patient_id = s.id AND f.source_system = s.source_system
     UNION
-    SELECT f.claim_key FROM (SELECT DISTINCT id, source_system FROM settle_providers) s
+    SELECT f.claim_key FROM (SELECT DISTINCT id, source_system FROM settle_providers WHERE is_changed) s
     JOIN silver.claims f ON f.source_provider_id = s.id AND f.source_system = s.source_system
     UNION
     SELECT f.claim_key FROM settle_departments s
     JOIN silver.claims f ON f.source_department_id = s.id AND f.source_system = s.source_system
         AND 'orphan_department' = ANY (f.dq_flags)
     UNION
-    SELECT f.claim_key FROM settle_encounters s
-    JOIN silver.claims f ON f.source_encounter_id = s.id AND f.source_system = s.source_system
+    SELECT f.claim_key FROM silver.encounters s
+    JOIN silver.claims f ON f.source_encounter_id = s.source_encounter_id AND f.source_system = s.source_system
         AND 'orphan_encounter' = ANY (f.dq_flags)
-    WHERE s.is_changed
+    WHERE s.batch_id >= (SELECT min(batch_id) FROM settle_batch)
+      AND s.batch_id IN (SELECT batch_id FROM settle_batch)
     UNION
-    SELECT f.claim_key
-    FROM (SELECT e.source_encounter_id AS id, e.source_system
-          FROM settle_encounters JOIN silver.encounters e USING (encounter_key)
-          WHERE e.is_deleted) s
-    JOIN silver.claims f ON f.source_encounter_id = s.id AND f.source_system = s.source_system
+    SELECT f.claim_key FROM silver.encounters s
+    JOIN silver.claims f ON f.source_encounter_id = s.source_encounter_id AND f.source_system = s.source_system
+    WHERE s.is_deleted AND s.batch_id >= (SELECT min(batch_id) FROM settle_batch)
+      AND s.batch_id IN (SELECT batch_id FROM settle_batch)
     UNION
-    SELECT f.claim_key FROM settle_transactions s
-    JOIN silver.claims f ON f.source_transaction_id = s.id AND f.source_system = s.source_system
-    WHERE s.is_changed)
+    SELECT f.claim_key FROM silver.transactions s
+    JOIN silver.claims f ON f.source_transaction_id = s.source_transaction_id AND f.source_system = s.source_system
+    WHERE s.batch_id >= (SELECT min(batch_id) FROM settle_batch)
+      AND s.batch_id IN (SELECT batch_id FROM settle_batch))
   AND claim_key NOT IN (SELECT claim_key FROM settle_claims)
 
 -- name: settle_spread_adjustments
@@ -282,12 +281,14 @@ WHERE adjustment_key IN (
     WHERE s.is_changed)
   AND adjustment_key NOT IN (SELECT adjustment_key FROM settle_adjustments)
 
--- The same content under another id, within a source: possible_duplicate. Groups of the contents that
--- rows in scope have now or had before; `others` narrows what counts ({current} versions, not deleted).
+-- The same content under another id, within a source: possible_duplicate. Contents that may stand twice: those
+-- that rows of these batches have now or had before; after a large load, all that do. {current}: versions in
+-- force, final iterations, what is not deleted.
 -- name: settle_hashes
 CREATE TEMP TABLE settle_hash_{table} ON COMMIT DROP AS
-SELECT t.record_hash FROM settle_{table} JOIN silver.{table} t USING ({key})
-WHERE t.record_hash IS NOT NULL AND {current}
+SELECT t.record_hash FROM silver.{table} t
+WHERE t.batch_id >= (SELECT min(batch_id) FROM settle_batch)
+  AND t.batch_id IN (SELECT batch_id FROM settle_batch) AND t.record_hash IS NOT NULL AND {current}
 
 -- name: settle_hashes_past
 INSERT INTO settle_hash_{table}
@@ -301,6 +302,15 @@ WHERE batch_to >= (SELECT min(batch_id) FROM settle_batch)
 INSERT INTO settle_hash_{table}
 SELECT record_hash FROM silver.{table} WHERE 'possible_duplicate' = ANY (dq_flags) AND record_hash IS NOT NULL
 
+-- name: settle_hashes_all
+CREATE TEMP TABLE settle_hash_{table} ON COMMIT DROP AS
+SELECT t.record_hash FROM silver.{table} t
+WHERE t.record_hash IS NOT NULL AND {current}
+GROUP BY t.record_hash HAVING count(*) > 1
+
+-- name: settle_hashes_analyze
+ANALYZE settle_hash_{table}
+
 -- name: settle_twins
 CREATE TEMP TABLE settle_twin_{table} ON COMMIT DROP AS
 SELECT t.source_system, t.record_hash
@@ -309,13 +319,14 @@ WHERE t.record_hash IN (SELECT record_hash FROM settle_hash_{table}) AND {curren
 GROUP BY t.source_system, t.record_hash
 HAVING min(t.{id}) <> max(t.{id})
 
+-- Those whose flag is not what it should be.
 -- name: settle_spread_twins
 INSERT INTO settle_{table}
 SELECT t.{key}, t.{id}, t.source_system, false
 FROM silver.{table} t
-WHERE (t.record_hash IN (SELECT record_hash FROM settle_twin_{table})
-       OR ('possible_duplicate' = ANY (t.dq_flags)
-           AND t.record_hash IN (SELECT record_hash FROM settle_hash_{table})))
+WHERE t.record_hash IN (SELECT record_hash FROM settle_hash_{table})
+  AND ('possible_duplicate' = ANY (t.dq_flags))
+      <> ({current} AND (t.source_system, t.record_hash) IN (SELECT source_system, record_hash FROM settle_twin_{table}))
   AND t.{key} NOT IN (SELECT {key} FROM settle_{table})
 
 -- ---- who is one person (rules, section 7) ----
@@ -718,6 +729,12 @@ FROM settle_run r, (
     WHERE silver.is_settle_flag(flag.rule)
     GROUP BY s.place, flag.rule) AS found
 GROUP BY r.batch_id, found.rule
+
+-- Facts of changed members are right now; what pages remember of those members is not (storage/member.h).
+-- name: settle_member_change
+UPDATE ops.member_change SET batch_id = (SELECT batch_id FROM settle_run)
+WHERE EXISTS (SELECT FROM settle_patients WHERE is_changed) OR EXISTS (SELECT FROM settle_providers WHERE is_changed)
+   OR EXISTS (SELECT FROM settle_departments WHERE is_changed)
 
 -- name: settle_count
 SELECT (SELECT count(*) FROM settle_encounters) + (SELECT count(*) FROM settle_transactions)

@@ -5,15 +5,15 @@ SELECT {id}, {key}, source_hash, record_hash, is_deleted, {inferred}
 FROM silver.{table}
 WHERE {id} = ANY($1::text[]) AND source_system = $2
 
--- The old rows go to _past; settle's columns come back, to stand in their successors. A changed
--- partition date is remembered for the next publication.
+-- The old rows go to _past; their flags come back, for those that settle alone can tell. A changed partition
+-- date is remembered for the next publication.
 -- name: silver_replace
 WITH gone AS (
     DELETE FROM silver.{table} WHERE {key} = ANY($1::bigint[]) RETURNING *
 ), past AS (
     INSERT INTO silver.{table}_past SELECT gone.*, gone.batch_id, $2::bigint FROM gone
 )
-SELECT {key}, array_to_string(dq_flags, ','), {partition} {settle} FROM gone
+SELECT {key}, array_to_string(dq_flags, ','), {partition} FROM gone
 
 -- name: silver_touch
 UPDATE silver.{table} t SET source_hash = u.source_hash

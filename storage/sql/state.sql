@@ -39,8 +39,8 @@ ON CONFLICT DO NOTHING
 SELECT nextval('ops.batch_id_seq')
 
 -- name: state_batch_write
-INSERT INTO ops.batch (batch_id, run_id, feed, rows_read, rows_changed, rows_flagged, rows_quarantined)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO ops.batch (batch_id, run_id, feed, rows_read, rows_changed, rows_new, rows_flagged, rows_quarantined)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 
 -- name: state_result_write
 INSERT INTO dq.result (batch_id, feed, rule, checked, failed)

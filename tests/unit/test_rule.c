@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include "base/own.h"
+#include "transform/date.h"
 #include "transform/derive.h"
 #include "transform/rule.h"
 
@@ -204,16 +205,43 @@ static void a_claims_payment_status_follows_the_model(void **state) {
     }
 }
 
-static void a_transactions_payment_status_is_what_one_row_tells(void **state) {
+static void a_transactions_payment_status_follows_the_model(void **state) {
     (void)state;
-    assert_str(derive_transaction_status(money(100), money(100)), "Paid");
-    assert_str(derive_transaction_status(money(100), money(101)), "Paid");
-    assert_str(derive_transaction_status(money(100), money(1)), "Partial");
-    assert_str(derive_transaction_status(money(100), money(0)), "Pending");
-    assert_str(derive_transaction_status(money(0), money(0)), "Pending");
-    assert_str(derive_transaction_status(money(-1), money(5)), "Pending");
-    assert_str(derive_transaction_status(money(NONE), money(5)), "Pending");
-    assert_str(derive_transaction_status(money(5), money(NONE)), "Pending");
+    static const struct {
+        int64_t amount, paid;
+        bool is_denied;
+        const char *status;
+    } CASES[] = {
+        {100, 100, false, "Paid"},    {100, 101, true, "Paid"},     {100, 1, false, "Partial"},
+        {100, 1, true, "Partial"},    {100, 0, false, "Pending"},   {100, 0, true, "Denied"},
+        {100, -5, true, "Denied"},    {0, 0, true, "Pending"},      {-1, 5, true, "Pending"},
+        {NONE, 5, true, "Pending"},   {5, NONE, true, "Pending"},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++)
+        assert_str(derive_transaction_status(money(CASES[i].amount), money(CASES[i].paid), CASES[i].is_denied),
+                   CASES[i].status);
+}
+
+static Value day(int year, int month, int day_of_month) {
+    return value_number(date_to_days((CivilDate){year, month, day_of_month}));
+}
+
+static void an_age_is_in_whole_years_and_null_beyond_a_life(void **state) {
+    (void)state;
+    bool is_out = true;
+    assert_int_equal(derive_age(day(1980, 2, 29), day(2024, 2, 28), &is_out).number, 43);
+    assert_int_equal(derive_age(day(1980, 2, 29), day(2023, 2, 28), &is_out).number, 42);
+    assert_int_equal(derive_age(day(1980, 2, 29), day(2023, 3, 1), &is_out).number, 43);
+    assert_int_equal(derive_age(day(2000, 5, 5), day(2000, 5, 5), &is_out).number, 0);
+    assert_int_equal(derive_age(day(1900, 12, 31), day(2021, 12, 30), &is_out).number, 120);
+    assert_false(is_out);
+    assert_false(derive_age(day(1900, 12, 31), day(2021, 12, 31), &is_out).is_set);
+    assert_true(is_out);
+    assert_false(derive_age(day(2000, 5, 5), day(2000, 5, 4), &is_out).is_set);
+    assert_true(is_out);
+    assert_false(derive_age(VALUE_NULL, day(2000, 5, 4), &is_out).is_set);
+    assert_false(derive_age(day(2000, 5, 4), VALUE_NULL, &is_out).is_set);
+    assert_false(is_out);
 }
 
 static void coverage_is_rounded_half_away_and_null_without_a_claim(void **state) {
@@ -239,7 +267,8 @@ int main(void) {
         cmocka_unit_test(a_check_without_end_is_refused_not_overrun),
         cmocka_unit_test(random_checks_do_no_harm),
         cmocka_unit_test(a_claims_payment_status_follows_the_model),
-        cmocka_unit_test(a_transactions_payment_status_is_what_one_row_tells),
+        cmocka_unit_test(a_transactions_payment_status_follows_the_model),
+        cmocka_unit_test(an_age_is_in_whole_years_and_null_beyond_a_life),
         cmocka_unit_test(coverage_is_rounded_half_away_and_null_without_a_claim),
     };
     return cmocka_run_group_tests(tests, open_arena, close_arena);

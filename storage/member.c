@@ -1,0 +1,544 @@
+/* member.c - see member.h. One table of dimensions; each is asked once a page for what is not remembered. */
+#include "storage/member.h"
+
+#include "base/own.h"
+#include "sql.h"
+#include "storage/template.h"
+#include "transform/derive.h"
+
+#include <stdlib.h>
+#include <xxhash.h>
+
+enum {
+    PAGE_MAX_BYTES = 256 << 20,
+    CACHE_MIN = 256,
+    CACHE_MAX = 1 << 18, /* slots of 32 bytes: 8 MiB */
+    WAYS = 4,
+    SAMPLE_ROWS = 100,  /* of a page's encounters, when it names more than SAMPLE_ABOVE */
+    SAMPLE_ABOVE = 500,
+    UNKNOWN_KEY = -1, /* the member for facts that name nothing */
+};
+
+/* What is known of a member on a day. */
+typedef struct Answer {
+    int64_t key;
+    int32_t birth_days; /* patients */
+    bool is_known, is_inferred, has_birth;
+    bool is_only; /* the same on every day */
+} Answer;
+
+/* ---- what is remembered: sets of WAYS slots; a full set loses the slot whose turn it is ---- */
+
+typedef struct Slot {
+    uint64_t hash[2]; /* 0, 0: free */
+    Answer answer;
+} Slot;
+
+typedef struct Cache {
+    Slot *slots;
+    size_t n_slots, n_used;
+    uint32_t turn;
+} Cache;
+
+static XXH128_hash_t cache_hash(Str name) { return XXH3_128bits(name.at, name.size); }
+
+static Slot *cache_set(const Cache *cache, XXH128_hash_t hash) {
+    return &cache->slots[(hash.low64 & (cache->n_slots / WAYS - 1)) * WAYS];
+}
+
+static const Answer *cache_find(const Cache *cache, Str name) {
+    if (cache->n_slots == 0)
+        return NULL;
+    XXH128_hash_t hash = cache_hash(name);
+    const Slot *set = cache_set(cache, hash);
+    for (int i = 0; i < WAYS; i++)
+        if (set[i].hash[0] == hash.low64 && set[i].hash[1] == hash.high64)
+            return &set[i].answer;
+    return NULL;
+}
+
+static void cache_insert(Cache *cache, const Slot *new) {
+    Slot *set = cache_set(cache, (XXH128_hash_t){new->hash[0], new->hash[1]});
+    int at = 0;
+    while (at < WAYS && (set[at].hash[0] | set[at].hash[1]) != 0)
+        at++;
+    if (at == WAYS)
+        at = (int)(cache->turn++ % WAYS);
+    else
+        cache->n_used++;
+    set[at] = *new;
+}
+
+static void cache_grow(Cache *cache) {
+    Cache old = *cache;
+    *cache = (Cache){.n_slots = old.n_slots ? old.n_slots * 4 : CACHE_MIN};
+    cache->slots = calloc(cache->n_slots, sizeof *cache->slots);
+    if (!cache->slots)
+        abort();
+    for (size_t i = 0; i < old.n_slots; i++)
+        if (old.slots[i].hash[0] | old.slots[i].hash[1])
+            cache_insert(cache, &old.slots[i]);
+    free(old.slots);
+}
+
+static void cache_put(Cache *cache, Str name, const Answer *answer) {
+    if (cache->n_slots < CACHE_MAX && cache->n_used * 2 >= cache->n_slots)
+        cache_grow(cache);
+    XXH128_hash_t hash = cache_hash(name);
+    cache_insert(cache, &(Slot){{hash.low64, hash.high64}, *answer});
+}
+
+static void cache_empty(Cache *cache) {
+    free(cache->slots);
+    *cache = (Cache){0};
+}
+
+/* ---- the dimensions ---- */
+
+typedef struct Dimension {
+    const char *reference; /* the column that names a member */
+    const char *key;       /* settle's column for it */
+    const char *look_up;
+    const char *make; /* for what a fact alone makes; NULL: settle infers it */
+    SettleFlag orphan; /* set while the member is inferred; SETTLE_FLAGS: none */
+} Dimension;
+
+/* In the order in which missing ones are made: every page goes by it, so that two never wait in a circle. */
+static const Dimension DIMENSIONS[] = {
+    {"source_patient_id", "patient_key", SQL_MEMBER_PATIENTS, NULL, SETTLE_ORPHAN_PATIENT},
+    {"source_provider_id", "provider_key", SQL_MEMBER_PROVIDERS, NULL, SETTLE_ORPHAN_PROVIDER},
+    {"source_department_id", "department_key", SQL_MEMBER_DEPARTMENTS, NULL, SETTLE_ORPHAN_DEPARTMENT},
+    {"source_payer_id", "payer_key", SQL_MEMBER_PAYERS, SQL_MEMBER_MAKE_PAYERS, SETTLE_FLAGS},
+    {"procedure_code", "procedure_key", SQL_MEMBER_PROCEDURES, SQL_MEMBER_MAKE_PROCEDURES, SETTLE_FLAGS},
+    {"diagnosis_code", "diagnosis_key", SQL_MEMBER_DIAGNOSES, SQL_MEMBER_MAKE_DIAGNOSES, SETTLE_FLAGS},
+};
+enum { N_DIMENSIONS = sizeof DIMENSIONS / sizeof *DIMENSIONS };
+
+/* A dimension that the entity's rows name. */
+typedef struct Bound {
+    const Dimension *dimension;
+    int reference, key; /* columns */
+    Cache cache;
+} Bound;
+
+struct Members {
+    const Entity *entity;
+    const char *source_system;
+    char fiscal_month[12];
+    Bound bounds[N_DIMENSIONS];
+    size_t n_bounds;
+    int day, day_else; /* the columns that say which version counts */
+    int patient;       /* index into bounds of the patient, or -1 */
+    int encounter;     /* column that names an encounter, or COLUMN_NONE */
+    int claim;         /* column of the claim a transaction names, or COLUMN_NONE */
+    int age, status, amount, paid, service_date;
+    int dates[ENTITY_COLUMNS_MAX];
+    size_t n_dates;
+    Cache known_dates;
+    int64_t change; /* ops.member_change when the caches were empty */
+};
+
+static void bind_dimensions(Members *m) {
+    m->patient = -1;
+    for (size_t i = 0; i < N_DIMENSIONS; i++) {
+        Bound bound = {.dimension = &DIMENSIONS[i],
+                       .reference = entity_column(m->entity, str_of(DIMENSIONS[i].reference)),
+                       .key = entity_column(m->entity, str_of(DIMENSIONS[i].key))};
+        bool is_settles = bound.key != COLUMN_NONE && m->entity->columns[bound.key].role == ROLE_SETTLE;
+        if (bound.reference == COLUMN_NONE || !is_settles)
+            continue;
+        if (DIMENSIONS[i].orphan == SETTLE_ORPHAN_PATIENT)
+            m->patient = (int)m->n_bounds;
+        m->bounds[m->n_bounds++] = bound;
+    }
+}
+
+/* A reference to a fact: a column of that name which is not the row's own id. */
+static int fact_reference(const Entity *entity, const char *name) {
+    int index = entity_column(entity, str_of(name));
+    return index != COLUMN_NONE && entity->columns[index].role == ROLE_ATTRIBUTE ? index : COLUMN_NONE;
+}
+
+static void bind_columns(Members *m) {
+    const Entity *entity = m->entity;
+    int encounter_date = entity_column(entity, STR("encounter_date"));
+    m->service_date = entity_column(entity, STR("service_date"));
+    m->day = encounter_date != COLUMN_NONE ? encounter_date : m->service_date;
+    m->day_else = entity_column(entity, STR("claim_date"));
+    m->encounter = fact_reference(entity, "source_encounter_id");
+    m->age = entity_column(entity, STR("patient_age"));
+    m->claim = m->age != COLUMN_NONE ? fact_reference(entity, "source_claim_id") : COLUMN_NONE;
+    m->status = entity_column(entity, STR("payment_status"));
+    m->amount = entity_column(entity, STR("amount"));
+    m->paid = entity_column(entity, STR("paid_amount"));
+    for (int i = 0; i < entity->n_columns; i++)
+        if (entity->columns[i].type == TYPE_DATE && entity->columns[i].role == ROLE_ATTRIBUTE)
+            m->dates[m->n_dates++] = i;
+}
+
+Members *members_open(const Entity *entity, const char *source_system, int fiscal_year_start_month) {
+    Members *m = calloc(1, sizeof *m);
+    if (!m)
+        abort();
+    m->entity = entity;
+    m->source_system = source_system;
+    snprintf(m->fiscal_month, sizeof m->fiscal_month, "%d", fiscal_year_start_month);
+    bind_dimensions(m);
+    bind_columns(m);
+    return m;
+}
+
+static void forget(Members *m) {
+    for (size_t i = 0; i < m->n_bounds; i++)
+        cache_empty(&m->bounds[i].cache);
+}
+
+void members_free(Members *m) {
+    if (!m)
+        return;
+    forget(m);
+    cache_empty(&m->known_dates);
+    free(m);
+}
+
+/* ---- names to ask for, each once ---- */
+
+typedef struct Name {
+    Str id;
+    Value day;
+    Answer answer;
+} Name;
+
+typedef struct NameList {
+    Name *names;
+    size_t n, mask;
+    uint32_t *slots; /* index into names + 1; 0: free */
+} NameList;
+
+static void names_init(NameList *list, Arena *arena, size_t n_max) {
+    size_t size = 16;
+    while (size < n_max * 2)
+        size *= 2;
+    *list = (NameList){.names = arena_alloc(arena, n_max * sizeof(Name)), .mask = size - 1,
+                       .slots = ARENA_ARRAY(arena, uint32_t, size)};
+}
+
+static bool same_name(const Name *name, Str id, Value day) {
+    return str_equal(name->id, id) && name->day.is_set == day.is_set &&
+           (!day.is_set || name->day.number == day.number);
+}
+
+/* The slot of a name; its content is 0 when the name is not in the list. */
+static uint32_t *names_slot(const NameList *list, Str id, Value day) {
+    size_t at = XXH3_64bits_withSeed(id.at, id.size, day.is_set ? (uint64_t)day.number : 0) & list->mask;
+    while (list->slots[at] && !same_name(&list->names[list->slots[at] - 1], id, day))
+        at = (at + 1) & list->mask;
+    return &list->slots[at];
+}
+
+static Name *names_add(NameList *list, Str id, Value day) {
+    uint32_t *slot = names_slot(list, id, day);
+    if (*slot == 0) {
+        list->names[list->n] = (Name){.id = id, .day = day};
+        *slot = (uint32_t)++list->n;
+    }
+    return &list->names[*slot - 1];
+}
+
+static Name *names_find(const NameList *list, Str id) {
+    uint32_t slot = *names_slot(list, id, VALUE_NULL);
+    return slot ? &list->names[slot - 1] : NULL;
+}
+
+static const char *ids_array(const NameList *list, size_t n, Buf *out, Error *err) {
+    pg_array_begin(out);
+    for (size_t i = 0; i < n; i++)
+        pg_array_text(out, list->names[i].id);
+    return pg_array_end(out, err);
+}
+
+static const char *days_array(const NameList *list, Buf *out, Error *err) {
+    pg_array_begin(out);
+    for (size_t i = 0; i < list->n; i++)
+        silver_put_day(out, list->names[i].day);
+    return pg_array_end(out, err);
+}
+
+/* ---- keys of dimensions ---- */
+
+static bool is_written(const SilverRow *row) { return row->fate == ROW_NEW || row->fate == ROW_CHANGED; }
+
+static Value column_value(const SilverRow *row, int column) {
+    return column == COLUMN_NONE ? VALUE_NULL : row->record.values[column];
+}
+
+static Value day_of(const Members *m, const SilverRow *row) {
+    Value day = column_value(row, m->day);
+    return day.is_set ? day : column_value(row, m->day_else);
+}
+
+static Answer take_answer(const PgResult *found, int row) {
+    enum { DAYS_1970_TO_2000 = 10957 };
+    return (Answer){
+        .is_known = true,
+        .key = pg_int(found, row, 1),
+        .is_only = pg_bool(found, row, 2),
+        .is_inferred = pg_bool(found, row, 3),
+        .has_birth = !str_is_null(pg_value(found, row, 4)),
+        .birth_days = (int32_t)pg_int(found, row, 4) + DAYS_1970_TO_2000,
+    };
+}
+
+static bool ask(const Members *m, Pg *pg, const Dimension *dimension, NameList *list, Error *err) {
+    CLEANUP(buf_drop) Buf ids;
+    CLEANUP(buf_drop) Buf days;
+    buf_init(&ids, PAGE_MAX_BYTES);
+    buf_init(&days, PAGE_MAX_BYTES);
+    const char *id_array = ids_array(list, list->n, &ids, err), *day_array = days_array(list, &days, err);
+    TRY(id_array && day_array);
+    CLEANUP(pg_result_drop) PgResult *found = pg_query_as(
+        pg, PG_BINARY, dimension->look_up, PG_PARAMS(id_array, day_array, m->source_system), err);
+    TRY(found);
+    for (int r = 0; r < pg_rows(found); r++)
+        list->names[pg_int(found, r, 0) - 1].answer = take_answer(found, r);
+    return true;
+}
+
+static const char *batch_text(const SilverPage *page) {
+    return arena_printf(page->arena, "%lld", (long long)page->batch_id);
+}
+
+/* Makes the members that nobody named before, and asks for their keys. */
+static bool make_missing(const Members *m, Pg *pg, const SilverPage *page, const Dimension *dimension,
+                         NameList *list, Error *err) {
+    CLEANUP(buf_drop) Buf ids;
+    buf_init(&ids, PAGE_MAX_BYTES);
+    pg_array_begin(&ids);
+    size_t n_missing = 0;
+    for (size_t i = 0; i < list->n; i++)
+        if (!list->names[i].answer.is_known) {
+            pg_array_text(&ids, list->names[i].id);
+            n_missing++;
+        }
+    if (n_missing == 0)
+        return true;
+    const char *array = pg_array_end(&ids, err);
+    TRY(array && pg_exec(pg, dimension->make, PG_PARAMS(array, m->source_system, batch_text(page)), NULL, err));
+    return ask(m, pg, dimension, list, err);
+}
+
+/* Names of the page that are not remembered; `names[i]`: the one that row i waits for, or NULL. */
+static void gather(const Members *m, const Bound *bound, SilverPage *page, Answer *answers, Name **names,
+                   NameList *list) {
+    for (size_t i = 0; i < page->n_rows; i++) {
+        const SilverRow *row = &page->rows[i];
+        Value named = is_written(row) ? row->record.values[bound->reference] : VALUE_NULL;
+        if (!named.is_set)
+            continue;
+        const Answer *remembered = cache_find(&bound->cache, named.text);
+        if (remembered)
+            answers[i] = *remembered;
+        else
+            names[i] = names_add(list, named.text, day_of(m, row));
+    }
+}
+
+static void fill_in(const Bound *bound, SilverPage *page, const Answer *answers) {
+    for (size_t i = 0; i < page->n_rows; i++) {
+        SilverRow *row = &page->rows[i];
+        if (!is_written(row))
+            continue;
+        Value *key = &row->record.values[bound->key];
+        *key = VALUE_NULL;
+        if (!row->record.values[bound->reference].is_set)
+            *key = value_number(UNKNOWN_KEY);
+        else if (answers[i].is_known)
+            *key = value_number(answers[i].key);
+        if (answers[i].is_inferred && bound->dimension->orphan != SETTLE_FLAGS)
+            row->record.settle_flags |= 1u << bound->dimension->orphan;
+    }
+}
+
+static void remember(Bound *bound, const NameList *list) {
+    for (size_t i = 0; i < list->n; i++)
+        if (list->names[i].answer.is_known && list->names[i].answer.is_only)
+            cache_put(&bound->cache, list->names[i].id, &list->names[i].answer);
+}
+
+/* What this page itself makes is not remembered: it may yet be rolled back. */
+static bool resolve(Members *m, Bound *bound, Pg *pg, SilverPage *page, Answer **ret_answers, Error *err) {
+    NameList list;
+    Answer *answers = ARENA_ARRAY(page->arena, Answer, page->n_rows);
+    Name **names = ARENA_ARRAY(page->arena, Name *, page->n_rows);
+    names_init(&list, page->arena, page->n_rows);
+    gather(m, bound, page, answers, names, &list);
+    if (list.n > 0) {
+        TRY(ask(m, pg, bound->dimension, &list, err));
+        remember(bound, &list);
+        if (bound->dimension->make)
+            TRY(make_missing(m, pg, page, bound->dimension, &list, err));
+    }
+    for (size_t i = 0; i < page->n_rows; i++)
+        if (names[i])
+            answers[i] = names[i]->answer;
+    fill_in(bound, page, answers);
+    *ret_answers = answers;
+    return true;
+}
+
+/* ---- ages ---- */
+
+static void set_ages(const Members *m, SilverPage *page, const Answer *patients) {
+    for (size_t i = 0; i < page->n_rows; i++) {
+        SilverRow *row = &page->rows[i];
+        if (!is_written(row) || !patients[i].has_birth)
+            continue;
+        bool is_out_of_range = false;
+        row->record.values[m->age] = derive_age(value_number(patients[i].birth_days),
+                                                row->record.values[m->service_date], &is_out_of_range);
+        if (is_out_of_range)
+            row->record.settle_flags |= 1u << SETTLE_AGE_OUT_OF_RANGE;
+    }
+}
+
+/* ---- what claims say of transactions ---- */
+
+typedef struct Claimed {
+    bool is_named;    /* by a final claim */
+    bool is_undenied; /* by one that is not denied */
+    bool bears_it;    /* one bears the claim id that the transaction has */
+} Claimed;
+
+static void take_claims(const Members *m, SilverPage *page, const PgResult *found, Claimed *claimed) {
+    const RowIndex *index = row_index_make(page->arena, page);
+    for (int r = 0; r < pg_rows(found); r++) {
+        const SilverRow *row = row_index_find(index, pg_value(found, r, 0));
+        if (!row || !is_written(row))
+            continue;
+        Claimed *of = &claimed[row - page->rows];
+        Value named = row->record.values[m->claim];
+        of->is_named = true;
+        of->is_undenied |= !pg_bool(found, r, 2);
+        of->bears_it |= named.is_set && str_equal(named.text, pg_value(found, r, 1));
+    }
+}
+
+static void set_status(const Members *m, SilverRow *row, const Claimed *claimed) {
+    Value *values = row->record.values;
+    bool is_denied = claimed->is_named && !claimed->is_undenied;
+    values[m->status] = value_text(derive_transaction_status(values[m->amount], values[m->paid], is_denied));
+    if (values[m->claim].is_set && !claimed->bears_it)
+        row->record.settle_flags |= 1u << SETTLE_CLAIM_LINK_MISMATCH;
+}
+
+static bool look_at_claims(const Members *m, Pg *pg, SilverPage *page, Error *err) {
+    CLEANUP(buf_drop) Buf ids;
+    buf_init(&ids, PAGE_MAX_BYTES);
+    pg_array_begin(&ids);
+    for (size_t i = 0; i < page->n_rows; i++)
+        if (is_written(&page->rows[i]))
+            pg_array_text(&ids, page->rows[i].id);
+    const char *array = pg_array_end(&ids, err);
+    TRY(array);
+    CLEANUP(pg_result_drop) PgResult *found =
+        pg_query_as(pg, PG_BINARY, SQL_MEMBER_CLAIMS, PG_PARAMS(array, m->source_system), err);
+    TRY(found);
+    Claimed *claimed = ARENA_ARRAY(page->arena, Claimed, page->n_rows);
+    take_claims(m, page, found, claimed);
+    for (size_t i = 0; i < page->n_rows; i++)
+        if (is_written(&page->rows[i]))
+            set_status(m, &page->rows[i], &claimed[i]);
+    return true;
+}
+
+/* ---- encounters ---- */
+
+/* Ids scattered over a large table cost more to look up than the row to write. Of a large page some are
+ * asked for, and the others taken to be like most of them; settle checks every one (settle_scope_*). */
+static bool look_at_encounters(const Members *m, Pg *pg, SilverPage *page, Error *err) {
+    NameList list;
+    names_init(&list, page->arena, page->n_rows);
+    for (size_t i = 0; i < page->n_rows; i++)
+        if (is_written(&page->rows[i]) && page->rows[i].record.values[m->encounter].is_set)
+            names_add(&list, page->rows[i].record.values[m->encounter].text, VALUE_NULL);
+    size_t n_asked = list.n > SAMPLE_ABOVE ? SAMPLE_ROWS : list.n;
+    if (n_asked == 0)
+        return true;
+    CLEANUP(buf_drop) Buf ids;
+    buf_init(&ids, PAGE_MAX_BYTES);
+    const char *array = ids_array(&list, n_asked, &ids, err);
+    TRY(array);
+    CLEANUP(pg_result_drop) PgResult *found =
+        pg_query_as(pg, PG_BINARY, SQL_MEMBER_ENCOUNTERS, PG_PARAMS(array, m->source_system), err);
+    TRY(found);
+    for (int r = 0; r < pg_rows(found); r++)
+        names_find(&list, pg_value(found, r, 0))->answer.is_known = true;
+    for (size_t i = n_asked; i < list.n; i++)
+        list.names[i].answer.is_known = (size_t)pg_rows(found) * 2 >= n_asked;
+    for (size_t i = 0; i < page->n_rows; i++) {
+        Value named = is_written(&page->rows[i]) ? page->rows[i].record.values[m->encounter] : VALUE_NULL;
+        if (named.is_set && !names_find(&list, named.text)->answer.is_known)
+            page->rows[i].record.settle_flags |= 1u << SETTLE_ORPHAN_ENCOUNTER;
+    }
+    return true;
+}
+
+/* ---- dates ---- */
+
+static Str date_name(const Value *day) { return (Str){(const char *)&day->number, sizeof day->number}; }
+
+static void gather_dates(const Members *m, const SilverPage *page, NameList *list) {
+    for (size_t i = 0; i < page->n_rows; i++)
+        for (size_t d = 0; d < m->n_dates && is_written(&page->rows[i]); d++) {
+            const Value *day = &page->rows[i].record.values[m->dates[d]];
+            if (day->is_set && !cache_find(&m->known_dates, date_name(day)))
+                names_add(list, date_name(day), *day);
+        }
+}
+
+static bool make_dates(Members *m, Pg *pg, SilverPage *page, Error *err) {
+    NameList list;
+    names_init(&list, page->arena, page->n_rows * m->n_dates);
+    gather_dates(m, page, &list);
+    if (list.n == 0)
+        return true;
+    CLEANUP(buf_drop) Buf days;
+    buf_init(&days, PAGE_MAX_BYTES);
+    const char *array = days_array(&list, &days, err);
+    TRY(array);
+    CLEANUP(pg_result_drop) PgResult *found = pg_query_as(pg, PG_BINARY, SQL_MEMBER_DATES, PG_PARAMS(array), err);
+    TRY(found);
+    for (int r = 0; r < pg_rows(found); r++)
+        cache_put(&m->known_dates, list.names[pg_int(found, r, 0) - 1].id, &(Answer){.is_known = true});
+    return (size_t)pg_rows(found) == list.n ||
+           pg_exec(pg, SQL_MEMBER_MAKE_DATES, PG_PARAMS(array, m->fiscal_month, batch_text(page)), NULL, err);
+}
+
+/* ---- the whole ---- */
+
+/* Read behind the placement lock: a settle that put facts right is over, or has not begun. */
+static bool check_change(Members *m, Pg *pg, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *found = pg_query(pg, SQL_MEMBER_CHANGE, PG_NONE, err);
+    TRY(found);
+    if (pg_int(found, 0, 0) != m->change)
+        forget(m);
+    m->change = pg_int(found, 0, 0);
+    return true;
+}
+
+bool members_resolve(Members *m, Pg *pg, SilverPage *page, Error *err) {
+    if (silver_count(page, ROW_NEW) + silver_count(page, ROW_CHANGED) == 0)
+        return true;
+    TRY(check_change(m, pg, err));
+    for (size_t i = 0; i < m->n_bounds; i++) {
+        Answer *answers;
+        TRY(resolve(m, &m->bounds[i], pg, page, &answers, err));
+        if ((int)i == m->patient && m->age != COLUMN_NONE)
+            set_ages(m, page, answers);
+    }
+    if (m->claim != COLUMN_NONE)
+        TRY(look_at_claims(m, pg, page, err));
+    if (m->encounter != COLUMN_NONE)
+        TRY(look_at_encounters(m, pg, page, err));
+    return m->n_dates == 0 || make_dates(m, pg, page, err);
+}

@@ -1,0 +1,23 @@
+/* member.h - what a page's rows name of other tables, as far as place can see it (rules, section 3, step 6).
+ *
+ * Fills in the keys of patients, providers, departments, payers, procedures and diagnoses, a transaction's
+ * payment status and age, and settle's flags, so that most facts need no second write. Payers, codes and
+ * dates that nobody named before are made. What cannot be told yet, a patient that has not arrived, stays
+ * NULL: that is how settle knows which rows of a batch it must look at (storage/sql/settle.sql).
+ *
+ * Members are remembered over the pages of a run, at most CACHE_MAX of each kind, by 128 bits of hash; only
+ * committed ones, and only those whose key is the same on every day. A member that changes after it was
+ * remembered is put right by settle, which looks at all facts of changed members; once a settle has done
+ * that, what was remembered before it is forgotten.
+ * One Members belongs to one run on one thread. Not a resolver of facts' keys: gold joins for those. */
+#pragma once
+#include "storage/silver.h"
+
+typedef struct Members Members;
+
+Members *members_open(const Entity *entity, const char *source_system, int fiscal_year_start_month);
+void members_free(Members *members);
+
+/* In the page's transaction, which holds the placement lock; `page->batch_id` is set. Works on rows of fate
+ * NEW and CHANGED. */
+bool members_resolve(Members *members, Pg *pg, SilverPage *page, Error *err);

@@ -1,0 +1,81 @@
+-- The members that a page's rows name: $1 names, $2 the days as of which (patients and providers have
+-- versions), $3 the source. `place` says which name is answered; `is_only`: the answer does not depend on the
+-- day. Which version counts on a day is said in settle.sql in the same words.
+
+-- name: member_patients
+SELECT u.place, p.patient_key, p.version = 1 AND p.is_current, p.is_inferred, p.birth_date
+FROM (SELECT id, place, (day + 1)::timestamp
+             AT TIME ZONE coalesce((SELECT timezone FROM ops.source WHERE source_system = $3), 'UTC') AS day_end
+      FROM unnest($1::text[], $2::date[]) WITH ORDINALITY AS n(id, day, place)) AS u
+CROSS JOIN LATERAL (
+    SELECT p.patient_key, p.version, p.is_current, p.is_inferred, p.birth_date
+    FROM silver.patients p
+    WHERE p.source_patient_id = u.id AND p.source_system = $3
+      AND ((p.effective_date < u.day_end AND p.expiry_date >= u.day_end)
+           OR (p.version = 1 AND (u.day_end <= p.effective_date) IS NOT FALSE))
+    LIMIT 1) AS p
+
+-- name: member_providers
+SELECT u.place, p.provider_key, p.version = 1 AND p.is_current, p.is_inferred, NULL::date
+FROM (SELECT id, place, (day + 1)::timestamp
+             AT TIME ZONE coalesce((SELECT timezone FROM ops.source WHERE source_system = $3), 'UTC') AS day_end
+      FROM unnest($1::text[], $2::date[]) WITH ORDINALITY AS n(id, day, place)) AS u
+CROSS JOIN LATERAL (
+    SELECT p.provider_key, p.version, p.is_current, p.is_inferred
+    FROM silver.providers p
+    WHERE p.source_provider_id = u.id AND p.source_system = $3
+      AND ((p.effective_date < u.day_end AND p.expiry_date >= u.day_end)
+           OR (p.version = 1 AND (u.day_end <= p.effective_date) IS NOT FALSE))
+    LIMIT 1) AS p
+
+-- name: member_departments
+SELECT n.place, d.department_key, true, d.is_inferred, NULL::date
+FROM unnest($1::text[], $2::date[]) WITH ORDINALITY AS n(id, day, place)
+JOIN silver.departments d ON d.source_department_id = n.id AND d.source_system = $3
+
+-- name: member_payers
+SELECT n.place, p.payer_key, true, false, NULL::date
+FROM unnest($1::text[], $2::date[]) WITH ORDINALITY AS n(id, day, place)
+JOIN silver.payers p ON p.source_payer_id = n.id AND p.source_system = $3
+
+-- Codes belong to nobody's source.
+-- name: member_procedures
+SELECT n.place, p.procedure_key, true, false, NULL::date
+FROM unnest($1::text[], $2::date[]) WITH ORDINALITY AS n(id, day, place)
+JOIN silver.procedures p ON p.code = n.id AND p.code_system = silver.procedure_system(n.id)
+WHERE $3::text IS NOT NULL
+
+-- name: member_diagnoses
+SELECT n.place, d.diagnosis_key, true, false, NULL::date
+FROM unnest($1::text[], $2::date[]) WITH ORDINALITY AS n(id, day, place)
+JOIN silver.diagnoses d ON d.code = n.id AND d.code_system = 'ICD10CM'
+WHERE $3::text IS NOT NULL
+
+-- Those that a fact alone makes: $1 names, $2 the source, $3 the batch.
+-- name: member_make_payers
+SELECT silver.make_payers(array_fill($2::text, ARRAY[cardinality($1::text[])]), $1::text[], $3::bigint)
+
+-- name: member_make_procedures
+SELECT silver.make_procedures($1::text[], $3::bigint) WHERE $2::text IS NOT NULL
+
+-- name: member_make_diagnoses
+SELECT silver.make_diagnoses($1::text[], $3::bigint) WHERE $2::text IS NOT NULL
+
+-- name: member_dates
+SELECT n.place FROM unnest($1::date[]) WITH ORDINALITY AS n(day, place) JOIN silver.dates d ON d.date = n.day
+
+-- name: member_make_dates
+SELECT silver.make_dates($1::date[], $2::int, $3::bigint)
+
+-- Final claims that name these transactions.
+-- name: member_claims
+SELECT source_transaction_id, source_claim_id, claim_status = 'Denied'
+FROM silver.claims
+WHERE source_transaction_id = ANY($1::text[]) AND source_system = $2 AND is_final AND NOT is_deleted
+
+-- name: member_encounters
+SELECT source_encounter_id FROM silver.encounters
+WHERE source_encounter_id = ANY($1::text[]) AND source_system = $2 AND NOT is_deleted
+
+-- name: member_change
+SELECT batch_id FROM ops.member_change
