@@ -1,197 +1,265 @@
 """scripts/bench: revcycled against the bare C loop, in one run, on the same servers and rows.
 
-Each figure is the best of several rounds; every round starts from empty tables. Wall time, CPU time of
-the process itself come from wait4, its peak resident size from the kernel's high-water mark; times of single jobs from the table
-that --once prints. The servers' CPU is theirs and not in these columns.
+Every round begins with an empty store; each figure is the best of the rounds, each peak the worst. A run's wall
+time is what the API says (started_at to finished_at), its CPU what the daemon's process used meanwhile, its
+peak the most that process has had resident since it started. The servers' CPU is theirs and not in these columns.
 """
 import argparse
-import csv
-import datetime
+import collections
 import os
-import random
 import re
-import select
-import subprocess
+import shutil
+import signal
+import statistics
 import sys
 import tempfile
 import time
 
-import yaml
+from .bench_world import Probe, World, cpu_seconds, peak_resident, measured, run_seconds
 
-from . import loader, names, sample, settings
-from .mariadb import MariaDB
-from .postgres import Postgres
+TRANSACTIONS, PATIENTS, CLAIMS = "hospital_a.transactions", "hospital_a.patients", "claims.monthly"
+POLLS = 50
 
-DATABASE, STORE = "hospital_a_db", "revcycle"
-BEGIN = datetime.datetime(2023, 1, 1)
-CHANGED_AT = "2025-06-01 12:00:00.000000"
+# One row in a hundred; and as it was, for the next round: a first load reads an hour back by the cursor.
+CHANGE = {
+    TRANSACTIONS: "UPDATE billing_transaction SET paid_amount = paid_amount + 1, updated_at = NOW(6) "
+                  "WHERE txn_id LIKE '%50'",
+    PATIENTS: "UPDATE patient_master SET street = CONCAT('1', street) WHERE pat_id LIKE '%50'",
+}
+UNDO = (
+    "UPDATE billing_transaction SET paid_amount = paid_amount - 1, updated_at = created_at WHERE txn_id LIKE '%50'",
+    "UPDATE patient_master SET street = SUBSTR(street, 2), updated_at = '2023-06-01' WHERE pat_id LIKE '%50'",
+)
 
+# What is measured, in the order of the output.
+PIPE_LOAD = "C pipe: first load"
+LOAD = "first load"
+SETTLE = "settle of the first load"
+PIPE_CHANGED = "C pipe: 1 % changed"
+CHANGED = "1 % changed, by the cursor"
+SETTLE_CHANGED = "settle of the 1 % changed"
+AGAIN = "those rows read again, nothing changed"
+QUIET = f"nothing changed: a poll, median of {POLLS}"
+SCD_SAME = "patients read whole, nothing changed"
+SCD_CHANGED = "patients read whole, 1 % moved"
+COPY = "psql \\copy: claims file, one plain table"
+RECEIVE = "claims file"
+SETTLE_CLAIMS = "settle of the claims"
+TRANSFORM = "1,000,000 claims parsed, cleaned, hashed"
+METRICS = "GET /metrics while loading, p99"
+JOBS = "GET /v1/jobs while loading, p99"
+WORKS = (PIPE_LOAD, LOAD, SETTLE, PIPE_CHANGED, CHANGED, SETTLE_CHANGED, AGAIN, QUIET, SCD_SAME, SCD_CHANGED, COPY,
+         RECEIVE, SETTLE_CLAIMS, TRANSFORM, METRICS, JOBS)
 
-def write_transactions(path, rows):
-    """One table of 21 columns, in key order; no other table: what is measured is the way of a row."""
-    rng = random.Random(1)
-    day = [(sample.FIRST_DAY + datetime.timedelta(days=i)).isoformat() for i in range(sample.DAYS)]
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        out = csv.writer(file, lineterminator="\n")
-        out.writerow(["txn_id", "enc_id", "pat_id", "clin_id", "dept_id", "visit_date", "service_date", "paid_date",
-                      "visit_type", "amount", "amount_type", "paid_amount", "claim_no", "payer_code", "cpt", "icd10",
-                      "line_of_business", "medicaid_no", "medicare_no", "created_at", "updated_at"])
-        for number in range(1, rows + 1):
-            service, amount = rng.randrange(sample.DAYS - 30), rng.randrange(2000, 500000)
-            moment = (BEGIN + datetime.timedelta(seconds=number * 20)).strftime("%Y-%m-%d %H:%M:%S.%f")
-            out.writerow([
-                f"T{number:09}", f"E{rng.randrange(rows // 2 + 1):08}", f"A-{rng.randrange(rows // 5 + 1):07}",
-                f"DR-{rng.randrange(500):04}", f"D{rng.randrange(12):02}", day[service], day[service],
-                day[service + rng.randrange(30)], "Routine", f"{amount / 100:.2f}", "Insurance",
-                f"{amount * 8 // 10 / 100:.2f}", f"CA{number:08}", rng.choice(names.PAYERS),
-                rng.choice(names.PROCEDURES), rng.choice(names.DIAGNOSES), "Commercial", f"MD{number % 90000}",
-                f"MC{number % 90000}", moment, moment])
-
-
-def peak_resident(pid):
-    """MiB. Not ru_maxrss: that remembers the size of the process that forked."""
-    try:
-        with open(f"/proc/{pid}/status", encoding="ascii") as status:
-            found = re.search(r"VmHWM:\s+(\d+)", status.read())
-            return int(found.group(1)) / 1024 if found else 0.0
-    except (FileNotFoundError, ProcessLookupError):
-        return 0.0
+Figure = collections.namedtuple("Figure", "wall cpu peak")  # seconds, seconds or None, MiB or None
 
 
-def measured(command):
-    """(seconds of wall, seconds of CPU, peak MiB, output)"""
-    with tempfile.TemporaryFile("w+") as out:
-        begun, peak = time.monotonic(), 0.0
-        child = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
-        handle = os.pidfd_open(child.pid)
-        while not select.select([handle], [], [], 0.02)[0]:
-            peak = max(peak, peak_resident(child.pid))
-        os.close(handle)
-        _, status, usage = os.wait4(child.pid, 0)
-        wall = time.monotonic() - begun
-        child.returncode = os.waitstatus_to_exitcode(status)
-        out.seek(0)
-        if child.returncode != 0:
-            raise RuntimeError(f"{os.path.basename(command[0])} ended with {child.returncode}")
-        return wall, usage.ru_utime + usage.ru_stime, peak, out.read()
+def faster(work, than):
+    return lambda best: best[than].wall / best[work].wall
 
 
-def job_seconds(output, job):
-    """The time of one job in the table of --once, or None."""
-    found = re.search(rf"^{re.escape(job)}\s.*?(\d+)$", output, re.M)
-    return int(found.group(1)) / 1000 if found else None
+def share(work, of):
+    return lambda best: best[work].wall / best[of].wall
+
+
+def wall_ms(work):
+    return lambda best: best[work].wall * 1000
+
+
+# What design section 10 asks: text, value of the best figures, "at least" or "at most", wanted, aim.
+Wanted = collections.namedtuple("Wanted", "text value bound wanted aim")
+AT_LEAST, AT_MOST = ">=", "<="
+WANTED = (
+    Wanted("first load: rate, the C pipe's is 1", faster(LOAD, PIPE_LOAD), AT_LEAST, 0.4, 0.5),
+    Wanted("settle: share of the first load's time", share(SETTLE, LOAD), AT_MOST, 0.2, 0.1),
+    Wanted("1 % changed: seconds", lambda best: best[CHANGED].wall, AT_MOST, 0.5, 0.3),
+    Wanted("1 % changed: time, the C pipe's is 1", share(CHANGED, PIPE_CHANGED), AT_MOST, 1.0, None),
+    Wanted("read again: share of the 1 % changed", share(AGAIN, CHANGED), AT_MOST, 1 / 3, None),
+    Wanted("nothing changed: ms a poll", wall_ms(QUIET), AT_MOST, 30, None),
+    Wanted("nothing changed: ms of CPU a poll", lambda best: best[QUIET].cpu * 1000, AT_MOST, 10, None),
+    Wanted("SCD2, 1 % moved: time, reading alone (*) is 1", share(SCD_CHANGED, SCD_SAME), AT_MOST, 1.5, None),
+    Wanted("claims file: rate, psql \\copy's is 1", faster(RECEIVE, COPY), AT_LEAST, 1 / 3, 0.5),
+    Wanted("parse and transform: million rows/s", lambda best: 1 / best[TRANSFORM].wall, AT_LEAST, 1.0, None),
+    Wanted("peak resident, one feed, first load: MiB", lambda best: best[LOAD].peak, AT_MOST, 32, None),
+    Wanted("peak resident, one feed, to the last poll", lambda best: best[QUIET].peak, AT_MOST, 32, None),
+    Wanted("/metrics while loading: p99 ms", wall_ms(METRICS), AT_MOST, 10, None),
+    Wanted("/v1/jobs while loading: p99 ms", wall_ms(JOBS), AT_MOST, 10, None),
+)
 
 
 class Bench:
-    def __init__(self, options, directory):
-        self.options = options
-        self.directory = directory
-        self.mysql = MariaDB(os.path.join(directory, "mariadb"), options=("--innodb-buffer-pool-size=1G",))
-        self.store = Postgres(os.path.join(directory, "postgresql"))
-        self.config = os.path.join(directory, "revcycled.yaml")
-        self.results = []
+    def __init__(self, world, rounds):
+        self.world = world
+        self.rounds = rounds
+        self.best = {}
 
-    def prepare(self):
-        folder = os.path.join(self.directory, "hospital-a")
-        os.makedirs(folder)
-        table = re.search(r"CREATE TABLE billing_transaction .*", sample.SCHEMA_A, re.S).group(0)
-        with open(os.path.join(folder, "schema.sql"), "w", encoding="utf-8") as file:
-            file.write(table)
-        print(f"making {self.options.rows:,} transactions", file=sys.stderr)
-        write_transactions(os.path.join(folder, "billing_transaction.csv"), self.options.rows)
-        self.mysql.start()
-        self.store.start()
-        loader.load_hospital(self.mysql, self.directory, "hospital_a", DATABASE)
-        self.write_config()
+    # -- figures
 
-    def write_config(self):
-        drop = os.path.join(self.directory, "claims")
-        os.makedirs(drop, exist_ok=True)
-        values = settings.values(self.mysql, self.store, "http://127.0.0.1:1", "none", self.directory, STORE, drop, 0)
-        settings.write_config(sample.TEMPLATE, self.config, values)
-        with open(self.config, encoding="utf-8") as file:
-            config = yaml.safe_load(file)
-        feeds = config["sources"]["hospital_a"]["feeds"]
-        config["sources"] = {"hospital_a": {**config["sources"]["hospital_a"],
-                                            "feeds": {"transactions": feeds["transactions"]}}}
-        for part in ("bigquery", "claims"):
-            config.pop(part)
-        with open(self.config, "w", encoding="utf-8") as file:
-            yaml.safe_dump(config, file, sort_keys=False)
+    def note(self, work, wall, cpu=None, peak=None):
+        old = self.best.get(work, Figure(wall, cpu, peak))
+        fastest = min(old, Figure(wall, cpu, peak), key=lambda figure: figure.wall)
+        self.best[work] = fastest._replace(peak=max(filter(None, (old.peak, peak)), default=None))
 
-    def pipe(self, verb, *more):
-        dsn = f"{self.store.dsn(STORE, 'postgres')} password={self.store.password('postgres')}"
-        return measured([self.options.cpipe, verb, "127.0.0.1", str(self.mysql.port), "revcycle_ro",
-                         self.mysql.password("revcycle_ro"), DATABASE, dsn, *more])
+    def asked(self, work, job, mode="incremental", least_rows=0):
+        """Asks for a run and notes it when it read as many rows as it is meant to."""
+        pid = self.world.daemon.pid()
+        before = cpu_seconds(pid)
+        run = self.world.ask(job, mode)
+        if run["rows_read"] >= least_rows:
+            self.note(work, run_seconds(run), cpu_seconds(pid) - before, peak_resident(pid))
+        return run
 
-    def once(self):
-        return measured([self.options.binary, "--config", self.config, "--once"])
+    def must_read(self, run, rows):
+        if run["rows_read"] < rows:
+            raise RuntimeError(f"the run of {run['job']} read {run['rows_read']} rows, not {rows}")
 
-    def change(self):
-        """One row in a hundred, at one instant that both programs can ask for."""
-        self.mysql.execute(f"UPDATE billing_transaction SET paid_amount = paid_amount + 1, updated_at = '{CHANGED_AT}' "
-                           "WHERE MOD(CAST(SUBSTR(txn_id, 2) AS UNSIGNED), 100) = 0", database=DATABASE)
+    # -- the parts of a round
 
     def round(self):
-        """Every figure once, from empty tables."""
-        self.store.drop_database(STORE)
-        self.store.create_database(STORE)
-        loaded = self.pipe("load")
-        measured([self.options.binary, "--config", self.config, "migrate"])
-        first = self.once()
-        quiet = self.once()
-        self.change()
-        changed = self.once()
-        piped = self.pipe("change", CHANGED_AT)
-        return {"C pipe, first load": loaded, "revcycled, first load": first, "revcycled, nothing changed": quiet,
-                "revcycled, 1 % changed": changed, "C pipe, 1 % changed": piped}
+        self.world.make_store()
+        self.world.calm()
+        self.note(PIPE_LOAD, *self.world.pipe("load")[:3])
+        self.world.command("--once")  # what transactions name: read and settled before them
+        self.world.calm()
+        self.world.configure(["transactions"])
+        with self.world.running() as daemon:
+            self.first_load(daemon)
+            self.change_transactions()
+            self.poll()
+        self.world.configure(["patients"], claims=True)
+        with self.world.running() as daemon:
+            self.read_patients()
+            self.receive_claims(daemon)
+        self.transform()
+        for statement in UNDO:
+            self.world.play(statement)
+
+    def first_load(self, daemon):
+        """The daemon's start begins it."""
+        with Probe(daemon) as probe:
+            run = self.world.first_run(TRANSACTIONS)
+        self.note(LOAD, run_seconds(run), cpu_seconds(daemon.pid()), peak_resident(daemon.pid()))
+        self.must_read(run, self.world.sizes.transactions)
+        self.asked(SETTLE, "settle")
+        for work, path in ((METRICS, "/metrics"), (JOBS, "/v1/jobs")):
+            if probe.times[path]:
+                self.note(work, probe.p99(path) / 1000)
+        self.world.await_idle()
+        self.world.calm()
+
+    def change_transactions(self):
+        since, rows = self.world.play(CHANGE[TRANSACTIONS])
+        self.must_read(self.asked(CHANGED, TRANSACTIONS, least_rows=rows), rows)
+        self.asked(SETTLE_CHANGED, "settle")
+        self.world.await_idle()
+        self.asked(AGAIN, TRANSACTIONS, least_rows=rows)  # as far as a poll looks back
+        self.note(PIPE_CHANGED, *self.world.pipe("change", since)[:3])
+
+    def poll(self):
+        """Polls that find nothing: from when the changes lie further back than a poll looks."""
+        while self.world.ask(TRANSACTIONS)["rows_read"] > 0:
+            time.sleep(1)
+        pid = self.world.daemon.pid()
+        before = cpu_seconds(pid)
+        walls = [run_seconds(self.world.ask(TRANSACTIONS)) for _ in range(POLLS)]
+        self.note(QUIET, statistics.median(walls), (cpu_seconds(pid) - before) / POLLS, peak_resident(pid))
+
+    def read_patients(self):
+        """Twice as they are, so that neither has cold caches; then with one in a hundred moved house."""
+        rows = self.world.sizes.patients
+        self.world.await_idle()
+        for _ in range(2):
+            self.must_read(self.asked(SCD_SAME, PATIENTS, "full"), rows)
+        self.world.play(CHANGE[PATIENTS])
+        self.must_read(self.asked(SCD_CHANGED, PATIENTS, "full"), rows)
+        self.world.ask("settle")
+        self.world.await_idle()
+
+    def receive_claims(self, daemon):
+        self.world.calm()
+        self.note(COPY, *self.world.copy_claims()[:3])
+        before = cpu_seconds(daemon.pid())
+        self.world.drop_claims()
+        run = self.world.first_run(CLAIMS)
+        self.note(RECEIVE, run_seconds(run), cpu_seconds(daemon.pid()) - before, peak_resident(daemon.pid()))
+        self.must_read(run, self.world.sizes.claims)
+        self.asked(SETTLE_CLAIMS, "settle")
+        self.world.await_idle()
+
+    def transform(self):
+        """bench_transform's own seconds are processor time."""
+        _, _, peak, output = measured([os.path.join(self.world.build, "bench_transform")])
+        rate = int(re.search(r"parse, clean and hash .* (\d+) rows/s", output).group(1))
+        self.note(TRANSFORM, 1e6 / rate, 1e6 / rate, peak)
+
+    # -- all of it
 
     def run(self):
-        self.prepare()
-        best = {}
-        for number in range(self.options.rounds):
-            print(f"round {number + 1} of {self.options.rounds}", file=sys.stderr)
-            for name, result in self.round().items():
-                if name not in best or result[0] < best[name][0]:
-                    best[name] = result
-            self.mysql.execute("UPDATE billing_transaction SET paid_amount = paid_amount - 1, updated_at = created_at "
-                               f"WHERE updated_at = '{CHANGED_AT}'", database=DATABASE)
-        self.show(best)
+        sizes = self.world.sizes
+        load = os.getloadavg()[0]
+        say(f"making {sizes.transactions:,} transactions, {sizes.encounters:,} encounters, {sizes.patients:,} patients")
+        self.world.make()
+        for number in range(self.rounds):
+            say(f"round {number + 1} of {self.rounds}")
+            self.round()
+        show(self.best, sizes, self.rounds, load)
 
-    def show(self, best):
-        rows = self.options.rows
-        print(f"\n{rows:,} transactions of 21 columns, best of {self.options.rounds}\n")
-        print(f"{'work':30} {'wall s':>8} {'cpu s':>8} {'peak MiB':>9}")
-        for name, (wall, cpu, peak, _) in best.items():
-            print(f"{name:30} {wall:8.2f} {cpu:8.2f} {peak:9.1f}")
-        first = best["revcycled, first load"]
-        extract = job_seconds(first[3], "hospital_a.transactions")
-        settle = job_seconds(first[3], "settle")
-        print(f"\n{'ratio':52} {'measured':>9} {'at least':>9}")
-        if extract:
-            print(f"{'first load: rate against the C pipe':52} {best['C pipe, first load'][0] / extract:9.2f} {0.4:9.2f}")
-            if settle:
-                print(f"{'settle: share of the first load' :52} {settle / extract:9.2f} {0.2:9.2f}")
-        print(f"{'1 % changed: seconds':52} {best['revcycled, 1 % changed'][0]:9.2f} {0.5:9.2f}")
-        print(f"{'1 % changed: against the C pipe':52} "
-              f"{best['revcycled, 1 % changed'][0] / best['C pipe, 1 % changed'][0]:9.2f} {1.0:9.2f}")
-        print(f"{'peak resident MiB':52} {first[2]:9.1f} {32.0:9.1f}")
+
+# -- output
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def number(value, width, digits):
+    return f"{'-':>{width}}" if value is None else f"{value:{width}.{digits}f}"
+
+
+def verdict(wanted, value):
+    def meets(limit):
+        return value >= limit if wanted.bound == AT_LEAST else value <= limit
+    if not meets(wanted.wanted):
+        return "no"
+    return "aim" if wanted.aim is not None and meets(wanted.aim) else "yes"
+
+
+def show(best, sizes, rounds, load):
+    """`load`: the machine's before the bench began."""
+    print(f"\n{sizes.transactions:,} transactions of 21 columns, {sizes.patients:,} patients, {sizes.claims:,} claims; "
+          f"best of {rounds}; {os.cpu_count()} processors, load before {load:.1f}\n")
+    print(f"{'work':44}{'wall s':>9}{'cpu s':>9}{'peak MiB':>10}")
+    for work in WORKS:
+        wall, cpu, peak = best.get(work, Figure(None, None, None))
+        print(f"{work:44}{number(wall, 9, 3)}{number(cpu, 9, 3)}{number(peak, 10, 1)}")
+    print(f"\n{'':46}{'measured':>10}{'wanted':>10}{'aim':>7}  met")
+    for wanted in WANTED:
+        try:
+            value = wanted.value(best)
+        except KeyError:  # not measured in this run
+            print(f"{wanted.text:46}{'-':>10}")
+            continue
+        print(f"{wanted.text:46}{value:10.2f}{wanted.bound:>4}{wanted.wanted:6.2f}{number(wanted.aim, 7, 2)}"
+              f"  {verdict(wanted, value)}")
+    print("\n(*) reading, hashing and looking up: the same run over patients of whom none changed")
 
 
 def main():
     parser = argparse.ArgumentParser(prog="scripts/bench")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--binary", required=True, help=argparse.SUPPRESS)
-    parser.add_argument("--cpipe", required=True, help=argparse.SUPPRESS)
-    parser.add_argument("--scratch", required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--build", required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--cache", required=True, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    bench = Bench(options, tempfile.mkdtemp(dir=options.scratch))
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, lambda *_: sys.exit(f"{parser.prog}: stopped"))
+    directory = tempfile.mkdtemp(prefix="bench.", dir=options.cache)
+    world = World(directory, options.build, options.rows)
     try:
-        bench.run()
+        Bench(world, options.rounds).run()
     finally:
-        bench.mysql.stop()
-        bench.store.stop()
+        world.end()
+        shutil.rmtree(directory)
 
 
 if __name__ == "__main__":

@@ -73,19 +73,23 @@ def _write_load_file(path, out):
     return columns
 
 
+def load_lines(cursor, table, path, columns=()):
+    """Fills a table from one file as LOAD DATA reads it. Returns the number of rows."""
+    names = f"({', '.join(f'`{name}`' for name in columns)})" if columns else ""
+    cursor.execute(f"LOAD DATA LOCAL INFILE %s INTO TABLE `{table}` CHARACTER SET utf8mb4 {names}", (path,))
+    loaded = cursor.rowcount
+    cursor.execute("SHOW WARNINGS")
+    warnings = cursor.fetchall()
+    if warnings:
+        raise RuntimeError(f"loading {table} gave warnings, the first: {warnings[0][2]}")
+    return loaded
+
+
 def load_table(cursor, table, path):
     """Fills a table from one CSV file, columns by name. Returns the number of rows."""
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="", suffix=".tsv") as out:
         columns = _write_load_file(path, out)
-        names = ", ".join(f"`{name}`" for name in columns)
-        cursor.execute(f"LOAD DATA LOCAL INFILE %s INTO TABLE `{table}` CHARACTER SET utf8mb4 ({names})",
-                       (out.name,))
-        loaded = cursor.rowcount
-        cursor.execute("SHOW WARNINGS")
-        warnings = cursor.fetchall()
-        if warnings:
-            raise RuntimeError(f"loading {table} gave warnings, the first: {warnings[0][2]}")
-        return loaded
+        return load_lines(cursor, table, out.name, columns)
 
 
 def load_hospital(server, data, hospital, database=None):
