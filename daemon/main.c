@@ -20,6 +20,7 @@
 #include "storage/token.h"
 
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -473,9 +474,17 @@ static bool parse_options(int argc, char **argv, Options *options, int *ret_stat
     return false;
 }
 
+/* Flat memory (design, promise 4): buffers of pages go back to the system when they are freed, and workers do
+ * not each keep a heap of their own. Left alone, glibc raises the threshold to the largest buffer it saw. */
+static void bound_memory(void) {
+    mallopt(M_MMAP_THRESHOLD, 128 << 10);
+    mallopt(M_ARENA_MAX, 2);
+}
+
 int main(int argc, char **argv) {
     Options options = {0};
     int status;
+    bound_memory();
     if (!parse_options(argc, argv, &options, &status))
         return status;
     Config *config = config_load(options.config, stderr);

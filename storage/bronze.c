@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <unistr.h>
 
-enum { PAGE_MAX_BYTES = 256 << 20, COPY_COLUMNS = 9, NAME_MAX_BYTES = 256 };
+enum { COPY_COLUMNS = 9, NAME_MAX_BYTES = 256 };
 static const int64_t MICROS_1970_TO_2000 = INT64_C(946684800) * 1000000;
 
 /* "hospital_a.patients" -> hospital_a__patients<suffix>, quoted. */
@@ -93,8 +93,7 @@ bool bronze_open(Pg *pg, Arena *arena, const char *feed, int64_t schema_id, bool
     const char *raw = relation(arena, feed, "_raw");
     if (schema_is_new) {
         const char *sql = sql_fill(arena, SQL_BRONZE_CREATE, {"raw", raw},
-                                   {"batch_index", relation(arena, feed, "_raw_batch")},
-                                   {"key_index", relation(arena, feed, "_raw_key")});
+                                   {"ranges", relation(arena, feed, "_raw_ranges")});
         TRY(pg_script(pg, sql, err) && make_view(pg, arena, feed, err));
     }
     *ret_bronze = (BronzeFeed){
@@ -217,17 +216,23 @@ static void put_row(Buf *out, const BronzeFeed *bronze, const SilverPage *page, 
     memcpy(out->data + length_at, &length, sizeof length);
 }
 
+static bool is_news(const SilverRow *row) {
+    return row->fate != ROW_SAME && row->fate != ROW_REPEATED && row->fate != ROW_ABSORBED;
+}
+
 bool bronze_write(Pg *pg, const BronzeFeed *bronze, const SilverPage *page, Error *err) {
-    CLEANUP(buf_drop) Buf out;
-    buf_init(&out, PAGE_MAX_BYTES);
-    pg_copy_header(&out);
-    int64_t n_rows = 0;
-    for (size_t i = 0; i < page->n_rows; i++) {
-        const SilverRow *row = &page->rows[i];
-        if (row->fate == ROW_SAME || row->fate == ROW_REPEATED || row->fate == ROW_ABSORBED)
+    size_t first = 0;
+    while (first < page->n_rows && !is_news(&page->rows[first]))
+        first++;
+    if (first == page->n_rows)
+        return true;
+    CLEANUP(row_stream_drop) RowStream out;
+    TRY(row_stream_begin(&out, pg, bronze->copy, err));
+    for (size_t i = first; i < page->n_rows; i++) {
+        if (!is_news(&page->rows[i]))
             continue;
-        put_row(&out, bronze, page, row);
-        n_rows++;
+        put_row(&out.rows, bronze, page, &page->rows[i]);
+        TRY(row_stream_next(&out, err));
     }
-    return n_rows == 0 || silver_copy(pg, bronze->copy, &out, n_rows, err);
+    return row_stream_end(&out, err);
 }

@@ -312,17 +312,17 @@ static void put_delivery(Buf *out, SilverPage *page, const Delivery *d) {
 }
 
 static bool copy(Pg *pg, SilverPage *page, const char *table, Choice choice, Error *err) {
-    size_t n = count(page->claims, choice);
-    if (n == 0)
+    if (count(page->claims, choice) == 0)
         return true;
-    CLEANUP(buf_drop) Buf out;
-    buf_init(&out, PAGE_MAX_BYTES);
-    pg_copy_header(&out);
-    for (size_t i = 0; i < page->claims->n; i++)
-        if (choice(&page->claims->deliveries[i]))
-            put_delivery(&out, page, &page->claims->deliveries[i]);
-    const char *statement = silver_copy_statement(page->arena, table, page->entity);
-    return silver_copy(pg, statement, &out, (int64_t)n, err);
+    CLEANUP(row_stream_drop) RowStream out;
+    TRY(row_stream_begin(&out, pg, silver_copy_statement(page->arena, table, page->entity), err));
+    for (size_t i = 0; i < page->claims->n; i++) {
+        if (!choice(&page->claims->deliveries[i]))
+            continue;
+        put_delivery(&out.rows, page, &page->claims->deliveries[i]);
+        TRY(row_stream_next(&out, err));
+    }
+    return row_stream_end(&out, err);
 }
 
 bool claim_write(Pg *pg, SilverPage *page, Error *err) {

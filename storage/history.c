@@ -87,7 +87,7 @@ typedef struct HistoryPage {
     Change *changes;   /* one per row of the page */
     int *stored;       /* entity column of each stored column */
     int n_stored;
-    Buf out;           /* binary COPY */
+    Buf out;           /* rows of binary COPY */
     int64_t n_out;
     Buf gone;          /* keys of old rows that are written anew */
     int64_t n_gone;
@@ -111,7 +111,6 @@ static void history_page_init(HistoryPage *h, Pg *pg, SilverPage *page) {
     buf_init(&h->out, PAGE_MAX_BYTES);
     buf_init(&h->gone, PAGE_MAX_BYTES);
     buf_init(&h->scratch, VALUE_MAX_BYTES);
-    pg_copy_header(&h->out);
     pg_array_begin(&h->gone);
 }
 
@@ -358,6 +357,16 @@ static bool put_new(HistoryPage *h, Error *err) {
     return true;
 }
 
+static bool send_rows(HistoryPage *h, Error *err) {
+    const SilverPage *page = h->page;
+    CLEANUP(row_stream_drop) RowStream out;
+    TRY(row_stream_begin(&out, h->pg, silver_copy_statement(page->arena, page->entity->name, page->entity), err));
+    TRY(pg_copy_put(h->pg, &out.rows, err) && pg_copy_put(h->pg, &h->out, err));
+    buf_clear(&out.rows);
+    out.n_rows = h->n_out;
+    return row_stream_end(&out, err);
+}
+
 bool history_write(Pg *pg, SilverPage *page, Error *err) {
     CLEANUP(history_page_drop) HistoryPage h;
     history_page_init(&h, pg, page);
@@ -370,9 +379,6 @@ bool history_write(Pg *pg, SilverPage *page, Error *err) {
         TRY(remove_gone(&h, err));
     }
     TRY(put_new(&h, err));
-    if (h.n_out > 0) {
-        const char *statement = silver_copy_statement(page->arena, page->entity->name, page->entity);
-        TRY(silver_copy(pg, statement, &h.out, h.n_out, err));
-    }
+    TRY(h.n_out == 0 || send_rows(&h, err));
     return silver_touch(pg, page, err);
 }

@@ -11,9 +11,10 @@
 
 enum {
     PAGE_MAX_BYTES = 256 << 20,
-    CACHE_MIN = 256,
-    CACHE_MAX = 1 << 18, /* slots of 32 bytes: 8 MiB */
-    WAYS = 4,
+    CACHE_MIN = 1024,
+    CACHE_MAX = 1 << 18, /* slots of 24 bytes: 6 MiB */
+    WINDOW = 16,
+    NAMES_MIN = 256,
     SAMPLE_ROWS = 100,  /* of a page's encounters, when it names more than SAMPLE_ABOVE */
     SAMPLE_ABOVE = 500,
     UNKNOWN_KEY = -1, /* the member for facts that name nothing */
@@ -27,56 +28,71 @@ typedef struct Answer {
     bool is_only; /* the same on every day */
 } Answer;
 
-/* ---- what is remembered: sets of WAYS slots; a full set loses the slot whose turn it is ---- */
+/* ---- what is remembered: a name stands within WINDOW slots of its place; a full window loses one ---- */
 
 typedef struct Slot {
-    uint64_t hash[2]; /* 0, 0: free */
-    Answer answer;
+    uint32_t hash[3]; /* 96 bits of it; all 0: free */
+    int32_t birth_days; /* INT32_MIN: none */
+    uint64_t key;       /* twice, and 1 more when the member is inferred */
 } Slot;
 
 typedef struct Cache {
     Slot *slots;
     size_t n_slots, n_used;
-    uint32_t turn;
+    uint32_t turn; /* which slot of a full window goes next */
 } Cache;
 
-static XXH128_hash_t cache_hash(Str name) { return XXH3_128bits(name.at, name.size); }
+static bool is_free(const Slot *slot) { return (slot->hash[0] | slot->hash[1] | slot->hash[2]) == 0; }
 
-static Slot *cache_set(const Cache *cache, XXH128_hash_t hash) {
-    return &cache->slots[(hash.low64 & (cache->n_slots / WAYS - 1)) * WAYS];
-}
-
-static const Answer *cache_find(const Cache *cache, Str name) {
-    if (cache->n_slots == 0)
-        return NULL;
-    XXH128_hash_t hash = cache_hash(name);
-    const Slot *set = cache_set(cache, hash);
-    for (int i = 0; i < WAYS; i++)
-        if (set[i].hash[0] == hash.low64 && set[i].hash[1] == hash.high64)
-            return &set[i].answer;
+/* The slot that holds the hash, else the first free one of its window, else NULL. */
+static Slot *cache_slot(const Cache *cache, const uint32_t hash[3]) {
+    for (size_t i = 0; i < WINDOW; i++) {
+        Slot *slot = &cache->slots[(hash[0] + i) & (cache->n_slots - 1)];
+        if (is_free(slot) || memcmp(slot->hash, hash, sizeof slot->hash) == 0)
+            return slot;
+    }
     return NULL;
 }
 
+static Slot slot_of(Str name, const Answer *answer) {
+    XXH128_hash_t hash = XXH3_128bits(name.at, name.size);
+    return (Slot){
+        .hash = {(uint32_t)hash.low64, (uint32_t)(hash.low64 >> 32), (uint32_t)hash.high64},
+        .birth_days = answer->has_birth ? answer->birth_days : INT32_MIN,
+        .key = (uint64_t)answer->key * 2 + answer->is_inferred, /* a surrogate is at most 2^62 (permute.h) */
+    };
+}
+
+static bool cache_find(const Cache *cache, Str name, Answer *ret_answer) {
+    if (cache->n_slots == 0)
+        return false;
+    Slot wanted = slot_of(name, &(Answer){0});
+    const Slot *slot = cache_slot(cache, wanted.hash);
+    if (!slot || is_free(slot))
+        return false;
+    *ret_answer = (Answer){.key = (int64_t)(slot->key >> 1), .birth_days = slot->birth_days, .is_known = true,
+                           .is_inferred = slot->key & 1, .has_birth = slot->birth_days != INT32_MIN,
+                           .is_only = true};
+    return true;
+}
+
 static void cache_insert(Cache *cache, const Slot *new) {
-    Slot *set = cache_set(cache, (XXH128_hash_t){new->hash[0], new->hash[1]});
-    int at = 0;
-    while (at < WAYS && (set[at].hash[0] | set[at].hash[1]) != 0)
-        at++;
-    if (at == WAYS)
-        at = (int)(cache->turn++ % WAYS);
-    else
+    Slot *slot = cache_slot(cache, new->hash);
+    if (!slot)
+        slot = &cache->slots[(new->hash[0] + cache->turn++ % WINDOW) & (cache->n_slots - 1)];
+    else if (is_free(slot))
         cache->n_used++;
-    set[at] = *new;
+    *slot = *new;
 }
 
 static void cache_grow(Cache *cache) {
     Cache old = *cache;
-    *cache = (Cache){.n_slots = old.n_slots ? old.n_slots * 4 : CACHE_MIN};
+    *cache = (Cache){.n_slots = old.n_slots ? old.n_slots * 16 : CACHE_MIN};
     cache->slots = calloc(cache->n_slots, sizeof *cache->slots);
     if (!cache->slots)
         abort();
     for (size_t i = 0; i < old.n_slots; i++)
-        if (old.slots[i].hash[0] | old.slots[i].hash[1])
+        if (!is_free(&old.slots[i]))
             cache_insert(cache, &old.slots[i]);
     free(old.slots);
 }
@@ -84,8 +100,8 @@ static void cache_grow(Cache *cache) {
 static void cache_put(Cache *cache, Str name, const Answer *answer) {
     if (cache->n_slots < CACHE_MAX && cache->n_used * 2 >= cache->n_slots)
         cache_grow(cache);
-    XXH128_hash_t hash = cache_hash(name);
-    cache_insert(cache, &(Slot){{hash.low64, hash.high64}, *answer});
+    Slot slot = slot_of(name, answer);
+    cache_insert(cache, &slot);
 }
 
 static void cache_empty(Cache *cache) {
@@ -135,7 +151,9 @@ struct Members {
     int dates[ENTITY_COLUMNS_MAX];
     size_t n_dates;
     Cache known_dates;
+    bool is_cold;   /* a first load that has not read the patients yet */
     int64_t change; /* ops.member_change when the caches were empty */
+    Arena *scratch; /* of one question; empty between them */
 };
 
 static void bind_dimensions(Members *m) {
@@ -176,15 +194,18 @@ static void bind_columns(Members *m) {
             m->dates[m->n_dates++] = i;
 }
 
-Members *members_open(const Entity *entity, const char *source_system, int fiscal_year_start_month) {
+Members *members_open(const Entity *entity, const char *source_system, int fiscal_year_start_month,
+                      bool is_first_load) {
     Members *m = calloc(1, sizeof *m);
     if (!m)
         abort();
     m->entity = entity;
     m->source_system = source_system;
+    m->scratch = arena_open();
     snprintf(m->fiscal_month, sizeof m->fiscal_month, "%d", fiscal_year_start_month);
     bind_dimensions(m);
     bind_columns(m);
+    m->is_cold = is_first_load && m->patient >= 0;
     return m;
 }
 
@@ -198,6 +219,7 @@ void members_free(Members *m) {
         return;
     forget(m);
     cache_empty(&m->known_dates);
+    arena_free(m->scratch);
     free(m);
 }
 
@@ -210,17 +232,15 @@ typedef struct Name {
 } Name;
 
 typedef struct NameList {
+    Arena *arena;
     Name *names;
-    size_t n, mask;
+    size_t n, mask;  /* half of the slots have a name at most */
     uint32_t *slots; /* index into names + 1; 0: free */
 } NameList;
 
-static void names_init(NameList *list, Arena *arena, size_t n_max) {
-    size_t size = 16;
-    while (size < n_max * 2)
-        size *= 2;
-    *list = (NameList){.names = arena_alloc(arena, n_max * sizeof(Name)), .mask = size - 1,
-                       .slots = ARENA_ARRAY(arena, uint32_t, size)};
+static void names_init(NameList *list, Arena *arena) {
+    *list = (NameList){.arena = arena, .names = arena_alloc(arena, NAMES_MIN / 2 * sizeof(Name)),
+                       .mask = NAMES_MIN - 1, .slots = ARENA_ARRAY(arena, uint32_t, NAMES_MIN)};
 }
 
 static bool same_name(const Name *name, Str id, Value day) {
@@ -236,13 +256,27 @@ static uint32_t *names_slot(const NameList *list, Str id, Value day) {
     return &list->slots[at];
 }
 
-static Name *names_add(NameList *list, Str id, Value day) {
+static void names_grow(NameList *list) {
+    NameList old = *list;
+    size_t size = (old.mask + 1) * 4;
+    list->mask = size - 1;
+    list->names = arena_alloc(list->arena, size / 2 * sizeof(Name));
+    list->slots = ARENA_ARRAY(list->arena, uint32_t, size);
+    memcpy(list->names, old.names, old.n * sizeof(Name));
+    for (size_t i = 0; i < old.n; i++)
+        *names_slot(list, old.names[i].id, old.names[i].day) = (uint32_t)i + 1;
+}
+
+/* Its place in the list: names move while the list grows. */
+static uint32_t names_add(NameList *list, Str id, Value day) {
+    if (list->n * 2 > list->mask)
+        names_grow(list);
     uint32_t *slot = names_slot(list, id, day);
     if (*slot == 0) {
         list->names[list->n] = (Name){.id = id, .day = day};
         *slot = (uint32_t)++list->n;
     }
-    return &list->names[*slot - 1];
+    return *slot;
 }
 
 static Name *names_find(const NameList *list, Str id) {
@@ -327,19 +361,16 @@ static bool make_missing(const Members *m, Pg *pg, const SilverPage *page, const
     return ask(m, pg, dimension, list, err);
 }
 
-/* Names of the page that are not remembered; `names[i]`: the one that row i waits for, or NULL. */
-static void gather(const Members *m, const Bound *bound, SilverPage *page, Answer *answers, Name **names,
+/* Names of the page that are not remembered; `waits[i]`: the place of the one that row i waits for, or 0. */
+static void gather(const Members *m, const Bound *bound, SilverPage *page, Answer *answers, uint32_t *waits,
                    NameList *list) {
     for (size_t i = 0; i < page->n_rows; i++) {
         const SilverRow *row = &page->rows[i];
         Value named = is_written(row) ? row->record.values[bound->reference] : VALUE_NULL;
         if (!named.is_set)
             continue;
-        const Answer *remembered = cache_find(&bound->cache, named.text);
-        if (remembered)
-            answers[i] = *remembered;
-        else
-            names[i] = names_add(list, named.text, day_of(m, row));
+        if (!cache_find(&bound->cache, named.text, &answers[i]))
+            waits[i] = names_add(list, named.text, day_of(m, row));
     }
 }
 
@@ -368,10 +399,10 @@ static void remember(Bound *bound, const NameList *list) {
 /* What this page itself makes is not remembered: it may yet be rolled back. */
 static bool resolve(Members *m, Bound *bound, Pg *pg, SilverPage *page, Answer **ret_answers, Error *err) {
     NameList list;
-    Answer *answers = ARENA_ARRAY(page->arena, Answer, page->n_rows);
-    Name **names = ARENA_ARRAY(page->arena, Name *, page->n_rows);
-    names_init(&list, page->arena, page->n_rows);
-    gather(m, bound, page, answers, names, &list);
+    Answer *answers = ARENA_ARRAY(m->scratch, Answer, page->n_rows);
+    uint32_t *waits = ARENA_ARRAY(m->scratch, uint32_t, page->n_rows);
+    names_init(&list, m->scratch);
+    gather(m, bound, page, answers, waits, &list);
     if (list.n > 0) {
         TRY(ask(m, pg, bound->dimension, &list, err));
         remember(bound, &list);
@@ -379,10 +410,30 @@ static bool resolve(Members *m, Bound *bound, Pg *pg, SilverPage *page, Answer *
             TRY(make_missing(m, pg, page, bound->dimension, &list, err));
     }
     for (size_t i = 0; i < page->n_rows; i++)
-        if (names[i])
-            answers[i] = names[i]->answer;
+        if (waits[i])
+            answers[i] = list.names[waits[i] - 1].answer;
     fill_in(bound, page, answers);
     *ret_answers = answers;
+    return true;
+}
+
+/* Patients one by one would cost a first load a tenth of its time. */
+static bool warm(Members *m, Pg *pg, Error *err) {
+    Cache *cache = &m->bounds[m->patient].cache;
+    m->is_cold = false;
+    const char *last = "";
+    for (int n = 1; n > 0 && cache->n_used < CACHE_MAX / 4 * 3;) {
+        CLEANUP(pg_result_drop) PgResult *found =
+            pg_query_as(pg, PG_BINARY, SQL_MEMBER_WARM, PG_PARAMS(m->source_system, last), err);
+        TRY(found);
+        n = pg_rows(found);
+        for (int r = 0; r < n; r++) {
+            Answer answer = take_answer(found, r);
+            cache_put(cache, pg_value(found, r, 0), &answer);
+        }
+        if (n > 0)
+            last = arena_string(m->scratch, pg_value(found, n - 1, 0));
+    }
     return true;
 }
 
@@ -410,7 +461,7 @@ typedef struct Claimed {
 } Claimed;
 
 static void take_claims(const Members *m, SilverPage *page, const PgResult *found, Claimed *claimed) {
-    const RowIndex *index = row_index_make(page->arena, page);
+    const RowIndex *index = row_index_make(m->scratch, page);
     for (int r = 0; r < pg_rows(found); r++) {
         const SilverRow *row = row_index_find(index, pg_value(found, r, 0));
         if (!row || !is_written(row))
@@ -443,7 +494,7 @@ static bool look_at_claims(const Members *m, Pg *pg, SilverPage *page, Error *er
     CLEANUP(pg_result_drop) PgResult *found =
         pg_query_as(pg, PG_BINARY, SQL_MEMBER_CLAIMS, PG_PARAMS(array, m->source_system), err);
     TRY(found);
-    Claimed *claimed = ARENA_ARRAY(page->arena, Claimed, page->n_rows);
+    Claimed *claimed = ARENA_ARRAY(m->scratch, Claimed, page->n_rows);
     take_claims(m, page, found, claimed);
     for (size_t i = 0; i < page->n_rows; i++)
         if (is_written(&page->rows[i]))
@@ -457,7 +508,7 @@ static bool look_at_claims(const Members *m, Pg *pg, SilverPage *page, Error *er
  * asked for, and the others taken to be like most of them; settle checks every one (settle_scope_*). */
 static bool look_at_encounters(const Members *m, Pg *pg, SilverPage *page, Error *err) {
     NameList list;
-    names_init(&list, page->arena, page->n_rows);
+    names_init(&list, m->scratch);
     for (size_t i = 0; i < page->n_rows; i++)
         if (is_written(&page->rows[i]) && page->rows[i].record.values[m->encounter].is_set)
             names_add(&list, page->rows[i].record.values[m->encounter].text, VALUE_NULL);
@@ -491,14 +542,15 @@ static void gather_dates(const Members *m, const SilverPage *page, NameList *lis
     for (size_t i = 0; i < page->n_rows; i++)
         for (size_t d = 0; d < m->n_dates && is_written(&page->rows[i]); d++) {
             const Value *day = &page->rows[i].record.values[m->dates[d]];
-            if (day->is_set && !cache_find(&m->known_dates, date_name(day)))
+            Answer known;
+            if (day->is_set && !cache_find(&m->known_dates, date_name(day), &known))
                 names_add(list, date_name(day), *day);
         }
 }
 
 static bool make_dates(Members *m, Pg *pg, SilverPage *page, Error *err) {
     NameList list;
-    names_init(&list, page->arena, page->n_rows * m->n_dates);
+    names_init(&list, m->scratch);
     gather_dates(m, page, &list);
     if (list.n == 0)
         return true;
@@ -526,19 +578,30 @@ static bool check_change(Members *m, Pg *pg, Error *err) {
     return true;
 }
 
+static bool resolve_dimension(Members *m, size_t i, Pg *pg, SilverPage *page, Error *err) {
+    Answer *answers;
+    TRY(resolve(m, &m->bounds[i], pg, page, &answers, err));
+    if ((int)i == m->patient && m->age != COLUMN_NONE)
+        set_ages(m, page, answers);
+    return true;
+}
+
+static bool done_with(Members *m, bool ok) {
+    arena_rewind(m->scratch, (ArenaMark){NULL, 0});
+    return ok;
+}
+
 bool members_resolve(Members *m, Pg *pg, SilverPage *page, Error *err) {
     if (silver_count(page, ROW_NEW) + silver_count(page, ROW_CHANGED) == 0)
         return true;
     TRY(check_change(m, pg, err));
-    for (size_t i = 0; i < m->n_bounds; i++) {
-        Answer *answers;
-        TRY(resolve(m, &m->bounds[i], pg, page, &answers, err));
-        if ((int)i == m->patient && m->age != COLUMN_NONE)
-            set_ages(m, page, answers);
-    }
+    if (m->is_cold)
+        TRY(done_with(m, warm(m, pg, err)));
+    for (size_t i = 0; i < m->n_bounds; i++)
+        TRY(done_with(m, resolve_dimension(m, i, pg, page, err)));
     if (m->claim != COLUMN_NONE)
-        TRY(look_at_claims(m, pg, page, err));
+        TRY(done_with(m, look_at_claims(m, pg, page, err)));
     if (m->encounter != COLUMN_NONE)
-        TRY(look_at_encounters(m, pg, page, err));
-    return m->n_dates == 0 || make_dates(m, pg, page, err);
+        TRY(done_with(m, look_at_encounters(m, pg, page, err)));
+    return m->n_dates == 0 || done_with(m, make_dates(m, pg, page, err));
 }

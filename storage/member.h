@@ -5,7 +5,7 @@
  * dates that nobody named before are made. What cannot be told yet, a patient that has not arrived, stays
  * NULL: that is how settle knows which rows of a batch it must look at (storage/sql/settle.sql).
  *
- * Members are remembered over the pages of a run, at most CACHE_MAX of each kind, by 128 bits of hash; only
+ * Members are remembered over the pages of a run, at most CACHE_MAX of each kind, by 96 bits of hash; only
  * committed ones, and only those whose key is the same on every day. A member that changes after it was
  * remembered is put right by settle, which looks at all facts of changed members; once a settle has done
  * that, what was remembered before it is forgotten.
@@ -15,7 +15,9 @@
 
 typedef struct Members Members;
 
-Members *members_open(const Entity *entity, const char *source_system, int fiscal_year_start_month);
+/* `is_first_load`: many patients will be named, so they are read once, as many as can be remembered. */
+Members *members_open(const Entity *entity, const char *source_system, int fiscal_year_start_month,
+                      bool is_first_load);
 void members_free(Members *members);
 
 /* In the page's transaction, which holds the placement lock; `page->batch_id` is set. Works on rows of fate

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
-enum { PAGE_MAX_BYTES = 256 << 20, KEY_BLOCK = 10000, DAYS_1970_TO_2000 = 10957 };
+enum { PAGE_MAX_BYTES = 256 << 20, STREAM_BYTES = 64 << 10, KEY_BLOCK = 10000, DAYS_1970_TO_2000 = 10957 };
 static const int64_t MICROS_1970_TO_2000 = (int64_t)DAYS_1970_TO_2000 * 86400 * 1000000;
 
 /* ---- matching ids ---- */
@@ -312,19 +312,42 @@ const char *silver_copy_statement(Arena *arena, const char *table, const Entity 
                         silver_column_list(arena, entity));
 }
 
-bool silver_copy(Pg *pg, const char *statement, Buf *rows, int64_t n_rows, Error *err) {
-    pg_copy_trailer(rows);
-    TRY(pg_copy_begin(pg, statement, err));
-    int64_t n_copied = 0;
-    bool sent = pg_copy_put(pg, rows, err);
-    Error second = {0};
-    bool ended = pg_copy_end(pg, sent ? NULL : "gave up", &n_copied, sent ? err : &second);
-    if (!sent || !ended)
-        return false;
-    if (n_copied != n_rows)
-        return error_set(err, STATE_BUG, "COPY took %lld rows of %lld", (long long)n_copied,
-                         (long long)n_rows);
+bool row_stream_begin(RowStream *stream, Pg *pg, const char *statement, Error *err) {
+    *stream = (RowStream){.pg = pg};
+    buf_init(&stream->rows, PAGE_MAX_BYTES);
+    pg_copy_header(&stream->rows);
+    stream->is_open = pg_copy_begin(pg, statement, err);
+    return stream->is_open;
+}
+
+static bool send_rows(RowStream *stream, Error *err) {
+    TRY(pg_copy_put(stream->pg, &stream->rows, err));
+    buf_clear(&stream->rows);
     return true;
+}
+
+bool row_stream_next(RowStream *stream, Error *err) {
+    stream->n_rows++;
+    return stream->rows.size < STREAM_BYTES || send_rows(stream, err);
+}
+
+bool row_stream_end(RowStream *stream, Error *err) {
+    int64_t n_copied = 0;
+    pg_copy_trailer(&stream->rows);
+    TRY(send_rows(stream, err));
+    stream->is_open = false;
+    TRY(pg_copy_end(stream->pg, NULL, &n_copied, err));
+    if (n_copied != stream->n_rows)
+        return error_set(err, STATE_BUG, "COPY took %lld rows of %lld", (long long)n_copied,
+                         (long long)stream->n_rows);
+    return true;
+}
+
+void row_stream_drop(RowStream *stream) {
+    Error ignored = {0};
+    if (stream->is_open)
+        pg_copy_end(stream->pg, "gave up", NULL, &ignored);
+    buf_done(&stream->rows);
 }
 
 /* A patient's key must not tell the order of record numbers (rules, section 9). */
@@ -490,24 +513,23 @@ bool silver_touch(Pg *pg, SilverPage *page, Error *err) {
     return pg_exec(pg, sql, PG_PARAMS(key_array, hash_array), NULL, err);
 }
 
-static bool copy_rows(Pg *pg, SilverPage *page, size_t n_new, size_t n_rows, const Replaced *replaced,
-                      Error *err) {
+static bool copy_rows(Pg *pg, SilverPage *page, const Replaced *replaced, Error *err) {
+    size_t n_new = silver_count(page, ROW_NEW);
     int64_t *keys = NULL;
     if (n_new > 0)
         TRY(silver_take_keys(pg, page->entity, n_new, page->arena, &keys, err));
-    CLEANUP(buf_drop) Buf out;
-    buf_init(&out, PAGE_MAX_BYTES);
-    pg_copy_header(&out);
+    CLEANUP(row_stream_drop) RowStream out;
+    TRY(row_stream_begin(&out, pg, silver_copy_statement(page->arena, page->entity->name, page->entity), err));
     for (size_t i = 0; i < page->n_rows; i++) {
         SilverRow *row = &page->rows[i];
         if (row->fate != ROW_NEW && row->fate != ROW_CHANGED)
             continue;
         bool is_new = row->fate == ROW_NEW;
         silver_set_system(page, row, is_new ? *keys++ : row->known.key);
-        silver_put_row(&out, page, &row->record, is_new ? NULL : &replaced[i].carried);
+        silver_put_row(&out.rows, page, &row->record, is_new ? NULL : &replaced[i].carried);
+        TRY(row_stream_next(&out, err));
     }
-    const char *statement = silver_copy_statement(page->arena, page->entity->name, page->entity);
-    return silver_copy(pg, statement, &out, (int64_t)n_rows, err);
+    return row_stream_end(&out, err);
 }
 
 bool silver_write(Pg *pg, SilverPage *page, Error *err) {
@@ -520,6 +542,6 @@ bool silver_write(Pg *pg, SilverPage *page, Error *err) {
             TRY(remember_moved(pg, page, replaced, err));
     }
     if (n_new + n_changed > 0)
-        TRY(copy_rows(pg, page, n_new, n_new + n_changed, replaced, err));
+        TRY(copy_rows(pg, page, replaced, err));
     return silver_touch(pg, page, err);
 }

@@ -99,8 +99,26 @@ typedef struct Carried {
 void silver_put_row(Buf *out, const SilverPage *page, const Record *record, const Carried *carried);
 /* COPY silver.<entity> (<stored columns>) FROM STDIN (FORMAT binary) */
 const char *silver_copy_statement(Arena *arena, const char *table, const Entity *entity);
-/* Sends what `rows` holds, between COPY's header and trailer; checks the count. */
-bool silver_copy(Pg *pg, const char *statement, Buf *rows, int64_t n_rows, Error *err);
+
+/* A COPY whose rows are sent while they are made, so that PostgreSQL works meanwhile and no page is held
+ * twice. Nothing else may use the connection until the end.
+ *     CLEANUP(row_stream_drop) RowStream out;
+ *     TRY(row_stream_begin(&out, pg, statement, err));
+ *     … put one row into out.rows; TRY(row_stream_next(&out, err)); …
+ *     return row_stream_end(&out, err); */
+typedef struct RowStream {
+    Pg *pg;
+    Buf rows;
+    int64_t n_rows;
+    bool is_open;
+} RowStream;
+bool row_stream_begin(RowStream *stream, Pg *pg, const char *statement, Error *err);
+/* After each row. */
+bool row_stream_next(RowStream *stream, Error *err);
+/* Checks that PostgreSQL took as many rows. */
+bool row_stream_end(RowStream *stream, Error *err);
+/* Gives up a COPY that was begun and not ended. */
+void row_stream_drop(RowStream *stream);
 /* "a, b, c" of the stored columns. */
 const char *silver_column_list(Arena *arena, const Entity *entity);
 /* A day as an element of a date[] parameter. */

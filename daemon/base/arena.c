@@ -1,7 +1,8 @@
 /* arena.c - a chain of blocks, newest first; a mark is a block and a fill level.
  *
- * Rewinding frees the blocks that came after the mark, except that one block of the usual size is
- * kept as a spare: a page loop would otherwise give its memory back and ask for it again each time. */
+ * Rewinding keeps the blocks that came after the mark as spares: a page loop would otherwise give its memory
+ * back and ask for it again each time, and pay for every page of it. An arena holds what its largest page
+ * needed until it is freed. */
 #include "base/arena.h"
 
 #include <stdarg.h>
@@ -29,7 +30,7 @@ typedef struct Block {
 
 struct Arena {
     Block *newest;
-    Block *spare;
+    Block *spares;
     size_t size_bytes;
 };
 
@@ -46,8 +47,9 @@ Arena *arena_open(void) {
 }
 
 static void block_release(Arena *arena, Block *block) {
-    if (!arena->spare && block->capacity == BLOCK_BYTES && BLOCK_BYTES > 1) {
-        arena->spare = block;
+    if (BLOCK_BYTES > 1) {
+        block->older = arena->spares;
+        arena->spares = block;
         return;
     }
     arena->size_bytes -= sizeof *block + block->capacity;
@@ -56,15 +58,28 @@ static void block_release(Arena *arena, Block *block) {
 
 void arena_free(Arena *arena) {
     arena_rewind(arena, (ArenaMark){NULL, 0});
-    free(arena->spare);
+    for (Block *block = arena->spares, *older; block; block = older) {
+        older = block->older;
+        free(block);
+    }
     free(arena);
 }
 
+/* A spare that is large enough and not wastefully so; taken out of the chain. */
+static Block *take_spare(Arena *arena, size_t need) {
+    for (Block **at = &arena->spares; *at; at = &(*at)->older) {
+        Block *block = *at;
+        if (block->capacity < need || (block->capacity > BLOCK_BYTES && block->capacity / 2 > need))
+            continue;
+        *at = block->older;
+        return block;
+    }
+    return NULL;
+}
+
 static Block *block_add(Arena *arena, size_t need) {
-    Block *block = arena->spare;
-    if (block && need <= block->capacity) {
-        arena->spare = NULL;
-    } else {
+    Block *block = take_spare(arena, need);
+    if (!block) {
         size_t capacity = need > BLOCK_BYTES ? need : BLOCK_BYTES;
         block = malloc(sizeof *block + capacity);
         if (!block)

@@ -6,7 +6,7 @@
  * stored position, inclusive, equal rows known by their hash; the position moves with the last page, to
  * what the source's clock says is safe, never to a value that a row carries. Rows whose cursor is NULL are
  * read at every poll. A feed without a cursor is read whole and compared by hash. */
-#include "steps/place.h"
+#include "steps/ahead.h"
 
 #include "base/failpoint.h"
 #include "base/log.h"
@@ -123,56 +123,44 @@ static bool is_last(const Extraction *x, const MyPage *page) {
     return !page->is_cut && page->n_rows < x->limits.rows;
 }
 
-static bool place_read(Extraction *x, const MyPage *page, const CursorState *next, bool is_first_load,
-                       Error *err) {
-    RawRows rows = {.fields = page->fields, .n_rows = page->n_rows,
-                    .source_now_us = x->clock.now_us, .is_first_load = is_first_load};
+static bool place_read(Extraction *x, const MyPage *page, const CursorState *next, Error *err) {
+    RawRows rows = {.fields = page->fields, .n_rows = page->n_rows, .source_now_us = x->clock.now_us};
     PlaceOutcome outcome;
     x->rows_seen += (int64_t)page->n_rows;
     x->run->counts.bytes_read += (int64_t)page->size_bytes;
     return place_page(&x->place, &rows, next, x->page_arena, &outcome, err);
 }
 
-/* One page of a pass and what becomes of the cursor with it; `ret_ended` after the last. */
-typedef bool (*ReadPage)(Extraction *x, MyPage *ret_page, Error *err);
-typedef struct Pass {
-    ReadPage read;
-    bool is_first_load;
-    bool keeps_key; /* the load key is stored with every page */
-} Pass;
+/* ---- the table in key order ---- */
 
-static bool pass_page(Extraction *x, const Pass *pass, bool *ret_ended, Error *err) {
-    MyPage page;
-    TRY(pass->read(x, &page, err));
-    FAILPOINT("extract.after_read");
-    *ret_ended = is_last(x, &page);
-    if (page.n_rows == 0)
-        return true;
-    remember_last_key(x, &page);
+static bool place_ahead(Extraction *x, const AheadPage *page, bool is_first_load, Error *err) {
     CursorState next = x->place.cursor;
-    next.load_key = x->last_key;
+    next.load_key = page->last_key;
     next.n_load_key = x->table.n_key;
-    return place_read(x, &page, pass->keeps_key ? &next : NULL, pass->is_first_load, err);
-}
-
-static bool walk(Extraction *x, const Pass *pass, Error *err) {
-    for (bool ended = false; !ended;) {
-        if (is_canceled(x, err))
-            return false;
-        ArenaMark mark = arena_mark(x->page_arena);
-        bool ok = pass_page(x, pass, &ended, err);
-        arena_rewind(x->page_arena, mark);
-        TRY(ok);
-    }
+    PlaceOutcome outcome;
+    x->rows_seen += (int64_t)page->read.n_rows;
+    x->run->counts.bytes_read += (int64_t)page->read.size_bytes;
+    TRY(place_page(&x->place, &page->rows, is_first_load ? &next : NULL, page->arena, &outcome, err));
+    x->place.cursor.load_key = NULL; /* lived in the page's arena; the next page brings its own */
+    x->place.cursor.n_load_key = 0;
     return true;
 }
 
-static bool read_by_key(Extraction *x, MyPage *ret_page, Error *err) {
-    return source_read_load(x->my, &x->table, x->last_key, x->limits, x->page_arena, ret_page, err);
-}
-
-static bool read_null_cursors(Extraction *x, MyPage *ret_page, Error *err) {
-    return source_read_null_cursor(x->my, &x->table, x->last_key, x->limits, x->page_arena, ret_page, err);
+/* Every page from `after_key` on; in a first load its last key is stored with each. */
+static bool walk_table(Extraction *x, const Str *after_key, bool is_first_load, Error *err) {
+    CLEANUP(ahead_drop) Ahead *ahead = ahead_open(&(AheadPlan){
+        .my = x->my, .table = &x->table, .limits = x->limits, .place = &x->place, .after_key = after_key,
+        .source_now_us = x->clock.now_us, .is_first_load = is_first_load});
+    for (bool ended = false; !ended;) {
+        if (is_canceled(x, err))
+            return false;
+        const AheadPage *page = ahead_next(ahead, err);
+        TRY(page);
+        FAILPOINT("extract.after_read");
+        ended = page->is_last;
+        TRY(page->read.n_rows == 0 || place_ahead(x, page, is_first_load, err));
+    }
+    return true;
 }
 
 static const char *look_back_position(Extraction *x, Error *err) {
@@ -190,8 +178,7 @@ static bool load(Extraction *x, Error *err) {
         TRY(next.position && place_cursor(&x->place, &next, err));
         FAILPOINT("extract.after_position");
     }
-    x->last_key = next.n_load_key ? next.load_key : NULL;
-    TRY(walk(x, &(Pass){.read = read_by_key, .is_first_load = true, .keeps_key = true}, err));
+    TRY(walk_table(x, next.n_load_key ? next.load_key : NULL, true, err));
     next = x->place.cursor;
     next.is_loading = false;
     next.n_load_key = 0;
@@ -200,11 +187,6 @@ static bool load(Extraction *x, Error *err) {
     LOG_INFO("first load finished", LOG_TEXT("feed", x->run->feed->name),
              LOG_INT("run", x->run->run_id), LOG_INT("rows", x->rows_seen));
     return true;
-}
-
-static bool scan(Extraction *x, Error *err) {
-    x->last_key = NULL;
-    return walk(x, &(Pass){.read = read_by_key}, err);
 }
 
 /* Pages in (cursor, key) order: the lower bound is the position, then the last row read. */
@@ -223,7 +205,7 @@ static bool follow_rows(Extraction *x, Error *err) {
             remember_last_key(x, &page);
             const Str *last = page.fields + (page.n_rows - 1) * page.n_fields;
             position = arena_copy(x->run->arena, last[x->table.cursor]);
-            ok = place_read(x, &page, NULL, false, err);
+            ok = place_read(x, &page, NULL, err);
         }
         arena_rewind(x->page_arena, mark);
         TRY(ok);
@@ -241,13 +223,31 @@ static bool advance(Extraction *x, Error *err) {
     return place_cursor(&x->place, &next, err);
 }
 
+/* Rows whose cursor is NULL, all of them. */
+static bool follow_null_cursors(Extraction *x, Error *err) {
+    x->last_key = NULL;
+    for (bool ended = false; !ended;) {
+        if (is_canceled(x, err))
+            return false;
+        ArenaMark mark = arena_mark(x->page_arena);
+        MyPage page;
+        bool ok = source_read_null_cursor(x->my, &x->table, x->last_key, x->limits, x->page_arena, &page, err);
+        ended = ok && is_last(x, &page);
+        if (ok && page.n_rows > 0) {
+            remember_last_key(x, &page);
+            ok = place_read(x, &page, NULL, err);
+        }
+        arena_rewind(x->page_arena, mark);
+        TRY(ok);
+    }
+    return true;
+}
+
 static bool follow(Extraction *x, Error *err) {
     x->rows_seen = 0;
     TRY(follow_rows(x, err));
     FAILPOINT("extract.before_advance");
-    TRY(advance(x, err));
-    x->last_key = NULL;
-    return walk(x, &(Pass){.read = read_null_cursors}, err);
+    return advance(x, err) && follow_null_cursors(x, err);
 }
 
 static void extraction_close(Extraction *x) { place_close(&x->place); }
@@ -263,7 +263,7 @@ static bool extract(RunContext *run, bool whole, Error *err) {
     if (has_cursor)
         TRY(follow(&x, err));
     if (!was_loading && (whole || !has_cursor))
-        TRY(scan(&x, err));
+        TRY(walk_table(&x, NULL, false, err));
     return true;
 }
 

@@ -65,7 +65,8 @@ bool place_open(RunContext *run, const PlaceSource *source, PlaceFeed *ret_feed,
                                    source->zone, err);
     TRY(feed.mapping);
     TRY(open_ledgers(run, source, &feed, err));
-    feed.members = members_open(feed.entity, feed.source_system, run->config->fiscal_year_start_month);
+    feed.members = members_open(feed.entity, feed.source_system, run->config->fiscal_year_start_month,
+                                feed.cursor.is_loading);
     *ret_feed = feed;
     return true;
 }
@@ -78,7 +79,8 @@ static bool is_rejected(const RawRows *rows, size_t i) {
     return rows->rejects && rows->rejects[i].rule;
 }
 
-static void make_page(const PlaceFeed *feed, const RawRows *rows, Arena *arena, SilverPage *page) {
+static SilverPage *make_page(const PlaceFeed *feed, const RawRows *rows, Arena *arena) {
+    SilverPage *page = ARENA_NEW(arena, SilverPage);
     *page = (SilverPage){
         .entity = feed->entity,
         .system = silver_system_columns(feed->entity),
@@ -101,6 +103,20 @@ static void make_page(const PlaceFeed *feed, const RawRows *rows, Arena *arena, 
         row->id = is_rejected(rows, i) ? STR_NULL : mapping_id(feed->mapping, row->fields, arena);
         row->source_hash = hash_source(row->fields, feed->n_fields);
     }
+    return page;
+}
+
+static void clean_record(const PlaceFeed *feed, SilverPage *page, SilverRow *row) {
+    row->record.values = ARENA_ARRAY(page->arena, Value, (size_t)feed->entity->n_columns);
+    mapping_clean(feed->mapping, row->fields, row->source_hash, page->arena, &row->record);
+}
+
+SilverPage *place_prepare(const PlaceFeed *feed, const RawRows *rows, Arena *arena) {
+    SilverPage *page = make_page(feed, rows, arena);
+    for (size_t i = 0; rows->is_first_load && i < page->n_rows; i++)
+        if (!is_rejected(rows, i))
+            clean_record(feed, page, &page->rows[i]);
+    return page;
 }
 
 /* The same id twice: all but the last are counted and passed over. */
@@ -145,9 +161,8 @@ static void clean_row(const PlaceFeed *feed, const RawRows *rows, size_t i, Silv
     if (is_rejected(rows, i)) {
         row->record.reject_rule = rows->rejects[i].rule;
         row->record.reject_reason = rows->rejects[i].reason;
-    } else {
-        row->record.values = ARENA_ARRAY(page->arena, Value, (size_t)feed->entity->n_columns);
-        mapping_clean(feed->mapping, row->fields, row->source_hash, page->arena, &row->record);
+    } else if (!row->record.values) {
+        clean_record(feed, page, row);
     }
     row->fate = fate_of(row);
 }
@@ -324,20 +339,19 @@ static bool write_cursor(PlaceFeed *feed, const CursorState *next, CursorState *
 
 static bool place_once(PlaceFeed *feed, const RawRows *rows, const CursorState *next, Arena *arena,
                        PlaceOutcome *ret_outcome, Error *err) {
-    SilverPage page;
+    SilverPage *page = rows->prepared ? rows->prepared : make_page(feed, rows, arena);
     PlaceOutcome outcome = {0};
     CursorState moved = feed->cursor;
-    make_page(feed, rows, arena, &page);
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(feed->run->pg, err);
     TRY(tx && lock_page(feed, err));
     FAILPOINT("page.after_lock");
-    TRY(look_up(feed, rows, &page, err));
-    clean_rows(feed, rows, &page, &outcome);
-    TRY(check_stops(feed, &page, err));
-    bool has_news = outcome.rows_same < (int64_t)page.n_rows ||
-                    silver_count(&page, ROW_TOUCHED) + silver_count(&page, ROW_ABSORBED) > 0;
+    TRY(look_up(feed, rows, page, err));
+    clean_rows(feed, rows, page, &outcome);
+    TRY(check_stops(feed, page, err));
+    bool has_news = outcome.rows_same < (int64_t)page->n_rows ||
+                    silver_count(page, ROW_TOUCHED) + silver_count(page, ROW_ABSORBED) > 0;
     if (has_news)
-        TRY(write_page(feed, &page, &outcome, err));
+        TRY(write_page(feed, page, &outcome, err));
     if (rows->file_id)
         TRY(count_file(feed, rows, &outcome, err));
     if (has_news || next) {
@@ -348,8 +362,8 @@ static bool place_once(PlaceFeed *feed, const RawRows *rows, const CursorState *
         outcome.is_committed = true;
     }
     feed->cursor = moved;
-    count_run(feed, &page, &outcome);
-    count_metrics(feed, &page, &outcome);
+    count_run(feed, page, &outcome);
+    count_metrics(feed, page, &outcome);
     *ret_outcome = outcome;
     return true;
 }
@@ -365,6 +379,7 @@ bool place_page(PlaceFeed *feed, const RawRows *rows, const CursorState *next, A
     error_clear(err);
     RawRows again = *rows;
     again.is_first_load = false;
+    again.prepared = NULL;
     return place_once(feed, &again, next, page, ret_outcome, err);
 }
 

@@ -57,12 +57,17 @@ typedef struct RawRows {
     Str period, sha256;   /* files: what their deliveries are ordered by */
     int64_t source_now_us;
     bool is_first_load;   /* rows behind the stored position: nothing can be known of them */
+    SilverPage *prepared; /* by place_prepare(), or NULL */
 } RawRows;
 
 typedef struct PlaceOutcome {
     int64_t rows_new, rows_changed, rows_same, rows_flagged, rows_quarantined;
     bool is_committed; /* false: nothing was new and the cursor did not move */
 } PlaceOutcome;
+
+/* What of a page needs no database: ids, hashes, and in a first load the cleaning. Pure but for the clock; for
+ * another thread than the run's. Lives in `page`. */
+SilverPage *place_prepare(const PlaceFeed *feed, const RawRows *rows, Arena *page);
 
 /* `next`: the cursor to store with the page; NULL keeps the position. Counts go to run->counts.
  * `page` is rewound by the caller. */

@@ -12,8 +12,8 @@ CREATE TABLE IF NOT EXISTS bronze.{raw} (
     line bigint,
     raw text NOT NULL                 -- fields joined by tabs, with COPY's escapes
 );
-CREATE INDEX IF NOT EXISTS {batch_index} ON bronze.{raw} USING brin (batch_id);
-CREATE INDEX IF NOT EXISTS {key_index} ON bronze.{raw} USING brin (source_key text_bloom_ops)
+CREATE INDEX IF NOT EXISTS {ranges} ON bronze.{raw} USING brin (batch_id, source_key text_bloom_ops)
+    WITH (pages_per_range = 16)
 
 -- name: bronze_columns
 SELECT s.schema_id, c.position, c.name

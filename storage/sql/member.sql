@@ -15,6 +15,13 @@ CROSS JOIN LATERAL (
            OR (p.version = 1 AND (u.day_end <= p.effective_date) IS NOT FALSE))
     LIMIT 1) AS p
 
+-- All patients with one version, page by page: $1 the source, $2 the last id of the page before.
+-- name: member_warm
+SELECT source_patient_id, patient_key, true, is_inferred, birth_date
+FROM silver.patients
+WHERE source_patient_id > $2 AND source_system = $1 AND is_current AND version = 1
+ORDER BY source_patient_id LIMIT 5000
+
 -- name: member_providers
 SELECT u.place, p.provider_key, p.version = 1 AND p.is_current, p.is_inferred, NULL::date
 FROM (SELECT id, place, (day + 1)::timestamp

@@ -200,7 +200,8 @@ WHERE encounter_key IN (
     UNION
     SELECT f.encounter_key FROM settle_departments s
     JOIN silver.encounters f ON f.source_department_id = s.id AND f.source_system = s.source_system
-        AND 'orphan_department' = ANY (f.dq_flags))
+        AND 'orphan_department' = ANY (f.dq_flags)
+    WHERE s.is_changed)
   AND encounter_key NOT IN (SELECT encounter_key FROM settle_encounters)
 
 -- name: settle_spread_transactions
@@ -217,6 +218,7 @@ WHERE transaction_key IN (
     SELECT f.transaction_key FROM settle_departments s
     JOIN silver.transactions f ON f.source_department_id = s.id AND f.source_system = s.source_system
         AND 'orphan_department' = ANY (f.dq_flags)
+    WHERE s.is_changed
     UNION
     SELECT f.transaction_key FROM silver.encounters s
     JOIN silver.transactions f ON f.source_encounter_id = s.source_encounter_id AND f.source_system = s.source_system
@@ -253,6 +255,7 @@ WHERE claim_key IN (
     SELECT f.claim_key FROM settle_departments s
     JOIN silver.claims f ON f.source_department_id = s.id AND f.source_system = s.source_system
         AND 'orphan_department' = ANY (f.dq_flags)
+    WHERE s.is_changed
     UNION
     SELECT f.claim_key FROM silver.encounters s
     JOIN silver.claims f ON f.source_encounter_id = s.source_encounter_id AND f.source_system = s.source_system

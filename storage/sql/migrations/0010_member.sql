@@ -12,13 +12,20 @@ CREATE TABLE ops.member_change (
 );
 INSERT INTO ops.member_change (batch_id) VALUES (0);
 
--- The same content under another id is looked for by hash. A btree on 16 random bytes costs a first load
--- three times as much.
-CREATE INDEX patients_content ON silver.patients USING hash (record_hash);
-CREATE INDEX providers_content ON silver.providers USING hash (record_hash);
-CREATE INDEX encounters_content ON silver.encounters USING hash (record_hash);
-CREATE INDEX transactions_content ON silver.transactions USING hash (record_hash);
-CREATE INDEX claims_content ON silver.claims USING hash (record_hash);
+-- Every index costs a first load of 1,000,000 rows about a second, so a fact table has one for all that is found
+-- by ranges of pages: batches, and the facts of a patient or a provider. Small ranges: a patient's few facts are
+-- scattered, and each brings a range with it.
+DROP INDEX silver.encounters_patient, silver.encounters_provider, silver.encounters_batch,
+    silver.transactions_patient, silver.transactions_provider, silver.transactions_batch,
+    silver.claims_patient, silver.claims_provider, silver.claims_batch, silver.claims_file;
+CREATE INDEX encounters_ranges ON silver.encounters USING brin (batch_id, source_patient_id text_bloom_ops,
+    source_provider_id text_bloom_ops) WITH (pages_per_range = 16);
+CREATE INDEX transactions_ranges ON silver.transactions USING brin (batch_id, source_patient_id text_bloom_ops,
+    source_provider_id text_bloom_ops) WITH (pages_per_range = 16);
+CREATE INDEX claims_ranges ON silver.claims USING brin (batch_id, file_id, source_patient_id text_bloom_ops,
+    source_provider_id text_bloom_ops) WITH (pages_per_range = 16);
+-- That a department arrives after its facts were settled is rare enough for a scan.
+DROP INDEX silver.encounters_orphan, silver.transactions_orphan_department, silver.claims_orphan_department;
 
 -- Members that a fact alone makes: code and name, no more. Pages of several feeds may name the same new
 -- one at once: the second waits for the first, and both go by ascending code, so that neither waits for
