@@ -29,7 +29,10 @@ typedef struct Step {
     const char *table; /* for {table}, {key}, {id}, {current}; NULL when the statement has none */
     StepKind kind;
     StepWhen when;
+    const char *cause; /* for {cause}, {cause_id} */
 } Step;
+
+static const char *const FACTS[] = {"encounters", "transactions", "claims", "adjustments"};
 
 static const Step SCOPE[] = {
     {SQL_SETTLE_SCOPE_MEMBERS, "patients", ONCE, ALWAYS},
@@ -56,21 +59,39 @@ static const Step MEMBERS[] = {
 
 /* Each looks at what changed, not at what was found on the way: their order does not matter. */
 static const Step SPREAD[] = {
-    {SQL_SETTLE_SPREAD_ENCOUNTERS, NULL, ONCE, ALWAYS},
-    {SQL_SETTLE_SPREAD_TRANSACTIONS, NULL, ONCE, ALWAYS},
-    {SQL_SETTLE_SPREAD_CLAIMS, NULL, ONCE, ALWAYS},
+    {SQL_SETTLE_SPREAD_MEMBERS, "encounters", ONCE, ALWAYS, "patients"},
+    {SQL_SETTLE_SPREAD_MEMBERS, "transactions", ONCE, ALWAYS, "patients"},
+    {SQL_SETTLE_SPREAD_MEMBERS, "claims", ONCE, ALWAYS, "patients"},
+    {SQL_SETTLE_SPREAD_MEMBERS, "encounters", ONCE, ALWAYS, "providers"},
+    {SQL_SETTLE_SPREAD_MEMBERS, "transactions", ONCE, ALWAYS, "providers"},
+    {SQL_SETTLE_SPREAD_MEMBERS, "claims", ONCE, ALWAYS, "providers"},
+    {SQL_SETTLE_SPREAD_DEPARTMENTS, "encounters", ONCE, ALWAYS},
+    {SQL_SETTLE_SPREAD_DEPARTMENTS, "transactions", ONCE, ALWAYS},
+    {SQL_SETTLE_SPREAD_DEPARTMENTS, "claims", ONCE, ALWAYS},
+    {SQL_SETTLE_SPREAD_CAME, "transactions", ONCE, ALWAYS},
+    {SQL_SETTLE_SPREAD_CAME, "claims", ONCE, ALWAYS},
+    {SQL_SETTLE_SPREAD_WENT, "transactions", ONCE, ALWAYS},
+    {SQL_SETTLE_SPREAD_WENT, "claims", ONCE, ALWAYS},
+    {SQL_SETTLE_SPREAD_CLAIMED, NULL, ONCE, ALWAYS},
+    {SQL_SETTLE_SPREAD_NAMED, NULL, ONCE, ALWAYS},
     {SQL_SETTLE_SPREAD_ADJUSTMENTS, NULL, ONCE, ALWAYS},
 };
 
-/* Tables in which the same content under another id is remarkable. */
-static const char *const TWINNED[] = {"patients", "providers", "encounters", "transactions", "claims"};
+/* Tables in which the same content under another id is remarkable. Versions have no past table. */
+static const char *const TWINNED_MEMBERS[] = {"patients", "providers"};
+static const char *const TWINNED_FACTS[] = {"encounters", "transactions", "claims"};
 
-/* A replaced fact's content stands in its past; versions have no past table. */
-static const Step TWINS_PAST = {SQL_SETTLE_HASHES_PAST, NULL, ONCE, FEW};
-static const Step TWINS[] = {
+static const Step HASHES_OF_MEMBERS[] = {
     {SQL_SETTLE_HASHES, NULL, ONCE, FEW},
     {SQL_SETTLE_HASHES_ALL, NULL, ONCE, MANY},
     {SQL_SETTLE_HASHES_FLAGGED, NULL, ONCE, ALWAYS},
+};
+static const Step HASHES_OF_FACTS[] = {
+    {SQL_SETTLE_HASHES_FACTS, NULL, ONCE, FEW},
+    {SQL_SETTLE_HASHES_ALL, NULL, ONCE, MANY},
+    {SQL_SETTLE_HASHES_FLAGGED, NULL, ONCE, MANY},
+};
+static const Step TWINS[] = {
     {SQL_SETTLE_HASHES_ANALYZE, NULL, ONCE, ALWAYS},
     {SQL_SETTLE_TWINS, NULL, ONCE, ALWAYS},
     {SQL_SETTLE_SPREAD_TWINS, NULL, ONCE, ALWAYS},
@@ -131,8 +152,10 @@ static const char *fill_step(const Settle *s, const Step *step, const char *tabl
     if (!table)
         return step->sql;
     const Entity *entity = entity_find(str_of(table));
+    const Entity *cause = step->cause ? entity_find(str_of(step->cause)) : entity;
     return sql_fill(s->options->arena, step->sql, {"table", entity->name}, {"key", entity->key},
-                    {"id", entity->id}, {"current", current_rows(entity)});
+                    {"id", entity->id}, {"current", current_rows(entity)}, {"cause", cause->name},
+                    {"cause_id", cause->id});
 }
 
 static bool is_many(int64_t n_rows) { return n_rows > LARGE_ROWS; }
@@ -160,14 +183,20 @@ static bool walk(Settle *s, const Step *steps, size_t n, Error *err) {
     return true;
 }
 
-static bool find_twins(Settle *s, const char *table, Error *err) {
-    bool has_past = entity_find(str_of(table))->kind != ENTITY_HISTORY;
-    for (size_t i = 0; i < COUNT(TWINS); i++) {
-        TRY(walk_step(s, &TWINS[i], table, err));
-        if (i == 0 && has_past)
-            TRY(walk_step(s, &TWINS_PAST, table, err));
-    }
+/* Steps that name no table, for each of these. */
+static bool walk_tables(Settle *s, const Step *steps, size_t n, const char *const *tables, size_t n_tables,
+                        Error *err) {
+    for (size_t t = 0; t < n_tables; t++)
+        for (size_t i = 0; i < n; i++)
+            TRY(walk_step(s, &steps[i], tables[t], err));
     return true;
+}
+
+static bool find_twins(Settle *s, Error *err) {
+    TRY(walk_tables(s, HASHES_OF_MEMBERS, COUNT(HASHES_OF_MEMBERS), TWINNED_MEMBERS, COUNT(TWINNED_MEMBERS), err));
+    TRY(walk_tables(s, HASHES_OF_FACTS, COUNT(HASHES_OF_FACTS), TWINNED_FACTS, COUNT(TWINNED_FACTS), err));
+    TRY(walk_tables(s, TWINS, COUNT(TWINS), TWINNED_MEMBERS, COUNT(TWINNED_MEMBERS), err));
+    return walk_tables(s, TWINS, COUNT(TWINS), TWINNED_FACTS, COUNT(TWINNED_FACTS), err);
 }
 
 /* ---- the ledger ---- */
@@ -190,37 +219,44 @@ static bool join_for(Settle *s, int64_t n_rows, Error *err) {
     return pg_exec(s->pg, is_many(n_rows) ? SQL_SETTLE_SESSION_LARGE : SQL_SETTLE_SESSION_SMALL, PG_NONE, NULL, err);
 }
 
-static bool count_rows(Settle *s, const char *sql, int64_t *ret_n, Error *err) {
-    CLEANUP(pg_result_drop) PgResult *counted = pg_query(s->pg, sql, PG_NONE, err);
+static bool count_scope(Settle *s, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *counted = pg_query(s->pg, SQL_SETTLE_COUNT, PG_NONE, err);
     TRY(counted);
-    *ret_n = pg_int(counted, 0, 0);
+    s->outcome.rows_read = pg_int(counted, 0, 0);
+    return join_for(s, s->outcome.rows_read, err);
+}
+
+static bool take_facts(Settle *s, const char *first, const char *last, Error *err) {
+    bool is_copied = !is_many(s->n_unsettled);
+    Step step = {.sql = is_copied ? SQL_SETTLE_ROWS_FEW : SQL_SETTLE_ROWS_MANY};
+    for (size_t i = 0; i < COUNT(FACTS); i++)
+        TRY(pg_exec(s->pg, fill_step(s, &step, FACTS[i]), is_copied ? PG_PARAMS(first, last) : PG_NONE, NULL, err));
     return true;
 }
 
 /* Batches that wait, and the rows of theirs that must be looked at. */
 static bool find_scope(Settle *s, Error *err) {
     TRY(pg_exec(s->pg, SQL_SETTLE_BATCHES, PG_NONE, NULL, err));
-    TRY(count_rows(s, SQL_SETTLE_UNSETTLED, &s->n_unsettled, err));
+    CLEANUP(pg_result_drop) PgResult *unsettled = pg_query(s->pg, SQL_SETTLE_UNSETTLED, PG_NONE, err);
+    TRY(unsettled);
+    s->n_unsettled = pg_int(unsettled, 0, 0);
     TRY(join_for(s, s->n_unsettled, err));
+    TRY(take_facts(s, pg_text(unsettled, 0, 1), pg_text(unsettled, 0, 2), err));
     return walk(s, SCOPE, COUNT(SCOPE), err);
 }
 
 /* Members that are missing, then the rows that all those affect. */
 static bool spread(Settle *s, Error *err) {
-    TRY(count_rows(s, SQL_SETTLE_COUNT, &s->outcome.rows_read, err));
-    TRY(join_for(s, s->outcome.rows_read, err));
+    TRY(count_scope(s, err));
     TRY(walk(s, MEMBERS, COUNT(MEMBERS), err));
     FAILPOINT("settle.after_members");
     TRY(join_for(s, s->n_unsettled, err));
     TRY(walk(s, SPREAD, COUNT(SPREAD), err));
-    for (size_t i = 0; i < COUNT(TWINNED); i++)
-        TRY(find_twins(s, TWINNED[i], err));
-    return true;
+    return find_twins(s, err);
 }
 
 static bool write_found(Settle *s, Error *err) {
-    TRY(count_rows(s, SQL_SETTLE_COUNT, &s->outcome.rows_read, err));
-    TRY(join_for(s, s->outcome.rows_read, err));
+    TRY(count_scope(s, err));
     TRY(walk(s, PERSONS, COUNT(PERSONS), err));
     TRY(walk(s, WRITE, COUNT(WRITE), err));
     FAILPOINT("settle.after_write");

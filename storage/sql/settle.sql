@@ -27,51 +27,52 @@ CREATE TEMP TABLE settle_batch ON COMMIT DROP AS
 SELECT batch_id, rows_changed > rows_new AS corrects FROM ops.batch WHERE settled_by IS NULL
 
 -- name: settle_unsettled
-SELECT coalesce(sum(rows_changed), 0) FROM settle_batch JOIN ops.batch USING (batch_id)
+SELECT coalesce(sum(rows_changed), 0), min(batch_id), max(batch_id) FROM settle_batch JOIN ops.batch USING (batch_id)
 
--- Rows of those batches. `is_changed` of a member: others may have seen it as it was before.
+-- The facts of those batches: few are copied once ($1, $2: the least and the greatest batch, for the index),
+-- many are read where they are.
+-- name: settle_rows_few
+CREATE TEMP TABLE settle_row_{table} ON COMMIT DROP AS
+SELECT * FROM silver.{table}
+WHERE batch_id BETWEEN $1::bigint AND $2::bigint AND batch_id IN (SELECT batch_id FROM settle_batch)
+
+-- name: settle_rows_many
+CREATE TEMP VIEW settle_row_{table} AS
+SELECT * FROM silver.{table} WHERE batch_id IN (SELECT batch_id FROM settle_batch)
+
+-- `is_changed`: others may have seen the member as it was before.
 -- name: settle_scope_members
 CREATE TEMP TABLE settle_{table} ON COMMIT DROP AS
 SELECT {key}, {id} AS id, source_system, b.corrects AS is_changed
 FROM silver.{table} JOIN settle_batch b USING (batch_id)
-WHERE batch_id >= (SELECT min(batch_id) FROM settle_batch)
 
 -- name: settle_scope
 CREATE TEMP TABLE settle_{table} ON COMMIT DROP AS
-SELECT {key}, {id} AS id, source_system, true AS is_changed
-FROM silver.{table}
-WHERE batch_id >= (SELECT min(batch_id) FROM settle_batch)
-  AND batch_id IN (SELECT batch_id FROM settle_batch)
+SELECT {key}, {id} AS id, source_system, true AS is_changed FROM settle_row_{table}
 
 -- Of encounters and transactions those alone that place could not tell all of (storage/member.h): a key that
 -- is missing says so. Everything else about them that may be wrong is found by the statements of `spread`.
 -- name: settle_scope_encounters
 CREATE TEMP TABLE settle_encounters ON COMMIT DROP AS
 SELECT encounter_key, source_encounter_id AS id, source_system, true AS is_changed
-FROM silver.encounters
-WHERE batch_id >= (SELECT min(batch_id) FROM settle_batch)
-  AND batch_id IN (SELECT batch_id FROM settle_batch)
-  AND (patient_key IS NULL OR provider_key IS NULL OR department_key IS NULL OR procedure_key IS NULL)
+FROM settle_row_encounters
+WHERE patient_key IS NULL OR provider_key IS NULL OR department_key IS NULL OR procedure_key IS NULL
 
 -- name: settle_scope_transactions
 CREATE TEMP TABLE settle_transactions ON COMMIT DROP AS
 SELECT transaction_key, source_transaction_id AS id, source_system, true AS is_changed
-FROM silver.transactions
-WHERE batch_id >= (SELECT min(batch_id) FROM settle_batch)
-  AND batch_id IN (SELECT batch_id FROM settle_batch)
-  AND (patient_key IS NULL OR provider_key IS NULL OR department_key IS NULL OR procedure_key IS NULL
-       OR diagnosis_key IS NULL OR payer_key IS NULL OR payment_status IS NULL)
+FROM settle_row_transactions
+WHERE patient_key IS NULL OR provider_key IS NULL OR department_key IS NULL OR procedure_key IS NULL
+   OR diagnosis_key IS NULL OR payer_key IS NULL OR payment_status IS NULL
 
 -- Place guesses whether the encounters of a large page are there.
 -- name: settle_scope_guessed
 INSERT INTO settle_transactions
 SELECT t.transaction_key, t.source_transaction_id, t.source_system, true
-FROM silver.transactions t
+FROM settle_row_transactions t
 LEFT JOIN silver.encounters e
     ON e.source_encounter_id = t.source_encounter_id AND e.source_system = t.source_system AND NOT e.is_deleted
-WHERE t.batch_id >= (SELECT min(batch_id) FROM settle_batch)
-  AND t.batch_id IN (SELECT batch_id FROM settle_batch)
-  AND ('orphan_encounter' = ANY (t.dq_flags))
+WHERE ('orphan_encounter' = ANY (t.dq_flags))
       <> (t.source_encounter_id IS NOT NULL AND e.source_encounter_id IS NULL)
   AND t.transaction_key NOT IN (SELECT transaction_key FROM settle_transactions)
 
@@ -183,121 +184,81 @@ FROM (SELECT d.date_key AS key, r.batch_id,
 WHERE date_key = fiscal.key
   AND (fiscal_year, fiscal_quarter) IS DISTINCT FROM (fiscal.new_year, fiscal.new_quarter)
 
--- ---- rows that others' rows affect ----
+-- ---- rows that others' rows affect: {table} are affected, {cause} affects ----
 
--- Facts of patients and providers that got versions or corrections, facts that waited for a department,
--- and facts of the other facts that came, changed or went.
--- name: settle_spread_encounters
-INSERT INTO settle_encounters
-SELECT encounter_key, source_encounter_id, source_system, false
-FROM silver.encounters
-WHERE encounter_key IN (
-    SELECT f.encounter_key FROM (SELECT DISTINCT id, source_system FROM settle_patients WHERE is_changed) s
-    JOIN silver.encounters f ON f.source_patient_id = s.id AND f.source_system = s.source_system
-    UNION
-    SELECT f.encounter_key FROM (SELECT DISTINCT id, source_system FROM settle_providers WHERE is_changed) s
-    JOIN silver.encounters f ON f.source_provider_id = s.id AND f.source_system = s.source_system
-    UNION
-    SELECT f.encounter_key FROM settle_departments s
-    JOIN silver.encounters f ON f.source_department_id = s.id AND f.source_system = s.source_system
-        AND 'orphan_department' = ANY (f.dq_flags)
-    WHERE s.is_changed)
-  AND encounter_key NOT IN (SELECT encounter_key FROM settle_encounters)
+-- Facts of patients and providers that got versions or corrections.
+-- name: settle_spread_members
+INSERT INTO settle_{table}
+SELECT DISTINCT f.{key}, f.{id}, f.source_system, false
+FROM settle_{cause} s JOIN silver.{table} f ON f.{cause_id} = s.id AND f.source_system = s.source_system
+WHERE s.is_changed AND f.{key} NOT IN (SELECT {key} FROM settle_{table})
 
--- name: settle_spread_transactions
+-- Facts that waited for their department.
+-- name: settle_spread_departments
+INSERT INTO settle_{table}
+SELECT DISTINCT f.{key}, f.{id}, f.source_system, false
+FROM settle_departments s
+JOIN silver.{table} f ON f.source_department_id = s.id AND f.source_system = s.source_system
+    AND 'orphan_department' = ANY (f.dq_flags)
+WHERE s.is_changed AND f.{key} NOT IN (SELECT {key} FROM settle_{table})
+
+-- Facts that waited for their encounter, and those whose encounter went.
+-- name: settle_spread_came
+INSERT INTO settle_{table}
+SELECT DISTINCT f.{key}, f.{id}, f.source_system, false
+FROM settle_row_encounters s
+JOIN silver.{table} f ON f.source_encounter_id = s.source_encounter_id AND f.source_system = s.source_system
+    AND 'orphan_encounter' = ANY (f.dq_flags)
+WHERE f.{key} NOT IN (SELECT {key} FROM settle_{table})
+
+-- name: settle_spread_went
+INSERT INTO settle_{table}
+SELECT DISTINCT f.{key}, f.{id}, f.source_system, false
+FROM settle_row_encounters s
+JOIN silver.{table} f ON f.source_encounter_id = s.source_encounter_id AND f.source_system = s.source_system
+WHERE s.is_deleted AND f.{key} NOT IN (SELECT {key} FROM settle_{table})
+
+-- Transactions that claims name, or named before.
+-- name: settle_spread_claimed
 INSERT INTO settle_transactions
-SELECT transaction_key, source_transaction_id, source_system, false
-FROM silver.transactions
-WHERE transaction_key IN (
-    SELECT f.transaction_key FROM (SELECT DISTINCT id, source_system FROM settle_patients WHERE is_changed) s
-    JOIN silver.transactions f ON f.source_patient_id = s.id AND f.source_system = s.source_system
-    UNION
-    SELECT f.transaction_key FROM (SELECT DISTINCT id, source_system FROM settle_providers WHERE is_changed) s
-    JOIN silver.transactions f ON f.source_provider_id = s.id AND f.source_system = s.source_system
-    UNION
-    SELECT f.transaction_key FROM settle_departments s
-    JOIN silver.transactions f ON f.source_department_id = s.id AND f.source_system = s.source_system
-        AND 'orphan_department' = ANY (f.dq_flags)
-    WHERE s.is_changed
-    UNION
-    SELECT f.transaction_key FROM silver.encounters s
-    JOIN silver.transactions f ON f.source_encounter_id = s.source_encounter_id AND f.source_system = s.source_system
-        AND 'orphan_encounter' = ANY (f.dq_flags)
-    WHERE s.batch_id >= (SELECT min(batch_id) FROM settle_batch)
-      AND s.batch_id IN (SELECT batch_id FROM settle_batch)
-    UNION
-    SELECT f.transaction_key FROM silver.encounters s
-    JOIN silver.transactions f ON f.source_encounter_id = s.source_encounter_id AND f.source_system = s.source_system
-    WHERE s.is_deleted AND s.batch_id >= (SELECT min(batch_id) FROM settle_batch)
-      AND s.batch_id IN (SELECT batch_id FROM settle_batch)
-    UNION
-    SELECT f.transaction_key
-    FROM (SELECT c.source_transaction_id AS id, c.source_system
-          FROM settle_claims s JOIN silver.claims c USING (claim_key) WHERE s.is_changed
-          UNION
-          SELECT source_transaction_id, source_system FROM silver.claims_past
-          WHERE batch_to >= (SELECT min(batch_id) FROM settle_batch)
-            AND batch_to IN (SELECT batch_id FROM settle_batch)) s
-    JOIN silver.transactions f ON f.source_transaction_id = s.id AND f.source_system = s.source_system)
-  AND transaction_key NOT IN (SELECT transaction_key FROM settle_transactions)
+SELECT f.transaction_key, f.source_transaction_id, f.source_system, false
+FROM (SELECT source_transaction_id, source_system FROM settle_row_claims
+      UNION
+      SELECT source_transaction_id, source_system FROM silver.claims_past
+      WHERE batch_to IN (SELECT batch_id FROM settle_batch)) s
+JOIN silver.transactions f USING (source_transaction_id, source_system)
+WHERE f.transaction_key NOT IN (SELECT transaction_key FROM settle_transactions)
 
--- name: settle_spread_claims
+-- Claims of transactions.
+-- name: settle_spread_named
 INSERT INTO settle_claims
-SELECT claim_key, source_claim_id, source_system, false
-FROM silver.claims
-WHERE claim_key IN (
-    SELECT f.claim_key FROM (SELECT DISTINCT id, source_system FROM settle_patients WHERE is_changed) s
-    JOIN silver.claims f ON f.source_patient_id = s.id AND f.source_system = s.source_system
-    UNION
-    SELECT f.claim_key FROM (SELECT DISTINCT id, source_system FROM settle_providers WHERE is_changed) s
-    JOIN silver.claims f ON f.source_provider_id = s.id AND f.source_system = s.source_system
-    UNION
-    SELECT f.claim_key FROM settle_departments s
-    JOIN silver.claims f ON f.source_department_id = s.id AND f.source_system = s.source_system
-        AND 'orphan_department' = ANY (f.dq_flags)
-    WHERE s.is_changed
-    UNION
-    SELECT f.claim_key FROM silver.encounters s
-    JOIN silver.claims f ON f.source_encounter_id = s.source_encounter_id AND f.source_system = s.source_system
-        AND 'orphan_encounter' = ANY (f.dq_flags)
-    WHERE s.batch_id >= (SELECT min(batch_id) FROM settle_batch)
-      AND s.batch_id IN (SELECT batch_id FROM settle_batch)
-    UNION
-    SELECT f.claim_key FROM silver.encounters s
-    JOIN silver.claims f ON f.source_encounter_id = s.source_encounter_id AND f.source_system = s.source_system
-    WHERE s.is_deleted AND s.batch_id >= (SELECT min(batch_id) FROM settle_batch)
-      AND s.batch_id IN (SELECT batch_id FROM settle_batch)
-    UNION
-    SELECT f.claim_key FROM silver.transactions s
-    JOIN silver.claims f ON f.source_transaction_id = s.source_transaction_id AND f.source_system = s.source_system
-    WHERE s.batch_id >= (SELECT min(batch_id) FROM settle_batch)
-      AND s.batch_id IN (SELECT batch_id FROM settle_batch))
-  AND claim_key NOT IN (SELECT claim_key FROM settle_claims)
+SELECT DISTINCT f.claim_key, f.source_claim_id, f.source_system, false
+FROM settle_row_transactions s
+JOIN silver.claims f ON f.source_transaction_id = s.source_transaction_id AND f.source_system = s.source_system
+WHERE f.claim_key NOT IN (SELECT claim_key FROM settle_claims)
 
 -- name: settle_spread_adjustments
 INSERT INTO settle_adjustments
-SELECT adjustment_key, source_claim_id, source_system, false
-FROM silver.adjustments
-WHERE adjustment_key IN (
-    SELECT f.adjustment_key FROM settle_claims s
-    JOIN silver.adjustments f ON f.source_claim_id = s.id AND f.source_system = s.source_system
-    WHERE s.is_changed)
-  AND adjustment_key NOT IN (SELECT adjustment_key FROM settle_adjustments)
+SELECT DISTINCT f.adjustment_key, f.source_claim_id, f.source_system, false
+FROM settle_row_claims s
+JOIN silver.adjustments f ON f.source_claim_id = s.source_claim_id AND f.source_system = s.source_system
+WHERE f.adjustment_key NOT IN (SELECT adjustment_key FROM settle_adjustments)
 
 -- The same content under another id, within a source: possible_duplicate. Contents that may stand twice: those
--- that rows of these batches have now or had before; after a large load, all that do. {current}: versions in
--- force, final iterations, what is not deleted.
+-- that rows of these batches and of the scope have now or had before; after a large load, all that do.
+-- {current}: versions in force, final iterations, what is not deleted.
 -- name: settle_hashes
 CREATE TEMP TABLE settle_hash_{table} ON COMMIT DROP AS
-SELECT t.record_hash FROM silver.{table} t
-WHERE t.batch_id >= (SELECT min(batch_id) FROM settle_batch)
-  AND t.batch_id IN (SELECT batch_id FROM settle_batch) AND t.record_hash IS NOT NULL AND {current}
+SELECT t.record_hash FROM silver.{table} t JOIN settle_batch USING (batch_id) WHERE t.record_hash IS NOT NULL
 
--- name: settle_hashes_past
-INSERT INTO settle_hash_{table}
+-- name: settle_hashes_facts
+CREATE TEMP TABLE settle_hash_{table} ON COMMIT DROP AS
+SELECT t.record_hash FROM settle_row_{table} t WHERE t.record_hash IS NOT NULL
+UNION ALL
+SELECT t.record_hash FROM settle_{table} JOIN silver.{table} t USING ({key}) WHERE t.record_hash IS NOT NULL
+UNION ALL
 SELECT record_hash FROM silver.{table}_past
-WHERE batch_to >= (SELECT min(batch_id) FROM settle_batch)
-  AND batch_to IN (SELECT batch_id FROM settle_batch) AND record_hash IS NOT NULL
+WHERE batch_to IN (SELECT batch_id FROM settle_batch) AND record_hash IS NOT NULL
 
 -- Versions are corrected in place, so what a content was before is not kept: all that is flagged is
 -- looked at again.
