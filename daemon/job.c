@@ -17,6 +17,8 @@ enum {
     LEASE_S = 30,
     LEASE_RENEW_MS = 10000,
     SETTLE_QUIET_US = 1000000, /* batches that come close together are settled together */
+    KPI_REST = 10,             /* figures rest ten times as long as they took: at most a tenth of the time */
+    RANK_LAST = 2,
 };
 
 /* Another configuration on its way in: its jobs, made and leased before they replace the old ones. */
@@ -58,14 +60,17 @@ struct Jobs {
     void *listener_context;
 };
 
-/* Which kinds `--once` runs together, one phase after the other. */
+/* What `--once` runs together, one phase after the other. */
 static const struct {
     bool kinds[JOB_KPI + 1];
+    int rank;
 } PHASES[] = {
-    {{[JOB_EXTRACT] = true, [JOB_RECEIVE] = true}},
-    {{[JOB_SETTLE] = true}},
-    {{[JOB_PUBLISH] = true}},
-    {{[JOB_KPI] = true}},
+    {{[JOB_EXTRACT] = true, [JOB_RECEIVE] = true}, 0},
+    {{[JOB_EXTRACT] = true, [JOB_RECEIVE] = true}, 1},
+    {{[JOB_EXTRACT] = true, [JOB_RECEIVE] = true}, RANK_LAST},
+    {{[JOB_SETTLE] = true}, 0},
+    {{[JOB_PUBLISH] = true}, 0},
+    {{[JOB_KPI] = true}, 0},
 };
 enum { N_PHASES = sizeof PHASES / sizeof *PHASES };
 
@@ -80,16 +85,20 @@ static const char *every_text(Arena *arena, int64_t every_ms) {
     return arena_printf(arena, "every %g s", (double)every_ms / 1000);
 }
 
-static void add_job(Jobs *jobs, Job job) {
-    if (job_kind_is_built(job.kind))
-        jobs->jobs[jobs->n_jobs++] = job;
+static void add_job(Jobs *jobs, Job job) { jobs->jobs[jobs->n_jobs++] = job; }
+
+/* Whose rows name whose: facts name members, transactions and claims name encounters. */
+static int rank_of(const Entity *entity) {
+    if (entity->kind == ENTITY_HISTORY || entity->kind == ENTITY_MEMBER)
+        return 0;
+    return strcmp(entity->name, "encounters") == 0 ? 1 : RANK_LAST;
 }
 
 static void add_feeds(Jobs *jobs, const SourceConfig *source) {
     for (size_t i = 0; i < source->n_feeds; i++) {
         const FeedConfig *feed = &source->feeds[i];
         add_job(jobs, (Job){.name = feed->name, .kind = JOB_EXTRACT, .feed = feed, .group = feed->name,
-                            .every_us = feed->every_ms * 1000,
+                            .rank = rank_of(feed->mapping.entity), .every_us = feed->every_ms * 1000,
                             .schedule = every_text(jobs->arena, feed->every_ms)});
         if (feed->reconcile_ms > 0)
             add_job(jobs, (Job){.name = arena_printf(jobs->arena, "reconcile.%s", feed->name),
@@ -101,7 +110,7 @@ static void add_feeds(Jobs *jobs, const SourceConfig *source) {
 
 static void add_claims(Jobs *jobs, const ClaimsConfig *claims) {
     add_job(jobs, (Job){.name = claims->name, .kind = JOB_RECEIVE, .claims = claims,
-                        .group = claims->name, .every_us = claims->every_ms * 1000,
+                        .rank = rank_of(claims->mapping.entity), .group = claims->name, .every_us = claims->every_ms * 1000,
                         .schedule = every_text(jobs->arena, claims->every_ms)});
 }
 
@@ -356,6 +365,7 @@ static bool was_quiet(const Run *run) {
 static void end_run(Jobs *jobs, Job *job, Run *run) {
     job->current = NULL;
     job->finished_us = clock_monotonic_us();
+    job->took_us = run->finished_us - run->started_us;
     job->failures = run->state == RUN_FAILED ? job->failures + 1 : 0;
     if (run->state == RUN_SUCCEEDED)
         job->last_success_us = run->finished_us;
@@ -431,14 +441,34 @@ static void run_done(void *context) {
 
 /* ---- what is due ---- */
 
+static bool is_place(const Job *job) { return job->kind == JOB_EXTRACT || job->kind == JOB_RECEIVE; }
+
+/* Not had its first turn since the start, and about to have it: what is paused, stopped, somebody else's or
+ * trying again keeps nobody waiting. */
+static bool awaits_first_turn(const Job *job) {
+    return is_place(job) && job->finished_us == 0 && job->has_lease && !job->is_paused && !job->is_stopped &&
+           !(job->current && job->current->attempt > 1);
+}
+
+static bool is_behind(const Jobs *jobs, const Job *job) {
+    for (size_t i = 0; i < jobs->n_jobs && is_place(job) && job->finished_us == 0; i++) {
+        const Job *other = &jobs->jobs[i];
+        bool concerns = !job->feed || !other->feed || job->feed->source == other->feed->source;
+        if (concerns && other->rank < job->rank && awaits_first_turn(other))
+            return true;
+    }
+    return false;
+}
+
 static int64_t due_us(const Jobs *jobs, const Job *job) {
     DueInput in = {
         .every_us = job->every_us, .finished_us = job->finished_us, .failures = job->failures,
         .is_paused = job->is_paused, .is_running = job->current != NULL, .has_lease = job->has_lease,
         .is_stopped = job->is_stopped, .is_woken = job->is_woken, .woken_us = job->woken_us,
+        .is_behind = is_behind(jobs, job),
         .quiet_us = job->kind == JOB_SETTLE ? SETTLE_QUIET_US : 0,
+        .rest_us = job->kind == JOB_KPI ? KPI_REST * job->took_us : 0,
     };
-    (void)jobs;
     return schedule_due_us(&in);
 }
 
@@ -506,7 +536,7 @@ static void once_start(Jobs *jobs, Job *job, RunMode mode) {
 static void once_start_phase(Jobs *jobs) {
     for (size_t i = 0; i < jobs->n_jobs; i++) {
         Job *job = &jobs->jobs[i];
-        if (!PHASES[jobs->once.phase].kinds[job->kind])
+        if (!PHASES[jobs->once.phase].kinds[job->kind] || PHASES[jobs->once.phase].rank != job->rank)
             continue;
         if (job->is_paused)
             LOG_WARN("paused, not run", LOG_TEXT("job", job->name), LOG_TEXT("by", &job->paused_by[0]));

@@ -5,8 +5,9 @@
  * PostgreSQL does not slow a list of jobs. What must survive a restart (paused, leases, runs) is written
  * by workers.
  *
- * Order: a place job that changed rows wakes settle; settle wakes kpi; publish comes by its own interval
- * and settles first itself. Two jobs of one group (a feed; settle, publish and kpi) never run at once. */
+ * Order: members first, then encounters, then transactions and claims, once after the start: a fact whose members
+ * are there is written once, not again by settle. A place job that changed rows wakes settle; settle wakes kpi;
+ * publish comes by its own interval and settles first itself. Two jobs of one group (a feed; settle, publish and kpi) never run at once. */
 #pragma once
 #include "loop.h"
 #include "pool.h"
@@ -19,6 +20,7 @@ typedef struct Job {
     JobKind kind;
     const FeedConfig *feed;     /* extract */
     const ClaimsConfig *claims; /* receive */
+    int rank;                   /* of place jobs: those of a lower rank come first */
     const char *group;
     const char *schedule;       /* for people: "every 30 s", "after settle" */
     int64_t every_us;
@@ -30,6 +32,7 @@ typedef struct Job {
     int failures;               /* in a row */
     bool is_woken;
     int64_t woken_us, finished_us; /* monotonic */
+    int64_t took_us;            /* the last run */
     int64_t last_success_us;    /* wall; 0: never */
     Run *current;               /* queued, running or waiting; NULL */
     const Run *last;            /* the last that ended; NULL */

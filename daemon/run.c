@@ -25,8 +25,6 @@ const char *run_state_name(RunState state) { return STATE_NAMES[state]; }
 const char *run_mode_name(RunMode mode) { return MODE_NAMES[mode]; }
 const char *job_kind_name(JobKind kind) { return KINDS[kind].name; }
 
-bool job_kind_is_built(JobKind kind) { return KINDS[kind].step != NULL; }
-
 bool run_mode_find(const char *name, RunMode *ret_mode) {
     for (size_t i = 0; i < sizeof MODE_NAMES / sizeof *MODE_NAMES; i++) {
         if (strcmp(MODE_NAMES[i], name) != 0)

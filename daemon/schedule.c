@@ -12,13 +12,13 @@ static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t later(int64_t a, int64_t b) { return a > b ? a : b; }
 
 int64_t schedule_due_us(const DueInput *in) {
-    if (in->is_paused || in->is_running || !in->has_lease || in->is_stopped)
+    if (in->is_paused || in->is_running || !in->has_lease || in->is_stopped || in->is_behind)
         return SCHEDULE_NEVER;
     int64_t due = SCHEDULE_NEVER;
     if (in->every_us > 0)
         due = in->finished_us ? in->finished_us + in->every_us : 0;
     if (in->is_woken)
-        due = earlier(due, in->woken_us + in->quiet_us);
+        due = earlier(due, later(in->woken_us + in->quiet_us, in->finished_us + in->rest_us));
     if (in->failures > 0 && due != SCHEDULE_NEVER)
         due = later(due, in->finished_us + backoff_us(in->failures));
     return due;

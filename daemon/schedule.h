@@ -9,9 +9,11 @@ typedef struct DueInput {
     int64_t finished_us;    /* of the last run; 0: never ran */
     int failures;           /* runs in a row that failed for good */
     bool is_paused, is_running, has_lease, is_stopped;
+    bool is_behind;         /* a job whose rows its own name has not had its first turn */
     bool is_woken;          /* a file arrived, a batch was committed: without waiting for the interval */
     int64_t woken_us;       /* when */
     int64_t quiet_us;       /* wait this long after waking, so that work comes in bundles */
+    int64_t rest_us;        /* and this long after its own end: what takes long comes less often */
 } DueInput;
 
 enum { SCHEDULE_BACKOFF_MAX_S = 300 };

@@ -170,10 +170,12 @@ void bronze_pack(Buf *out, const Str *fields, size_t n_fields) {
     }
 }
 
+/* That a fact named the member before it came does not make its arrival an update. */
 static const char *op_of(const SilverRow *row) {
     if (row->fate == ROW_REJECTED)
         return "reject";
-    return row->fate == ROW_NEW ? "insert" : "update";
+    bool is_first = row->fate == ROW_NEW || (row->known.is_found && !row->known.has_content);
+    return is_first ? "insert" : "update";
 }
 
 static void put_text(Buf *out, Str text) {

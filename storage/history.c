@@ -51,7 +51,8 @@ static void take_known(const PgResult *found, int row, Known *known) {
         .effective_us = pg_int(found, row, 7) + MICROS_1970_TO_2000,
     };
     Str hash = pg_value(found, row, 3);
-    if (hash.size == sizeof known->record_hash)
+    known->has_content = hash.size == sizeof known->record_hash;
+    if (known->has_content)
         memcpy(known->record_hash, hash.at, hash.size);
 }
 

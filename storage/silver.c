@@ -65,7 +65,8 @@ static void take_known(const PgResult *found, int row, Known *known) {
         .is_inferred = pg_bool(found, row, 5),
     };
     Str hash = pg_value(found, row, 3);
-    if (hash.size == sizeof known->record_hash)
+    known->has_content = hash.size == sizeof known->record_hash;
+    if (known->has_content)
         memcpy(known->record_hash, hash.at, hash.size);
 }
 

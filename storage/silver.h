@@ -24,6 +24,7 @@ typedef struct Known {
     bool is_found;
     bool is_deleted;
     bool is_inferred;
+    bool has_content; /* false of members that facts alone made */
     int32_t version; /* history tables */
     int64_t key;
     int64_t source_hash;

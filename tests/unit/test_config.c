@@ -249,7 +249,7 @@ static void values_arrive_with_their_types(void **state) {
     assert_int_equal(feed->every_ms, 90000);
     assert_int_equal(feed->reconcile_ms, 86400000);
     assert_int_equal(feed->page_bytes, 1 << 20);
-    assert_int_equal(feed->page_rows, 5000);
+    assert_int_equal(feed->page_rows, 2500);
     assert_int_equal(feed->on_missing_column, CONTRACT_FREEZE);
     assert_ptr_equal(feed->source, source);
     assert_string_equal(feed->mapping.entity->name, "patients");
