@@ -47,3 +47,30 @@ def test_pages_over_an_enum_key_lose_no_row(loaded):
     loaded.once()
     assert loaded.value("SELECT count(*) FROM silver.departments WHERE source_system = 'hospital_a' "
                         "AND upper(source_department_id) IN ('ZETA', 'ALPHA', 'MID')") == 3
+
+
+def departments_as(old, new):
+    """Hospital A's departments are mapped in another way."""
+    def edit(text):
+        assert text.count(old) > 0
+        return text.replace(old, new, 1)
+    return edit
+
+
+def entries(world, feed="hospital_a.departments"):
+    """{state: entries} of the feed."""
+    return dict(world.rows("SELECT state, count(*) FROM dq.quarantine WHERE feed = %s GROUP BY 1", feed))
+
+
+def test_a_row_without_an_id_has_one_open_entry_whatever_the_mapping(loaded):
+    loaded.play("INSERT INTO department VALUES ('N/A', 'Nobody')")
+    loaded.once()
+    assert entries(loaded) == {"open": 1}
+    loaded.configure(departments_as("name: dept_name", "name: {from: dept_name, clean: [trim, upper]}"))
+    loaded.once()
+    assert entries(loaded) == {"open": 1, "superseded": 1}
+    loaded.configure(departments_as("source_department_id: dept_id\n          name:",
+                                    "source_department_id: {from: dept_id, clean: [trim]}\n          name:"))
+    loaded.once()
+    assert entries(loaded) == {"superseded": 2}, "its id can be read now"
+    assert loaded.value("SELECT name FROM silver.departments WHERE source_department_id = 'N/A'") == "Nobody"
