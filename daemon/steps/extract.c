@@ -5,7 +5,8 @@
  * rows that changed behind the scan are read again. From then on: pages in (cursor, key) order from the
  * stored position, inclusive, equal rows known by their hash; the position moves with the last page, to
  * what the source's clock says is safe, never to a value that a row carries. Rows whose cursor is NULL are
- * read at every poll. A feed without a cursor is read whole and compared by hash. */
+ * read at every poll, and so are those whose key is, where it may be: no page can go on behind NULL.
+ * A feed without a cursor is read whole and compared by hash. */
 #include "steps/ahead.h"
 
 #include "base/failpoint.h"
@@ -78,6 +79,7 @@ typedef struct Extraction {
     Arena *page_arena; /* rewound after every page */
     Str *last_key;     /* of the page before, in the run's arena; NULL at the start */
     int64_t rows_seen; /* by this pass */
+    size_t n_keyless;  /* rows without a key that were read */
 } Extraction;
 
 static bool is_canceled(const Extraction *x, Error *err) {
@@ -223,15 +225,29 @@ static bool advance(Extraction *x, Error *err) {
     return place_cursor(&x->place, &next, err);
 }
 
-/* Rows whose cursor is NULL, all of them. */
-static bool follow_null_cursors(Extraction *x, Error *err) {
+/* ---- rows that have no place in an order ---- */
+
+typedef bool (*ReadPage)(Extraction *x, MyPage *ret_page, Error *err);
+
+static bool read_null_cursors(Extraction *x, MyPage *ret_page, Error *err) {
+    return source_read_null_cursor(x->my, &x->table, x->last_key, x->limits, x->page_arena, ret_page, err);
+}
+
+static bool read_keyless(Extraction *x, MyPage *ret_page, Error *err) {
+    TRY(source_read_keyless(x->my, &x->table, x->n_keyless, x->limits, x->page_arena, ret_page, err));
+    x->n_keyless += ret_page->n_rows;
+    return true;
+}
+
+/* All of them. */
+static bool walk(Extraction *x, ReadPage read, Error *err) {
     x->last_key = NULL;
     for (bool ended = false; !ended;) {
         if (is_canceled(x, err))
             return false;
         ArenaMark mark = arena_mark(x->page_arena);
         MyPage page;
-        bool ok = source_read_null_cursor(x->my, &x->table, x->last_key, x->limits, x->page_arena, &page, err);
+        bool ok = read(x, &page, err);
         ended = ok && is_last(x, &page);
         if (ok && page.n_rows > 0) {
             remember_last_key(x, &page);
@@ -247,7 +263,7 @@ static bool follow(Extraction *x, Error *err) {
     x->rows_seen = 0;
     TRY(follow_rows(x, err));
     FAILPOINT("extract.before_advance");
-    return advance(x, err) && follow_null_cursors(x, err);
+    return advance(x, err) && walk(x, read_null_cursors, err);
 }
 
 static void extraction_close(Extraction *x) { place_close(&x->place); }
@@ -264,7 +280,7 @@ static bool extract(RunContext *run, bool whole, Error *err) {
         TRY(follow(&x, err));
     if (!was_loading && (whole || !has_cursor))
         TRY(walk_table(&x, NULL, false, err));
-    return true;
+    return !x.table.key_may_be_null || walk(&x, read_keyless, err);
 }
 
 bool step_extract(RunContext *run, Error *err) {

@@ -1,6 +1,8 @@
 """Rows that hide from the cursor, or come back after somebody had decided about them."""
 import contextlib
 
+import pytest
+
 FEED = "hospital_a.patients"
 OLD = "2020-01-01 00:00:00.000000"
 
@@ -37,13 +39,24 @@ def test_a_dismissed_row_that_was_mended_is_quiet_again(loaded):
     assert loaded.value("SELECT max(batch_id) FROM ops.batch") == batches
 
 
+def wards(page_rows, more=""):
+    """Hospital A's departments come from its table `ward`, which has the key `k`."""
+    def edit(text):
+        for old, new in (
+                ("table: department\n        key: [dept_id]",
+                 f"table: ward\n        page_rows: {page_rows}\n        key: [k]{more}"),
+                ("source_department_id: dept_id\n          name:", "source_department_id: k\n          name:")):
+            assert old in text
+            text = text.replace(old, new, 1)
+        return text
+    return edit
+
+
 def test_pages_over_an_enum_key_lose_no_row(loaded):
     """Its order is that of its members' numbers, its comparison with a text that of texts."""
     loaded.play("CREATE TABLE ward (k ENUM('zeta','alpha','mid') NOT NULL PRIMARY KEY, dept_name varchar(60))")
     loaded.play("INSERT INTO ward VALUES ('zeta', 'Z'), ('alpha', 'A'), ('mid', 'M')")
-    loaded.configure(lambda text: text.replace(
-        "table: department\n        key: [dept_id]", "table: ward\n        page_rows: 1\n        key: [k]", 1).replace(
-        "source_department_id: dept_id\n          name:", "source_department_id: k\n          name:", 1))
+    loaded.configure(wards(1))
     loaded.once()
     assert loaded.value("SELECT count(*) FROM silver.departments WHERE source_system = 'hospital_a' "
                         "AND upper(source_department_id) IN ('ZETA', 'ALPHA', 'MID')") == 3
@@ -74,3 +87,29 @@ def test_a_row_without_an_id_has_one_open_entry_whatever_the_mapping(loaded):
     loaded.once()
     assert entries(loaded) == {"superseded": 2}, "its id can be read now"
     assert loaded.value("SELECT name FROM silver.departments WHERE source_department_id = 'N/A'") == "Nobody"
+
+
+@pytest.mark.parametrize("cursor", ["", "\n        cursor: changed"], ids=["read whole", "by cursor"])
+def test_rows_with_a_null_key_are_held_once_and_every_other_arrives(loaded, cursor):
+    """They stand first in the key's order, and nothing is greater than NULL."""
+    loaded.play("CREATE TABLE ward (k int NULL UNIQUE, dept_name varchar(60), share float, "
+                "changed datetime NULL DEFAULT '2024-01-01')")
+    loaded.play("INSERT INTO ward (k, dept_name) VALUES (NULL, 'lost'), (NULL, 'lost'), (NULL, 'Lost'), "
+                "(NULL, NULL), (NULL, ''), (-1, 'M'), (0, 'Z'), (7, 'S')")
+    loaded.configure(wards(2, cursor))
+    loaded.once()
+    assert loaded.value("SELECT count(*) FROM silver.departments WHERE source_system = 'hospital_a' "
+                        "AND source_department_id IN ('-1', '0', '7')") == 3
+    held = ("SELECT raw->>'dept_name', rule, state FROM dq.quarantine WHERE feed = 'hospital_a.departments' "
+            "ORDER BY 1")
+    once = [(name, "key_missing", "open") for name in ("", "Lost", "lost", None)]
+    assert loaded.rows(held) == once
+    batches = loaded.value("SELECT max(batch_id) FROM ops.batch")
+    loaded.once()
+    assert loaded.value("SELECT max(batch_id) FROM ops.batch") == batches
+    loaded.play("UPDATE ward SET k = 8, changed = now() WHERE dept_name IS NULL")
+    loaded.play("INSERT INTO ward VALUES (NULL, 'later', 0.1, NULL), (9, 'nine', 0.1, NULL)")
+    loaded.once()
+    assert loaded.value("SELECT count(*) FROM silver.departments WHERE source_system = 'hospital_a' "
+                        "AND source_department_id IN ('8', '9')") == 2
+    assert loaded.rows(held) == [*once[:2], ("later", "key_missing", "open"), *once[2:]]
