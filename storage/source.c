@@ -9,7 +9,13 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { FRAGMENT_MAX_BYTES = 1 << 20, DESCRIBE_MAX_COLUMNS = 4096, UNKNOWN_AGE_S = 60 };
+enum {
+    FRAGMENT_MAX_BYTES = 1 << 20,
+    TEXTS_MAX_BYTES = 64 << 20,
+    SPELLINGS_MAX = 4, /* of one text, on average: a unique key allows one */
+    DESCRIBE_MAX_COLUMNS = 4096,
+    UNKNOWN_AGE_S = 60
+};
 static const SourceLimits ONE_ROW = {1, 1 << 16};
 
 /* How a MySQL type is read; `before` and `after` stand around the column's name. */
@@ -293,6 +299,21 @@ bool source_read_keyless(My *my, const SourceTable *table, size_t n_before, Sour
                                {"content", content_list(arena, table)}, {"rows", rows_text(arena, limits)},
                                {"skipped", arena_printf(arena, "%zu", n_before)});
     return my_read(my, sql, limits.rows, limits.bytes, arena, ret_page, err);
+}
+
+bool source_find_texts(My *my, const SourceTable *table, int field, const Str *texts, size_t n,
+                       Arena *arena, MyPage *ret_page, Error *err) {
+    Buf list, column;
+    buf_init(&list, TEXTS_MAX_BYTES);
+    buf_init(&column, FRAGMENT_MAX_BYTES);
+    put_key_column(&column, table, field);
+    for (size_t i = 0; i < n; i++) {
+        put_between(&list, ", ");
+        my_put_text(&list, texts[i]);
+    }
+    const char *sql = sql_fill(arena, SQL_SOURCE_FIND_TEXTS, {"column", take_text(arena, &column)},
+                               {"table", table->quoted}, {"texts", take_text(arena, &list)});
+    return my_read(my, sql, SPELLINGS_MAX * n, TEXTS_MAX_BYTES, arena, ret_page, err);
 }
 
 /* "2026-03-01 12:00:00.123456" as microseconds, taken for UTC. */

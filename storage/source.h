@@ -56,6 +56,11 @@ bool source_read_keyless(My *my, const SourceTable *table, size_t n_before, Sour
 bool source_read_null_cursor(My *my, const SourceTable *table, const Str *after_key,
                              SourceLimits limits, Arena *arena, MyPage *ret_page, Error *err);
 
+/* Of these texts, those that a column of texts has, as it spells them: equal is what its collation takes for
+ * equal. One field a row. */
+bool source_find_texts(My *my, const SourceTable *table, int field, const Str *texts, size_t n,
+                       Arena *arena, MyPage *ret_page, Error *err);
+
 /* Now, and the position behind which no row can still appear: now less `margin_us`, and less the age of
  * the oldest running statement or writing transaction; in the cursor's own clock and precision.
  * The oldest age needs PROCESS; without it a minute is taken. A civil clock that `zone` sets back within

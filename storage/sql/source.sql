@@ -22,6 +22,10 @@ SELECT {columns} FROM {table} WHERE {keyed} AND {cursor} IS NULL AND ({after}) O
 SELECT {columns} FROM {table} WHERE {keyless} ORDER BY SHA2(CONCAT_WS(X'00', {content}), 256)
 LIMIT {rows} OFFSET {skipped}
 
+-- Each spelling once.
+-- name: source_find_texts
+SELECT {column} FROM {table} WHERE {column} IN ({texts}) GROUP BY CAST({column} AS BINARY)
+
 -- The writers' civil time can only be told in their zone: CONVERT_TZ needs zone tables that few servers
 -- have, and answers NULL without them.
 -- name: source_zone_of_writers
