@@ -4,6 +4,7 @@
 #include "base/own.h"
 
 #include <errmsg.h>
+#include <errno.h>
 #include <mysql.h>
 #include <mysqld_error.h>
 
@@ -54,9 +55,24 @@ static bool fail(MYSQL *conn, const char *what, Error *err) {
                      number);
 }
 
-/* A handshake that fails is a matter of certificates; the same error later is a lost connection. */
+/* The client has one number for all that ends a handshake, and tells what it was in words: OpenSSL's for
+ * an end in the middle, "… (errno)" for what the socket met. */
+static bool was_cut(const char *said) {
+    static const int ENDS[] = {EPIPE, ECONNRESET, ECONNABORTED, ETIMEDOUT, EAGAIN,
+                               ENETDOWN, ENETUNREACH, ENETRESET, EHOSTUNREACH};
+    if (strstr(said, "unexpected eof"))
+        return true;
+    const char *number = strrchr(said, '(');
+    for (size_t i = 0; number && i < sizeof ENDS / sizeof *ENDS; i++)
+        if (atoi(number + 1) == ENDS[i])
+            return true;
+    return false;
+}
+
+/* A handshake that fails is a matter of certificates, unless the connection ended in it; the same error
+ * later is always a lost connection. */
 static bool fail_connect(MYSQL *conn, Error *err) {
-    if (mysql_errno(conn) != CR_SSL_CONNECTION_ERROR)
+    if (mysql_errno(conn) != CR_SSL_CONNECTION_ERROR || was_cut(mysql_error(conn)))
         return fail(conn, "cannot connect", err);
     error_set(err, "28000", "cannot connect: TLS with the hospital's server failed");
     return error_hint(err, "check `tls_ca` of the source and that the server speaks TLS with a "

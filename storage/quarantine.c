@@ -10,36 +10,52 @@
 
 enum { PAGE_MAX_BYTES = 256 << 20 };
 
-static SilverRow *row_of_hash(SilverPage *page, int64_t source_hash) {
-    for (size_t i = 0; i < page->n_rows; i++)
-        if (str_is_null(page->rows[i].id) && page->rows[i].source_hash == source_hash)
-            return &page->rows[i];
-    return NULL;
+static void hold(SilverRow *row, const PgResult *found, int r) {
+    row->held.is_found = true;
+    row->held.source_hash = pg_int(found, r, 1);
+    row->held.mapping_version = (int32_t)pg_int(found, r, 2);
+}
+
+/* Every row of that content, for several may have it; one whose id can be read now is not held by it. */
+static void hold_content(SilverPage *page, const PgResult *found, int r) {
+    for (size_t i = 0; i < page->n_rows; i++) {
+        SilverRow *row = &page->rows[i];
+        if (row->source_hash != pg_int(found, r, 1))
+            continue;
+        row->held.lacked_id = true;
+        if (str_is_null(row->id))
+            hold(row, found, r);
+    }
 }
 
 static void take_held(SilverPage *page, const PgResult *found) {
     const RowIndex *index = row_index_make(page->arena, page);
     for (int r = 0; r < pg_rows(found); r++) {
         Str id = pg_value(found, r, 0);
-        SilverRow *row = str_is_null(id) ? row_of_hash(page, pg_int(found, r, 1))
-                                         : row_index_find(index, id);
-        if (row)
-            row->held = (Held){.is_found = true, .source_hash = pg_int(found, r, 1),
-                               .mapping_version = (int32_t)pg_int(found, r, 2)};
+        SilverRow *row = str_is_null(id) ? NULL : row_index_find(index, id);
+        if (str_is_null(id))
+            hold_content(page, found, r);
+        else if (row)
+            hold(row, found, r);
     }
 }
 
-static bool has_entries(Pg *pg, const char *feed, bool *ret_has, Error *err) {
+typedef struct Entries {
+    bool any;
+    bool without_id;
+} Entries;
+
+static bool find_entries(Pg *pg, const char *feed, Entries *ret_entries, Error *err) {
     CLEANUP(pg_result_drop) PgResult *any = pg_query(pg, SQL_QUARANTINE_ANY, PG_PARAMS(feed), err);
     TRY(any);
-    *ret_has = pg_bool(any, 0, 0);
+    *ret_entries = (Entries){.any = pg_bool(any, 0, 0), .without_id = pg_bool(any, 0, 1)};
     return true;
 }
 
 bool quarantine_look_up(Pg *pg, const char *feed, SilverPage *page, Error *err) {
-    bool has;
-    TRY(has_entries(pg, feed, &has, err));
-    if (!has)
+    Entries entries;
+    TRY(find_entries(pg, feed, &entries, err));
+    if (!entries.any)
         return true;
     CLEANUP(buf_drop) Buf ids;
     CLEANUP(buf_drop) Buf hashes;
@@ -48,9 +64,9 @@ bool quarantine_look_up(Pg *pg, const char *feed, SilverPage *page, Error *err) 
     pg_array_begin(&ids);
     pg_array_begin(&hashes);
     for (size_t i = 0; i < page->n_rows; i++) {
-        if (str_is_null(page->rows[i].id))
+        if (entries.without_id)
             pg_array_int(&hashes, page->rows[i].source_hash);
-        else
+        if (!str_is_null(page->rows[i].id))
             pg_array_text(&ids, page->rows[i].id);
     }
     const char *id_array = pg_array_end(&ids, err), *hash_array = pg_array_end(&hashes, err);
@@ -98,32 +114,65 @@ static bool insert_entry(Pg *pg, const char *feed, const char *names, size_t n_c
                              row->line ? line : NULL, hash, version, batch), NULL, err);
 }
 
-/* Every row with an entry and another content: the entry is history, whatever becomes of the row. */
+/* Entries that become history: those of these ids, and those without an id of this content. */
+typedef struct Outdated {
+    Buf ids, hashes;
+} Outdated;
+
+static void outdated_drop(Outdated *outdated) {
+    buf_done(&outdated->ids);
+    buf_done(&outdated->hashes);
+}
+
+static void outdated_init(Outdated *outdated) {
+    buf_init(&outdated->ids, PAGE_MAX_BYTES);
+    buf_init(&outdated->hashes, PAGE_MAX_BYTES);
+    pg_array_begin(&outdated->ids);
+    pg_array_begin(&outdated->hashes);
+}
+
+static bool supersede_outdated(Pg *pg, const char *feed, const SilverPage *page, Outdated *outdated,
+                               Error *err) {
+    if (outdated->ids.size == 1 && outdated->hashes.size == 1)
+        return true;
+    const char *ids = pg_array_end(&outdated->ids, err), *hashes = pg_array_end(&outdated->hashes, err);
+    TRY(ids && hashes);
+    return pg_exec(pg, SQL_QUARANTINE_SUPERSEDE, PG_PARAMS(feed, ids, page->source_system, hashes), NULL, err);
+}
+
+/* Every row with an entry and something new to it: the entry is history, whatever becomes of the row. */
 static bool supersede(Pg *pg, const char *feed, const SilverPage *page, Error *err) {
-    CLEANUP(buf_drop) Buf ids;
-    buf_init(&ids, PAGE_MAX_BYTES);
-    pg_array_begin(&ids);
+    CLEANUP(outdated_drop) Outdated outdated;
+    outdated_init(&outdated);
     for (size_t i = 0; i < page->n_rows; i++) {
         const SilverRow *row = &page->rows[i];
-        if (row->held.is_found && !str_is_null(row->id) && row->fate != ROW_SAME)
-            pg_array_text(&ids, row->id);
+        if (row->fate == ROW_SAME)
+            continue;
+        if (row->held.is_found && !str_is_null(row->id))
+            pg_array_text(&outdated.ids, row->id);
+        if (row->held.lacked_id)
+            pg_array_int(&outdated.hashes, row->source_hash);
     }
-    if (ids.size == 1)
-        return true;
-    const char *array = pg_array_end(&ids, err);
-    TRY(array);
-    return pg_exec(pg, SQL_QUARANTINE_SUPERSEDE, PG_PARAMS(feed, array, page->source_system), NULL, err);
+    return supersede_outdated(pg, feed, page, &outdated, err);
 }
 
 /* Of a claim's rows every one counts, also several in a page: the last of them stays open. */
 static bool supersede_one(Pg *pg, const char *feed, const SilverPage *page, Str id, Error *err) {
-    CLEANUP(buf_drop) Buf ids;
-    buf_init(&ids, PAGE_MAX_BYTES);
-    pg_array_begin(&ids);
-    pg_array_text(&ids, id);
-    const char *array = pg_array_end(&ids, err);
-    TRY(array);
-    return pg_exec(pg, SQL_QUARANTINE_SUPERSEDE, PG_PARAMS(feed, array, page->source_system), NULL, err);
+    CLEANUP(outdated_drop) Outdated outdated;
+    outdated_init(&outdated);
+    pg_array_text(&outdated.ids, id);
+    return supersede_outdated(pg, feed, page, &outdated, err);
+}
+
+/* A row without an id is known by its content: the same content once more adds nothing. */
+static bool is_written(const SilverPage *page, size_t i) {
+    if (!str_is_null(page->rows[i].id))
+        return false;
+    for (size_t j = 0; j < i; j++)
+        if (page->rows[j].fate == ROW_REJECTED && str_is_null(page->rows[j].id) &&
+            page->rows[j].source_hash == page->rows[i].source_hash)
+            return true;
+    return false;
 }
 
 bool quarantine_write(Pg *pg, const char *feed, const Field *columns, size_t n_columns,
@@ -140,7 +189,7 @@ bool quarantine_write(Pg *pg, const char *feed, const Field *columns, size_t n_c
     TRY(array);
     for (size_t i = 0; i < page->n_rows; i++) {
         const SilverRow *row = &page->rows[i];
-        if (row->fate != ROW_REJECTED)
+        if (row->fate != ROW_REJECTED || is_written(page, i))
             continue;
         if (page->entity->kind == ENTITY_CLAIM && !str_is_null(row->id))
             TRY(supersede_one(pg, feed, page, row->id, err));

@@ -1,7 +1,7 @@
 /* quarantine.h - rows that could not be used, with their raw fields, rule and reason.
  *
- * One open entry per feed and id; a newer content of the row supersedes it. In the caller's
- * transaction. */
+ * One open entry per feed and id; a newer content of the row supersedes it. A row without an id is known
+ * by its content alone: one open entry for that. In the caller's transaction. */
 #pragma once
 #include "storage/silver.h"
 

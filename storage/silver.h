@@ -32,11 +32,12 @@ typedef struct Known {
     uint8_t record_hash[16];
 } Known;
 
-/* What quarantine holds of a row: an open or dismissed entry. */
+/* What quarantine holds of a row: an open or dismissed entry, by its id or, without one, by its content. */
 typedef struct Held {
     bool is_found;
     int64_t source_hash;
     int32_t mapping_version;
+    bool lacked_id; /* this very content is held as that of a row without an id */
 } Held;
 
 typedef struct SilverRow {

@@ -9,7 +9,13 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { FRAGMENT_MAX_BYTES = 1 << 20, DESCRIBE_MAX_COLUMNS = 4096, UNKNOWN_AGE_S = 60 };
+enum {
+    FRAGMENT_MAX_BYTES = 1 << 20,
+    TEXTS_MAX_BYTES = 64 << 20,
+    SPELLINGS_MAX = 4, /* of one text, on average: a unique key allows one */
+    DESCRIBE_MAX_COLUMNS = 4096,
+    UNKNOWN_AGE_S = 60
+};
 static const SourceLimits ONE_ROW = {1, 1 << 16};
 
 /* How a MySQL type is read; `before` and `after` stand around the column's name. */
@@ -43,11 +49,14 @@ static size_t type_index(const char *type) {
 static void put_rendered(Buf *list, const char *name, const char *type) {
     size_t i = type_index(type);
     bool is_known = i < sizeof TYPES / sizeof *TYPES;
-    if (list->size > 0)
-        buf_put(list, ", ", 2);
     buf_put_str(list, str_of(is_known ? TYPES[i].before : ""));
     my_put_ident(list, name);
     buf_put_str(list, str_of(is_known ? TYPES[i].after : ""));
+}
+
+static void put_between(Buf *list, const char *between) {
+    if (list->size > 0)
+        buf_put_str(list, str_of(between));
 }
 
 static bool ends_in_ci(Str collation) {
@@ -96,6 +105,7 @@ static void take_columns(Arena *arena, const MyPage *columns, SourceTable *table
         table->fields[r] = (Field){.name = name,
                                    .kind = is_known ? TYPES[t].kind : FIELD_TEXT,
                                    .folds_case = ends_in_ci(column[2])};
+        put_between(&list, ", ");
         put_rendered(&list, name, type);
     }
     table->select_list = take_text(arena, &list);
@@ -121,13 +131,34 @@ static bool take_key(Arena *arena, const char *const *key, size_t n_key, SourceT
             error_set(err, "42703", "table %s has no column %s, which `key` names", table->name, key[i]);
             return error_hint(err, "check `key` of the feed");
         }
-        if (i > 0)
-            buf_put(&list, ", ", 2);
+        put_between(&list, ", ");
         put_key_column(&list, table, table->key[i]);
     }
     table->n_key = n_key;
     table->quoted_key = take_text(arena, &list);
     return true;
+}
+
+/* Only the columns of the key that may be NULL are asked: an index serves the others alone. */
+static void take_nullable(Arena *arena, const MyPage *columns, SourceTable *table) {
+    Buf keyed, keyless;
+    buf_init(&keyed, FRAGMENT_MAX_BYTES);
+    buf_init(&keyless, FRAGMENT_MAX_BYTES);
+    for (size_t i = 0; i < table->n_key; i++) {
+        if (!str_equal(columns->fields[(size_t)table->key[i] * columns->n_fields + 4], STR("YES")))
+            continue;
+        table->key_may_be_null = true;
+        put_between(&keyed, " AND ");
+        put_between(&keyless, " OR ");
+        my_put_ident(&keyed, table->fields[table->key[i]].name);
+        my_put_ident(&keyless, table->fields[table->key[i]].name);
+        buf_put_str(&keyed, STR(" IS NOT NULL"));
+        buf_put_str(&keyless, STR(" IS NULL"));
+    }
+    if (!table->key_may_be_null)
+        buf_put_str(&keyed, STR("TRUE"));
+    table->keyed = take_text(arena, &keyed);
+    table->keyless = take_text(arena, &keyless);
 }
 
 static CursorKind kind_of_cursor(const char *type) {
@@ -177,6 +208,7 @@ bool source_describe(My *my, Arena *arena, const char *name, const char *const *
     }
     take_columns(arena, &columns, &table);
     TRY(take_key(arena, key, n_key, &table, err));
+    take_nullable(arena, &columns, &table);
     TRY(take_cursor(arena, &columns, cursor, &table, err));
     *ret_table = table;
     return true;
@@ -222,7 +254,7 @@ static const char *rows_text(Arena *arena, SourceLimits limits) {
 bool source_read_load(My *my, const SourceTable *table, const Str *after_key, SourceLimits limits,
                       Arena *arena, MyPage *ret_page, Error *err) {
     const char *sql = sql_fill(arena, SQL_SOURCE_LOAD, {"columns", table->select_list},
-                               {"table", table->quoted},
+                               {"table", table->quoted}, {"keyed", table->keyed},
                                {"after", after_condition(arena, table, after_key)},
                                {"key", table->quoted_key}, {"rows", rows_text(arena, limits)});
     return my_read(my, sql, limits.rows, limits.bytes, arena, ret_page, err);
@@ -231,7 +263,7 @@ bool source_read_load(My *my, const SourceTable *table, const Str *after_key, So
 bool source_read_follow(My *my, const SourceTable *table, Str position, const Str *after_key,
                         SourceLimits limits, Arena *arena, MyPage *ret_page, Error *err) {
     const char *sql = sql_fill(arena, SQL_SOURCE_FOLLOW, {"columns", table->select_list},
-                               {"table", table->quoted}, {"cursor", table->quoted_cursor},
+                               {"table", table->quoted}, {"keyed", table->keyed}, {"cursor", table->quoted_cursor},
                                {"position", literal(arena, position)},
                                {"after", after_condition(arena, table, after_key)},
                                {"key", table->quoted_key}, {"rows", rows_text(arena, limits)});
@@ -241,10 +273,47 @@ bool source_read_follow(My *my, const SourceTable *table, Str position, const St
 bool source_read_null_cursor(My *my, const SourceTable *table, const Str *after_key,
                              SourceLimits limits, Arena *arena, MyPage *ret_page, Error *err) {
     const char *sql = sql_fill(arena, SQL_SOURCE_NULL_CURSOR, {"columns", table->select_list},
-                               {"table", table->quoted}, {"cursor", table->quoted_cursor},
+                               {"table", table->quoted}, {"keyed", table->keyed}, {"cursor", table->quoted_cursor},
                                {"after", after_condition(arena, table, after_key)},
                                {"key", table->quoted_key}, {"rows", rows_text(arena, limits)});
     return my_read(my, sql, limits.rows, limits.bytes, arena, ret_page, err);
+}
+
+/* What a row holds, NULL distinct from every text. */
+static const char *content_list(Arena *arena, const SourceTable *table) {
+    Buf list;
+    buf_init(&list, FRAGMENT_MAX_BYTES);
+    for (size_t i = 0; i < table->n_fields; i++) {
+        put_between(&list, ", ");
+        buf_put_str(&list, STR("IFNULL("));
+        put_rendered(&list, table->fields[i].name, table->types[i]);
+        buf_put_str(&list, STR(", X'01')"));
+    }
+    return take_text(arena, &list);
+}
+
+bool source_read_keyless(My *my, const SourceTable *table, size_t n_before, SourceLimits limits,
+                         Arena *arena, MyPage *ret_page, Error *err) {
+    const char *sql = sql_fill(arena, SQL_SOURCE_KEYLESS, {"columns", table->select_list},
+                               {"table", table->quoted}, {"keyless", table->keyless},
+                               {"content", content_list(arena, table)}, {"rows", rows_text(arena, limits)},
+                               {"skipped", arena_printf(arena, "%zu", n_before)});
+    return my_read(my, sql, limits.rows, limits.bytes, arena, ret_page, err);
+}
+
+bool source_find_texts(My *my, const SourceTable *table, int field, const Str *texts, size_t n,
+                       Arena *arena, MyPage *ret_page, Error *err) {
+    Buf list, column;
+    buf_init(&list, TEXTS_MAX_BYTES);
+    buf_init(&column, FRAGMENT_MAX_BYTES);
+    put_key_column(&column, table, field);
+    for (size_t i = 0; i < n; i++) {
+        put_between(&list, ", ");
+        my_put_text(&list, texts[i]);
+    }
+    const char *sql = sql_fill(arena, SQL_SOURCE_FIND_TEXTS, {"column", take_text(arena, &column)},
+                               {"table", table->quoted}, {"texts", take_text(arena, &list)});
+    return my_read(my, sql, SPELLINGS_MAX * n, TEXTS_MAX_BYTES, arena, ret_page, err);
 }
 
 /* "2026-03-01 12:00:00.123456" as microseconds, taken for UTC. */

@@ -29,6 +29,8 @@ typedef struct SourceTable {
     int cursor_digits;          /* fraction digits of the cursor's type */
     const char *select_list;    /* quoted, rendered */
     const char *quoted, *quoted_key, *quoted_cursor;
+    bool key_may_be_null;       /* then rows without a key are read apart: no key is behind NULL */
+    const char *keyed, *keyless; /* conditions: every column of the key is there, one is not */
 } SourceTable;
 
 /* Finds the table's columns; names what is missing: the table, a key column, the cursor. Allocates in
@@ -46,9 +48,18 @@ bool source_read_load(My *my, const SourceTable *table, const Str *after_key, So
 /* Rows in (cursor, key) order from `position` on; with `after_key` behind (position, key). */
 bool source_read_follow(My *my, const SourceTable *table, Str position, const Str *after_key,
                         SourceLimits limits, Arena *arena, MyPage *ret_page, Error *err);
+/* Rows without a key, whatever their cursor, behind the first `n_before`; those that change meanwhile may be
+ * passed over, so they are read at every poll. The reads above and below leave them out. */
+bool source_read_keyless(My *my, const SourceTable *table, size_t n_before, SourceLimits limits,
+                         Arena *arena, MyPage *ret_page, Error *err);
 /* Rows whose cursor is NULL, in key order. */
 bool source_read_null_cursor(My *my, const SourceTable *table, const Str *after_key,
                              SourceLimits limits, Arena *arena, MyPage *ret_page, Error *err);
+
+/* Of these texts, those that a column of texts has, as it spells them: equal is what its collation takes for
+ * equal. One field a row. */
+bool source_find_texts(My *my, const SourceTable *table, int field, const Str *texts, size_t n,
+                       Arena *arena, MyPage *ret_page, Error *err);
 
 /* Now, and the position behind which no row can still appear: now less `margin_us`, and less the age of
  * the oldest running statement or writing transaction; in the cursor's own clock and precision.

@@ -3,7 +3,6 @@
  * slot is emptied by the thread alone, when it fills it again. */
 #include "steps/ahead.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 
 enum { SLOTS = 2 };
@@ -30,9 +29,16 @@ static Str *key_of_last_row(const SourceTable *table, AheadPage *page) {
     return key;
 }
 
+static bool read_page(const AheadPlan *plan, const Str *after_key, AheadPage *page, Error *err) {
+    pthread_mutex_lock(plan->my_mutex);
+    bool ok = source_read_load(plan->my, plan->table, after_key, plan->limits, page->arena, &page->read, err);
+    pthread_mutex_unlock(plan->my_mutex);
+    return ok;
+}
+
 static bool fill(const AheadPlan *plan, const Str *after_key, AheadPage *page, Error *err) {
     arena_rewind(page->arena, (ArenaMark){NULL, 0});
-    TRY(source_read_load(plan->my, plan->table, after_key, plan->limits, page->arena, &page->read, err));
+    TRY(read_page(plan, after_key, page, err));
     page->is_last = !page->read.is_cut && page->read.n_rows < plan->limits.rows;
     page->last_key = page->read.n_rows > 0 ? key_of_last_row(plan->table, page) : NULL;
     page->rows = (RawRows){.fields = page->read.fields, .n_rows = page->read.n_rows,

@@ -4,16 +4,20 @@
  * thread more lets it wait for both at once. The thread reads pages behind one another, each a short statement
  * taken whole, and prepares them (place_prepare: ids, hashes, cleaning in a first load). At most two pages are
  * in memory: the one that is placed and the next.
- * The session to the source is the thread's while an Ahead is open. Not for cursor pages: what follows from a
+ * The session to the source is the thread's while an Ahead is open; another may ask between two pages,
+ * holding its mutex. Not for cursor pages: what follows from a
  * page placed decides where they go on. */
 #pragma once
 #include "steps/place.h"
 #include "storage/source.h"
 
+#include <pthread.h>
+
 typedef struct Ahead Ahead;
 
 typedef struct AheadPlan {
     My *my;
+    pthread_mutex_t *my_mutex; /* held while `my` is used */
     const SourceTable *table;
     SourceLimits limits;
     const PlaceFeed *place;

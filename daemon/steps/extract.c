@@ -5,8 +5,10 @@
  * rows that changed behind the scan are read again. From then on: pages in (cursor, key) order from the
  * stored position, inclusive, equal rows known by their hash; the position moves with the last page, to
  * what the source's clock says is safe, never to a value that a row carries. Rows whose cursor is NULL are
- * read at every poll. A feed without a cursor is read whole and compared by hash. */
+ * read at every poll, and so are those whose key is, where it may be: no page can go on behind NULL.
+ * A feed without a cursor is read whole and compared by hash. */
 #include "steps/ahead.h"
+#include "steps/collision.h"
 
 #include "base/failpoint.h"
 #include "base/log.h"
@@ -14,6 +16,7 @@
 #include "secret.h"
 #include "storage/source.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 enum {
@@ -71,13 +74,16 @@ static My *session_connection(RunContext *run, Error *err) {
 typedef struct Extraction {
     RunContext *run;
     My *my;
+    pthread_mutex_t my_mutex; /* two threads ask in turn while a table is walked */
     SourceTable table;
     PlaceFeed place;
+    Collisions collisions;
     SourceLimits limits;
     SourceClock clock;
     Arena *page_arena; /* rewound after every page */
     Str *last_key;     /* of the page before, in the run's arena; NULL at the start */
     int64_t rows_seen; /* by this pass */
+    size_t n_keyless;  /* rows without a key that were read */
 } Extraction;
 
 static bool is_canceled(const Extraction *x, Error *err) {
@@ -107,7 +113,9 @@ static bool open_extraction(RunContext *run, Extraction *x, Error *err) {
         .zone = feed->source->zone, .mapping = &feed->mapping, .fields = x->table.fields,
         .types = without_types(run->arena, &x->table), .n_fields = x->table.n_fields,
     };
-    return place_open(run, &source, &x->place, err);
+    TRY(place_open(run, &source, &x->place, err));
+    x->collisions = collisions_open(&x->place, x->my, &x->my_mutex, &x->table);
+    return true;
 }
 
 /* The key of a page's last row, where the next page goes on. */
@@ -128,6 +136,8 @@ static bool place_read(Extraction *x, const MyPage *page, const CursorState *nex
     PlaceOutcome outcome;
     x->rows_seen += (int64_t)page->n_rows;
     x->run->counts.bytes_read += (int64_t)page->size_bytes;
+    rows.prepared = place_prepare(&x->place, &rows, x->page_arena);
+    TRY(collisions_find(&x->collisions, x->page_arena, &rows, err));
     return place_page(&x->place, &rows, next, x->page_arena, &outcome, err);
 }
 
@@ -137,10 +147,12 @@ static bool place_ahead(Extraction *x, const AheadPage *page, bool is_first_load
     CursorState next = x->place.cursor;
     next.load_key = page->last_key;
     next.n_load_key = x->table.n_key;
+    RawRows rows = page->rows;
     PlaceOutcome outcome;
     x->rows_seen += (int64_t)page->read.n_rows;
     x->run->counts.bytes_read += (int64_t)page->read.size_bytes;
-    TRY(place_page(&x->place, &page->rows, is_first_load ? &next : NULL, page->arena, &outcome, err));
+    TRY(collisions_find(&x->collisions, page->arena, &rows, err));
+    TRY(place_page(&x->place, &rows, is_first_load ? &next : NULL, page->arena, &outcome, err));
     x->place.cursor.load_key = NULL; /* lived in the page's arena; the next page brings its own */
     x->place.cursor.n_load_key = 0;
     return true;
@@ -149,7 +161,8 @@ static bool place_ahead(Extraction *x, const AheadPage *page, bool is_first_load
 /* Every page from `after_key` on; in a first load its last key is stored with each. */
 static bool walk_table(Extraction *x, const Str *after_key, bool is_first_load, Error *err) {
     CLEANUP(ahead_drop) Ahead *ahead = ahead_open(&(AheadPlan){
-        .my = x->my, .table = &x->table, .limits = x->limits, .place = &x->place, .after_key = after_key,
+        .my = x->my, .my_mutex = &x->my_mutex, .table = &x->table, .limits = x->limits, .place = &x->place,
+        .after_key = after_key,
         .source_now_us = x->clock.now_us, .is_first_load = is_first_load});
     for (bool ended = false; !ended;) {
         if (is_canceled(x, err))
@@ -223,15 +236,29 @@ static bool advance(Extraction *x, Error *err) {
     return place_cursor(&x->place, &next, err);
 }
 
-/* Rows whose cursor is NULL, all of them. */
-static bool follow_null_cursors(Extraction *x, Error *err) {
+/* ---- rows that have no place in an order ---- */
+
+typedef bool (*ReadPage)(Extraction *x, MyPage *ret_page, Error *err);
+
+static bool read_null_cursors(Extraction *x, MyPage *ret_page, Error *err) {
+    return source_read_null_cursor(x->my, &x->table, x->last_key, x->limits, x->page_arena, ret_page, err);
+}
+
+static bool read_keyless(Extraction *x, MyPage *ret_page, Error *err) {
+    TRY(source_read_keyless(x->my, &x->table, x->n_keyless, x->limits, x->page_arena, ret_page, err));
+    x->n_keyless += ret_page->n_rows;
+    return true;
+}
+
+/* All of them. */
+static bool walk(Extraction *x, ReadPage read, Error *err) {
     x->last_key = NULL;
     for (bool ended = false; !ended;) {
         if (is_canceled(x, err))
             return false;
         ArenaMark mark = arena_mark(x->page_arena);
         MyPage page;
-        bool ok = source_read_null_cursor(x->my, &x->table, x->last_key, x->limits, x->page_arena, &page, err);
+        bool ok = read(x, &page, err);
         ended = ok && is_last(x, &page);
         if (ok && page.n_rows > 0) {
             remember_last_key(x, &page);
@@ -247,14 +274,17 @@ static bool follow(Extraction *x, Error *err) {
     x->rows_seen = 0;
     TRY(follow_rows(x, err));
     FAILPOINT("extract.before_advance");
-    return advance(x, err) && follow_null_cursors(x, err);
+    return advance(x, err) && walk(x, read_null_cursors, err);
 }
 
-static void extraction_close(Extraction *x) { place_close(&x->place); }
+static void extraction_close(Extraction *x) {
+    place_close(&x->place);
+    pthread_mutex_destroy(&x->my_mutex);
+}
 
 static bool extract(RunContext *run, bool whole, Error *err) {
     CLEANUP(arena_drop) Arena *page_arena = arena_open();
-    CLEANUP(extraction_close) Extraction x = {.page_arena = page_arena};
+    CLEANUP(extraction_close) Extraction x = {.page_arena = page_arena, .my_mutex = PTHREAD_MUTEX_INITIALIZER};
     TRY(open_extraction(run, &x, err));
     bool was_loading = x.place.cursor.is_loading;
     if (was_loading)
@@ -264,7 +294,7 @@ static bool extract(RunContext *run, bool whole, Error *err) {
         TRY(follow(&x, err));
     if (!was_loading && (whole || !has_cursor))
         TRY(walk_table(&x, NULL, false, err));
-    return true;
+    return !x.table.key_may_be_null || walk(&x, read_keyless, err);
 }
 
 bool step_extract(RunContext *run, Error *err) {

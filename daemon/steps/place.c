@@ -119,6 +119,16 @@ SilverPage *place_prepare(const PlaceFeed *feed, const RawRows *rows, Arena *are
     return page;
 }
 
+/* Rows that were found unfit after they were prepared lose what they had. */
+static void mark_rejected(const RawRows *rows, SilverPage *page) {
+    for (size_t i = 0; rows->rejects && i < page->n_rows; i++)
+        if (is_rejected(rows, i)) {
+            page->rows[i].id = rows->rejects[i].entry;
+            page->rows[i].record = (Record){.reject_rule = rows->rejects[i].rule,
+                                            .reject_reason = rows->rejects[i].reason};
+        }
+}
+
 /* The same id twice: all but the last are counted and passed over. */
 static void mark_repeated(SilverPage *page) {
     const RowIndex *last = row_index_make(page->arena, page); /* later rows replace earlier ones */
@@ -158,12 +168,8 @@ static RowFate fate_of(const SilverRow *row) {
 
 static void clean_row(const PlaceFeed *feed, const RawRows *rows, size_t i, SilverPage *page) {
     SilverRow *row = &page->rows[i];
-    if (is_rejected(rows, i)) {
-        row->record.reject_rule = rows->rejects[i].rule;
-        row->record.reject_reason = rows->rejects[i].reason;
-    } else if (!row->record.values) {
+    if (!is_rejected(rows, i) && !row->record.values)
         clean_record(feed, page, row);
-    }
     row->fate = fate_of(row);
 }
 
@@ -342,6 +348,7 @@ static bool place_once(PlaceFeed *feed, const RawRows *rows, const CursorState *
     SilverPage *page = rows->prepared ? rows->prepared : make_page(feed, rows, arena);
     PlaceOutcome outcome = {0};
     CursorState moved = feed->cursor;
+    mark_rejected(rows, page);
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(feed->run->pg, err);
     TRY(tx && lock_page(feed, err));
     FAILPOINT("page.after_lock");
@@ -354,7 +361,8 @@ static bool place_once(PlaceFeed *feed, const RawRows *rows, const CursorState *
         TRY(write_page(feed, page, &outcome, err));
     if (rows->file_id)
         TRY(count_file(feed, rows, &outcome, err));
-    if (has_news || next) {
+    TRY(spelling_take(feed->run->pg, feed->feed, rows->takes, rows->n_takes, err));
+    if (has_news || next || rows->n_takes) {
         TRY(write_cursor(feed, next, &moved, err));
         FAILPOINT("page.before_commit");
         TRY(pg_commit(&tx, feed->commit, err));

@@ -8,6 +8,7 @@
 #include "steps/steps.h"
 #include "storage/bronze.h"
 #include "storage/member.h"
+#include "storage/spelling.h"
 #include "storage/state.h"
 
 typedef struct PlaceFeed {
@@ -46,13 +47,16 @@ void place_close(PlaceFeed *feed);
 typedef struct RawReject {
     const char *rule; /* NULL: the row is fit to be cleaned */
     const char *reason;
+    Str entry; /* the natural key of its entry; STR_NULL: it has none */
 } RawReject;
 
 typedef struct RawRows {
     const Str *fields;    /* row-major, n_fields each */
     const int64_t *lines; /* files; NULL for databases */
     size_t n_rows;
-    const RawReject *rejects; /* files, one per row; NULL: none */
+    const RawReject *rejects; /* one per row; NULL: none */
+    const SpellingTake *takes; /* which rows come to hold their id (steps/collision.h) */
+    size_t n_takes;
     int64_t file_id;      /* 0 for databases */
     Str period, sha256;   /* files: what their deliveries are ordered by */
     int64_t source_now_us;

@@ -488,6 +488,14 @@ Str mapping_id(const Mapping *mapping, const Str *fields, Arena *page) {
     return id.is_set ? id.text : STR_NULL;
 }
 
+int mapping_id_field(const Mapping *mapping) {
+    return mapping->id && mapping->id->source.n_others == 0 ? mapping->id->source.field : -1;
+}
+
+Str mapping_fold_id(const Mapping *mapping, Str text, Arena *page) {
+    return mapping->id->source.folds_case ? text_upper(page, text) : text;
+}
+
 Value mapping_modified_at(const Mapping *mapping, const Str *fields, Arena *page) {
     CleanRow row = {.page = page, .zone = mapping->zone};
     Value modified = VALUE_NULL;

@@ -96,6 +96,10 @@ const char *mapping_flag_name(const Mapping *mapping, int flag);
 /* Index of the field that is the row's id, and the id as place keeps it (trimmed, folded). Returns
  * STR_NULL when it is missing. Cheap: used for the look-up before cleaning. */
 Str mapping_id(const Mapping *mapping, const Str *fields, Arena *page);
+/* Index of the one field that the row's id comes from; -1 when there are several. */
+int mapping_id_field(const Mapping *mapping);
+/* That field's text with the case of ids: a row that is spelled as its id has the id here. */
+Str mapping_fold_id(const Mapping *mapping, Str text, Arena *page);
 /* Position of source_modified_at's value without cleaning the rest; NULL when there is none. */
 Value mapping_modified_at(const Mapping *mapping, const Str *fields, Arena *page);
 /* Which rules with SEVERITY_STOP a page broke: share in percent, or NULL. */

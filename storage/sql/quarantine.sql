@@ -1,5 +1,6 @@
 -- name: quarantine_any
-SELECT EXISTS (SELECT FROM dq.quarantine WHERE feed = $1 AND state IN ('open', 'dismissed'))
+SELECT EXISTS (SELECT FROM dq.quarantine WHERE feed = $1 AND state IN ('open', 'dismissed')),
+       EXISTS (SELECT FROM dq.quarantine WHERE feed = $1 AND state IN ('open', 'dismissed') AND natural_key IS NULL)
 
 -- name: quarantine_look_up
 SELECT natural_key, source_hash, mapping_version FROM dq.quarantine
@@ -9,7 +10,8 @@ ORDER BY quarantine_id
 
 -- name: quarantine_supersede
 UPDATE dq.quarantine SET state = 'superseded'
-WHERE feed = $1 AND source_system = $3 AND state IN ('open', 'dismissed') AND natural_key = ANY($2::text[])
+WHERE feed = $1 AND source_system = $3 AND state IN ('open', 'dismissed')
+  AND (natural_key = ANY($2::text[]) OR (natural_key IS NULL AND source_hash = ANY($4::bigint[])))
 
 -- name: quarantine_insert
 INSERT INTO dq.quarantine (feed, source_system, natural_key, raw, rule, reason, file_id, line,

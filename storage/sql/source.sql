@@ -1,20 +1,30 @@
 -- What is asked of a hospital's MySQL or MariaDB. Short LIMIT reads only; see storage/source.c.
 
 -- name: source_columns
-SELECT column_name, data_type, IFNULL(collation_name, ''), IFNULL(datetime_precision, 0)
+SELECT column_name, data_type, IFNULL(collation_name, ''), IFNULL(datetime_precision, 0), is_nullable
 FROM information_schema.columns
 WHERE table_schema = DATABASE() AND table_name = {table}
 ORDER BY ordinal_position
 
 -- name: source_load
-SELECT {columns} FROM {table} WHERE {after} ORDER BY {key} LIMIT {rows}
+SELECT {columns} FROM {table} WHERE {keyed} AND {after} ORDER BY {key} LIMIT {rows}
 
 -- name: source_follow
-SELECT {columns} FROM {table} WHERE {cursor} >= {position} AND ({cursor} > {position} OR {after})
+SELECT {columns} FROM {table}
+WHERE {keyed} AND {cursor} >= {position} AND ({cursor} > {position} OR {after})
 ORDER BY {cursor}, {key} LIMIT {rows}
 
 -- name: source_null_cursor
-SELECT {columns} FROM {table} WHERE {cursor} IS NULL AND ({after}) ORDER BY {key} LIMIT {rows}
+SELECT {columns} FROM {table} WHERE {keyed} AND {cursor} IS NULL AND ({after}) ORDER BY {key} LIMIT {rows}
+
+-- Rows that no key orders are ordered by all they hold.
+-- name: source_keyless
+SELECT {columns} FROM {table} WHERE {keyless} ORDER BY SHA2(CONCAT_WS(X'00', {content}), 256)
+LIMIT {rows} OFFSET {skipped}
+
+-- Each spelling once.
+-- name: source_find_texts
+SELECT {column} FROM {table} WHERE {column} IN ({texts}) GROUP BY CAST({column} AS BINARY)
 
 -- The writers' civil time can only be told in their zone: CONVERT_TZ needs zone tables that few servers
 -- have, and answers NULL without them.

@@ -1,5 +1,7 @@
 """The harness itself: everything else leans on servers that keep their data and leave nothing."""
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 
@@ -36,6 +38,26 @@ def test_a_server_that_was_killed_starts_again_with_its_data_on_its_port(server)
     server.start()
     assert server.port == port
     assert server.has_database("kept")
+
+
+def test_a_postgresql_that_was_killed_leaves_no_backend_in_the_way_of_the_next(tmp_path):
+    """A backend notices its postmaster's end late, one that is stopped never; and as long as one holds the
+    shared memory, the next postmaster refuses to start."""
+    server = Postgres(tmp_path / "server")
+    try:
+        server.start()
+        with contextlib.closing(server.connect("postgres")) as link, link.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            backend = cursor.fetchone()[0]
+            os.kill(backend, signal.SIGSTOP)
+            server.kill()
+            left = start_time(backend)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(backend, signal.SIGKILL)
+        assert left is None
+        server.start()
+    finally:
+        server.stop()
 
 
 def test_another_process_finds_and_stops_the_server(server):

@@ -3,6 +3,7 @@
 A pid alone proves nothing after a crash or a reboot, so the pid file holds the process's start
 time too (field 22 of /proc/PID/stat): a pid that was given to somebody else is never signalled.
 """
+import contextlib
 import ctypes
 import os
 import pwd
@@ -32,14 +33,63 @@ def free_port(preferred=None):
     raise ServerFailed("no free loopback port")
 
 
-def start_time(pid):
-    """When the process started, in clock ticks since boot; None when it is gone or a zombie."""
+def _stat(pid):
+    """The fields of /proc/PID/stat behind the name, state first; None when the process is gone."""
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
-            fields = stat.read().rpartition(")")[2].split()
+            return stat.read().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return None if fields[0] in "ZX" else int(fields[19])
+
+
+def start_time(pid):
+    """When the process started, in clock ticks since boot; None when it is gone or a zombie."""
+    fields = _stat(pid)
+    return None if fields is None or fields[0] in "ZX" else int(fields[19])
+
+
+def _descendants(pid):
+    """Whom the process started, and whom those started."""
+    children = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        fields = _stat(name)
+        if fields:
+            children.setdefault(int(fields[1]), []).append(int(name))
+    found, unasked = [], [pid]
+    while unasked:
+        more = children.get(unasked.pop(), [])
+        found += more
+        unasked += more
+    return found
+
+
+def _stop_still(pid):
+    """Stops the process and returns when it stands still, or is gone."""
+    try:
+        os.kill(pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    except ProcessLookupError:
+        pass
+    except ChildProcessError:  # somebody else's child tells us nothing
+        while (_stat(pid) or "X")[0] not in "TZX":
+            time.sleep(0.001)
+
+
+def _kill_all(pids, seconds):
+    """Returns when all of them have ended: a process that is gone holds no memory and no port."""
+    handles = []
+    try:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                handles.append(os.pidfd_open(pid))
+                signal.pidfd_send_signal(handles[-1], signal.SIGKILL)
+        deadline = time.monotonic() + seconds
+        for handle in handles:
+            if not select.select([handle], [], [], max(0, deadline - time.monotonic()))[0]:
+                raise ServerFailed(f"a process is still there {seconds} s after it was killed")
+    finally:
+        for handle in handles:
+            os.close(handle)
 
 
 def account(*names):
@@ -214,8 +264,18 @@ class Server:
         self._end(self.stop_signal)
 
     def kill(self):
-        """As a power cut would: no clean-up runs."""
-        self._end(signal.SIGKILL)
+        """As a power cut would: no clean-up runs, and nothing of it is left afterwards."""
+        pid = self.pid()
+        if pid:
+            self._kill_tree(pid)
+        self._forget()
+
+    def _kill_tree(self, pid):
+        """The process with all it started, which it must not add to meanwhile. Its process group would
+        not do: every backend of PostgreSQL has a session of its own, and outlives the postmaster by a
+        moment in which no other can start."""
+        _stop_still(pid)
+        _kill_all([pid, *_descendants(pid)], self.stop_seconds)
 
     def _end(self, signum):
         pid = self.pid()
@@ -224,8 +284,10 @@ class Server:
             if not self._await_end(pid, self.stop_seconds):
                 print(f"{self.name} did not stop within {self.stop_seconds} s, killing it",
                       file=sys.stderr)
-                os.kill(pid, signal.SIGKILL)
-                self._await_end(pid, self.stop_seconds)
+                self._kill_tree(pid)
+        self._forget()
+
+    def _forget(self):
         if self.child is not None:
             self.child.wait(self.stop_seconds)
             self.child = None
