@@ -1,6 +1,7 @@
 /* publication.c - see publication.h. */
 #include "storage/publication.h"
 
+#include "base/log.h"
 #include "base/own.h"
 #include "sql.h"
 #include "storage/star.h"
@@ -11,6 +12,7 @@
 
 enum {
     MONTHS_BYTES_MAX = 1 << 20,
+    DRAWS_MAX = 100 * 1000 * 1000, /* blocks of keys: about a minute, and centuries of pages */
     POSTGRES_EPOCH_DAYS = 10957, /* 2000-01-01 */
 };
 #define POSTGRES_EPOCH_US (POSTGRES_EPOCH_DAYS * 86400LL * 1000000LL)
@@ -151,11 +153,15 @@ bool publication_usage(Pg *pg, PublicationCost *ret_cost, Error *err) {
     return true;
 }
 
-bool publication_epoch(Pg *pg, Arena *arena, const char **ret_epoch, Error *err) {
-    CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, SQL_PUBLISH_EPOCH, PG_NONE, err);
+static bool query_text(Pg *pg, const char *sql, Arena *arena, const char **ret_text, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, sql, PG_NONE, err);
     TRY(rows != NULL);
-    *ret_epoch = arena_string(arena, pg_value(rows, 0, 0));
+    *ret_text = arena_string(arena, str_of(pg_text(rows, 0, 0)));
     return true;
+}
+
+bool publication_epoch(Pg *pg, Arena *arena, const char **ret_epoch, Error *err) {
+    return query_text(pg, SQL_PUBLISH_EPOCH, arena, ret_epoch, err);
 }
 
 bool publication_is_known(Pg *pg, int64_t id, bool *ret_known, Error *err) {
@@ -167,15 +173,8 @@ bool publication_has_published(Pg *pg, bool *ret_any, Error *err) {
     return query_flag(pg, SQL_PUBLISH_HAS_PUBLISHED, PG_NONE, ret_any, err);
 }
 
-bool publication_start_above(Pg *pg, int64_t id, Error *err) {
-    return exec_with_id(pg, SQL_PUBLISH_START_ABOVE, id, err);
-}
-
 bool publication_as_of(Pg *pg, Arena *arena, const char **ret_as_of, Error *err) {
-    CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, SQL_PUBLISH_AS_OF, PG_NONE, err);
-    TRY(rows != NULL);
-    *ret_as_of = arena_string(arena, str_of(pg_text(rows, 0, 0)));
-    return true;
+    return query_text(pg, SQL_PUBLISH_AS_OF, arena, ret_as_of, err);
 }
 
 bool publication_sequences(Pg *pg, Arena *arena, SequencePosition **ret_positions, int *ret_n, Error *err) {
@@ -187,6 +186,50 @@ bool publication_sequences(Pg *pg, Arena *arena, SequencePosition **ret_position
         (*ret_positions)[i] =
             (SequencePosition){arena_string(arena, pg_value(rows, i, 0)), pg_int(rows, i, 1)};
     return true;
+}
+
+/* ---- after a restore ---------------------------------------------------------------------------------------- */
+
+bool publication_start_above(Pg *pg, int64_t id, Error *err) {
+    return exec_with_id(pg, SQL_PUBLISH_START_ABOVE, id, err);
+}
+
+/* `*ret_draws` 0: it stands there already, or nobody here knows it. */
+static bool count_draws(Pg *pg, const SequencePosition *wanted, int64_t *ret_draws, Error *err) {
+    char position[24], most[24];
+    CLEANUP(pg_result_drop) PgResult *rows = pg_query(
+        pg, SQL_PUBLISH_SEQUENCE_GAP,
+        PG_PARAMS(wanted->name, number_text(wanted->position, position), number_text(DRAWS_MAX + 1, most)), err);
+    TRY(rows != NULL);
+    *ret_draws = pg_rows(rows) > 0 ? pg_int(rows, 0, 0) : 0;
+    return *ret_draws <= DRAWS_MAX ||
+           error_set(err, STATE_CONFIG, "BigQuery says that %s stands at %lld, which no database reaches",
+                     wanted->name, (long long)wanted->position);
+}
+
+static bool raise_sequence(Pg *pg, const SequencePosition *wanted, Error *err) {
+    int64_t draws;
+    TRY(count_draws(pg, wanted, &draws, err));
+    if (draws == 0)
+        return true;
+    CLEANUP(arena_drop) Arena *arena = arena_open();
+    char count[24];
+    TRY(pg_exec(pg, SQL_PUBLISH_DRAW,
+                PG_PARAMS(arena_printf(arena, "silver.%s", pg_quote_ident(arena, wanted->name)),
+                          number_text(draws, count)), NULL, err));
+    LOG_INFO("keys start above what BigQuery has seen", LOG_TEXT("sequence", wanted->name),
+             LOG_INT("position", wanted->position));
+    return true;
+}
+
+bool publication_raise_sequences(Pg *pg, const SequencePosition *positions, int n, Error *err) {
+    for (int i = 0; i < n; i++)
+        TRY(raise_sequence(pg, &positions[i], err));
+    return true;
+}
+
+bool publication_begin_epoch(Pg *pg, Arena *arena, const char **ret_epoch, Error *err) {
+    return query_text(pg, SQL_PUBLISH_BEGIN_EPOCH, arena, ret_epoch, err);
 }
 
 /* ---- changes ---------------------------------------------------------------------------------------------- */

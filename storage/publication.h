@@ -54,8 +54,22 @@ bool publication_epoch(Pg *pg, Arena *arena, const char **ret_epoch, Error *err)
 /* Whether this database sent that publication. */
 bool publication_is_known(Pg *pg, int64_t id, bool *ret_known, Error *err);
 bool publication_has_published(Pg *pg, bool *ret_any, Error *err);
+
+/* Where a sequence of surrogates stands. */
+typedef struct SequencePosition {
+    const char *name;
+    int64_t position;
+} SequencePosition;
+
+/* --- after a restore: nothing that BigQuery has seen is given out a second time --- */
+
 /* The next id will be above `id`. */
 bool publication_start_above(Pg *pg, int64_t id, Error *err);
+/* The sequences of surrogates draw above these positions from now on; those that do already are left
+ * alone, unknown names too. Safe beside pages that draw from them. */
+bool publication_raise_sequences(Pg *pg, const SequencePosition *positions, int n, Error *err);
+/* From now on this is another database than the one it was restored from. */
+bool publication_begin_epoch(Pg *pg, Arena *arena, const char **ret_epoch, Error *err);
 
 /* Gives every batch and move without a publication a new one, in a transaction of its own, flushed.
  * id 0 when no published row changed. The caller holds the placement lock (rules, section 3). */
@@ -87,11 +101,7 @@ bool publication_measure(Pg *tx, Arena *arena, const Publication *publication, P
 /* Writes the table's changed rows and the keys that are gone; counts both. */
 bool publication_write_rows(Pg *tx, const Publication *publication, PrivacyProfile profile, Arena *arena,
                             PublishedTable *table, AvroWriter *avro, const atomic_bool *cancel, Error *err);
-/* Positions of the surrogates' sequences: name and value, n of them. */
-typedef struct SequencePosition {
-    const char *name;
-    int64_t position;
-} SequencePosition;
 /* The figures' default date (kpis.md), ISO, or "" when there is no service yet. */
 bool publication_as_of(Pg *pg, Arena *arena, const char **ret_as_of, Error *err);
+/* Where the surrogates' sequences stand, n of them. */
 bool publication_sequences(Pg *pg, Arena *arena, SequencePosition **ret_positions, int *ret_n, Error *err);

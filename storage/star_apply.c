@@ -96,6 +96,19 @@ bool star_newest(const StarTarget *target, int64_t *ret_id, const char **ret_epo
     return true;
 }
 
+bool star_sequences(const StarTarget *target, SequencePosition **ret_positions, int *ret_n, Error *err) {
+    BigQueryRows rows;
+    const char *sql = sql_fill(target->arena, SQL_BQ_SEQUENCES, {"dataset", target->dataset});
+    TRY(bigquery_read(target->bq, sql, target->arena, &rows, err));
+    *ret_n = rows.n_rows;
+    *ret_positions = ARENA_ARRAY(target->arena, SequencePosition, (size_t)rows.n_rows + 1);
+    for (int i = 0; i < rows.n_rows; i++) {
+        (*ret_positions)[i].name = arena_string(target->arena, bigquery_value(&rows, i, 0));
+        str_to_int64(bigquery_value(&rows, i, 1), &(*ret_positions)[i].position);
+    }
+    return true;
+}
+
 bool star_is_applied(const StarTarget *target, int64_t id, bool *ret_applied, Error *err) {
     BigQueryRows rows;
     const char *sql =

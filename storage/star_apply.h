@@ -22,6 +22,8 @@ const char *star_dataset(Arena *arena, const char *project, const char *dataset,
 bool star_ensure(const StarTarget *target, Error *err);
 /* The newest publication BigQuery knows; id 0 when there is none, or no table yet. */
 bool star_newest(const StarTarget *target, int64_t *ret_id, const char **ret_epoch, Error *err);
+/* The highest position of each sequence of surrogates that any publication saw. */
+bool star_sequences(const StarTarget *target, SequencePosition **ret_positions, int *ret_n, Error *err);
 /* The script of the apply job. */
 const char *star_apply_script(const StarTarget *target, const Publication *publication, const char *as_of,
                               const SequencePosition *sequences, int n_sequences);

@@ -319,21 +319,53 @@ static bool hold(Publisher *p, const char *why, Error *err) {
     return error_hint(err, "run `revcycled publish --rebuild` to replace the tables in BigQuery");
 }
 
-/* A restored PostgreSQL gives old surrogates to other people: BigQuery must not know more than we do. */
-static bool check_epoch(Publisher *p, Error *err) {
-    int64_t newest;
+/* The newest publication in BigQuery, as this database sees it. */
+typedef struct Newest {
+    int64_t id; /* 0: none */
+    bool is_ours, is_known; /* by its epoch; by its id */
+} Newest;
+
+static bool look_at_newest(Publisher *p, Newest *ret_newest, Error *err) {
     const char *epoch;
-    bool is_known, has_published;
-    TRY(star_newest(&p->target, &newest, &epoch, err));
-    if (p->run->mode == RUN_REBUILD)
-        return publication_start_above(p->run->pg, newest, err);
+    TRY(star_newest(&p->target, &ret_newest->id, &epoch, err));
+    ret_newest->is_ours = strcmp(epoch, p->target.epoch) == 0;
+    return publication_is_known(p->run->pg, ret_newest->id, &ret_newest->is_known, err);
+}
+
+static bool raise_sequences(Publisher *p, Error *err) {
+    SequencePosition *positions;
+    int n;
+    TRY(star_sequences(&p->target, &positions, &n, err));
+    return publication_raise_sequences(p->run->pg, positions, n, err);
+}
+
+/* A publication of our epoch that we do not know: this is a restored copy. Its epoch ends here, lest the
+ * database it was copied from goes on as if it were this one. */
+static bool begin_anew(Publisher *p, const Newest *newest, Error *err) {
+    if (newest->id != 0 && newest->is_ours && !newest->is_known)
+        TRY(publication_begin_epoch(p->run->pg, p->run->arena, &p->target.epoch, err));
+    return publication_start_above(p->run->pg, newest->id, err);
+}
+
+static bool hold_unknown(Publisher *p, const Newest *newest, Error *err) {
+    bool has_published;
     TRY(publication_has_published(p->run->pg, &has_published, err));
-    if (newest == 0)
+    if (newest->id == 0)
         return !has_published || hold(p, "BigQuery has lost what this database published", err);
-    TRY(publication_is_known(p->run->pg, newest, &is_known, err));
-    if (strcmp(epoch, p->target.epoch) != 0)
+    if (!newest->is_ours)
         return hold(p, "the tables in BigQuery were published by another database, or before a restore", err);
-    return is_known || hold(p, "BigQuery holds a publication that this database does not know", err);
+    return newest->is_known || hold(p, "BigQuery holds a publication that this database does not know", err);
+}
+
+/* A restored PostgreSQL gives old surrogates to other people: BigQuery must not know more than we do. What
+ * it has seen is not drawn again from the moment this is found, even before the rebuild. */
+static bool check_newest(Publisher *p, Error *err) {
+    Newest newest;
+    bool is_rebuild = p->run->mode == RUN_REBUILD;
+    TRY(look_at_newest(p, &newest, err));
+    if (newest.id != 0 && (is_rebuild || !newest.is_ours || !newest.is_known))
+        TRY(raise_sequences(p, err));
+    return is_rebuild ? begin_anew(p, &newest, err) : hold_unknown(p, &newest, err);
 }
 
 /* Settled, claimed and seen in one piece: no page is placed meanwhile. `*ret_tx` is the snapshot, or NULL
@@ -376,7 +408,7 @@ static bool record_staged(Publisher *p, Error *err) {
 }
 
 static bool publish_next(Publisher *p, Error *err) {
-    TRY(check_epoch(p, err));
+    TRY(check_newest(p, err));
     TRY(star_ensure(&p->target, err));
     Pg *tx;
     TRY(claim(p, &tx, err));

@@ -27,6 +27,9 @@ FROM ops.publication WHERE claimed_at > now() - interval '1 day'
 -- name: publish_epoch
 SELECT epoch::text FROM ops.database
 
+-- name: publish_begin_epoch
+SELECT ops.begin_epoch()::text
+
 -- name: publish_is_known
 SELECT EXISTS (SELECT FROM ops.publication
     WHERE publication_id = $1::bigint AND state IN ('staged', 'applied', 'succeeded'))
@@ -83,6 +86,19 @@ SELECT set_config('revcycled.publication', $1, true)
 -- name: publish_sequences
 SELECT sequencename, coalesce(last_value, 0) FROM pg_sequences
 WHERE schemaname = 'silver' AND sequencename LIKE '%\_key\_seq' ORDER BY sequencename
+
+-- How many numbers a sequence has to draw until it stands at a position or above it, $3 at the most.
+-- Position 0: nothing was drawn.
+-- name: publish_sequence_gap
+SELECT CASE WHEN $2::bigint < start_value THEN 0 ELSE
+    least(greatest(ceil(($2::numeric - coalesce(last_value, start_value - increment_by)) / increment_by), 0), $3::bigint)
+    END::bigint
+FROM pg_sequences
+WHERE schemaname = 'silver' AND sequencename = $1 AND sequencename LIKE '%\_key\_seq'
+
+-- Drawn, not set: whoever else draws meanwhile, the sequence only rises, and the daemon needs no right to set it.
+-- name: publish_draw
+SELECT count(nextval($1::regclass)) FROM (SELECT generate_series(1, $2::bigint)) AS draws
 
 -- name: publish_as_of
 SELECT kpi.default_as_of()::text

@@ -5,6 +5,11 @@
 SELECT CAST(publication_id AS STRING), epoch FROM `{dataset}._publications`
 ORDER BY publication_id DESC LIMIT 1
 
+-- The highest position, whichever publication saw it.
+-- name: bq_sequences
+SELECT s.name, CAST(MAX(s.position) AS STRING) FROM `{dataset}._publications`, UNNEST(sequences) AS s
+GROUP BY s.name ORDER BY s.name
+
 -- name: bq_outcome
 SELECT COUNT(*) FROM `{dataset}._publications` WHERE publication_id = {id} AND epoch = '{epoch}'
 

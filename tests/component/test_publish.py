@@ -18,13 +18,35 @@ class Publishing:
 
     def __init__(self, build, postgres, database, proxy, project):
         self.tool = os.path.join(build, "publish_tool")
-        self.dsn, self.password = postgres.dsn(database), postgres.password("revcycled")
-        self.link = postgres.connect(database)
-        self.link.autocommit = True
+        self.postgres, self.password = postgres, postgres.password("revcycled")
         self.proxy = proxy
         self.project = project
         self.bigquery = BigQuery(proxy.endpoint, project)
         self.batch = 0
+        self.backups = []
+        self.use(database)
+
+    def use(self, database):
+        self.database, self.dsn = database, self.postgres.dsn(database)
+        self.link = self.postgres.connect(database)
+        self.link.autocommit = True
+
+    def backup(self):
+        """The database as it is now, under another name."""
+        self.link.close()
+        self.backups.append(self.postgres.create_database(f"{self.database}_{len(self.backups)}", self.database))
+        self.use(self.database)
+        return self.backups[-1]
+
+    def restore(self, backup):
+        """From now on the backup is the database."""
+        self.link.close()
+        self.use(backup)
+
+    def end(self):
+        self.link.close()
+        for backup in self.backups:
+            self.postgres.drop_database(backup)
 
     def sql(self, statement, *values):
         with self.link.cursor() as cursor:
@@ -84,7 +106,7 @@ def publishing(build, postgres, schema_database, emulator):
     with Proxy(emulator.port) as proxy:
         setup = Publishing(build, postgres, schema_database, proxy, "p" + schema_database[-8:])
         yield setup
-        setup.link.close()
+        setup.end()
         assert not proxy.pending()
 
 
@@ -260,6 +282,98 @@ def test_another_epoch_is_held(publishing, postgres):
     assert publishing.facts()[0] == (1, "2024-02-15", 1.25)
     publishing.publish("limited", "rebuild")
     assert publishing.facts()[0] == (1, "2024-02-15", 99.0)
+
+
+def draw(publishing, sequence, n=1):
+    """Blocks of keys, as pages take them; the first number of the last one."""
+    return publishing.sql(f"SELECT max(nextval('silver.{sequence}')) FROM generate_series(1, {n})")[0][0]
+
+
+def positions(publishing):
+    return dict(publishing.sql("SELECT sequencename, last_value FROM pg_sequences WHERE schemaname = 'silver' "
+                               "AND last_value IS NOT NULL"))
+
+
+def lost_a_day(publishing):
+    """Published, backed up, published more, and then only the backup is left."""
+    fill(publishing)
+    draw(publishing, "patient_key_seq", 2)
+    publishing.publish()
+    backup = publishing.backup()
+    for _ in range(2):
+        publishing.new_batch()
+        publishing.transaction(draw(publishing, "transaction_key_seq", 3), "2024-05-01")
+        seen = draw(publishing, "patient_key_seq", 2)
+        publishing.publish()
+    published = positions(publishing)
+    assert published == {"patient_key_seq": seen, "transaction_key_seq": 50001}
+    publishing.restore(backup)
+    assert positions(publishing) == {"patient_key_seq": 10001}
+    return published
+
+
+def test_a_restored_database_draws_no_key_that_bigquery_has_seen(publishing):
+    published = lost_a_day(publishing)
+    claims = draw(publishing, "claim_key_seq", 7)
+    publishing.publish("limited", "rebuild")
+    assert positions(publishing) == {**published, "claim_key_seq": claims}
+    assert draw(publishing, "patient_key_seq") == published["patient_key_seq"] + 10000
+    assert [row[0] for row in publishing.facts()] == [1, 2, 3]
+    assert publishing.states()[-1] == "succeeded"
+
+
+def test_keys_start_above_as_soon_as_the_restore_is_found(publishing):
+    """Pages go on while publishing is held: what they draw must be new already."""
+    published = lost_a_day(publishing)
+    publishing.new_batch()
+    publishing.transaction(4, "2024-06-01")
+    assert publishing.run().returncode == 3
+    assert positions(publishing) == published
+    assert publishing.run().returncode == 3
+    assert positions(publishing) == published
+
+
+def test_a_restored_database_is_another_one_from_its_rebuild_on(publishing):
+    original = publishing.database
+    lost_a_day(publishing)
+    publishing.publish("limited", "rebuild")
+    newest = publishing.bigquery.value(f"SELECT epoch FROM `{publishing.project}.healthcare_rcm._publications` "
+                                       "ORDER BY publication_id DESC LIMIT 1")
+    assert newest == publishing.sql("SELECT epoch::text FROM ops.database")[0][0]
+    publishing.publish("limited", "rebuild")
+    assert newest == publishing.sql("SELECT epoch::text FROM ops.database")[0][0]
+    publishing.restore(original)
+    assert newest != publishing.sql("SELECT epoch::text FROM ops.database")[0][0]
+    publishing.new_batch()
+    publishing.transaction(5, "2024-06-01")
+    assert publishing.run().returncode == 3
+    assert [row[0] for row in publishing.facts()] == [1, 2, 3]
+
+
+def test_a_position_that_no_database_reaches_is_refused(publishing):
+    """One row in BigQuery must not use up the keys of years."""
+    fill(publishing)
+    draw(publishing, "patient_key_seq")
+    publishing.publish()
+    list(publishing.bigquery.rows(f"UPDATE `{publishing.project}.healthcare_rcm._publications` SET sequences = "
+                                  "[STRUCT('patient_key_seq' AS name, 9223372036854775807 AS position), "
+                                  "STRUCT('batch_id_seq' AS name, 5000 AS position)] WHERE TRUE"))
+    done = publishing.run("limited", "rebuild")
+    assert done.returncode == 1 and "patient_key_seq" in done.stderr
+    assert positions(publishing) == {"patient_key_seq": 1}
+
+
+def test_the_daemon_may_raise_keys_and_begin_an_epoch_and_no_more(publishing):
+    link = publishing.postgres.connect(publishing.database, "revcycled")
+    link.autocommit = True
+    for statement in ("SELECT setval('silver.patient_key_seq', 5)", "ALTER SEQUENCE silver.patient_key_seq RESTART",
+                      "UPDATE ops.database SET epoch = gen_random_uuid()"):
+        with link.cursor() as cursor, pytest.raises(Exception, match="permission denied|must be owner"):
+            cursor.execute(statement)
+    with link.cursor() as cursor:
+        cursor.execute("SELECT ops.begin_epoch()")
+        assert cursor.fetchone()[0] == publishing.sql("SELECT epoch::text FROM ops.database")[0][0]
+    link.close()
 
 
 def test_another_profile_is_held_until_a_rebuild(publishing):
