@@ -134,7 +134,8 @@ bool publication_find_unfinished(Pg *pg, Arena *arena, Publication *ret_publicat
     ret_publication->state = arena_string(arena, pg_value(rows, 0, 1));
     ret_publication->attempt = (int)pg_int(rows, 0, 2);
     ret_publication->is_rebuild = pg_bool(rows, 0, 3);
-    read_tables(arena, pg_value(rows, 0, 4), ret_publication);
+    ret_publication->claimed_us = pg_int(rows, 0, 4);
+    read_tables(arena, pg_value(rows, 0, 5), ret_publication);
     return true;
 }
 
@@ -245,11 +246,12 @@ static bool any_row_changed(Pg *pg, bool *ret_any, Error *err) {
     return true;
 }
 
-static bool insert_publication(Pg *tx, bool is_rebuild, int64_t *ret_id, Error *err) {
+static bool insert_publication(Pg *tx, Publication *publication, Error *err) {
     CLEANUP(pg_result_drop) PgResult *rows =
-        pg_query(tx, SQL_PUBLISH_INSERT, PG_PARAMS(is_rebuild ? "true" : "false"), err);
+        pg_query(tx, SQL_PUBLISH_INSERT, PG_PARAMS(publication->is_rebuild ? "true" : "false"), err);
     TRY(rows != NULL);
-    *ret_id = pg_int(rows, 0, 0);
+    publication->id = pg_int(rows, 0, 0);
+    publication->claimed_us = pg_int(rows, 0, 1);
     return true;
 }
 
@@ -262,12 +264,12 @@ bool publication_claim(Pg *pg, bool is_rebuild, Publication *ret_publication, Er
         TRY(any_row_changed(tx, &changed, err));
     if (!changed)
         return true;
-    int64_t id;
-    TRY(insert_publication(tx, is_rebuild, &id, err));
-    TRY(exec_with_id(tx, SQL_PUBLISH_CLAIM_BATCHES, id, err));
-    TRY(exec_with_id(tx, SQL_PUBLISH_CLAIM_MOVED, id, err));
+    Publication made = *ret_publication;
+    TRY(insert_publication(tx, &made, err));
+    TRY(exec_with_id(tx, SQL_PUBLISH_CLAIM_BATCHES, made.id, err));
+    TRY(exec_with_id(tx, SQL_PUBLISH_CLAIM_MOVED, made.id, err));
     TRY(pg_commit(&tx, PG_FLUSHED, err));
-    ret_publication->id = id;
+    *ret_publication = made;
     return true;
 }
 

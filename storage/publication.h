@@ -28,7 +28,8 @@ typedef struct PublishedTable {
 } PublishedTable;
 
 typedef struct Publication {
-    int64_t id; /* 0: none */
+    int64_t id;          /* 0: none */
+    int64_t claimed_us; /* when; since 1970 */
     const char *state;
     int attempt;
     bool is_rebuild;

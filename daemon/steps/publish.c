@@ -13,10 +13,10 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/own.h"
+#include "steps/known.h"
 #include "steps/steps.h"
 #include "storage/publication.h"
 #include "storage/star.h"
-#include "storage/star_apply.h"
 
 #include <inttypes.h>
 
@@ -73,10 +73,11 @@ static bool ask_governor(const RunContext *run, bool *ret_may, int64_t *ret_byte
     return true;
 }
 
-/* Text that cannot clash: two databases may publish to one project. */
+/* Text that cannot clash: two databases may publish to one project, and a restored one gives the ids that
+ * the lost one gave, but not at the same instant. */
 static const char *job_id(const Publisher *p, const char *step, int attempt) {
-    return arena_printf(p->run->arena, "revcycled_%.8s_%" PRId64 "_%s_%d", p->target.epoch,
-                        p->publication.id, step, attempt);
+    return arena_printf(p->run->arena, "revcycled_%.8s_%" PRId64 "_%" PRIx64 "_%s_%d", p->target.epoch,
+                        p->publication.id, p->publication.claimed_us, step, attempt);
 }
 
 static PublicationCost cost_since(Publisher *p) {
@@ -313,67 +314,12 @@ static bool finish(Publisher *p, Error *err) {
 
 /* ---- the next publication ----------------------------------------------------------------------------------- */
 
-static bool hold(Publisher *p, const char *why, Error *err) {
-    TRY(publication_hold(p->run->pg, why, err));
-    error_set(err, STATE_HELD, "%s", why);
-    return error_hint(err, "run `revcycled publish --rebuild` to replace the tables in BigQuery");
-}
-
-/* The newest publication in BigQuery, as this database sees it. */
-typedef struct Newest {
-    int64_t id; /* 0: none */
-    bool is_ours, is_known; /* by its epoch; by its id */
-} Newest;
-
-static bool look_at_newest(Publisher *p, Newest *ret_newest, Error *err) {
-    const char *epoch;
-    TRY(star_newest(&p->target, &ret_newest->id, &epoch, err));
-    ret_newest->is_ours = strcmp(epoch, p->target.epoch) == 0;
-    return publication_is_known(p->run->pg, ret_newest->id, &ret_newest->is_known, err);
-}
-
-static bool raise_sequences(Publisher *p, Error *err) {
-    SequencePosition *positions;
-    int n;
-    TRY(star_sequences(&p->target, &positions, &n, err));
-    return publication_raise_sequences(p->run->pg, positions, n, err);
-}
-
-/* A publication of our epoch that we do not know: this is a restored copy. Its epoch ends here, lest the
- * database it was copied from goes on as if it were this one. */
-static bool begin_anew(Publisher *p, const Newest *newest, Error *err) {
-    if (newest->id != 0 && newest->is_ours && !newest->is_known)
-        TRY(publication_begin_epoch(p->run->pg, p->run->arena, &p->target.epoch, err));
-    return publication_start_above(p->run->pg, newest->id, err);
-}
-
-static bool hold_unknown(Publisher *p, const Newest *newest, Error *err) {
-    bool has_published;
-    TRY(publication_has_published(p->run->pg, &has_published, err));
-    if (newest->id == 0)
-        return !has_published || hold(p, "BigQuery has lost what this database published", err);
-    if (!newest->is_ours)
-        return hold(p, "the tables in BigQuery were published by another database, or before a restore", err);
-    return newest->is_known || hold(p, "BigQuery holds a publication that this database does not know", err);
-}
-
-/* A restored PostgreSQL gives old surrogates to other people: BigQuery must not know more than we do. What
- * it has seen is not drawn again from the moment this is found, even before the rebuild. */
-static bool check_newest(Publisher *p, Error *err) {
-    Newest newest;
-    bool is_rebuild = p->run->mode == RUN_REBUILD;
-    TRY(look_at_newest(p, &newest, err));
-    if (newest.id != 0 && (is_rebuild || !newest.is_ours || !newest.is_known))
-        TRY(raise_sequences(p, err));
-    return is_rebuild ? begin_anew(p, &newest, err) : hold_unknown(p, &newest, err);
-}
-
 /* Settled, claimed and seen in one piece: no page is placed meanwhile. `*ret_tx` is the snapshot, or NULL
  * when nothing is to be sent. */
 static bool claim_locked(Publisher *p, Pg **ret_tx, Error *err) {
     RunContext *run = p->run;
     TRY(step_settle(run, err));
-    TRY(publication_claim(run->pg, run->mode == RUN_REBUILD, &p->publication, err));
+    TRY(publication_claim(run->pg, p->target.may_replace, &p->publication, err));
     FAILPOINT("publish.after_claim");
     *ret_tx = NULL;
     if (p->publication.id == 0)
@@ -408,7 +354,6 @@ static bool record_staged(Publisher *p, Error *err) {
 }
 
 static bool publish_next(Publisher *p, Error *err) {
-    TRY(check_newest(p, err));
     TRY(star_ensure(&p->target, err));
     Pg *tx;
     TRY(claim(p, &tx, err));
@@ -432,6 +377,21 @@ static bool resume(Publisher *p, Error *err) {
     return finish(p, err);
 }
 
+static bool is_held(const Error *err) { return strcmp(err->state, STATE_HELD) == 0; }
+
+/* What cannot end holds those that come after it. */
+static bool end_unfinished(Publisher *p, bool due, Error *err) {
+    Pg *pg = p->run->pg;
+    if (p->target.may_replace)
+        return publication_abandon(pg, &p->publication, "replaced by a rebuild", err);
+    if (resume(p, err))
+        return true;
+    Error ledger = {0};
+    if (is_held(err) && due && !publication_hold(pg, err->text, &ledger))
+        *err = ledger;
+    return false;
+}
+
 static bool is_due(RunContext *run, bool *ret_due, Error *err) {
     int64_t lag_s;
     TRY(publication_is_due(run->pg, ret_due, &lag_s, err));
@@ -439,7 +399,13 @@ static bool is_due(RunContext *run, bool *ret_due, Error *err) {
     return true;
 }
 
-static bool is_held(const Error *err) { return strcmp(err->state, STATE_HELD) == 0; }
+static bool publish(Publisher *p, bool due, Error *err) {
+    TRY(known_check(p->run->pg, &p->target, err));
+    if (p->publication.id != 0)
+        TRY(end_unfinished(p, due, err));
+    TRY(is_due(p->run, &due, err));
+    return !(due || p->target.may_replace) || publish_next(p, err);
+}
 
 bool step_publish(RunContext *run, Error *err) {
     if (!run->config->bigquery.enabled)
@@ -448,22 +414,12 @@ bool step_publish(RunContext *run, Error *err) {
     bool due, may;
     int64_t bytes_left;
     TRY(is_due(run, &due, err));
-    due = due || run->mode == RUN_REBUILD;
     TRY(publication_find_unfinished(run->pg, run->arena, &p.publication, err));
-    if (!due && p.publication.id == 0)
+    if (!due && p.publication.id == 0 && run->mode != RUN_REBUILD)
         return true;
     TRY(ask_governor(run, &may, &bytes_left, err));
     if (!may)
         return true;
     TRY(open_bigquery(&p, bytes_left, err));
-    if (p.publication.id != 0 && run->mode == RUN_REBUILD)
-        TRY(publication_abandon(run->pg, &p.publication, "replaced by a rebuild", err));
-    else if (p.publication.id != 0 && !resume(&p, err)) {
-        Error ledger = {0};
-        if (is_held(err) && due && !publication_hold(run->pg, err->text, &ledger))
-            *err = ledger;
-        return false;
-    }
-    TRY(is_due(run, &due, err));
-    return !(due || run->mode == RUN_REBUILD) || publish_next(&p, err);
+    return publish(&p, due, err);
 }

@@ -2,7 +2,7 @@
 -- table; the publication's number reaches cursors, which take no parameters, as a setting.
 
 -- name: publish_unfinished
-SELECT publication_id, state, attempt, is_rebuild, tables
+SELECT publication_id, state, attempt, is_rebuild, (extract(epoch FROM claimed_at) * 1000000)::bigint, tables
 FROM ops.publication WHERE state IN ('claimed', 'staged', 'applied')
 ORDER BY publication_id LIMIT 1
 
@@ -43,7 +43,8 @@ SELECT setval(pg_get_serial_sequence('ops.publication', 'publication_id'), $1::b
 WHERE $1::bigint > (SELECT last_value FROM ops.publication_publication_id_seq)
 
 -- name: publish_insert
-INSERT INTO ops.publication (state, is_rebuild) VALUES ('claimed', $1::boolean) RETURNING publication_id
+INSERT INTO ops.publication (state, is_rebuild) VALUES ('claimed', $1::boolean)
+RETURNING publication_id, (extract(epoch FROM claimed_at) * 1000000)::bigint
 
 -- name: publish_claim_batches
 UPDATE ops.batch SET publication_id = $1::bigint WHERE publication_id IS NULL

@@ -350,6 +350,38 @@ def test_a_restored_database_is_another_one_from_its_rebuild_on(publishing):
     assert [row[0] for row in publishing.facts()] == [1, 2, 3]
 
 
+def test_a_restored_database_does_not_meet_the_jobs_of_the_lost_one(publishing):
+    """Both gave the number 2. BigQuery knows the first one's load jobs, and has their rows in staging."""
+    fill(publishing)
+    publishing.publish()
+    backup = publishing.backup()
+    publishing.new_batch()
+    publishing.transaction(1, "2024-02-15", amount="666.00")
+    assert publishing.run(failpoint="publish.after_stage").returncode == -signal.SIGKILL
+    publishing.restore(backup)
+    publishing.new_batch()
+    publishing.transaction(2, "2024-03-15", amount="7.00")
+    publishing.publish()
+    assert publishing.states() == ["succeeded"] * 2
+    assert publishing.facts() == [(1, "2024-02-15", 1.25), (2, "2024-03-15", 7.0), (3, "2024-04-15", 3.25)]
+
+
+def test_what_was_staged_before_a_restore_is_not_applied_over_what_came_after(publishing):
+    fill(publishing)
+    publishing.publish()
+    publishing.new_batch()
+    publishing.transaction(1, "2024-02-15", amount="2.00")
+    assert publishing.run(failpoint="publish.after_stage").returncode == -signal.SIGKILL
+    backup = publishing.backup()
+    publishing.new_batch()
+    publishing.transaction(1, "2024-02-15", amount="3.00")
+    publishing.publish("limited", "rebuild")
+    publishing.restore(backup)
+    assert publishing.run().returncode == 3
+    assert publishing.facts()[0] == (1, "2024-02-15", 3.0)
+    assert publishing.states() == ["succeeded", "staged", "held"]
+
+
 def test_a_position_that_no_database_reaches_is_refused(publishing):
     """One row in BigQuery must not use up the keys of years."""
     fill(publishing)
