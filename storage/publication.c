@@ -277,12 +277,15 @@ static bool save(Pg *pg, const Publication *publication, const char *error, cons
                  Error *err) {
     char id[24], attempt[24], jobs[24], sent[24], billed[24];
     CLEANUP(mem_drop) char *tables = tables_text(publication);
-    return pg_exec(pg, SQL_PUBLISH_SAVE,
-                   PG_PARAMS(number_text(publication->id, id), publication->state,
-                             number_text(publication->attempt, attempt), tables, error,
-                             number_text(cost->load_jobs, jobs), number_text(cost->bytes_sent, sent),
-                             number_text(cost->bytes_billed, billed)),
-                   NULL, err);
+    int64_t n_saved;
+    TRY(pg_exec(pg, SQL_PUBLISH_SAVE,
+                PG_PARAMS(number_text(publication->id, id), publication->state,
+                          number_text(publication->attempt, attempt), tables, error,
+                          number_text(cost->load_jobs, jobs), number_text(cost->bytes_sent, sent),
+                          number_text(cost->bytes_billed, billed)),
+                &n_saved, err));
+    return n_saved == 1 || error_set(err, STATE_CONFLICT, "publication %lld was ended by another run",
+                                     (long long)publication->id);
 }
 
 bool publication_save(Pg *pg, const Publication *publication, const char *error,

@@ -77,7 +77,8 @@ bool publication_begin_epoch(Pg *pg, Arena *arena, const char **ret_epoch, Error
 bool publication_claim(Pg *pg, bool is_rebuild, Publication *ret_publication, Error *err);
 /* Gives the batches back: the next publication carries them. */
 bool publication_abandon(Pg *pg, const Publication *publication, const char *why, Error *err);
-/* Makes state, attempt, tables and cost durable. `error` may be NULL. */
+/* Makes state, attempt, tables and cost durable. `error` may be NULL. Class 40 when the publication has
+ * ended meanwhile: this worker slept, and another took over. */
 bool publication_save(Pg *pg, const Publication *publication, const char *error,
                       const PublicationCost *cost, Error *err);
 

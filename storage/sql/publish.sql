@@ -58,13 +58,14 @@ UPDATE ops.batch SET publication_id = NULL WHERE publication_id = $1::bigint
 -- name: publish_return_moved
 UPDATE ops.moved SET publication_id = NULL WHERE publication_id = $1::bigint
 
+-- What has ended stays as it ended: a worker that slept over a take-over finds no row.
 -- name: publish_save
 UPDATE ops.publication
 SET state = $2, attempt = $3::int, tables = $4::jsonb, error = $5,
     load_jobs = load_jobs + $6::bigint, bytes_sent = bytes_sent + $7::bigint,
     bytes_billed = bytes_billed + $8::bigint,
     finished_at = CASE WHEN $2 IN ('succeeded', 'abandoned') THEN now() END
-WHERE publication_id = $1::bigint
+WHERE publication_id = $1::bigint AND state NOT IN ('succeeded', 'abandoned')
 
 -- name: publish_hold
 INSERT INTO ops.publication (state, error)

@@ -13,12 +13,12 @@ GROUP BY s.name ORDER BY s.name
 -- name: bq_outcome
 SELECT COUNT(*) FROM `{dataset}._publications` WHERE publication_id = {id} AND epoch = '{epoch}'
 
--- One transaction over all changed tables. The MERGE makes two runs of the same publication conflict; the
--- test before it stops the second one.
+-- One transaction over all changed tables. The MERGE makes two publications at a time conflict; the test before
+-- it stops the second run of one, and one that others have overtaken.
 -- name: bq_apply_begin
 BEGIN TRANSACTION;
-IF EXISTS (SELECT 1 FROM `{dataset}._publications` WHERE publication_id = {id}) THEN
-  RAISE USING MESSAGE = 'publication {id} is applied already';
+IF EXISTS (SELECT 1 FROM `{dataset}._publications` WHERE publication_id >= {id}) THEN
+  RAISE USING MESSAGE = 'publication {id} is applied already, or a later one is';
 END IF;
 MERGE INTO `{dataset}._publications` P
 USING (SELECT {id} AS publication_id) S

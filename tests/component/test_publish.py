@@ -237,6 +237,38 @@ def test_killed_anywhere_the_end_is_the_same(publishing, failpoint):
     assert publishing.published() == 1
 
 
+def test_a_worker_that_slept_while_staging_sends_nothing_old(publishing):
+    """Stopped over a take-over: another one gave its batches back and published them with newer rows."""
+    fill(publishing)
+
+    def take_over():
+        publishing.new_batch()
+        publishing.transaction(1, "2024-02-15", amount="99.00")
+        publishing.publish()
+    publishing.proxy.fail(Fault("meanwhile", path="/upload/", action=take_over))
+    assert publishing.run().returncode == 1
+    assert publishing.facts()[0] == (1, "2024-02-15", 99.0)
+    assert publishing.states() == ["abandoned", "succeeded"]
+    assert publishing.published() == 1
+
+
+def test_a_worker_that_slept_before_applying_changes_nothing(publishing):
+    fill(publishing)
+    publishing.publish()
+    publishing.new_batch()
+    publishing.transaction(1, "2024-02-15", amount="2.00")
+
+    def rebuild():
+        publishing.new_batch()
+        publishing.transaction(1, "2024-02-15", amount="99.00")
+        publishing.publish("limited", "rebuild")
+    publishing.proxy.fail(Fault("meanwhile", path="/jobs$", method="POST", body="BEGIN TRANSACTION", action=rebuild))
+    assert publishing.run().returncode == 1
+    assert publishing.facts()[0] == (1, "2024-02-15", 99.0)
+    assert publishing.states() == ["succeeded", "abandoned", "succeeded"]
+    assert publishing.published() == 2
+
+
 def test_an_upload_of_many_chunks_arrives_whole_through_cut_connections(publishing):
     publishing.new_batch()
     publishing.sql("INSERT INTO silver.transactions (transaction_key, source_system, source_transaction_id, "

@@ -7,6 +7,7 @@ by the id its caller gave it. Able, where it is not: columns added by tables.pat
     503, 429 …     this status, with a BigQuery error body (429 with Retry-After: 0)
     cut            the connection ends before the request reaches the service
     cut_after      the service does it, the answer is lost
+    meanwhile      `action` is called, then the service does it: what others did while the request was on its way
 
 As a process of its own (harness.emulator starts it so):
     python -m harness.proxy EMULATOR_PORT LISTEN_PORT LEDGER
@@ -25,8 +26,9 @@ REASONS = {"429": "rateLimitExceeded", "403": "rateLimitExceeded", "503": "backe
 
 
 class Fault:
-    def __init__(self, kind, path="", method=None, body=None, times=1):
+    def __init__(self, kind, path="", method=None, body=None, times=1, action=None):
         self.kind, self.path, self.method, self.body, self.times = kind, path, method, body, times
+        self.action = action
 
     def fits(self, method, path, body):
         return (self.times > 0 and re.search(self.path, path) and self.method in (None, method)
@@ -71,7 +73,7 @@ class Proxy:
             for fault in self.faults:
                 if fault.fits(method, path, body):
                     fault.times -= 1
-                    return fault.kind
+                    return fault
         return None
 
     def _handler(proxy):  # noqa: N805 - the class below has a self of its own
@@ -116,10 +118,13 @@ class Proxy:
             def _serve(self):
                 body = self._read()
                 fault = proxy._fault_for(self.command, self.path, body)
-                if fault == "cut":
+                kind = fault.kind if fault else None
+                if kind == "cut":
                     return self._cut()
-                if fault and fault != "cut_after":
-                    return self._refuse(int(fault), REASONS.get(fault, "backendError"), "a fault of the test's")
+                if kind == "meanwhile":
+                    fault.action()
+                elif kind and kind != "cut_after":
+                    return self._refuse(int(kind), REASONS.get(kind, "backendError"), "a fault of the test's")
                 session = re.search(r"upload_id=(\w+)", self.path)
                 job = proxy._new_job(self.command, self.path, body)
                 opens = job is not None and "uploadType=resumable" in self.path
@@ -135,7 +140,7 @@ class Proxy:
                     answer = proxy._learn(proxy.uploads[session.group(1)], status, answer)
                 else:
                     answer = proxy._learn(job, status, answer)
-                if fault == "cut_after":
+                if kind == "cut_after":
                     return self._cut()
                 return self._answer(status, proxy._own_links(headers), answer)
 
