@@ -255,7 +255,16 @@ static bool insert_publication(Pg *tx, Publication *publication, Error *err) {
     return true;
 }
 
-bool publication_claim(Pg *pg, bool is_rebuild, Publication *ret_publication, Error *err) {
+static bool record_disclosure(Pg *tx, const Publication *publication, PrivacyProfile profile, Error *err) {
+    if (profile != PROFILE_FULL)
+        return true;
+    char object[48];
+    snprintf(object, sizeof object, "publication %lld", (long long)publication->id);
+    return pg_exec(tx, SQL_PUBLISH_AUDIT_PROFILE, PG_PARAMS(object, star_profile_name(profile)), NULL, err);
+}
+
+bool publication_claim(Pg *pg, bool is_rebuild, PrivacyProfile profile, Publication *ret_publication,
+                       Error *err) {
     *ret_publication = (Publication){.state = "claimed", .attempt = 1, .is_rebuild = is_rebuild};
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(pg, err);
     TRY(tx != NULL);
@@ -266,6 +275,7 @@ bool publication_claim(Pg *pg, bool is_rebuild, Publication *ret_publication, Er
         return true;
     Publication made = *ret_publication;
     TRY(insert_publication(tx, &made, err));
+    TRY(record_disclosure(tx, &made, profile, err));
     TRY(exec_with_id(tx, SQL_PUBLISH_CLAIM_BATCHES, made.id, err));
     TRY(exec_with_id(tx, SQL_PUBLISH_CLAIM_MOVED, made.id, err));
     TRY(pg_commit(&tx, PG_FLUSHED, err));
@@ -327,13 +337,6 @@ bool publication_release(Pg *pg, Error *err) {
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(pg, err);
     return tx && pg_exec(tx, SQL_PUBLISH_RELEASE_HELD, PG_NONE, NULL, err) &&
            pg_exec(tx, SQL_PUBLISH_CLEAR_ALERT, PG_NONE, NULL, err) && pg_commit(&tx, PG_FLUSHED, err);
-}
-
-bool publication_record_disclosure(Pg *pg, const Publication *publication, const char *profile,
-                                   Error *err) {
-    char object[48];
-    snprintf(object, sizeof object, "publication %lld", (long long)publication->id);
-    return pg_exec(pg, SQL_PUBLISH_AUDIT_PROFILE, PG_PARAMS(object, profile), NULL, err);
 }
 
 /* ---- the snapshot ------------------------------------------------------------------------------------------ */

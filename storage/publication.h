@@ -72,9 +72,11 @@ bool publication_raise_sequences(Pg *pg, const SequencePosition *positions, int 
 /* From now on this is another database than the one it was restored from. */
 bool publication_begin_epoch(Pg *pg, Arena *arena, const char **ret_epoch, Error *err);
 
-/* Gives every batch and move without a publication a new one, in a transaction of its own, flushed.
- * id 0 when no published row changed. The caller holds the placement lock (rules, section 3). */
-bool publication_claim(Pg *pg, bool is_rebuild, Publication *ret_publication, Error *err);
+/* Gives every batch and move without a publication a new one, in a transaction of its own, flushed; with a
+ * profile that discloses direct identifiers its audit line stands before anything leaves. id 0 when no
+ * published row changed. The caller holds the placement lock (rules, section 3). */
+bool publication_claim(Pg *pg, bool is_rebuild, PrivacyProfile profile, Publication *ret_publication,
+                       Error *err);
 /* Gives the batches back: the next publication carries them. */
 bool publication_abandon(Pg *pg, const Publication *publication, const char *why, Error *err);
 /* Makes state, attempt, tables and cost durable. `error` may be NULL. Class 40 when the publication has
@@ -90,8 +92,6 @@ bool publication_unlock(Pg *pg, Error *err);
 bool publication_hold(Pg *pg, const char *why, Error *err);
 bool publication_release(Pg *pg, Error *err);
 bool publication_alert(Pg *pg, const char *sentence, Error *err);
-/* The audit line of a publication that disclosed direct identifiers. */
-bool publication_record_disclosure(Pg *pg, const Publication *publication, const char *profile, Error *err);
 
 /* --- inside a REPEATABLE READ transaction, the publication's snapshot --- */
 

@@ -319,7 +319,7 @@ static bool finish(Publisher *p, Error *err) {
 static bool claim_locked(Publisher *p, Pg **ret_tx, Error *err) {
     RunContext *run = p->run;
     TRY(step_settle(run, err));
-    TRY(publication_claim(run->pg, p->target.may_replace, &p->publication, err));
+    TRY(publication_claim(run->pg, p->target.may_replace, p->target.profile, &p->publication, err));
     FAILPOINT("publish.after_claim");
     *ret_tx = NULL;
     if (p->publication.id == 0)
@@ -348,8 +348,6 @@ static bool record_staged(Publisher *p, Error *err) {
         return save(p, "abandoned", "nothing was to be sent", err);
     TRY(save(p, "staged", NULL, err));
     FAILPOINT("publish.after_stage");
-    if (p->target.profile == PROFILE_FULL)
-        TRY(publication_record_disclosure(p->run->pg, &p->publication, "full", err));
     return true;
 }
 

@@ -453,6 +453,16 @@ def test_another_profile_is_held_until_a_rebuild(publishing):
     assert publishing.sql("SELECT count(*) FROM ops.audit WHERE action = 'publication.disclose'")[0][0] == 1
 
 
+@pytest.mark.parametrize("failpoint", ["publish.during_stage", "publish.after_stage", "publish.before_outcome"])
+def test_a_disclosure_is_recorded_before_anything_leaves(publishing, failpoint):
+    """Each publication of direct identifiers has its line, wherever the process was killed."""
+    fill(publishing)
+    assert publishing.run("full", failpoint=failpoint).returncode == -signal.SIGKILL
+    publishing.publish("full")
+    lines = publishing.sql("SELECT object FROM ops.audit WHERE action = 'publication.disclose' ORDER BY audit_id")
+    assert lines == publishing.sql("SELECT 'publication ' || publication_id FROM ops.publication ORDER BY 1")
+
+
 def test_the_limited_profile_sends_no_direct_identifier(publishing):
     fill(publishing)
     publishing.publish()
