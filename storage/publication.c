@@ -139,11 +139,11 @@ bool publication_find_unfinished(Pg *pg, Arena *arena, Publication *ret_publicat
     return true;
 }
 
-bool publication_is_due(Pg *pg, bool *ret_due, int64_t *ret_lag_s, Error *err) {
+bool publication_find_due(Pg *pg, PublicationDue *ret_due, Error *err) {
     CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, SQL_PUBLISH_PENDING, PG_NONE, err);
     TRY(rows != NULL);
-    *ret_due = pg_bool(rows, 0, 0);
-    *ret_lag_s = pg_int(rows, 0, 1);
+    *ret_due = (PublicationDue){.rows = pg_bool(rows, 0, 0), .lag_s = pg_int(rows, 0, 1),
+                                .rebuild = pg_bool(rows, 0, 2)};
     return true;
 }
 

@@ -46,9 +46,13 @@ int publication_sum_names(const Entity *entity, const char *ret_names[PUBLICATIO
 
 /* The oldest one that was begun and has not succeeded; id 0 when there is none. */
 bool publication_find_unfinished(Pg *pg, Arena *arena, Publication *ret_publication, Error *err);
-/* True when a batch changed rows, or rows moved, that no publication carries, and the age of the oldest
- * such batch in seconds. One index look-up. */
-bool publication_is_due(Pg *pg, bool *ret_due, int64_t *ret_lag_s, Error *err);
+/* What there is to do; index look-ups only. */
+typedef struct PublicationDue {
+    bool rows;     /* a batch changed rows, or rows moved, that no publication carries */
+    int64_t lag_s; /* the age of the oldest such batch */
+    bool rebuild;  /* one was begun, may have emptied tables, and none has succeeded since */
+} PublicationDue;
+bool publication_find_due(Pg *pg, PublicationDue *ret_due, Error *err);
 /* Load jobs and bytes billed of the last 24 hours. */
 bool publication_usage(Pg *pg, PublicationCost *ret_cost, Error *err);
 bool publication_epoch(Pg *pg, Arena *arena, const char **ret_epoch, Error *err);

@@ -27,6 +27,7 @@ typedef struct Publisher {
     BigQuery *bq;
     StarTarget target;
     Publication publication;
+    bool is_rebuild; /* asked for now, or asked for and not ended */
     PublicationCost counted; /* what the ledger already holds of the usage */
 } Publisher;
 
@@ -52,7 +53,7 @@ static bool open_bigquery(Publisher *p, int64_t bytes_left, Error *err) {
     p->bq = bigquery_open(&options, p->run->canceled, err);
     TRY(p->bq);
     p->target = (StarTarget){.bq = p->bq, .profile = config->profile, .arena = p->run->arena,
-                             .may_replace = p->run->mode == RUN_REBUILD};
+                             .may_replace = p->is_rebuild};
     p->target.dataset = star_dataset(p->run->arena, config->project, config->dataset, err);
     TRY(p->target.dataset);
     return publication_epoch(p->run->pg, p->run->arena, &p->target.epoch, err);
@@ -196,6 +197,8 @@ static bool stage_tables(Publisher *p, Pg *tx, Error *err) {
 /* Ends the snapshot, whatever came of it: what follows writes. */
 static bool stage(Publisher *p, Pg *snapshot, Error *err) {
     CLEANUP(pg_tx_drop) Pg *tx = snapshot;
+    if (p->is_rebuild) /* it may drop tables: only once the ledger says that a rebuild was begun */
+        TRY(star_ensure(&p->target, err));
     return stage_tables(p, tx, err) && pg_commit(&tx, PG_FLUSHED, err);
 }
 
@@ -319,7 +322,7 @@ static bool finish(Publisher *p, Error *err) {
 static bool claim_locked(Publisher *p, Pg **ret_tx, Error *err) {
     RunContext *run = p->run;
     TRY(step_settle(run, err));
-    TRY(publication_claim(run->pg, p->target.may_replace, p->target.profile, &p->publication, err));
+    TRY(publication_claim(run->pg, p->is_rebuild, p->target.profile, &p->publication, err));
     FAILPOINT("publish.after_claim");
     *ret_tx = NULL;
     if (p->publication.id == 0)
@@ -352,7 +355,8 @@ static bool record_staged(Publisher *p, Error *err) {
 }
 
 static bool publish_next(Publisher *p, Error *err) {
-    TRY(star_ensure(&p->target, err));
+    if (!p->is_rebuild)
+        TRY(star_ensure(&p->target, err));
     Pg *tx;
     TRY(claim(p, &tx, err));
     if (!tx)
@@ -380,7 +384,7 @@ static bool is_held(const Error *err) { return strcmp(err->state, STATE_HELD) ==
 /* What cannot end holds those that come after it. */
 static bool end_unfinished(Publisher *p, bool due, Error *err) {
     Pg *pg = p->run->pg;
-    if (p->target.may_replace)
+    if (p->is_rebuild)
         return publication_abandon(pg, &p->publication, "replaced by a rebuild", err);
     if (resume(p, err))
         return true;
@@ -390,34 +394,37 @@ static bool end_unfinished(Publisher *p, bool due, Error *err) {
     return false;
 }
 
-static bool is_due(RunContext *run, bool *ret_due, Error *err) {
-    int64_t lag_s;
-    TRY(publication_is_due(run->pg, ret_due, &lag_s, err));
-    METRIC_SET(METRIC_BIGQUERY_PUBLICATION_LAG, lag_s);
+static bool find_due(Publisher *p, PublicationDue *ret_due, Error *err) {
+    TRY(publication_find_due(p->run->pg, ret_due, err));
+    METRIC_SET(METRIC_BIGQUERY_PUBLICATION_LAG, ret_due->lag_s);
+    p->is_rebuild = p->run->mode == RUN_REBUILD || ret_due->rebuild;
     return true;
 }
 
-static bool publish(Publisher *p, bool due, Error *err) {
+static bool publish(Publisher *p, PublicationDue *due, Error *err) {
+    if (p->is_rebuild && p->run->mode != RUN_REBUILD)
+        LOG_INFO("a rebuild that did not end is begun again");
     TRY(known_check(p->run->pg, &p->target, err));
     if (p->publication.id != 0)
-        TRY(end_unfinished(p, due, err));
-    TRY(is_due(p->run, &due, err));
-    return !(due || p->target.may_replace) || publish_next(p, err);
+        TRY(end_unfinished(p, due->rows, err));
+    TRY(find_due(p, due, err));
+    return !(due->rows || p->is_rebuild) || publish_next(p, err);
 }
 
 bool step_publish(RunContext *run, Error *err) {
     if (!run->config->bigquery.enabled)
         return true;
     CLEANUP(publisher_done) Publisher p = {.run = run};
-    bool due, may;
+    PublicationDue due;
+    bool may;
     int64_t bytes_left;
-    TRY(is_due(run, &due, err));
+    TRY(find_due(&p, &due, err));
     TRY(publication_find_unfinished(run->pg, run->arena, &p.publication, err));
-    if (!due && p.publication.id == 0 && run->mode != RUN_REBUILD)
+    if (!due.rows && p.publication.id == 0 && !p.is_rebuild)
         return true;
     TRY(ask_governor(run, &may, &bytes_left, err));
     if (!may)
         return true;
     TRY(open_bigquery(&p, bytes_left, err));
-    return publish(&p, due, err);
+    return publish(&p, &due, err);
 }

@@ -8,7 +8,10 @@ ORDER BY publication_id LIMIT 1
 
 -- name: publish_pending
 SELECT min(committed_at) IS NOT NULL OR EXISTS (SELECT FROM ops.moved WHERE publication_id IS NULL),
-       coalesce(extract(epoch FROM now() - min(committed_at)), 0)::bigint
+       coalesce(extract(epoch FROM now() - min(committed_at)), 0)::bigint,
+       EXISTS (SELECT FROM ops.publication r
+           WHERE r.is_rebuild AND r.state IN ('claimed', 'abandoned') AND NOT EXISTS (SELECT FROM ops.publication s
+               WHERE s.publication_id > r.publication_id AND s.state = 'succeeded'))
 FROM ops.batch WHERE publication_id IS NULL AND rows_changed > 0
 
 -- name: publish_table_pending

@@ -453,6 +453,20 @@ def test_another_profile_is_held_until_a_rebuild(publishing):
     assert publishing.sql("SELECT count(*) FROM ops.audit WHERE action = 'publication.disclose'")[0][0] == 1
 
 
+@pytest.mark.parametrize("failpoint", ["publish.after_claim", "publish.during_stage"])
+def test_a_rebuild_that_was_killed_is_still_one_afterwards(publishing, failpoint):
+    """It had dropped tables: an ordinary publication would send what changed, into empty ones."""
+    fill(publishing)
+    publishing.publish()
+    assert publishing.run("full", "rebuild", failpoint=failpoint).returncode == -signal.SIGKILL
+    publishing.publish("full")
+    assert [row[0] for row in publishing.facts()] == [1, 2, 3]
+    assert publishing.states() == ["succeeded", "abandoned", "succeeded"]
+    before = len(publishing.proxy.requests)
+    publishing.publish("full")
+    assert len(publishing.proxy.requests) == before
+
+
 @pytest.mark.parametrize("failpoint", ["publish.during_stage", "publish.after_stage", "publish.before_outcome"])
 def test_a_disclosure_is_recorded_before_anything_leaves(publishing, failpoint):
     """Each publication of direct identifiers has its line, wherever the process was killed."""

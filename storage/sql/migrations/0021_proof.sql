@@ -6,3 +6,6 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 $$;
 REVOKE ALL ON FUNCTION ops.begin_epoch FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ops.begin_epoch TO revcycle_daemon;
+
+-- Is a rebuild owed? Asked at every quiet poll.
+CREATE INDEX publication_rebuild ON ops.publication (publication_id) WHERE is_rebuild;
