@@ -222,6 +222,31 @@ def test_when_the_outcome_is_unknown_the_next_run_reads_it(publishing):
     assert len(publishing.facts()) == 3
 
 
+def incomplete(answer):
+    """What BigQuery says of a query that takes its time."""
+    return {"kind": answer["kind"], "jobReference": answer["jobReference"], "jobComplete": False}
+
+
+def test_a_query_that_takes_its_time_is_waited_for_and_its_bytes_are_counted(publishing):
+    fill(publishing)
+    publishing.proxy.fail(Fault("answer", path="/queries$", method="POST", action=incomplete),
+                          Fault("answer", path="/queries/", method="GET", action=incomplete, times=3),
+                          Fault("answer", path="/queries/", method="GET",
+                                action=lambda answer: {**answer, "totalBytesProcessed": "7340032"}))
+    publishing.publish()
+    assert publishing.states() == ["succeeded"]
+    assert publishing.sql("SELECT bytes_billed FROM ops.publication") == [(7340032,)]
+
+
+def test_a_query_that_never_ends_is_given_up(publishing):
+    fill(publishing)
+    publishing.proxy.fail(Fault("answer", path="/queries", action=incomplete, times=1000000))
+    done = publishing.run("limited", "timeout-ms=2000")
+    publishing.proxy.faults.clear()
+    assert done.returncode == 1 and "still runs" in done.stderr
+    assert len([path for _, path, _ in publishing.proxy.requests if "/queries/" in path]) < 20
+
+
 FAILPOINTS = ["publish.after_claim", "publish.during_stage", "publish.after_stage", "publish.before_apply",
               "publish.after_apply", "publish.before_outcome", "publish.before_finish"]
 

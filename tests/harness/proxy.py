@@ -8,6 +8,7 @@ by the id its caller gave it. Able, where it is not: columns added by tables.pat
     cut            the connection ends before the request reaches the service
     cut_after      the service does it, the answer is lost
     meanwhile      `action` is called, then the service does it: what others did while the request was on its way
+    answer         the service does it, and what it says goes through `action`, an object for an object
 
 As a process of its own (harness.emulator starts it so):
     python -m harness.proxy EMULATOR_PORT LISTEN_PORT LEDGER
@@ -123,7 +124,7 @@ class Proxy:
                     return self._cut()
                 if kind == "meanwhile":
                     fault.action()
-                elif kind and kind != "cut_after":
+                elif kind and kind not in ("cut_after", "answer"):
                     return self._refuse(int(kind), REASONS.get(kind, "backendError"), "a fault of the test's")
                 session = re.search(r"upload_id=(\w+)", self.path)
                 job = proxy._new_job(self.command, self.path, body)
@@ -142,6 +143,8 @@ class Proxy:
                     answer = proxy._learn(job, status, answer)
                 if kind == "cut_after":
                     return self._cut()
+                if kind == "answer":
+                    answer = json.dumps(fault.action(json.loads(answer))).encode()
                 return self._answer(status, proxy._own_links(headers), answer)
 
             do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _serve
