@@ -100,6 +100,8 @@ bool bigquery_look_at_job(BigQuery *bq, const char *id, BigQueryJob *ret_job, Er
 bool bigquery_wait_for_job(BigQuery *bq, const char *id, BigQueryJob *ret_job, Error *err);
 /* Under this id; when such a job exists it is left as it is. */
 bool bigquery_start_query(BigQuery *bq, const char *id, const char *sql, Error *err);
+/* Before another attempt, after `try` of them (1, 2, …): doubling, with jitter. */
+bool bigquery_pause(BigQuery *bq, int try, Error *err);
 
 /* --- uploads --------------------------------------------------------------------------------------- */
 

@@ -204,15 +204,34 @@ static bool stage(Publisher *p, Pg *snapshot, Error *err) {
 
 /* ---- apply ---------------------------------------------------------------------------------------------- */
 
-static bool start_apply(Publisher *p, const char *id, Error *err) {
+static bool make_script(Publisher *p, const char **ret_script, Error *err) {
     SequencePosition *sequences;
     int n;
     const char *as_of;
     TRY(publication_sequences(p->run->pg, p->run->arena, &sequences, &n, err));
     TRY(publication_as_of(p->run->pg, p->run->arena, &as_of, err));
-    const char *script = star_apply_script(&p->target, &p->publication, as_of, sequences, n);
+    *ret_script = star_apply_script(&p->target, &p->publication, as_of, sequences, n);
+    return true;
+}
+
+/* The same statement over the same staging would fail again: it expired, or its columns are others. A missing
+ * right, a cap or a busy service is another matter. */
+static bool is_hopeless(const Error *err) {
+    return error_class(err) == ERROR_CONFIGURATION && strcmp(err->state, STATE_AUTH) != 0;
+}
+
+/* A statement that is refused at once has no job: a failed attempt all the same. */
+static bool start_apply(Publisher *p, const char *id, BigQueryJob *job, Error *err) {
+    const char *script;
+    TRY(make_script(p, &script, err));
     FAILPOINT("publish.before_apply");
-    return bigquery_start_query(p->bq, id, script, err);
+    if (bigquery_start_query(p->bq, id, script, err))
+        return true;
+    if (!is_hopeless(err))
+        return false;
+    *job = (BigQueryJob){.state = JOB_FAILED, .why = *err};
+    error_clear(err);
+    return true;
 }
 
 /* One attempt. The outcome stands in `_publications`, whatever became of the answer. */
@@ -223,35 +242,48 @@ static bool try_apply(Publisher *p, bool *ret_applied, BigQueryJob *job, Error *
     const char *id = job_id(p, "apply", p->publication.attempt);
     TRY(bigquery_look_at_job(p->bq, id, job, err));
     if (job->state == JOB_UNKNOWN)
-        TRY(start_apply(p, id, err));
+        TRY(start_apply(p, id, job, err));
     FAILPOINT("publish.after_apply");
-    TRY(bigquery_wait_for_job(p->bq, id, job, err));
+    if (job->state != JOB_FAILED)
+        TRY(bigquery_wait_for_job(p->bq, id, job, err));
     FAILPOINT("publish.before_outcome");
     return star_is_applied(&p->target, p->publication.id, ret_applied, err);
 }
 
+/* The next attempt has another id: a failed job's answers 409 for ever. */
+static bool count_attempt(Publisher *p, const BigQueryJob *job, Error *err) {
+    if (job->state != JOB_FAILED)
+        return error_set(err, STATE_BUG, "publication %" PRId64 ": the job is done, and nothing is there",
+                         p->publication.id);
+    p->publication.attempt++;
+    return save(p, "staged", job->why.text, err);
+}
+
+/* Gives back what will never be applied; anything else stays staged for the next run. */
+static bool end_attempts(Publisher *p, const Error *why, Error *err) {
+    *err = *why;
+    if (!is_hopeless(why))
+        return false;
+    Error ledger = {0};
+    if (publication_abandon(p->run->pg, &p->publication, why->text, &ledger))
+        p->publication.state = "abandoned";
+    else
+        *err = ledger;
+    return false;
+}
+
 static bool apply(Publisher *p, Error *err) {
-    for (int try = 0; try < APPLY_TRIES; try++) {
+    for (int try = 1;; try++) {
         bool applied;
         BigQueryJob job = {.state = JOB_UNKNOWN};
         TRY(try_apply(p, &applied, &job, err));
         if (applied)
             return save(p, "applied", NULL, err);
-        if (job.state != JOB_FAILED)
-            return error_set(err, STATE_BUG, "publication %" PRId64 ": the job is done, and nothing is there",
-                             p->publication.id);
-        *err = job.why;
-        p->publication.attempt++; /* only now: a failed job's id answers 409 for ever */
-        Error ledger = {0};
-        if (!save(p, "staged", job.why.text, &ledger)) {
-            *err = ledger;
-            return false;
-        }
+        TRY(count_attempt(p, &job, err));
+        if (try == APPLY_TRIES)
+            return end_attempts(p, &job.why, err);
+        TRY(bigquery_pause(p->bq, try, err));
     }
-    Error ledger = {0}; /* staging expired, or a statement that will never pass: begin anew */
-    if (!publication_abandon(p->run->pg, &p->publication, err->text, &ledger))
-        *err = ledger;
-    return false;
 }
 
 /* ---- proof ------------------------------------------------------------------------------------------------ */
@@ -369,14 +401,25 @@ static bool publish_next(Publisher *p, Error *err) {
 
 /* ---- the unfinished one ----------------------------------------------------------------------------------------- */
 
+/* True, too, when what was staged is given back: the next publication carries it. */
+static bool resume_apply(Publisher *p, Error *err) {
+    if (apply(p, err))
+        return true;
+    if (strcmp(p->publication.state, "abandoned") != 0)
+        return false;
+    LOG_FAILURE(LOG_LEVEL_WARN, "what was staged cannot be applied and is staged again", err);
+    error_clear(err);
+    return true;
+}
+
 static bool resume(Publisher *p, Error *err) {
     LOG_INFO("publication goes on", LOG_INT("publication", p->publication.id),
              LOG_TEXT("state", p->publication.state));
     if (strcmp(p->publication.state, "claimed") == 0)
         return publication_abandon(p->run->pg, &p->publication, "stopped before everything was staged", err);
     if (strcmp(p->publication.state, "staged") == 0)
-        TRY(apply(p, err));
-    return finish(p, err);
+        TRY(resume_apply(p, err));
+    return strcmp(p->publication.state, "applied") != 0 || finish(p, err);
 }
 
 static bool is_held(const Error *err) { return strcmp(err->state, STATE_HELD) == 0; }

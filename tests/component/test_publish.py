@@ -222,6 +222,57 @@ def test_when_the_outcome_is_unknown_the_next_run_reads_it(publishing):
     assert len(publishing.facts()) == 3
 
 
+def uploads(publishing):
+    return len([path for method, path, status in publishing.proxy.requests if "/upload/" in path and status == 200])
+
+
+def test_a_load_that_fails_with_http_200_gives_the_batches_back(publishing):
+    fill(publishing)
+    publishing.proxy.fail(Fault("job:invalid", path="/upload/"))
+    done = publishing.run()
+    assert done.returncode == 1 and "cannot stage" in done.stderr
+    assert publishing.states() == ["abandoned"] and publishing.published() == 0
+    publishing.publish()
+    assert publishing.states() == ["abandoned", "succeeded"]
+    assert [row[0] for row in publishing.facts()] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("reason", ["rateLimitExceeded", "backendError", "bytesBilledLimitExceeded", "accessDenied"])
+def test_an_apply_that_may_pass_later_keeps_its_staging(publishing, reason):
+    """Neither load jobs nor bytes are spent on staging the same rows again."""
+    fill(publishing)
+    publishing.proxy.fail(Fault(f"job:{reason}", path="/jobs$", method="POST", body="BEGIN TRANSACTION", times=3))
+    assert publishing.run().returncode == 1
+    assert publishing.states() == ["staged"]
+    sent = uploads(publishing)
+    publishing.publish()
+    assert publishing.states() == ["succeeded"] and uploads(publishing) == sent
+    assert publishing.sql("SELECT attempt FROM ops.publication") == [(4,)]
+
+
+@pytest.mark.parametrize("fault", ["job:invalidQuery", "400"])
+def test_an_apply_that_will_never_pass_gives_the_batches_back(publishing, fault):
+    fill(publishing)
+    publishing.proxy.fail(Fault(fault, path="/jobs$", method="POST", body="BEGIN TRANSACTION", times=3))
+    assert publishing.run().returncode == 1
+    assert publishing.states() == ["abandoned"]
+    publishing.publish()
+    assert publishing.states() == ["abandoned", "succeeded"]
+    assert len(publishing.facts()) == 3
+
+
+def test_what_was_staged_too_long_ago_is_staged_again_in_the_same_run(publishing):
+    fill(publishing)
+    assert publishing.run(failpoint="publish.after_stage").returncode == -signal.SIGKILL
+    base = f"{publishing.proxy.endpoint}/bigquery/v2/projects/{publishing.project}/datasets/healthcare_rcm/tables"
+    for name in publishing.bigquery.tables():
+        if name.startswith("_stg_"):
+            call(f"{base}/{name}", "DELETE")
+    publishing.publish()
+    assert publishing.states() == ["abandoned", "succeeded"]
+    assert len(publishing.facts()) == 3
+
+
 def incomplete(answer):
     """What BigQuery says of a query that takes its time."""
     return {"kind": answer["kind"], "jobReference": answer["jobReference"], "jobComplete": False}

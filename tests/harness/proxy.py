@@ -8,6 +8,7 @@ by the id its caller gave it. Able, where it is not: columns added by tables.pat
     cut            the connection ends before the request reaches the service
     cut_after      the service does it, the answer is lost
     meanwhile      `action` is called, then the service does it: what others did while the request was on its way
+    job:REASON     200, and the job it made is DONE with this errorResult; the service never sees it
     answer         the service does it, and what it says goes through `action`, an object for an object
 
 As a process of its own (harness.emulator starts it so):
@@ -46,6 +47,7 @@ class Proxy:
         self.requests = []  # (method, path, status)
         self.jobs = self._known_jobs(ledger)  # caller's job id -> the emulator's
         self.uploads = {}   # upload session -> caller's job id
+        self.failed = {}    # caller's job id -> the job that a fault made fail
         self.lock = threading.Lock()
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", listen), self._handler())
         self.server.daemon_threads = True
@@ -124,6 +126,10 @@ class Proxy:
                     return self._cut()
                 if kind == "meanwhile":
                     fault.action()
+                elif kind and kind.startswith("job:"):
+                    return self._answer(200, [], proxy._fail_job(self.command, self.path, body, kind[4:]))
+                elif proxy._failed_job(self.command, self.path):
+                    return self._answer(200, [], proxy._failed_job(self.command, self.path))
                 elif kind and kind not in ("cut_after", "answer"):
                     return self._refuse(int(kind), REASONS.get(kind, "backendError"), "a fault of the test's")
                 session = re.search(r"upload_id=(\w+)", self.path)
@@ -180,6 +186,18 @@ class Proxy:
                 return False
             self.jobs[job] = job
             return True
+
+    def _fail_job(self, method, path, body, reason):
+        job = self._new_job(method, path, body)
+        self._remember(job)
+        failure = {"reason": reason, "message": "a fault of the test's"}
+        self.failed[job] = json.dumps({"kind": "bigquery#job", "jobReference": {"jobId": job}, "status": {
+            "state": "DONE", "errorResult": failure, "errors": [failure]}}).encode()
+        return self.failed[job]
+
+    def _failed_job(self, method, path):
+        found = re.search(r"/jobs/([^/?]+)", path)
+        return self.failed.get(found.group(1)) if method == "GET" and found else None
 
     def _open_upload(self, job, headers):
         """A session is not a job yet: the job begins when the last byte has arrived."""
