@@ -139,11 +139,25 @@ bool publication_find_unfinished(Pg *pg, Arena *arena, Publication *ret_publicat
     return true;
 }
 
+static bool any_row_changed(Pg *pg, bool *ret_any, Error *err) {
+    TRY(query_flag(pg, SQL_PUBLISH_MOVED_PENDING, PG_NONE, ret_any, err));
+    CLEANUP(arena_drop) Arena *arena = arena_open();
+    for (int i = 0; i < N_ENTITIES && !*ret_any; i++) {
+        const char *sql = sql_fill(arena, SQL_PUBLISH_TABLE_PENDING,
+                                   {"table", pg_quote_ident(arena, ENTITIES[i].name)});
+        TRY(query_flag(pg, sql, PG_NONE, ret_any, err));
+    }
+    return true;
+}
+
 bool publication_find_due(Pg *pg, PublicationDue *ret_due, Error *err) {
-    CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, SQL_PUBLISH_PENDING, PG_NONE, err);
-    TRY(rows != NULL);
-    *ret_due = (PublicationDue){.rows = pg_bool(rows, 0, 0), .lag_s = pg_int(rows, 0, 1),
-                                .rebuild = pg_bool(rows, 0, 2)};
+    CLEANUP(pg_result_drop) PgResult *pending = pg_query(pg, SQL_PUBLISH_PENDING, PG_NONE, err);
+    TRY(pending != NULL);
+    *ret_due = (PublicationDue){.rebuild = pg_bool(pending, 0, 2)};
+    if (!pg_bool(pending, 0, 0))
+        return true;
+    TRY(any_row_changed(pg, &ret_due->rows, err)); /* later batches may have taken over all of a batch's rows */
+    ret_due->lag_s = ret_due->rows ? pg_int(pending, 0, 1) : 0;
     return true;
 }
 
@@ -234,17 +248,6 @@ bool publication_begin_epoch(Pg *pg, Arena *arena, const char **ret_epoch, Error
 }
 
 /* ---- changes ---------------------------------------------------------------------------------------------- */
-
-static bool any_row_changed(Pg *pg, bool *ret_any, Error *err) {
-    TRY(query_flag(pg, SQL_PUBLISH_MOVED_PENDING, PG_NONE, ret_any, err));
-    CLEANUP(arena_drop) Arena *arena = arena_open();
-    for (int i = 0; i < N_ENTITIES && !*ret_any; i++) {
-        const char *sql = sql_fill(arena, SQL_PUBLISH_TABLE_PENDING,
-                                   {"table", pg_quote_ident(arena, ENTITIES[i].name)});
-        TRY(query_flag(pg, sql, PG_NONE, ret_any, err));
-    }
-    return true;
-}
 
 static bool insert_publication(Pg *tx, Publication *publication, Error *err) {
     CLEANUP(pg_result_drop) PgResult *rows =

@@ -46,9 +46,9 @@ int publication_sum_names(const Entity *entity, const char *ret_names[PUBLICATIO
 
 /* The oldest one that was begun and has not succeeded; id 0 when there is none. */
 bool publication_find_unfinished(Pg *pg, Arena *arena, Publication *ret_publication, Error *err);
-/* What there is to do; index look-ups only. */
+/* What there is to do. One index look-up while there is nothing. */
 typedef struct PublicationDue {
-    bool rows;     /* a batch changed rows, or rows moved, that no publication carries */
+    bool rows;     /* a batch that no publication carries has rows, or rows moved */
     int64_t lag_s; /* the age of the oldest such batch */
     bool rebuild;  /* one was begun, may have emptied tables, and none has succeeded since */
 } PublicationDue;

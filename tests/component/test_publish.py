@@ -150,6 +150,20 @@ def test_a_batch_without_changes_makes_no_publication(publishing):
     assert publishing.states() == []
 
 
+def test_a_batch_of_which_nothing_is_left_asks_bigquery_nothing(publishing):
+    """Later batches, published already, took its rows over."""
+    fill(publishing)
+    publishing.publish()
+    publishing.new_batch()
+    before = len(publishing.proxy.requests)
+    publishing.publish()
+    assert len(publishing.proxy.requests) == before
+    publishing.new_batch()
+    publishing.transaction(4, "2024-06-01")
+    publishing.publish()
+    assert publishing.sql("SELECT count(*) FROM ops.batch WHERE publication_id IS NULL")[0][0] == 0
+
+
 def test_a_moved_date_stands_once(publishing):
     fill(publishing)
     publishing.publish()
