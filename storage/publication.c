@@ -7,7 +7,6 @@
 #include "storage/star.h"
 #include "storage/template.h"
 
-#include <jansson.h>
 #include <stdio.h>
 
 enum {
@@ -37,47 +36,7 @@ static bool query_flag(Pg *pg, const char *sql, const PgParams *params, bool *re
     return true;
 }
 
-/* ---- sums ------------------------------------------------------------------------------------------- */
-
-int publication_sum_names(const Entity *entity, const char *ret_names[PUBLICATION_SUMS_MAX]) {
-    int n = 0;
-    ret_names[n++] = "rows";
-    ret_names[n++] = "keys";
-    for (int i = 0; i < entity->n_columns && n < PUBLICATION_SUMS_MAX; i++)
-        if (entity->columns[i].type == TYPE_MONEY)
-            ret_names[n++] = entity->columns[i].name;
-    return n;
-}
-
-static const char *sums_list(Arena *arena, const Entity *entity) {
-    const char *names[PUBLICATION_SUMS_MAX];
-    int n = publication_sum_names(entity, names);
-    const char *list = arena_printf(arena, "count(*), coalesce(sum(v.%s %% 1000000007), 0)::bigint",
-                                    pg_quote_ident(arena, entity->key));
-    for (int i = 2; i < n; i++)
-        list = arena_printf(arena, "%s, coalesce(sum(v.%s) * 100, 0)::bigint", list,
-                            pg_quote_ident(arena, names[i]));
-    return list;
-}
-
 /* ---- the ledger's JSON ------------------------------------------------------------------------------- */
-
-static json_t *sums_json(const Entity *entity, const Sums *sums) {
-    const char *names[PUBLICATION_SUMS_MAX];
-    int n = publication_sum_names(entity, names);
-    json_t *object = json_object();
-    for (int i = 0; i < n; i++)
-        json_object_set_new(object, names[i], json_integer(sums->values[i]));
-    return object;
-}
-
-static bool sums_read(const json_t *object, const Entity *entity, Sums *ret_sums) {
-    const char *names[PUBLICATION_SUMS_MAX];
-    int n = publication_sum_names(entity, names);
-    for (int i = 0; i < n; i++)
-        ret_sums->values[i] = json_integer_value(json_object_get(object, names[i]));
-    return json_is_object(object);
-}
 
 static json_t *table_json(const PublishedTable *table) {
     json_t *months = json_array();
@@ -376,7 +335,7 @@ static bool read_months(Pg *tx, Arena *arena, const Publication *publication, Pu
 
 static PgResult *query_sums(Pg *tx, Arena *arena, const PublishedTable *table, Error *err) {
     const Entity *entity = table->entity;
-    const char *view = pg_quote_ident(arena, entity->gold), *sums = sums_list(arena, entity);
+    const char *view = pg_quote_ident(arena, entity->gold), *sums = sums_pg_list(arena, entity);
     if (!entity->partition)
         return pg_query(tx, sql_fill(arena, SQL_PUBLISH_SUMS_OF_TABLE, {"sums", sums}, {"view", view}),
                         PG_NONE, err);

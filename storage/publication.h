@@ -5,17 +5,13 @@
  * what it says durable. Knows nothing of BigQuery's interface: star_apply.h is the other half. */
 #pragma once
 #include "storage/pg.h"
+#include "storage/sums.h"
 #include "transform/entity.h"
 #include "transform/formats/avro.h"
 
 #include <stdatomic.h>
 
-enum { PUBLICATION_TABLES_MAX = 16, PUBLICATION_SUMS_MAX = 12 };
-
-/* Sums that must be equal on both sides: rows, keys modulo 1000000007, and each amount in cents. */
-typedef struct Sums {
-    int64_t values[PUBLICATION_SUMS_MAX];
-} Sums;
+enum { PUBLICATION_TABLES_MAX = 16 };
 
 /* What a publication does to one table. */
 typedef struct PublishedTable {
@@ -40,9 +36,6 @@ typedef struct Publication {
 typedef struct PublicationCost {
     int64_t load_jobs, bytes_sent, bytes_billed;
 } PublicationCost;
-
-/* The names of an entity's sums, in the order of Sums.values: "rows", "keys", then its amounts. */
-int publication_sum_names(const Entity *entity, const char *ret_names[PUBLICATION_SUMS_MAX]);
 
 /* The oldest one that was begun and has not succeeded; id 0 when there is none. */
 bool publication_find_unfinished(Pg *pg, Arena *arena, Publication *ret_publication, Error *err);

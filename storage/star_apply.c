@@ -221,23 +221,13 @@ const char *star_apply_script(const StarTarget *target, const Publication *publi
 
 /* ---- comparing -------------------------------------------------------------------------------------------- */
 
-static const char *sums_list(Arena *arena, const Entity *entity) {
-    const char *names[PUBLICATION_SUMS_MAX];
-    int n = publication_sum_names(entity, names);
-    const char *list =
-        arena_printf(arena, "COUNT(*), COALESCE(SUM(MOD(T.%s, 1000000007)), 0)", entity->key);
-    for (int i = 2; i < n; i++)
-        list = arena_printf(arena, "%s, CAST(COALESCE(SUM(T.%s), 0) * 100 AS INT64)", list, names[i]);
-    return list;
-}
-
 bool star_measure(const StarTarget *target, PublishedTable *table, Error *err) {
     BigQueryRows rows;
-    const char *sql = sql_fill(target->arena, SQL_BQ_SUMS, {"sums", sums_list(target->arena, table->entity)},
+    const char *sql = sql_fill(target->arena, SQL_BQ_SUMS, {"sums", sums_bigquery_list(target->arena, table->entity)},
                                {"dataset", target->dataset}, {"table", table->entity->gold},
                                {"partitions", star_partitions(target->arena, table)});
     TRY(bigquery_read(target->bq, sql, target->arena, &rows, err));
-    if (rows.n_rows != 1 || rows.n_columns > PUBLICATION_SUMS_MAX)
+    if (rows.n_rows != 1 || rows.n_columns > SUMS_MAX)
         return error_set(err, STATE_BUG, "BigQuery's sums of %s have another shape", table->entity->gold);
     for (int i = 0; i < rows.n_columns; i++)
         if (!str_to_int64(bigquery_value(&rows, 0, i), &table->found.values[i]))
