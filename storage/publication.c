@@ -291,8 +291,10 @@ bool publication_alert(Pg *pg, const char *sentence, Error *err) {
 
 bool publication_hold(Pg *pg, const char *why, Error *err) {
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(pg, err);
-    return tx && pg_exec(tx, SQL_PUBLISH_HOLD, PG_PARAMS(why), NULL, err) &&
-           publication_alert(tx, why, err) && pg_commit(&tx, PG_FLUSHED, err);
+    TRY(tx && pg_exec(tx, SQL_PUBLISH_HOLD, PG_PARAMS(why), NULL, err) && publication_alert(tx, why, err) &&
+        pg_commit(&tx, PG_FLUSHED, err));
+    error_set(err, STATE_HELD, "%s", why);
+    return error_hint(err, "run `revcycled publish --rebuild` to replace the tables in BigQuery");
 }
 
 bool publication_release(Pg *pg, Error *err) {

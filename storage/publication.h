@@ -85,7 +85,8 @@ bool publication_save(Pg *pg, const Publication *publication, const char *error,
 bool publication_lock(Pg *pg, Error *err);
 bool publication_unlock(Pg *pg, Error *err);
 
-/* Leaves one row `held` that says why, and raises the alert; release takes both away. */
+/* Leaves one row `held` that says why, raises the alert, and is false with class F0H; or with what kept the
+ * ledger from saying so. release() takes row and alert away. */
 bool publication_hold(Pg *pg, const char *why, Error *err);
 bool publication_release(Pg *pg, Error *err);
 bool publication_alert(Pg *pg, const char *sentence, Error *err);

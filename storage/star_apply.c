@@ -235,3 +235,29 @@ bool star_measure(const StarTarget *target, PublishedTable *table, Error *err) {
     table->has_found = true;
     return true;
 }
+
+static bool read_numbers(const BigQueryRows *rows, int row, int64_t *month, Sums *sums) {
+    for (int i = 0; i < rows->n_columns; i++)
+        if (!str_to_int64(bigquery_value(rows, row, i), i == 0 ? month : &sums->values[i - 1]))
+            return false;
+    return true;
+}
+
+bool star_measure_months(const StarTarget *target, TableComparison *table, Error *err) {
+    Arena *arena = target->arena;
+    const Entity *entity = table->entity;
+    SqlPart sums = {"sums", sums_bigquery_list(arena, entity)}, dataset = {"dataset", target->dataset},
+            name = {"table", entity->gold};
+    const char *sql = entity->partition ? sql_fill(arena, SQL_BQ_MONTHS, sums, dataset, name,
+                                                   {"partition", entity->partition})
+                                        : sql_fill(arena, SQL_BQ_TABLE, sums, dataset, name);
+    BigQueryRows rows;
+    TRY(bigquery_read(target->bq, sql, arena, &rows, err));
+    if (rows.n_columns > SUMS_MAX + 1)
+        return error_set(err, STATE_BUG, "BigQuery's sums of %s have another shape", entity->gold);
+    table->there = (TableSums){ARENA_ARRAY(arena, MonthSums, (size_t)rows.n_rows + 1), rows.n_rows};
+    for (int i = 0; i < rows.n_rows; i++)
+        if (!read_numbers(&rows, i, &table->there.months[i].month, &table->there.months[i].sums))
+            return error_set(err, STATE_BUG, "BigQuery's sums of %s are no numbers", entity->gold);
+    return true;
+}

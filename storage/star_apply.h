@@ -4,7 +4,7 @@
  * happened, and the sums to compare. Texts live in the caller's arena. */
 #pragma once
 #include "storage/bigquery.h"
-#include "storage/publication.h"
+#include "storage/comparison.h"
 
 typedef struct StarTarget {
     BigQuery *bq;
@@ -31,5 +31,7 @@ const char *star_apply_script(const StarTarget *target, const Publication *publi
 bool star_is_applied(const StarTarget *target, int64_t id, bool *ret_applied, Error *err);
 /* Fills `found` of a table. */
 bool star_measure(const StarTarget *target, PublishedTable *table, Error *err);
+/* Fills `there` of a comparison's table, every month of it. */
+bool star_measure_months(const StarTarget *target, TableComparison *table, Error *err);
 /* "TRUE", or the touched partitions as literals on T's bare column. Exposed for its test. */
 const char *star_partitions(Arena *arena, const PublishedTable *table);

@@ -29,20 +29,14 @@ static bool begin_anew(Pg *pg, StarTarget *target, const Newest *newest, Error *
     return publication_start_above(pg, newest->id, err);
 }
 
-static bool hold(Pg *pg, const char *why, Error *err) {
-    TRY(publication_hold(pg, why, err));
-    error_set(err, STATE_HELD, "%s", why);
-    return error_hint(err, "run `revcycled publish --rebuild` to replace the tables in BigQuery");
-}
-
 static bool hold_unknown(Pg *pg, const Newest *newest, Error *err) {
     bool has_published;
     TRY(publication_has_published(pg, &has_published, err));
     if (newest->id == 0)
-        return !has_published || hold(pg, "BigQuery has lost what this database published", err);
+        return !has_published || publication_hold(pg, "BigQuery has lost what this database published", err);
     if (!newest->is_ours)
-        return hold(pg, "the tables in BigQuery were published by another database, or before a restore", err);
-    return newest->is_known || hold(pg, "BigQuery holds a publication that this database does not know", err);
+        return publication_hold(pg, "the tables in BigQuery were published by another database, or before a restore", err);
+    return newest->is_known || publication_hold(pg, "BigQuery holds a publication that this database does not know", err);
 }
 
 bool known_check(Pg *pg, StarTarget *target, Error *err) {

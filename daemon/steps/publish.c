@@ -6,8 +6,9 @@
  *     succeeded  both sides count and sum the same over the touched partitions
  *
  * Each state is durable before the next begins, and each begins by asking what is there already. So a
- * run first brings an unfinished publication to its end, then makes the next one, if rows changed.
- * A quiet run is one look-up in PostgreSQL and sends no byte. */
+ * run first brings an unfinished publication to its end, then makes the next one, if rows changed. Once a
+ * day both sides are compared whole, in the snapshot of a publication or, when nothing changed, without one.
+ * A quiet run is two look-ups in PostgreSQL and sends no byte. */
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/log.h"
@@ -27,7 +28,8 @@ typedef struct Publisher {
     BigQuery *bq;
     StarTarget target;
     Publication publication;
-    bool is_rebuild; /* asked for now, or asked for and not ended */
+    bool is_rebuild;         /* asked for now, or asked for and not ended */
+    Comparison *comparison; /* of all partitions, when it is due; else NULL */
     PublicationCost counted; /* what the ledger already holds of the usage */
 } Publisher;
 
@@ -189,9 +191,9 @@ static bool stage_table(Publisher *p, Pg *tx, const Entity *entity, Error *err) 
 }
 
 static bool stage_tables(Publisher *p, Pg *tx, Error *err) {
-    for (int i = 0; i < N_ENTITIES; i++)
+    for (int i = 0; i < N_ENTITIES && p->publication.id != 0; i++)
         TRY(stage_table(p, tx, &ENTITIES[i], err));
-    return true;
+    return !p->comparison || comparison_measure(tx, p->run->arena, p->comparison, err);
 }
 
 /* Ends the snapshot, whatever came of it: what follows writes. */
@@ -341,17 +343,46 @@ static bool finish(Publisher *p, Error *err) {
     return publication_release(p->run->pg, err);
 }
 
+/* Everything, not only what was touched: what BigQuery holds now is our snapshot. */
+static bool compare_all(Publisher *p, Error *err) {
+    Pg *pg = p->run->pg;
+    for (int i = 0; i < p->comparison->n_tables; i++)
+        TRY(star_measure_months(&p->target, &p->comparison->tables[i], err));
+    FAILPOINT("publish.before_comparison");
+    const char *difference;
+    TRY(comparison_record(pg, p->run->arena, p->comparison, cost_since(p).bytes_billed, &difference, err));
+    if (!difference) {
+        LOG_INFO("bigquery holds what postgresql holds", LOG_INT("tables", p->comparison->n_tables));
+        return publication_release(pg, err);
+    }
+    TRY(publication_alert(pg, difference, err));
+    error_set(err, STATE_HELD, "%s", difference);
+    return error_hint(err, "see ops.reconciliation; `revcycled publish --rebuild` replaces the tables");
+}
+
 /* ---- the next publication ----------------------------------------------------------------------------------- */
 
+/* What differs is not published over. */
+static bool check_comparison(Publisher *p, Error *err) {
+    PublicationDue due;
+    const char *difference;
+    TRY(comparison_find_difference(p->run->pg, p->run->arena, &difference, err));
+    if (!difference || p->is_rebuild)
+        return true;
+    TRY(publication_find_due(p->run->pg, &due, err));
+    return !due.rows || publication_hold(p->run->pg, difference, err);
+}
+
 /* Settled, claimed and seen in one piece: no page is placed meanwhile. `*ret_tx` is the snapshot, or NULL
- * when nothing is to be sent. */
+ * when nothing is to be sent or compared. */
 static bool claim_locked(Publisher *p, Pg **ret_tx, Error *err) {
     RunContext *run = p->run;
     TRY(step_settle(run, err));
+    TRY(check_comparison(p, err));
     TRY(publication_claim(run->pg, p->is_rebuild, p->target.profile, &p->publication, err));
     FAILPOINT("publish.after_claim");
     *ret_tx = NULL;
-    if (p->publication.id == 0)
+    if (p->publication.id == 0 && !p->comparison)
         return true;
     *ret_tx = publication_snapshot(run->pg, &p->publication, err);
     return *ret_tx != NULL;
@@ -367,7 +398,7 @@ static bool claim(Publisher *p, Pg **ret_tx, Error *err) {
 
 static bool give_back(Publisher *p, Error *err) {
     Error ledger = {0};
-    if (!publication_abandon(p->run->pg, &p->publication, err->text, &ledger))
+    if (p->publication.id != 0 && !publication_abandon(p->run->pg, &p->publication, err->text, &ledger))
         LOG_FAILURE(LOG_LEVEL_WARN, "a publication's batches are given back by the next run", &ledger);
     return false;
 }
@@ -389,8 +420,11 @@ static bool publish_next(Publisher *p, Error *err) {
         return true;
     if (!stage(p, tx, err))
         return give_back(p, err);
-    TRY(record_staged(p, err));
-    return p->publication.n_tables == 0 || (apply(p, err) && finish(p, err));
+    if (p->publication.id != 0)
+        TRY(record_staged(p, err));
+    if (p->publication.n_tables > 0)
+        TRY(apply(p, err) && finish(p, err));
+    return !p->comparison || compare_all(p, err);
 }
 
 /* ---- the unfinished one ----------------------------------------------------------------------------------------- */
@@ -425,16 +459,16 @@ static bool end_unfinished(Publisher *p, bool due, Error *err) {
         return publication_abandon(pg, &p->publication, "replaced by a rebuild", err);
     if (resume(p, err))
         return true;
-    Error ledger = {0};
-    if (is_held(err) && due && !publication_hold(pg, err->text, &ledger))
-        *err = ledger;
-    return false;
+    return is_held(err) && due && publication_hold(pg, err->text, err);
 }
 
 static bool find_due(Publisher *p, PublicationDue *ret_due, Error *err) {
+    bool compares;
     TRY(publication_find_due(p->run->pg, ret_due, err));
+    TRY(comparison_is_due(p->run->pg, p->run->config->bigquery.compare_every_ms, &compares, err));
     METRIC_SET(METRIC_BIGQUERY_PUBLICATION_LAG, ret_due->lag_s);
     p->is_rebuild = p->run->mode == RUN_REBUILD || ret_due->rebuild;
+    p->comparison = compares ? ARENA_NEW(p->run->arena, Comparison) : NULL;
     return true;
 }
 
@@ -444,8 +478,10 @@ static bool publish(Publisher *p, PublicationDue *due, Error *err) {
     TRY(known_check(p->run->pg, &p->target, err));
     if (p->publication.id != 0)
         TRY(end_unfinished(p, due->rows, err));
-    TRY(find_due(p, due, err));
-    return !(due->rows || p->is_rebuild) || publish_next(p, err);
+    TRY(find_due(p, due, err)); /* what was given back is due again */
+    p->target.may_replace = p->is_rebuild;
+    TRY(check_comparison(p, err));
+    return !(due->rows || p->is_rebuild || p->comparison) || publish_next(p, err);
 }
 
 bool step_publish(RunContext *run, Error *err) {
@@ -457,7 +493,7 @@ bool step_publish(RunContext *run, Error *err) {
     int64_t bytes_left;
     TRY(find_due(&p, &due, err));
     TRY(publication_find_unfinished(run->pg, run->arena, &p.publication, err));
-    if (!due.rows && p.publication.id == 0 && !p.is_rebuild)
+    if (!due.rows && p.publication.id == 0 && !p.is_rebuild && !p.comparison)
         return true;
     TRY(ask_governor(run, &may, &bytes_left, err));
     if (!may)

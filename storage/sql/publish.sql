@@ -25,7 +25,9 @@ SELECT EXISTS (SELECT FROM ops.moved WHERE publication_id IS NULL)
 
 -- name: publish_usage
 SELECT coalesce(sum(load_jobs), 0)::bigint, coalesce(sum(bytes_billed), 0)::bigint
-FROM ops.publication WHERE claimed_at > now() - interval '1 day'
+FROM (SELECT load_jobs, bytes_billed FROM ops.publication WHERE claimed_at > now() - interval '1 day'
+      UNION ALL
+      SELECT 0, bytes_billed FROM ops.reconciliation WHERE finished_at > now() - interval '1 day') AS used
 
 -- name: publish_epoch
 SELECT epoch::text FROM ops.database

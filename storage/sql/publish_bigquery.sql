@@ -48,5 +48,12 @@ WHEN NOT MATCHED BY SOURCE THEN DELETE;
 -- name: bq_apply_commit
 COMMIT TRANSACTION;
 
+-- name: bq_months
+SELECT COALESCE(EXTRACT(YEAR FROM T.{partition}) * 100 + EXTRACT(MONTH FROM T.{partition}), 0), {sums}
+FROM `{dataset}.{table}` T GROUP BY 1 ORDER BY 1
+
+-- name: bq_table
+SELECT 0, {sums} FROM `{dataset}.{table}` T
+
 -- name: bq_sums
 SELECT {sums} FROM `{dataset}.{table}` T WHERE {partitions}

@@ -30,7 +30,7 @@ int main(int argc, char **argv) {
     Config config = {.bigquery = {
         .enabled = true, .endpoint = argv[2], .project = argv[3], .dataset = "healthcare_rcm",
         .location = "US", .profile = strcmp(argv[4], "full") == 0 ? PROFILE_FULL : PROFILE_LIMITED,
-        .max_load_jobs_per_day = 20000, .max_bytes_billed_per_day = 1LL << 40}};
+        .compare_every_ms = 24 * 3600 * 1000, .max_load_jobs_per_day = 20000, .max_bytes_billed_per_day = 1LL << 40}};
     CLEANUP(arena_drop) Arena *arena = arena_open();
     CLEANUP(pg_drop) Pg *pg = pg_open(argv[1], "publish_tool", 0, &err);
     if (!pg)

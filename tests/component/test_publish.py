@@ -391,6 +391,103 @@ def test_a_difference_holds_the_next_publication_until_a_rebuild(publishing):
     assert publishing.sql("SELECT count(*) FROM ops.alert WHERE cleared_at IS NULL")[0][0] == 0
 
 
+def a_day_later(publishing):
+    publishing.sql("UPDATE ops.publication SET finished_at = finished_at - interval '25 hours'")
+    publishing.sql("UPDATE ops.reconciliation SET finished_at = finished_at - interval '25 hours'")
+
+
+def comparisons(publishing):
+    return publishing.sql("SELECT differences, details FROM ops.reconciliation ORDER BY reconciliation_id")
+
+
+def test_once_a_day_all_partitions_are_compared_with_one_query_per_table(publishing):
+    fill(publishing)
+    publishing.transaction(4, None)
+    publishing.publish()
+    publishing.publish()
+    assert comparisons(publishing) == []
+    a_day_later(publishing)
+    before = len(publishing.proxy.requests)
+    publishing.publish()
+    asked = [path for method, path, _ in publishing.proxy.requests[before:] if path.endswith("/queries")]
+    assert len(asked) == 11 + 1  # and the newest publication
+    (differences, tables), = comparisons(publishing)
+    assert differences == 0 and len(tables) == 11
+    facts = tables["fact_transactions"]
+    assert facts["partitions"] == 4 and facts["differing"] == [] and facts["expected"] == facts["found"]
+    assert facts["expected"]["rows"] == 4 and facts["expected"]["amount"] == 1675
+    assert tables["dim_patients"]["expected"]["rows"] == 1  # the unknown member
+    before = len(publishing.proxy.requests)
+    publishing.publish()
+    assert len(publishing.proxy.requests) == before
+    assert publishing.states() == ["succeeded"]
+
+
+def test_a_comparison_in_the_run_of_a_publication_sees_what_it_sent(publishing):
+    fill(publishing)
+    publishing.publish()
+    a_day_later(publishing)
+    publishing.move(1, "2024-02-15", "2023-11-01", amount="9.99")
+    publishing.publish()
+    assert publishing.states() == ["succeeded"] * 2
+    assert [row[0] for row in comparisons(publishing)] == [0]
+
+
+def test_a_difference_in_a_partition_that_nobody_touched_holds_the_next_publication(publishing):
+    """The totals agree: a row stands in another month."""
+    fill(publishing)
+    publishing.publish()
+    list(publishing.bigquery.rows(f"UPDATE `{publishing.project}.healthcare_rcm.fact_transactions` "
+                                  "SET service_date = DATE '2022-07-01' WHERE transaction_key = 1"))
+    publishing.new_batch()
+    publishing.transaction(3, "2024-04-15", amount="4.00")
+    publishing.publish()
+    a_day_later(publishing)
+    done = publishing.run()
+    assert done.returncode == 3 and "fact_transactions of 2022-07 and 1 more" in done.stderr
+    (differences, tables), = comparisons(publishing)
+    assert differences == 2
+    assert [part["month"] for part in tables["fact_transactions"]["differing"]] == [202207, 202402]
+    alerts = "SELECT count(*) FROM ops.alert WHERE cleared_at IS NULL"
+    assert publishing.sql(alerts) == [(1,)]
+    publishing.new_batch()
+    publishing.transaction(9, "2024-01-01")
+    assert publishing.run().returncode == 3
+    assert publishing.states() == ["succeeded", "succeeded", "held"]
+    publishing.publish("limited", "rebuild")
+    assert publishing.facts()[0] == (1, "2024-02-15", 1.25)
+    assert publishing.sql(alerts) == [(0,)]
+    publishing.new_batch()
+    publishing.transaction(9, "2024-01-02")
+    publishing.publish()
+    assert publishing.states()[-1] == "succeeded"
+
+
+def test_a_difference_that_was_mended_in_bigquery_is_seen_a_day_later(publishing):
+    fill(publishing)
+    publishing.publish()
+    table = f"`{publishing.project}.healthcare_rcm.fact_transactions`"
+    list(publishing.bigquery.rows(f"UPDATE {table} SET amount = 7 WHERE transaction_key = 1"))
+    a_day_later(publishing)
+    assert publishing.run().returncode == 3
+    assert publishing.run().returncode == 0  # nothing to publish, nothing to hold
+    list(publishing.bigquery.rows(f"UPDATE {table} SET amount = 1.25 WHERE transaction_key = 1"))
+    a_day_later(publishing)
+    publishing.publish()
+    assert [row[0] for row in comparisons(publishing)] == [1, 0]
+    assert publishing.sql("SELECT count(*) FROM ops.alert WHERE cleared_at IS NULL") == [(0,)]
+
+
+def test_a_comparison_that_was_killed_is_made_by_the_next_run(publishing):
+    fill(publishing)
+    publishing.publish()
+    a_day_later(publishing)
+    assert publishing.run(failpoint="publish.before_comparison").returncode == -signal.SIGKILL
+    assert comparisons(publishing) == []
+    publishing.publish()
+    assert [row[0] for row in comparisons(publishing)] == [0]
+
+
 def test_another_epoch_is_held(publishing, postgres):
     """A restored database: its surrogates may name other people now."""
     fill(publishing)
