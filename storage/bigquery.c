@@ -326,10 +326,12 @@ static json_t *job_reference(const BigQuery *bq, const char *id) {
     return json_pack("{s:s, s:s, s:s*}", "projectId", bq->project, "jobId", id, "location", bq->location);
 }
 
+/* What earlier queries left. Nothing left is one byte: BigQuery then refuses the query, unbilled. */
 static void limit_bytes(const BigQuery *bq, json_t *query) {
-    if (bq->max_bytes_billed > 0)
-        json_object_set_new(query, "maximumBytesBilled",
-                            json_sprintf("%lld", (long long)bq->max_bytes_billed));
+    if (bq->max_bytes_billed <= 0)
+        return;
+    int64_t left = bq->max_bytes_billed - bq->usage.bytes_billed;
+    json_object_set_new(query, "maximumBytesBilled", json_sprintf("%lld", (long long)(left > 0 ? left : 1)));
 }
 
 bool bigquery_start_query(BigQuery *bq, const char *id, const char *sql, Error *err) {

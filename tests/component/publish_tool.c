@@ -1,6 +1,6 @@
 /* publish_tool - one run of the publish step, for tests/component/test_publish.py.
  *
- *     publish_tool DSN ENDPOINT PROJECT PROFILE [rebuild | load-jobs=N | timeout-ms=N]
+ *     publish_tool DSN ENDPOINT PROJECT PROFILE [rebuild | load-jobs=N | bytes-billed=N | timeout-ms=N]
  *
  * Settling is left out: the tests make silver's rows settled. Exit 0, 1 (the error on stderr) or 3
  * (held). Prints what the run counted: "rows_read rows_changed bytes_sent". */
@@ -42,6 +42,8 @@ int main(int argc, char **argv) {
             run.mode = RUN_REBUILD;
         else if (strncmp(argv[i], "load-jobs=", 10) == 0)
             config.bigquery.max_load_jobs_per_day = strtoll(argv[i] + 10, NULL, 10);
+        else if (strncmp(argv[i], "bytes-billed=", 13) == 0)
+            config.bigquery.max_bytes_billed_per_day = strtoll(argv[i] + 13, NULL, 10);
         else if (strncmp(argv[i], "timeout-ms=", 11) == 0)
             config.bigquery.timeout_ms = strtoll(argv[i] + 11, NULL, 10);
     }

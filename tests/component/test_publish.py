@@ -4,6 +4,7 @@ Silver's rows are made here, settled by hand: what is tested is the way from the
 """
 import json
 import os
+import re
 import signal
 import subprocess
 import urllib.request
@@ -724,3 +725,59 @@ def test_over_the_cap_batches_wait(publishing):
     assert publishing.states() == [] and not publishing.proxy.requests
     publishing.publish("limited", "load-jobs=20000")
     assert publishing.states() == ["succeeded"]
+
+
+CAP = 1 << 40  # the tool's, bytes per day
+
+
+def limits(publishing):
+    """What every query was allowed to cost; each job's labels are looked at on the way."""
+    allowed = []
+    for path, asked in publishing.proxy.started:
+        configuration = asked if path.endswith("/queries") else asked["configuration"]
+        assert configuration["labels"] == {"app": "revcycled", "profile": "limited"}, path
+        query = configuration if path.endswith("/queries") else configuration.get("query")
+        if query:
+            allowed.append(int(query["maximumBytesBilled"]))
+    return allowed
+
+
+def test_every_query_is_capped_and_every_job_is_labelled(publishing):
+    """A first publication, a changed row, an upload by session, a comparison, a rebuild."""
+    fill(publishing)
+    publishing.publish()
+    publishing.move(1, "2024-02-15", "2023-11-01")
+    publishing.sql("INSERT INTO silver.transactions (transaction_key, source_system, source_transaction_id, "
+                   "service_date, visit_type, batch_id) SELECT n, 'hospital_a', 'T' || n, '2024-01-01', "
+                   "(SELECT string_agg(md5((n * 1000 + i)::text), '') FROM generate_series(1, 100) i), %s "
+                   "FROM generate_series(10, 2000) n", publishing.batch)
+    publishing.publish()
+    a_day_later(publishing)
+    publishing.publish()
+    publishing.publish("limited", "rebuild")
+    paths = {re.sub(r".*/bigquery/v2/projects/[^/]+", "", path) for path, _ in publishing.proxy.started}
+    assert paths == {"/queries", "/jobs", "/jobs?uploadType=multipart", "/jobs?uploadType=resumable"}
+    assert set(limits(publishing)) == {CAP}
+
+
+def test_what_was_billed_today_is_not_spent_again(publishing):
+    fill(publishing)
+    publishing.publish()
+    publishing.sql("UPDATE ops.publication SET bytes_billed = %s", CAP - (1 << 30))
+    publishing.sql("INSERT INTO ops.reconciliation (subject, started_at, differences, details, bytes_billed) "
+                   "VALUES ('bigquery', now(), 0, '{}', %s)", 1 << 20)
+    publishing.proxy.started.clear()
+    left = (1 << 30) - (1 << 20)
+    publishing.proxy.fail(Fault("answer", path="/queries$", method="POST",
+                                action=lambda answer: {**answer, "totalBytesBilled": str(20 << 20)}))
+    publishing.new_batch()
+    publishing.transaction(5, "2024-02-15")
+    publishing.publish()
+    assert limits(publishing)[0] == left
+    assert set(limits(publishing)[1:]) == {left - (20 << 20)}
+    before = len(publishing.proxy.requests)
+    publishing.new_batch()
+    publishing.transaction(6, "2024-02-15")
+    publishing.publish("limited", f"bytes-billed={CAP // 2}")
+    assert len(publishing.proxy.requests) == before
+    assert publishing.states() == ["succeeded"] * 2

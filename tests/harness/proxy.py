@@ -45,6 +45,7 @@ class Proxy:
         self.ledger = ledger
         self.faults = []
         self.requests = []  # (method, path, status)
+        self.started = []   # (path, what was asked for) of every request that starts a job
         self.jobs = self._known_jobs(ledger)  # caller's job id -> the emulator's
         self.uploads = {}   # upload session -> caller's job id
         self.failed = {}    # caller's job id -> the job that a fault made fail
@@ -132,6 +133,8 @@ class Proxy:
                     return self._answer(200, [], proxy._failed_job(self.command, self.path))
                 elif kind and kind not in ("cut_after", "answer"):
                     return self._refuse(int(kind), REASONS.get(kind, "backendError"), "a fault of the test's")
+                if self.command == "POST" and re.search(r"/(jobs|queries)(\?|$)", self.path):
+                    proxy.started.append((self.path, proxy._asked_for(body)))
                 session = re.search(r"upload_id=(\w+)", self.path)
                 job = proxy._new_job(self.command, self.path, body)
                 opens = job is not None and "uploadType=resumable" in self.path
@@ -171,6 +174,12 @@ class Proxy:
         if self.ledger:
             with self.lock, open(self.ledger, "a", encoding="ascii") as file:
                 file.write(f"{job} {self.jobs[job]}\n")
+
+    @staticmethod
+    def _asked_for(body):
+        """The JSON of the request, or of the first part of a multipart one."""
+        start = body.index(b"{")
+        return json.JSONDecoder().raw_decode(body[start:].decode("utf-8", "replace"))[0]
 
     @staticmethod
     def _new_job(method, path, body):
