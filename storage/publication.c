@@ -127,6 +127,12 @@ bool publication_usage(Pg *pg, PublicationCost *ret_cost, Error *err) {
     return true;
 }
 
+bool publication_add_cost(Pg *pg, const PublicationCost *cost, Error *err) {
+    char jobs[24], billed[24];
+    return pg_exec(pg, SQL_PUBLISH_ADD_COST,
+                   PG_PARAMS(number_text(cost->load_jobs, jobs), number_text(cost->bytes_billed, billed)), NULL, err);
+}
+
 static bool query_text(Pg *pg, const char *sql, Arena *arena, const char **ret_text, Error *err) {
     CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, sql, PG_NONE, err);
     TRY(rows != NULL);

@@ -48,6 +48,8 @@ typedef struct PublicationDue {
 bool publication_find_due(Pg *pg, PublicationDue *ret_due, Error *err);
 /* Load jobs and bytes billed of the last 24 hours. */
 bool publication_usage(Pg *pg, PublicationCost *ret_cost, Error *err);
+/* Cost that no publication and no comparison accounts for. */
+bool publication_add_cost(Pg *pg, const PublicationCost *cost, Error *err);
 bool publication_epoch(Pg *pg, Arena *arena, const char **ret_epoch, Error *err);
 /* Whether this database sent that publication. */
 bool publication_is_known(Pg *pg, int64_t id, bool *ret_known, Error *err);

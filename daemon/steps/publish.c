@@ -484,6 +484,14 @@ static bool publish(Publisher *p, PublicationDue *due, Error *err) {
     return !(due->rows || p->is_rebuild || p->comparison) || publish_next(p, err);
 }
 
+/* What a run cost that was held, failed or gave its batches back. */
+static void record_rest(Publisher *p) {
+    PublicationCost cost = cost_since(p);
+    Error ignored = {0};
+    if ((cost.load_jobs > 0 || cost.bytes_billed > 0) && !publication_add_cost(p->run->pg, &cost, &ignored))
+        LOG_FAILURE(LOG_LEVEL_WARN, "the caps of bigquery do not see what a run cost", &ignored);
+}
+
 bool step_publish(RunContext *run, Error *err) {
     if (!run->config->bigquery.enabled)
         return true;
@@ -499,5 +507,7 @@ bool step_publish(RunContext *run, Error *err) {
     if (!may)
         return true;
     TRY(open_bigquery(&p, bytes_left, err));
-    return publish(&p, &due, err);
+    bool ok = publish(&p, &due, err);
+    record_rest(&p);
+    return ok;
 }

@@ -27,7 +27,15 @@ SELECT EXISTS (SELECT FROM ops.moved WHERE publication_id IS NULL)
 SELECT coalesce(sum(load_jobs), 0)::bigint, coalesce(sum(bytes_billed), 0)::bigint
 FROM (SELECT load_jobs, bytes_billed FROM ops.publication WHERE claimed_at > now() - interval '1 day'
       UNION ALL
-      SELECT 0, bytes_billed FROM ops.reconciliation WHERE finished_at > now() - interval '1 day') AS used
+      SELECT 0, bytes_billed FROM ops.reconciliation WHERE finished_at > now() - interval '1 day'
+      UNION ALL
+      SELECT load_jobs, bytes_billed FROM ops.bigquery_cost WHERE hour > now() - interval '1 day') AS used
+
+-- name: publish_add_cost
+INSERT INTO ops.bigquery_cost AS c (hour, load_jobs, bytes_billed)
+VALUES (date_trunc('hour', now()), $1::bigint, $2::bigint)
+ON CONFLICT (hour) DO UPDATE
+SET load_jobs = c.load_jobs + excluded.load_jobs, bytes_billed = c.bytes_billed + excluded.bytes_billed
 
 -- name: publish_epoch
 SELECT epoch::text FROM ops.database

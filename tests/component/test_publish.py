@@ -781,3 +781,24 @@ def test_what_was_billed_today_is_not_spent_again(publishing):
     publishing.publish("limited", f"bytes-billed={CAP // 2}")
     assert len(publishing.proxy.requests) == before
     assert publishing.states() == ["succeeded"] * 2
+
+
+def test_what_a_run_without_an_end_cost_counts_too(publishing):
+    """Load jobs of rows that were given back, and questions while publishing is held."""
+    fill(publishing)
+    publishing.proxy.fail(Fault("503", path="/upload/", times=6))
+    assert publishing.run().returncode == 1
+    before = len(publishing.proxy.requests)
+    publishing.publish("limited", "load-jobs=11")
+    assert len(publishing.proxy.requests) == before
+    publishing.publish("limited", "load-jobs=12")
+    assert publishing.states() == ["abandoned", "succeeded"]
+    publishing.sql("UPDATE ops.database SET epoch = gen_random_uuid()")
+    publishing.new_batch()
+    publishing.transaction(4, "2024-06-01")
+    publishing.proxy.fail(Fault("answer", path="/queries$", method="POST",
+                                action=lambda answer: {**answer, "totalBytesBilled": str(10 << 20)}))
+    assert publishing.run().returncode == 3
+    before = len(publishing.proxy.requests)
+    publishing.publish("limited", f"bytes-billed={10 << 20}")
+    assert len(publishing.proxy.requests) == before

@@ -22,3 +22,10 @@ CREATE TABLE ops.reconciliation (
     bytes_billed bigint NOT NULL DEFAULT 0
 );
 CREATE INDEX reconciliation_subject ON ops.reconciliation (subject, reconciliation_id);
+
+-- What BigQuery did for runs that no publication and no comparison accounts for: held, failed, given back.
+CREATE TABLE ops.bigquery_cost (
+    hour timestamptz PRIMARY KEY,
+    load_jobs bigint NOT NULL,
+    bytes_billed bigint NOT NULL
+);
