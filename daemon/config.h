@@ -80,6 +80,7 @@ typedef struct BigQueryConfig {
     const char *project, *dataset, *location, *credentials_file, *endpoint;
     PrivacyProfile profile;
     int64_t every_ms;
+    int64_t compare_every_ms;
     int64_t max_load_jobs_per_day;
     int64_t max_bytes_billed_per_day;
     int64_t timeout_ms;

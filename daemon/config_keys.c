@@ -110,6 +110,7 @@ const ConfigKey CONFIG_KEYS[] = {
     {"bigquery.endpoint", KEY_TEXT, IN(BigQueryConfig, endpoint), .help = "an emulator's address"},
     {"bigquery.profile", KEY_CHOICE, IN(BigQueryConfig, profile), "limited", .choices = CHOICES("limited", "full"), .help = "what may leave the house"},
     {"bigquery.every", KEY_DURATION, IN(BigQueryConfig, every_ms), "5m", 1000, DAYS(7), .help = "time between publications, at least"},
+    {"bigquery.compare_every", KEY_DURATION, IN(BigQueryConfig, compare_every_ms), "24h", 60 * 1000, DAYS(31), .help = "time between comparisons of all partitions of all tables"},
     {"bigquery.max_load_jobs_per_day", KEY_COUNT, IN(BigQueryConfig, max_load_jobs_per_day), "20000", 1, 1000000, .help = "load jobs per project and day"},
     {"bigquery.max_bytes_billed_per_day", KEY_SIZE, IN(BigQueryConfig, max_bytes_billed_per_day), "1TiB", MIB, INT64_C(1) << 60, .help = "bytes billed per day"},
     {"bigquery.timeout", KEY_DURATION, IN(BigQueryConfig, timeout_ms), "1h", 1000, DAYS(1), .help = "time for one load or query"},

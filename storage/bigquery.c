@@ -326,10 +326,12 @@ static json_t *job_reference(const BigQuery *bq, const char *id) {
     return json_pack("{s:s, s:s, s:s*}", "projectId", bq->project, "jobId", id, "location", bq->location);
 }
 
+/* What earlier queries left. Nothing left is one byte: BigQuery then refuses the query, unbilled. */
 static void limit_bytes(const BigQuery *bq, json_t *query) {
-    if (bq->max_bytes_billed > 0)
-        json_object_set_new(query, "maximumBytesBilled",
-                            json_sprintf("%lld", (long long)bq->max_bytes_billed));
+    if (bq->max_bytes_billed <= 0)
+        return;
+    int64_t left = bq->max_bytes_billed - bq->usage.bytes_billed;
+    json_object_set_new(query, "maximumBytesBilled", json_sprintf("%lld", (long long)(left > 0 ? left : 1)));
 }
 
 bool bigquery_start_query(BigQuery *bq, const char *id, const char *sql, Error *err) {
@@ -421,13 +423,32 @@ static json_t *start_reading(BigQuery *bq, const char *sql, Error *err) {
     return call_json(bq, &call, body, NULL, &answer, err) ? answer : NULL;
 }
 
+/* The service holds each question for a while; one that answers at once must not keep us spinning. */
+static bool wait_for_answer(BigQuery *bq, json_t **answer, Error *err) {
+    int64_t end_us = clock_monotonic_us() + bq->timeout_ms * 1000, pause_ms = POLL_MS_MIN;
+    while (!json_is_true(json_object_get(*answer, "jobComplete"))) {
+        if (clock_monotonic_us() > end_us)
+            return error_set(err, STATE_CONNECTION, "cannot read from BigQuery: the query still runs after %lld s",
+                             (long long)(bq->timeout_ms / 1000));
+        TRY(http_pause(pause_ms, bq->cancel, err));
+        pause_ms = pause_ms < POLL_MS_MAX ? pause_ms * 2 : pause_ms;
+        TRY(next_page(bq, answer, err));
+    }
+    return true;
+}
+
+/* An answer that was waited for tells only what was processed. */
+static int64_t billed(const json_t *answer) {
+    bool is_told = json_object_get(answer, "totalBytesBilled") != NULL;
+    return number_member(answer, is_told ? "totalBytesBilled" : "totalBytesProcessed");
+}
+
 bool bigquery_read(BigQuery *bq, const char *sql, Arena *arena, BigQueryRows *ret_rows, Error *err) {
     Reading reading = {.arena = arena};
     CLEANUP(json_drop) json_t *answer = start_reading(bq, sql, err);
     TRY(answer != NULL);
-    while (!json_is_true(json_object_get(answer, "jobComplete")))
-        TRY(next_page(bq, &answer, err));
-    bq->usage.bytes_billed += number_member(answer, "totalBytesBilled");
+    TRY(wait_for_answer(bq, &answer, err));
+    bq->usage.bytes_billed += billed(answer);
     TRY(check_answer(answer, err));
     TRY(reading_take_page(&reading, answer, err));
     while (*member(answer, "pageToken")) {

@@ -46,7 +46,7 @@ typedef struct BigQueryOptions {
     const char *project, *dataset, *location;
     const char *endpoint;         /* NULL: https://bigquery.googleapis.com */
     const char *credentials_file; /* NULL: the metadata server, or nothing when there is an endpoint */
-    int64_t max_bytes_billed;     /* per query; 0: no limit is sent */
+    int64_t max_bytes_billed;     /* by all queries together; 0: no limit is sent */
     int64_t timeout_ms;           /* of one job; 0: 1 h */
     int64_t retry_ms;             /* the first pause; 0: 500 */
     BigQueryLabel labels[BIGQUERY_LABELS_MAX]; /* on every job */
@@ -100,6 +100,8 @@ bool bigquery_look_at_job(BigQuery *bq, const char *id, BigQueryJob *ret_job, Er
 bool bigquery_wait_for_job(BigQuery *bq, const char *id, BigQueryJob *ret_job, Error *err);
 /* Under this id; when such a job exists it is left as it is. */
 bool bigquery_start_query(BigQuery *bq, const char *id, const char *sql, Error *err);
+/* Before another attempt, after `try` of them (1, 2, …): doubling, with jitter. */
+bool bigquery_pause(BigQuery *bq, int try, Error *err);
 
 /* --- uploads --------------------------------------------------------------------------------------- */
 

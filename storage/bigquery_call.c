@@ -19,7 +19,7 @@ const char *bigquery_state_of_reason(const char *reason) {
         {"billingNotEnabled", STATE_AUTH},
         {"billingTierLimitExceeded", STATE_CONFIG},
         {"blocked", "53400"},
-        {"bytesBilledLimitExceeded", STATE_CONFIG},
+        {"bytesBilledLimitExceeded", "53400"}, /* our own cap: it has room again tomorrow */
         {"duplicate", STATE_CONFLICT},
         {"internalError", STATE_CONNECTION},
         {"invalid", STATE_CONFIG},
@@ -134,11 +134,18 @@ static double random_share(void) {
     return bits / 4294967296.0;
 }
 
-bool bigquery_back_off(BigQuery *bq, int try, const HttpReply *reply, Error *err) {
+/* Half of the doubled pause is certain, half is chance. */
+static int64_t pause_of(const BigQuery *bq, int try) {
     int64_t ms = bq->retry_ms << (try - 1);
     if (ms > PAUSE_MS_MAX)
         ms = PAUSE_MS_MAX;
-    ms = ms / 2 + (int64_t)(random_share() * (double)ms / 2);
+    return ms / 2 + (int64_t)(random_share() * (double)ms / 2);
+}
+
+bool bigquery_pause(BigQuery *bq, int try, Error *err) { return http_pause(pause_of(bq, try), bq->cancel, err); }
+
+bool bigquery_back_off(BigQuery *bq, int try, const HttpReply *reply, Error *err) {
+    int64_t ms = pause_of(bq, try);
     if (reply->retry_after_ms > RETRY_AFTER_MS_MAX)
         return false; /* longer than a worker may be kept: the run waits instead */
     if (reply->retry_after_ms > ms)

@@ -1,16 +1,17 @@
 /* publication.c - see publication.h. */
 #include "storage/publication.h"
 
+#include "base/log.h"
 #include "base/own.h"
 #include "sql.h"
 #include "storage/star.h"
 #include "storage/template.h"
 
-#include <jansson.h>
 #include <stdio.h>
 
 enum {
     MONTHS_BYTES_MAX = 1 << 20,
+    DRAWS_MAX = 100 * 1000 * 1000, /* blocks of keys: about a minute, and centuries of pages */
     POSTGRES_EPOCH_DAYS = 10957, /* 2000-01-01 */
 };
 #define POSTGRES_EPOCH_US (POSTGRES_EPOCH_DAYS * 86400LL * 1000000LL)
@@ -35,47 +36,7 @@ static bool query_flag(Pg *pg, const char *sql, const PgParams *params, bool *re
     return true;
 }
 
-/* ---- sums ------------------------------------------------------------------------------------------- */
-
-int publication_sum_names(const Entity *entity, const char *ret_names[PUBLICATION_SUMS_MAX]) {
-    int n = 0;
-    ret_names[n++] = "rows";
-    ret_names[n++] = "keys";
-    for (int i = 0; i < entity->n_columns && n < PUBLICATION_SUMS_MAX; i++)
-        if (entity->columns[i].type == TYPE_MONEY)
-            ret_names[n++] = entity->columns[i].name;
-    return n;
-}
-
-static const char *sums_list(Arena *arena, const Entity *entity) {
-    const char *names[PUBLICATION_SUMS_MAX];
-    int n = publication_sum_names(entity, names);
-    const char *list = arena_printf(arena, "count(*), coalesce(sum(v.%s %% 1000000007), 0)::bigint",
-                                    pg_quote_ident(arena, entity->key));
-    for (int i = 2; i < n; i++)
-        list = arena_printf(arena, "%s, coalesce(sum(v.%s) * 100, 0)::bigint", list,
-                            pg_quote_ident(arena, names[i]));
-    return list;
-}
-
 /* ---- the ledger's JSON ------------------------------------------------------------------------------- */
-
-static json_t *sums_json(const Entity *entity, const Sums *sums) {
-    const char *names[PUBLICATION_SUMS_MAX];
-    int n = publication_sum_names(entity, names);
-    json_t *object = json_object();
-    for (int i = 0; i < n; i++)
-        json_object_set_new(object, names[i], json_integer(sums->values[i]));
-    return object;
-}
-
-static bool sums_read(const json_t *object, const Entity *entity, Sums *ret_sums) {
-    const char *names[PUBLICATION_SUMS_MAX];
-    int n = publication_sum_names(entity, names);
-    for (int i = 0; i < n; i++)
-        ret_sums->values[i] = json_integer_value(json_object_get(object, names[i]));
-    return json_is_object(object);
-}
 
 static json_t *table_json(const PublishedTable *table) {
     json_t *months = json_array();
@@ -132,15 +93,30 @@ bool publication_find_unfinished(Pg *pg, Arena *arena, Publication *ret_publicat
     ret_publication->state = arena_string(arena, pg_value(rows, 0, 1));
     ret_publication->attempt = (int)pg_int(rows, 0, 2);
     ret_publication->is_rebuild = pg_bool(rows, 0, 3);
-    read_tables(arena, pg_value(rows, 0, 4), ret_publication);
+    ret_publication->claimed_us = pg_int(rows, 0, 4);
+    read_tables(arena, pg_value(rows, 0, 5), ret_publication);
     return true;
 }
 
-bool publication_is_due(Pg *pg, bool *ret_due, int64_t *ret_lag_s, Error *err) {
-    CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, SQL_PUBLISH_PENDING, PG_NONE, err);
-    TRY(rows != NULL);
-    *ret_due = pg_bool(rows, 0, 0);
-    *ret_lag_s = pg_int(rows, 0, 1);
+static bool any_row_changed(Pg *pg, bool *ret_any, Error *err) {
+    TRY(query_flag(pg, SQL_PUBLISH_MOVED_PENDING, PG_NONE, ret_any, err));
+    CLEANUP(arena_drop) Arena *arena = arena_open();
+    for (int i = 0; i < N_ENTITIES && !*ret_any; i++) {
+        const char *sql = sql_fill(arena, SQL_PUBLISH_TABLE_PENDING,
+                                   {"table", pg_quote_ident(arena, ENTITIES[i].name)});
+        TRY(query_flag(pg, sql, PG_NONE, ret_any, err));
+    }
+    return true;
+}
+
+bool publication_find_due(Pg *pg, PublicationDue *ret_due, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *pending = pg_query(pg, SQL_PUBLISH_PENDING, PG_NONE, err);
+    TRY(pending != NULL);
+    *ret_due = (PublicationDue){.rebuild = pg_bool(pending, 0, 2)};
+    if (!pg_bool(pending, 0, 0))
+        return true;
+    TRY(any_row_changed(pg, &ret_due->rows, err)); /* later batches may have taken over all of a batch's rows */
+    ret_due->lag_s = ret_due->rows ? pg_int(pending, 0, 1) : 0;
     return true;
 }
 
@@ -151,11 +127,21 @@ bool publication_usage(Pg *pg, PublicationCost *ret_cost, Error *err) {
     return true;
 }
 
-bool publication_epoch(Pg *pg, Arena *arena, const char **ret_epoch, Error *err) {
-    CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, SQL_PUBLISH_EPOCH, PG_NONE, err);
+bool publication_add_cost(Pg *pg, const PublicationCost *cost, Error *err) {
+    char jobs[24], billed[24];
+    return pg_exec(pg, SQL_PUBLISH_ADD_COST,
+                   PG_PARAMS(number_text(cost->load_jobs, jobs), number_text(cost->bytes_billed, billed)), NULL, err);
+}
+
+static bool query_text(Pg *pg, const char *sql, Arena *arena, const char **ret_text, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, sql, PG_NONE, err);
     TRY(rows != NULL);
-    *ret_epoch = arena_string(arena, pg_value(rows, 0, 0));
+    *ret_text = arena_string(arena, str_of(pg_text(rows, 0, 0)));
     return true;
+}
+
+bool publication_epoch(Pg *pg, Arena *arena, const char **ret_epoch, Error *err) {
+    return query_text(pg, SQL_PUBLISH_EPOCH, arena, ret_epoch, err);
 }
 
 bool publication_is_known(Pg *pg, int64_t id, bool *ret_known, Error *err) {
@@ -167,15 +153,8 @@ bool publication_has_published(Pg *pg, bool *ret_any, Error *err) {
     return query_flag(pg, SQL_PUBLISH_HAS_PUBLISHED, PG_NONE, ret_any, err);
 }
 
-bool publication_start_above(Pg *pg, int64_t id, Error *err) {
-    return exec_with_id(pg, SQL_PUBLISH_START_ABOVE, id, err);
-}
-
 bool publication_as_of(Pg *pg, Arena *arena, const char **ret_as_of, Error *err) {
-    CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, SQL_PUBLISH_AS_OF, PG_NONE, err);
-    TRY(rows != NULL);
-    *ret_as_of = arena_string(arena, str_of(pg_text(rows, 0, 0)));
-    return true;
+    return query_text(pg, SQL_PUBLISH_AS_OF, arena, ret_as_of, err);
 }
 
 bool publication_sequences(Pg *pg, Arena *arena, SequencePosition **ret_positions, int *ret_n, Error *err) {
@@ -189,28 +168,71 @@ bool publication_sequences(Pg *pg, Arena *arena, SequencePosition **ret_position
     return true;
 }
 
+/* ---- after a restore ---------------------------------------------------------------------------------------- */
+
+bool publication_start_above(Pg *pg, int64_t id, Error *err) {
+    return exec_with_id(pg, SQL_PUBLISH_START_ABOVE, id, err);
+}
+
+/* `*ret_draws` 0: it stands there already, or nobody here knows it. */
+static bool count_draws(Pg *pg, const SequencePosition *wanted, int64_t *ret_draws, Error *err) {
+    char position[24], most[24];
+    CLEANUP(pg_result_drop) PgResult *rows = pg_query(
+        pg, SQL_PUBLISH_SEQUENCE_GAP,
+        PG_PARAMS(wanted->name, number_text(wanted->position, position), number_text(DRAWS_MAX + 1, most)), err);
+    TRY(rows != NULL);
+    *ret_draws = pg_rows(rows) > 0 ? pg_int(rows, 0, 0) : 0;
+    return *ret_draws <= DRAWS_MAX ||
+           error_set(err, STATE_CONFIG, "BigQuery says that %s stands at %lld, which no database reaches",
+                     wanted->name, (long long)wanted->position);
+}
+
+static bool raise_sequence(Pg *pg, const SequencePosition *wanted, Error *err) {
+    int64_t draws;
+    TRY(count_draws(pg, wanted, &draws, err));
+    if (draws == 0)
+        return true;
+    CLEANUP(arena_drop) Arena *arena = arena_open();
+    char count[24];
+    TRY(pg_exec(pg, SQL_PUBLISH_DRAW,
+                PG_PARAMS(arena_printf(arena, "silver.%s", pg_quote_ident(arena, wanted->name)),
+                          number_text(draws, count)), NULL, err));
+    LOG_INFO("keys start above what BigQuery has seen", LOG_TEXT("sequence", wanted->name),
+             LOG_INT("position", wanted->position));
+    return true;
+}
+
+bool publication_raise_sequences(Pg *pg, const SequencePosition *positions, int n, Error *err) {
+    for (int i = 0; i < n; i++)
+        TRY(raise_sequence(pg, &positions[i], err));
+    return true;
+}
+
+bool publication_begin_epoch(Pg *pg, Arena *arena, const char **ret_epoch, Error *err) {
+    return query_text(pg, SQL_PUBLISH_BEGIN_EPOCH, arena, ret_epoch, err);
+}
+
 /* ---- changes ---------------------------------------------------------------------------------------------- */
 
-static bool any_row_changed(Pg *pg, bool *ret_any, Error *err) {
-    TRY(query_flag(pg, SQL_PUBLISH_MOVED_PENDING, PG_NONE, ret_any, err));
-    CLEANUP(arena_drop) Arena *arena = arena_open();
-    for (int i = 0; i < N_ENTITIES && !*ret_any; i++) {
-        const char *sql = sql_fill(arena, SQL_PUBLISH_TABLE_PENDING,
-                                   {"table", pg_quote_ident(arena, ENTITIES[i].name)});
-        TRY(query_flag(pg, sql, PG_NONE, ret_any, err));
-    }
-    return true;
-}
-
-static bool insert_publication(Pg *tx, bool is_rebuild, int64_t *ret_id, Error *err) {
+static bool insert_publication(Pg *tx, Publication *publication, Error *err) {
     CLEANUP(pg_result_drop) PgResult *rows =
-        pg_query(tx, SQL_PUBLISH_INSERT, PG_PARAMS(is_rebuild ? "true" : "false"), err);
+        pg_query(tx, SQL_PUBLISH_INSERT, PG_PARAMS(publication->is_rebuild ? "true" : "false"), err);
     TRY(rows != NULL);
-    *ret_id = pg_int(rows, 0, 0);
+    publication->id = pg_int(rows, 0, 0);
+    publication->claimed_us = pg_int(rows, 0, 1);
     return true;
 }
 
-bool publication_claim(Pg *pg, bool is_rebuild, Publication *ret_publication, Error *err) {
+static bool record_disclosure(Pg *tx, const Publication *publication, PrivacyProfile profile, Error *err) {
+    if (profile != PROFILE_FULL)
+        return true;
+    char object[48];
+    snprintf(object, sizeof object, "publication %lld", (long long)publication->id);
+    return pg_exec(tx, SQL_PUBLISH_AUDIT_PROFILE, PG_PARAMS(object, star_profile_name(profile)), NULL, err);
+}
+
+bool publication_claim(Pg *pg, bool is_rebuild, PrivacyProfile profile, Publication *ret_publication,
+                       Error *err) {
     *ret_publication = (Publication){.state = "claimed", .attempt = 1, .is_rebuild = is_rebuild};
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(pg, err);
     TRY(tx != NULL);
@@ -219,12 +241,13 @@ bool publication_claim(Pg *pg, bool is_rebuild, Publication *ret_publication, Er
         TRY(any_row_changed(tx, &changed, err));
     if (!changed)
         return true;
-    int64_t id;
-    TRY(insert_publication(tx, is_rebuild, &id, err));
-    TRY(exec_with_id(tx, SQL_PUBLISH_CLAIM_BATCHES, id, err));
-    TRY(exec_with_id(tx, SQL_PUBLISH_CLAIM_MOVED, id, err));
+    Publication made = *ret_publication;
+    TRY(insert_publication(tx, &made, err));
+    TRY(record_disclosure(tx, &made, profile, err));
+    TRY(exec_with_id(tx, SQL_PUBLISH_CLAIM_BATCHES, made.id, err));
+    TRY(exec_with_id(tx, SQL_PUBLISH_CLAIM_MOVED, made.id, err));
     TRY(pg_commit(&tx, PG_FLUSHED, err));
-    ret_publication->id = id;
+    *ret_publication = made;
     return true;
 }
 
@@ -232,12 +255,15 @@ static bool save(Pg *pg, const Publication *publication, const char *error, cons
                  Error *err) {
     char id[24], attempt[24], jobs[24], sent[24], billed[24];
     CLEANUP(mem_drop) char *tables = tables_text(publication);
-    return pg_exec(pg, SQL_PUBLISH_SAVE,
-                   PG_PARAMS(number_text(publication->id, id), publication->state,
-                             number_text(publication->attempt, attempt), tables, error,
-                             number_text(cost->load_jobs, jobs), number_text(cost->bytes_sent, sent),
-                             number_text(cost->bytes_billed, billed)),
-                   NULL, err);
+    int64_t n_saved;
+    TRY(pg_exec(pg, SQL_PUBLISH_SAVE,
+                PG_PARAMS(number_text(publication->id, id), publication->state,
+                          number_text(publication->attempt, attempt), tables, error,
+                          number_text(cost->load_jobs, jobs), number_text(cost->bytes_sent, sent),
+                          number_text(cost->bytes_billed, billed)),
+                &n_saved, err));
+    return n_saved == 1 || error_set(err, STATE_CONFLICT, "publication %lld was ended by another run",
+                                     (long long)publication->id);
 }
 
 bool publication_save(Pg *pg, const Publication *publication, const char *error,
@@ -271,21 +297,16 @@ bool publication_alert(Pg *pg, const char *sentence, Error *err) {
 
 bool publication_hold(Pg *pg, const char *why, Error *err) {
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(pg, err);
-    return tx && pg_exec(tx, SQL_PUBLISH_HOLD, PG_PARAMS(why), NULL, err) &&
-           publication_alert(tx, why, err) && pg_commit(&tx, PG_FLUSHED, err);
+    TRY(tx && pg_exec(tx, SQL_PUBLISH_HOLD, PG_PARAMS(why), NULL, err) && publication_alert(tx, why, err) &&
+        pg_commit(&tx, PG_FLUSHED, err));
+    error_set(err, STATE_HELD, "%s", why);
+    return error_hint(err, "run `revcycled publish --rebuild` to replace the tables in BigQuery");
 }
 
 bool publication_release(Pg *pg, Error *err) {
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(pg, err);
     return tx && pg_exec(tx, SQL_PUBLISH_RELEASE_HELD, PG_NONE, NULL, err) &&
            pg_exec(tx, SQL_PUBLISH_CLEAR_ALERT, PG_NONE, NULL, err) && pg_commit(&tx, PG_FLUSHED, err);
-}
-
-bool publication_record_disclosure(Pg *pg, const Publication *publication, const char *profile,
-                                   Error *err) {
-    char object[48];
-    snprintf(object, sizeof object, "publication %lld", (long long)publication->id);
-    return pg_exec(pg, SQL_PUBLISH_AUDIT_PROFILE, PG_PARAMS(object, profile), NULL, err);
 }
 
 /* ---- the snapshot ------------------------------------------------------------------------------------------ */
@@ -322,7 +343,7 @@ static bool read_months(Pg *tx, Arena *arena, const Publication *publication, Pu
 
 static PgResult *query_sums(Pg *tx, Arena *arena, const PublishedTable *table, Error *err) {
     const Entity *entity = table->entity;
-    const char *view = pg_quote_ident(arena, entity->gold), *sums = sums_list(arena, entity);
+    const char *view = pg_quote_ident(arena, entity->gold), *sums = sums_pg_list(arena, entity);
     if (!entity->partition)
         return pg_query(tx, sql_fill(arena, SQL_PUBLISH_SUMS_OF_TABLE, {"sums", sums}, {"view", view}),
                         PG_NONE, err);

@@ -5,17 +5,13 @@
  * what it says durable. Knows nothing of BigQuery's interface: star_apply.h is the other half. */
 #pragma once
 #include "storage/pg.h"
+#include "storage/sums.h"
 #include "transform/entity.h"
 #include "transform/formats/avro.h"
 
 #include <stdatomic.h>
 
-enum { PUBLICATION_TABLES_MAX = 16, PUBLICATION_SUMS_MAX = 12 };
-
-/* Sums that must be equal on both sides: rows, keys modulo 1000000007, and each amount in cents. */
-typedef struct Sums {
-    int64_t values[PUBLICATION_SUMS_MAX];
-} Sums;
+enum { PUBLICATION_TABLES_MAX = 16 };
 
 /* What a publication does to one table. */
 typedef struct PublishedTable {
@@ -28,7 +24,8 @@ typedef struct PublishedTable {
 } PublishedTable;
 
 typedef struct Publication {
-    int64_t id; /* 0: none */
+    int64_t id;          /* 0: none */
+    int64_t claimed_us; /* when; since 1970 */
     const char *state;
     int attempt;
     bool is_rebuild;
@@ -40,29 +37,49 @@ typedef struct PublicationCost {
     int64_t load_jobs, bytes_sent, bytes_billed;
 } PublicationCost;
 
-/* The names of an entity's sums, in the order of Sums.values: "rows", "keys", then its amounts. */
-int publication_sum_names(const Entity *entity, const char *ret_names[PUBLICATION_SUMS_MAX]);
-
 /* The oldest one that was begun and has not succeeded; id 0 when there is none. */
 bool publication_find_unfinished(Pg *pg, Arena *arena, Publication *ret_publication, Error *err);
-/* True when a batch changed rows, or rows moved, that no publication carries, and the age of the oldest
- * such batch in seconds. One index look-up. */
-bool publication_is_due(Pg *pg, bool *ret_due, int64_t *ret_lag_s, Error *err);
+/* What there is to do. One index look-up while there is nothing. */
+typedef struct PublicationDue {
+    bool rows;     /* a batch that no publication carries has rows, or rows moved */
+    int64_t lag_s; /* the age of the oldest such batch */
+    bool rebuild;  /* one was begun, may have emptied tables, and none has succeeded since */
+} PublicationDue;
+bool publication_find_due(Pg *pg, PublicationDue *ret_due, Error *err);
 /* Load jobs and bytes billed of the last 24 hours. */
 bool publication_usage(Pg *pg, PublicationCost *ret_cost, Error *err);
+/* Cost that no publication and no comparison accounts for. */
+bool publication_add_cost(Pg *pg, const PublicationCost *cost, Error *err);
 bool publication_epoch(Pg *pg, Arena *arena, const char **ret_epoch, Error *err);
 /* Whether this database sent that publication. */
 bool publication_is_known(Pg *pg, int64_t id, bool *ret_known, Error *err);
 bool publication_has_published(Pg *pg, bool *ret_any, Error *err);
+
+/* Where a sequence of surrogates stands. */
+typedef struct SequencePosition {
+    const char *name;
+    int64_t position;
+} SequencePosition;
+
+/* --- after a restore: nothing that BigQuery has seen is given out a second time --- */
+
 /* The next id will be above `id`. */
 bool publication_start_above(Pg *pg, int64_t id, Error *err);
+/* The sequences of surrogates draw above these positions from now on; those that do already are left
+ * alone, unknown names too. Safe beside pages that draw from them. */
+bool publication_raise_sequences(Pg *pg, const SequencePosition *positions, int n, Error *err);
+/* From now on this is another database than the one it was restored from. */
+bool publication_begin_epoch(Pg *pg, Arena *arena, const char **ret_epoch, Error *err);
 
-/* Gives every batch and move without a publication a new one, in a transaction of its own, flushed.
- * id 0 when no published row changed. The caller holds the placement lock (rules, section 3). */
-bool publication_claim(Pg *pg, bool is_rebuild, Publication *ret_publication, Error *err);
+/* Gives every batch and move without a publication a new one, in a transaction of its own, flushed; with a
+ * profile that discloses direct identifiers its audit line stands before anything leaves. id 0 when no
+ * published row changed. The caller holds the placement lock (rules, section 3). */
+bool publication_claim(Pg *pg, bool is_rebuild, PrivacyProfile profile, Publication *ret_publication,
+                       Error *err);
 /* Gives the batches back: the next publication carries them. */
 bool publication_abandon(Pg *pg, const Publication *publication, const char *why, Error *err);
-/* Makes state, attempt, tables and cost durable. `error` may be NULL. */
+/* Makes state, attempt, tables and cost durable. `error` may be NULL. Class 40 when the publication has
+ * ended meanwhile: this worker slept, and another took over. */
 bool publication_save(Pg *pg, const Publication *publication, const char *error,
                       const PublicationCost *cost, Error *err);
 
@@ -70,12 +87,11 @@ bool publication_save(Pg *pg, const Publication *publication, const char *error,
 bool publication_lock(Pg *pg, Error *err);
 bool publication_unlock(Pg *pg, Error *err);
 
-/* Leaves one row `held` that says why, and raises the alert; release takes both away. */
+/* Leaves one row `held` that says why, raises the alert, and is false with class F0H; or with what kept the
+ * ledger from saying so. release() takes row and alert away. */
 bool publication_hold(Pg *pg, const char *why, Error *err);
 bool publication_release(Pg *pg, Error *err);
 bool publication_alert(Pg *pg, const char *sentence, Error *err);
-/* The audit line of a publication that disclosed direct identifiers. */
-bool publication_record_disclosure(Pg *pg, const Publication *publication, const char *profile, Error *err);
 
 /* --- inside a REPEATABLE READ transaction, the publication's snapshot --- */
 
@@ -87,11 +103,7 @@ bool publication_measure(Pg *tx, Arena *arena, const Publication *publication, P
 /* Writes the table's changed rows and the keys that are gone; counts both. */
 bool publication_write_rows(Pg *tx, const Publication *publication, PrivacyProfile profile, Arena *arena,
                             PublishedTable *table, AvroWriter *avro, const atomic_bool *cancel, Error *err);
-/* Positions of the surrogates' sequences: name and value, n of them. */
-typedef struct SequencePosition {
-    const char *name;
-    int64_t position;
-} SequencePosition;
 /* The figures' default date (kpis.md), ISO, or "" when there is no service yet. */
 bool publication_as_of(Pg *pg, Arena *arena, const char **ret_as_of, Error *err);
+/* Where the surrogates' sequences stand, n of them. */
 bool publication_sequences(Pg *pg, Arena *arena, SequencePosition **ret_positions, int *ret_n, Error *err);

@@ -96,6 +96,19 @@ bool star_newest(const StarTarget *target, int64_t *ret_id, const char **ret_epo
     return true;
 }
 
+bool star_sequences(const StarTarget *target, SequencePosition **ret_positions, int *ret_n, Error *err) {
+    BigQueryRows rows;
+    const char *sql = sql_fill(target->arena, SQL_BQ_SEQUENCES, {"dataset", target->dataset});
+    TRY(bigquery_read(target->bq, sql, target->arena, &rows, err));
+    *ret_n = rows.n_rows;
+    *ret_positions = ARENA_ARRAY(target->arena, SequencePosition, (size_t)rows.n_rows + 1);
+    for (int i = 0; i < rows.n_rows; i++) {
+        (*ret_positions)[i].name = arena_string(target->arena, bigquery_value(&rows, i, 0));
+        str_to_int64(bigquery_value(&rows, i, 1), &(*ret_positions)[i].position);
+    }
+    return true;
+}
+
 bool star_is_applied(const StarTarget *target, int64_t id, bool *ret_applied, Error *err) {
     BigQueryRows rows;
     const char *sql =
@@ -208,27 +221,43 @@ const char *star_apply_script(const StarTarget *target, const Publication *publi
 
 /* ---- comparing -------------------------------------------------------------------------------------------- */
 
-static const char *sums_list(Arena *arena, const Entity *entity) {
-    const char *names[PUBLICATION_SUMS_MAX];
-    int n = publication_sum_names(entity, names);
-    const char *list =
-        arena_printf(arena, "COUNT(*), COALESCE(SUM(MOD(T.%s, 1000000007)), 0)", entity->key);
-    for (int i = 2; i < n; i++)
-        list = arena_printf(arena, "%s, CAST(COALESCE(SUM(T.%s), 0) * 100 AS INT64)", list, names[i]);
-    return list;
-}
-
 bool star_measure(const StarTarget *target, PublishedTable *table, Error *err) {
     BigQueryRows rows;
-    const char *sql = sql_fill(target->arena, SQL_BQ_SUMS, {"sums", sums_list(target->arena, table->entity)},
+    const char *sql = sql_fill(target->arena, SQL_BQ_SUMS, {"sums", sums_bigquery_list(target->arena, table->entity)},
                                {"dataset", target->dataset}, {"table", table->entity->gold},
                                {"partitions", star_partitions(target->arena, table)});
     TRY(bigquery_read(target->bq, sql, target->arena, &rows, err));
-    if (rows.n_rows != 1 || rows.n_columns > PUBLICATION_SUMS_MAX)
+    if (rows.n_rows != 1 || rows.n_columns > SUMS_MAX)
         return error_set(err, STATE_BUG, "BigQuery's sums of %s have another shape", table->entity->gold);
     for (int i = 0; i < rows.n_columns; i++)
         if (!str_to_int64(bigquery_value(&rows, 0, i), &table->found.values[i]))
             return error_set(err, STATE_BUG, "BigQuery's sums of %s are no numbers", table->entity->gold);
     table->has_found = true;
+    return true;
+}
+
+static bool read_numbers(const BigQueryRows *rows, int row, int64_t *month, Sums *sums) {
+    for (int i = 0; i < rows->n_columns; i++)
+        if (!str_to_int64(bigquery_value(rows, row, i), i == 0 ? month : &sums->values[i - 1]))
+            return false;
+    return true;
+}
+
+bool star_measure_months(const StarTarget *target, TableComparison *table, Error *err) {
+    Arena *arena = target->arena;
+    const Entity *entity = table->entity;
+    SqlPart sums = {"sums", sums_bigquery_list(arena, entity)}, dataset = {"dataset", target->dataset},
+            name = {"table", entity->gold};
+    const char *sql = entity->partition ? sql_fill(arena, SQL_BQ_MONTHS, sums, dataset, name,
+                                                   {"partition", entity->partition})
+                                        : sql_fill(arena, SQL_BQ_TABLE, sums, dataset, name);
+    BigQueryRows rows;
+    TRY(bigquery_read(target->bq, sql, arena, &rows, err));
+    if (rows.n_columns > SUMS_MAX + 1)
+        return error_set(err, STATE_BUG, "BigQuery's sums of %s have another shape", entity->gold);
+    table->there = (TableSums){ARENA_ARRAY(arena, MonthSums, (size_t)rows.n_rows + 1), rows.n_rows};
+    for (int i = 0; i < rows.n_rows; i++)
+        if (!read_numbers(&rows, i, &table->there.months[i].month, &table->there.months[i].sums))
+            return error_set(err, STATE_BUG, "BigQuery's sums of %s are no numbers", entity->gold);
     return true;
 }

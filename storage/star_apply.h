@@ -4,7 +4,7 @@
  * happened, and the sums to compare. Texts live in the caller's arena. */
 #pragma once
 #include "storage/bigquery.h"
-#include "storage/publication.h"
+#include "storage/comparison.h"
 
 typedef struct StarTarget {
     BigQuery *bq;
@@ -22,6 +22,8 @@ const char *star_dataset(Arena *arena, const char *project, const char *dataset,
 bool star_ensure(const StarTarget *target, Error *err);
 /* The newest publication BigQuery knows; id 0 when there is none, or no table yet. */
 bool star_newest(const StarTarget *target, int64_t *ret_id, const char **ret_epoch, Error *err);
+/* The highest position of each sequence of surrogates that any publication saw. */
+bool star_sequences(const StarTarget *target, SequencePosition **ret_positions, int *ret_n, Error *err);
 /* The script of the apply job. */
 const char *star_apply_script(const StarTarget *target, const Publication *publication, const char *as_of,
                               const SequencePosition *sequences, int n_sequences);
@@ -29,5 +31,7 @@ const char *star_apply_script(const StarTarget *target, const Publication *publi
 bool star_is_applied(const StarTarget *target, int64_t id, bool *ret_applied, Error *err);
 /* Fills `found` of a table. */
 bool star_measure(const StarTarget *target, PublishedTable *table, Error *err);
+/* Fills `there` of a comparison's table, every month of it. */
+bool star_measure_months(const StarTarget *target, TableComparison *table, Error *err);
 /* "TRUE", or the touched partitions as literals on T's bare column. Exposed for its test. */
 const char *star_partitions(Arena *arena, const PublishedTable *table);

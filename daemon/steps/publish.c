@@ -6,17 +6,18 @@
  *     succeeded  both sides count and sum the same over the touched partitions
  *
  * Each state is durable before the next begins, and each begins by asking what is there already. So a
- * run first brings an unfinished publication to its end, then makes the next one, if rows changed.
- * A quiet run is one look-up in PostgreSQL and sends no byte. */
+ * run first brings an unfinished publication to its end, then makes the next one, if rows changed. Once a
+ * day both sides are compared whole, in the snapshot of a publication or, when nothing changed, without one.
+ * A quiet run is two look-ups in PostgreSQL and sends no byte. */
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/own.h"
+#include "steps/known.h"
 #include "steps/steps.h"
 #include "storage/publication.h"
 #include "storage/star.h"
-#include "storage/star_apply.h"
 
 #include <inttypes.h>
 
@@ -27,6 +28,8 @@ typedef struct Publisher {
     BigQuery *bq;
     StarTarget target;
     Publication publication;
+    bool is_rebuild;         /* asked for now, or asked for and not ended */
+    Comparison *comparison; /* of all partitions, when it is due; else NULL */
     PublicationCost counted; /* what the ledger already holds of the usage */
 } Publisher;
 
@@ -52,7 +55,7 @@ static bool open_bigquery(Publisher *p, int64_t bytes_left, Error *err) {
     p->bq = bigquery_open(&options, p->run->canceled, err);
     TRY(p->bq);
     p->target = (StarTarget){.bq = p->bq, .profile = config->profile, .arena = p->run->arena,
-                             .may_replace = p->run->mode == RUN_REBUILD};
+                             .may_replace = p->is_rebuild};
     p->target.dataset = star_dataset(p->run->arena, config->project, config->dataset, err);
     TRY(p->target.dataset);
     return publication_epoch(p->run->pg, p->run->arena, &p->target.epoch, err);
@@ -73,10 +76,11 @@ static bool ask_governor(const RunContext *run, bool *ret_may, int64_t *ret_byte
     return true;
 }
 
-/* Text that cannot clash: two databases may publish to one project. */
+/* Text that cannot clash: two databases may publish to one project, and a restored one gives the ids that
+ * the lost one gave, but not at the same instant. */
 static const char *job_id(const Publisher *p, const char *step, int attempt) {
-    return arena_printf(p->run->arena, "revcycled_%.8s_%" PRId64 "_%s_%d", p->target.epoch,
-                        p->publication.id, step, attempt);
+    return arena_printf(p->run->arena, "revcycled_%.8s_%" PRId64 "_%" PRIx64 "_%s_%d", p->target.epoch,
+                        p->publication.id, p->publication.claimed_us, step, attempt);
 }
 
 static PublicationCost cost_since(Publisher *p) {
@@ -187,28 +191,49 @@ static bool stage_table(Publisher *p, Pg *tx, const Entity *entity, Error *err) 
 }
 
 static bool stage_tables(Publisher *p, Pg *tx, Error *err) {
-    for (int i = 0; i < N_ENTITIES; i++)
+    for (int i = 0; i < N_ENTITIES && p->publication.id != 0; i++)
         TRY(stage_table(p, tx, &ENTITIES[i], err));
-    return true;
+    return !p->comparison || comparison_measure(tx, p->run->arena, p->comparison, err);
 }
 
 /* Ends the snapshot, whatever came of it: what follows writes. */
 static bool stage(Publisher *p, Pg *snapshot, Error *err) {
     CLEANUP(pg_tx_drop) Pg *tx = snapshot;
+    if (p->is_rebuild) /* it may drop tables: only once the ledger says that a rebuild was begun */
+        TRY(star_ensure(&p->target, err));
     return stage_tables(p, tx, err) && pg_commit(&tx, PG_FLUSHED, err);
 }
 
 /* ---- apply ---------------------------------------------------------------------------------------------- */
 
-static bool start_apply(Publisher *p, const char *id, Error *err) {
+static bool make_script(Publisher *p, const char **ret_script, Error *err) {
     SequencePosition *sequences;
     int n;
     const char *as_of;
     TRY(publication_sequences(p->run->pg, p->run->arena, &sequences, &n, err));
     TRY(publication_as_of(p->run->pg, p->run->arena, &as_of, err));
-    const char *script = star_apply_script(&p->target, &p->publication, as_of, sequences, n);
+    *ret_script = star_apply_script(&p->target, &p->publication, as_of, sequences, n);
+    return true;
+}
+
+/* The same statement over the same staging would fail again: it expired, or its columns are others. A missing
+ * right, a cap or a busy service is another matter. */
+static bool is_hopeless(const Error *err) {
+    return error_class(err) == ERROR_CONFIGURATION && strcmp(err->state, STATE_AUTH) != 0;
+}
+
+/* A statement that is refused at once has no job: a failed attempt all the same. */
+static bool start_apply(Publisher *p, const char *id, BigQueryJob *job, Error *err) {
+    const char *script;
+    TRY(make_script(p, &script, err));
     FAILPOINT("publish.before_apply");
-    return bigquery_start_query(p->bq, id, script, err);
+    if (bigquery_start_query(p->bq, id, script, err))
+        return true;
+    if (!is_hopeless(err))
+        return false;
+    *job = (BigQueryJob){.state = JOB_FAILED, .why = *err};
+    error_clear(err);
+    return true;
 }
 
 /* One attempt. The outcome stands in `_publications`, whatever became of the answer. */
@@ -219,51 +244,58 @@ static bool try_apply(Publisher *p, bool *ret_applied, BigQueryJob *job, Error *
     const char *id = job_id(p, "apply", p->publication.attempt);
     TRY(bigquery_look_at_job(p->bq, id, job, err));
     if (job->state == JOB_UNKNOWN)
-        TRY(start_apply(p, id, err));
+        TRY(start_apply(p, id, job, err));
     FAILPOINT("publish.after_apply");
-    TRY(bigquery_wait_for_job(p->bq, id, job, err));
+    if (job->state != JOB_FAILED)
+        TRY(bigquery_wait_for_job(p->bq, id, job, err));
     FAILPOINT("publish.before_outcome");
     return star_is_applied(&p->target, p->publication.id, ret_applied, err);
 }
 
+/* The next attempt has another id: a failed job's answers 409 for ever. */
+static bool count_attempt(Publisher *p, const BigQueryJob *job, Error *err) {
+    if (job->state != JOB_FAILED)
+        return error_set(err, STATE_BUG, "publication %" PRId64 ": the job is done, and nothing is there",
+                         p->publication.id);
+    p->publication.attempt++;
+    return save(p, "staged", job->why.text, err);
+}
+
+/* Gives back what will never be applied; anything else stays staged for the next run. */
+static bool end_attempts(Publisher *p, const Error *why, Error *err) {
+    *err = *why;
+    if (!is_hopeless(why))
+        return false;
+    Error ledger = {0};
+    if (publication_abandon(p->run->pg, &p->publication, why->text, &ledger))
+        p->publication.state = "abandoned";
+    else
+        *err = ledger;
+    return false;
+}
+
 static bool apply(Publisher *p, Error *err) {
-    for (int try = 0; try < APPLY_TRIES; try++) {
+    for (int try = 1;; try++) {
         bool applied;
         BigQueryJob job = {.state = JOB_UNKNOWN};
         TRY(try_apply(p, &applied, &job, err));
         if (applied)
             return save(p, "applied", NULL, err);
-        if (job.state != JOB_FAILED)
-            return error_set(err, STATE_BUG, "publication %" PRId64 ": the job is done, and nothing is there",
-                             p->publication.id);
-        *err = job.why;
-        p->publication.attempt++; /* only now: a failed job's id answers 409 for ever */
-        Error ledger = {0};
-        if (!save(p, "staged", job.why.text, &ledger)) {
-            *err = ledger;
-            return false;
-        }
+        TRY(count_attempt(p, &job, err));
+        if (try == APPLY_TRIES)
+            return end_attempts(p, &job.why, err);
+        TRY(bigquery_pause(p->bq, try, err));
     }
-    Error ledger = {0}; /* staging expired, or a statement that will never pass: begin anew */
-    if (!publication_abandon(p->run->pg, &p->publication, err->text, &ledger))
-        *err = ledger;
-    return false;
 }
 
 /* ---- proof ------------------------------------------------------------------------------------------------ */
-
-static bool sums_agree(const PublishedTable *table) {
-    const char *names[PUBLICATION_SUMS_MAX];
-    int n = publication_sum_names(table->entity, names);
-    return memcmp(table->expected.values, table->found.values, (size_t)n * sizeof(int64_t)) == 0;
-}
 
 static bool compare(Publisher *p, const char **ret_differing, Error *err) {
     *ret_differing = NULL;
     for (int i = 0; i < p->publication.n_tables; i++) {
         PublishedTable *table = &p->publication.tables[i];
         TRY(star_measure(&p->target, table, err));
-        if (!sums_agree(table) && !*ret_differing)
+        if (!sums_agree(table->entity, &table->expected, &table->found) && !*ret_differing)
             *ret_differing = table->entity->gold;
     }
     return true;
@@ -311,40 +343,46 @@ static bool finish(Publisher *p, Error *err) {
     return publication_release(p->run->pg, err);
 }
 
-/* ---- the next publication ----------------------------------------------------------------------------------- */
-
-static bool hold(Publisher *p, const char *why, Error *err) {
-    TRY(publication_hold(p->run->pg, why, err));
-    error_set(err, STATE_HELD, "%s", why);
-    return error_hint(err, "run `revcycled publish --rebuild` to replace the tables in BigQuery");
+/* Everything, not only what was touched: what BigQuery holds now is our snapshot. */
+static bool compare_all(Publisher *p, Error *err) {
+    Pg *pg = p->run->pg;
+    for (int i = 0; i < p->comparison->n_tables; i++)
+        TRY(star_measure_months(&p->target, &p->comparison->tables[i], err));
+    FAILPOINT("publish.before_comparison");
+    const char *difference;
+    TRY(comparison_record(pg, p->run->arena, p->comparison, cost_since(p).bytes_billed, &difference, err));
+    if (!difference) {
+        LOG_INFO("bigquery holds what postgresql holds", LOG_INT("tables", p->comparison->n_tables));
+        return publication_release(pg, err);
+    }
+    TRY(publication_alert(pg, difference, err));
+    error_set(err, STATE_HELD, "%s", difference);
+    return error_hint(err, "see ops.reconciliation; `revcycled publish --rebuild` replaces the tables");
 }
 
-/* A restored PostgreSQL gives old surrogates to other people: BigQuery must not know more than we do. */
-static bool check_epoch(Publisher *p, Error *err) {
-    int64_t newest;
-    const char *epoch;
-    bool is_known, has_published;
-    TRY(star_newest(&p->target, &newest, &epoch, err));
-    if (p->run->mode == RUN_REBUILD)
-        return publication_start_above(p->run->pg, newest, err);
-    TRY(publication_has_published(p->run->pg, &has_published, err));
-    if (newest == 0)
-        return !has_published || hold(p, "BigQuery has lost what this database published", err);
-    TRY(publication_is_known(p->run->pg, newest, &is_known, err));
-    if (strcmp(epoch, p->target.epoch) != 0)
-        return hold(p, "the tables in BigQuery were published by another database, or before a restore", err);
-    return is_known || hold(p, "BigQuery holds a publication that this database does not know", err);
+/* ---- the next publication ----------------------------------------------------------------------------------- */
+
+/* What differs is not published over. */
+static bool check_comparison(Publisher *p, Error *err) {
+    PublicationDue due;
+    const char *difference;
+    TRY(comparison_find_difference(p->run->pg, p->run->arena, &difference, err));
+    if (!difference || p->is_rebuild)
+        return true;
+    TRY(publication_find_due(p->run->pg, &due, err));
+    return !due.rows || publication_hold(p->run->pg, difference, err);
 }
 
 /* Settled, claimed and seen in one piece: no page is placed meanwhile. `*ret_tx` is the snapshot, or NULL
- * when nothing is to be sent. */
+ * when nothing is to be sent or compared. */
 static bool claim_locked(Publisher *p, Pg **ret_tx, Error *err) {
     RunContext *run = p->run;
     TRY(step_settle(run, err));
-    TRY(publication_claim(run->pg, run->mode == RUN_REBUILD, &p->publication, err));
+    TRY(check_comparison(p, err));
+    TRY(publication_claim(run->pg, p->is_rebuild, p->target.profile, &p->publication, err));
     FAILPOINT("publish.after_claim");
     *ret_tx = NULL;
-    if (p->publication.id == 0)
+    if (p->publication.id == 0 && !p->comparison)
         return true;
     *ret_tx = publication_snapshot(run->pg, &p->publication, err);
     return *ret_tx != NULL;
@@ -360,7 +398,7 @@ static bool claim(Publisher *p, Pg **ret_tx, Error *err) {
 
 static bool give_back(Publisher *p, Error *err) {
     Error ledger = {0};
-    if (!publication_abandon(p->run->pg, &p->publication, err->text, &ledger))
+    if (p->publication.id != 0 && !publication_abandon(p->run->pg, &p->publication, err->text, &ledger))
         LOG_FAILURE(LOG_LEVEL_WARN, "a publication's batches are given back by the next run", &ledger);
     return false;
 }
@@ -370,25 +408,37 @@ static bool record_staged(Publisher *p, Error *err) {
         return save(p, "abandoned", "nothing was to be sent", err);
     TRY(save(p, "staged", NULL, err));
     FAILPOINT("publish.after_stage");
-    if (p->target.profile == PROFILE_FULL)
-        TRY(publication_record_disclosure(p->run->pg, &p->publication, "full", err));
     return true;
 }
 
 static bool publish_next(Publisher *p, Error *err) {
-    TRY(check_epoch(p, err));
-    TRY(star_ensure(&p->target, err));
+    if (!p->is_rebuild)
+        TRY(star_ensure(&p->target, err));
     Pg *tx;
     TRY(claim(p, &tx, err));
     if (!tx)
         return true;
     if (!stage(p, tx, err))
         return give_back(p, err);
-    TRY(record_staged(p, err));
-    return p->publication.n_tables == 0 || (apply(p, err) && finish(p, err));
+    if (p->publication.id != 0)
+        TRY(record_staged(p, err));
+    if (p->publication.n_tables > 0)
+        TRY(apply(p, err) && finish(p, err));
+    return !p->comparison || compare_all(p, err);
 }
 
 /* ---- the unfinished one ----------------------------------------------------------------------------------------- */
+
+/* True, too, when what was staged is given back: the next publication carries it. */
+static bool resume_apply(Publisher *p, Error *err) {
+    if (apply(p, err))
+        return true;
+    if (strcmp(p->publication.state, "abandoned") != 0)
+        return false;
+    LOG_FAILURE(LOG_LEVEL_WARN, "what was staged cannot be applied and is staged again", err);
+    error_clear(err);
+    return true;
+}
 
 static bool resume(Publisher *p, Error *err) {
     LOG_INFO("publication goes on", LOG_INT("publication", p->publication.id),
@@ -396,42 +446,68 @@ static bool resume(Publisher *p, Error *err) {
     if (strcmp(p->publication.state, "claimed") == 0)
         return publication_abandon(p->run->pg, &p->publication, "stopped before everything was staged", err);
     if (strcmp(p->publication.state, "staged") == 0)
-        TRY(apply(p, err));
-    return finish(p, err);
-}
-
-static bool is_due(RunContext *run, bool *ret_due, Error *err) {
-    int64_t lag_s;
-    TRY(publication_is_due(run->pg, ret_due, &lag_s, err));
-    METRIC_SET(METRIC_BIGQUERY_PUBLICATION_LAG, lag_s);
-    return true;
+        TRY(resume_apply(p, err));
+    return strcmp(p->publication.state, "applied") != 0 || finish(p, err);
 }
 
 static bool is_held(const Error *err) { return strcmp(err->state, STATE_HELD) == 0; }
+
+/* What cannot end holds those that come after it. */
+static bool end_unfinished(Publisher *p, bool due, Error *err) {
+    Pg *pg = p->run->pg;
+    if (p->is_rebuild)
+        return publication_abandon(pg, &p->publication, "replaced by a rebuild", err);
+    if (resume(p, err))
+        return true;
+    return is_held(err) && due && publication_hold(pg, err->text, err);
+}
+
+static bool find_due(Publisher *p, PublicationDue *ret_due, Error *err) {
+    bool compares;
+    TRY(publication_find_due(p->run->pg, ret_due, err));
+    TRY(comparison_is_due(p->run->pg, p->run->config->bigquery.compare_every_ms, &compares, err));
+    METRIC_SET(METRIC_BIGQUERY_PUBLICATION_LAG, ret_due->lag_s);
+    p->is_rebuild = p->run->mode == RUN_REBUILD || ret_due->rebuild;
+    p->comparison = compares ? ARENA_NEW(p->run->arena, Comparison) : NULL;
+    return true;
+}
+
+static bool publish(Publisher *p, PublicationDue *due, Error *err) {
+    if (p->is_rebuild && p->run->mode != RUN_REBUILD)
+        LOG_INFO("a rebuild that did not end is begun again");
+    TRY(known_check(p->run->pg, &p->target, err));
+    if (p->publication.id != 0)
+        TRY(end_unfinished(p, due->rows, err));
+    TRY(find_due(p, due, err)); /* what was given back is due again */
+    p->target.may_replace = p->is_rebuild;
+    TRY(check_comparison(p, err));
+    return !(due->rows || p->is_rebuild || p->comparison) || publish_next(p, err);
+}
+
+/* What a run cost that was held, failed or gave its batches back. */
+static void record_rest(Publisher *p) {
+    PublicationCost cost = cost_since(p);
+    Error ignored = {0};
+    if ((cost.load_jobs > 0 || cost.bytes_billed > 0) && !publication_add_cost(p->run->pg, &cost, &ignored))
+        LOG_FAILURE(LOG_LEVEL_WARN, "the caps of bigquery do not see what a run cost", &ignored);
+}
 
 bool step_publish(RunContext *run, Error *err) {
     if (!run->config->bigquery.enabled)
         return true;
     CLEANUP(publisher_done) Publisher p = {.run = run};
-    bool due, may;
+    PublicationDue due;
+    bool may;
     int64_t bytes_left;
-    TRY(is_due(run, &due, err));
-    due = due || run->mode == RUN_REBUILD;
+    TRY(find_due(&p, &due, err));
     TRY(publication_find_unfinished(run->pg, run->arena, &p.publication, err));
-    if (!due && p.publication.id == 0)
+    if (!due.rows && p.publication.id == 0 && !p.is_rebuild && !p.comparison)
         return true;
     TRY(ask_governor(run, &may, &bytes_left, err));
     if (!may)
         return true;
     TRY(open_bigquery(&p, bytes_left, err));
-    if (p.publication.id != 0 && run->mode == RUN_REBUILD)
-        TRY(publication_abandon(run->pg, &p.publication, "replaced by a rebuild", err));
-    else if (p.publication.id != 0 && !resume(&p, err)) {
-        Error ledger = {0};
-        if (is_held(err) && due && !publication_hold(run->pg, err->text, &ledger))
-            *err = ledger;
-        return false;
-    }
-    TRY(is_due(run, &due, err));
-    return !(due || run->mode == RUN_REBUILD) || publish_next(&p, err);
+    bool ok = publish(&p, &due, err);
+    record_rest(&p);
+    return ok;
 }

@@ -2,13 +2,16 @@
 -- table; the publication's number reaches cursors, which take no parameters, as a setting.
 
 -- name: publish_unfinished
-SELECT publication_id, state, attempt, is_rebuild, tables
+SELECT publication_id, state, attempt, is_rebuild, (extract(epoch FROM claimed_at) * 1000000)::bigint, tables
 FROM ops.publication WHERE state IN ('claimed', 'staged', 'applied')
 ORDER BY publication_id LIMIT 1
 
 -- name: publish_pending
 SELECT min(committed_at) IS NOT NULL OR EXISTS (SELECT FROM ops.moved WHERE publication_id IS NULL),
-       coalesce(extract(epoch FROM now() - min(committed_at)), 0)::bigint
+       coalesce(extract(epoch FROM now() - min(committed_at)), 0)::bigint,
+       EXISTS (SELECT FROM ops.publication r
+           WHERE r.is_rebuild AND r.state IN ('claimed', 'abandoned') AND NOT EXISTS (SELECT FROM ops.publication s
+               WHERE s.publication_id > r.publication_id AND s.state = 'succeeded'))
 FROM ops.batch WHERE publication_id IS NULL AND rows_changed > 0
 
 -- name: publish_table_pending
@@ -22,10 +25,23 @@ SELECT EXISTS (SELECT FROM ops.moved WHERE publication_id IS NULL)
 
 -- name: publish_usage
 SELECT coalesce(sum(load_jobs), 0)::bigint, coalesce(sum(bytes_billed), 0)::bigint
-FROM ops.publication WHERE claimed_at > now() - interval '1 day'
+FROM (SELECT load_jobs, bytes_billed FROM ops.publication WHERE claimed_at > now() - interval '1 day'
+      UNION ALL
+      SELECT 0, bytes_billed FROM ops.reconciliation WHERE finished_at > now() - interval '1 day'
+      UNION ALL
+      SELECT load_jobs, bytes_billed FROM ops.bigquery_cost WHERE hour > now() - interval '1 day') AS used
+
+-- name: publish_add_cost
+INSERT INTO ops.bigquery_cost AS c (hour, load_jobs, bytes_billed)
+VALUES (date_trunc('hour', now()), $1::bigint, $2::bigint)
+ON CONFLICT (hour) DO UPDATE
+SET load_jobs = c.load_jobs + excluded.load_jobs, bytes_billed = c.bytes_billed + excluded.bytes_billed
 
 -- name: publish_epoch
 SELECT epoch::text FROM ops.database
+
+-- name: publish_begin_epoch
+SELECT ops.begin_epoch()::text
 
 -- name: publish_is_known
 SELECT EXISTS (SELECT FROM ops.publication
@@ -40,7 +56,8 @@ SELECT setval(pg_get_serial_sequence('ops.publication', 'publication_id'), $1::b
 WHERE $1::bigint > (SELECT last_value FROM ops.publication_publication_id_seq)
 
 -- name: publish_insert
-INSERT INTO ops.publication (state, is_rebuild) VALUES ('claimed', $1::boolean) RETURNING publication_id
+INSERT INTO ops.publication (state, is_rebuild) VALUES ('claimed', $1::boolean)
+RETURNING publication_id, (extract(epoch FROM claimed_at) * 1000000)::bigint
 
 -- name: publish_claim_batches
 UPDATE ops.batch SET publication_id = $1::bigint WHERE publication_id IS NULL
@@ -54,13 +71,14 @@ UPDATE ops.batch SET publication_id = NULL WHERE publication_id = $1::bigint
 -- name: publish_return_moved
 UPDATE ops.moved SET publication_id = NULL WHERE publication_id = $1::bigint
 
+-- What has ended stays as it ended: a worker that slept over a take-over finds no row.
 -- name: publish_save
 UPDATE ops.publication
 SET state = $2, attempt = $3::int, tables = $4::jsonb, error = $5,
     load_jobs = load_jobs + $6::bigint, bytes_sent = bytes_sent + $7::bigint,
     bytes_billed = bytes_billed + $8::bigint,
     finished_at = CASE WHEN $2 IN ('succeeded', 'abandoned') THEN now() END
-WHERE publication_id = $1::bigint
+WHERE publication_id = $1::bigint AND state NOT IN ('succeeded', 'abandoned')
 
 -- name: publish_hold
 INSERT INTO ops.publication (state, error)
@@ -83,6 +101,19 @@ SELECT set_config('revcycled.publication', $1, true)
 -- name: publish_sequences
 SELECT sequencename, coalesce(last_value, 0) FROM pg_sequences
 WHERE schemaname = 'silver' AND sequencename LIKE '%\_key\_seq' ORDER BY sequencename
+
+-- How many numbers a sequence has to draw until it stands at a position or above it, $3 at the most.
+-- Position 0: nothing was drawn.
+-- name: publish_sequence_gap
+SELECT CASE WHEN $2::bigint < start_value THEN 0 ELSE
+    least(greatest(ceil(($2::numeric - coalesce(last_value, start_value - increment_by)) / increment_by), 0), $3::bigint)
+    END::bigint
+FROM pg_sequences
+WHERE schemaname = 'silver' AND sequencename = $1 AND sequencename LIKE '%\_key\_seq'
+
+-- Drawn, not set: whoever else draws meanwhile, the sequence only rises, and the daemon needs no right to set it.
+-- name: publish_draw
+SELECT count(nextval($1::regclass)) FROM (SELECT generate_series(1, $2::bigint)) AS draws
 
 -- name: publish_as_of
 SELECT kpi.default_as_of()::text

@@ -4,6 +4,7 @@ Silver's rows are made here, settled by hand: what is tested is the way from the
 """
 import json
 import os
+import re
 import signal
 import subprocess
 import urllib.request
@@ -18,13 +19,35 @@ class Publishing:
 
     def __init__(self, build, postgres, database, proxy, project):
         self.tool = os.path.join(build, "publish_tool")
-        self.dsn, self.password = postgres.dsn(database), postgres.password("revcycled")
-        self.link = postgres.connect(database)
-        self.link.autocommit = True
+        self.postgres, self.password = postgres, postgres.password("revcycled")
         self.proxy = proxy
         self.project = project
         self.bigquery = BigQuery(proxy.endpoint, project)
         self.batch = 0
+        self.backups = []
+        self.use(database)
+
+    def use(self, database):
+        self.database, self.dsn = database, self.postgres.dsn(database)
+        self.link = self.postgres.connect(database)
+        self.link.autocommit = True
+
+    def backup(self):
+        """The database as it is now, under another name."""
+        self.link.close()
+        self.backups.append(self.postgres.create_database(f"{self.database}_{len(self.backups)}", self.database))
+        self.use(self.database)
+        return self.backups[-1]
+
+    def restore(self, backup):
+        """From now on the backup is the database."""
+        self.link.close()
+        self.use(backup)
+
+    def end(self):
+        self.link.close()
+        for backup in self.backups:
+            self.postgres.drop_database(backup)
 
     def sql(self, statement, *values):
         with self.link.cursor() as cursor:
@@ -84,7 +107,7 @@ def publishing(build, postgres, schema_database, emulator):
     with Proxy(emulator.port) as proxy:
         setup = Publishing(build, postgres, schema_database, proxy, "p" + schema_database[-8:])
         yield setup
-        setup.link.close()
+        setup.end()
         assert not proxy.pending()
 
 
@@ -126,6 +149,20 @@ def test_a_batch_without_changes_makes_no_publication(publishing):
     publishing.sql("UPDATE ops.batch SET rows_changed = 0")
     publishing.publish()
     assert publishing.states() == []
+
+
+def test_a_batch_of_which_nothing_is_left_asks_bigquery_nothing(publishing):
+    """Later batches, published already, took its rows over."""
+    fill(publishing)
+    publishing.publish()
+    publishing.new_batch()
+    before = len(publishing.proxy.requests)
+    publishing.publish()
+    assert len(publishing.proxy.requests) == before
+    publishing.new_batch()
+    publishing.transaction(4, "2024-06-01")
+    publishing.publish()
+    assert publishing.sql("SELECT count(*) FROM ops.batch WHERE publication_id IS NULL")[0][0] == 0
 
 
 def test_a_moved_date_stands_once(publishing):
@@ -200,6 +237,82 @@ def test_when_the_outcome_is_unknown_the_next_run_reads_it(publishing):
     assert len(publishing.facts()) == 3
 
 
+def uploads(publishing):
+    return len([path for method, path, status in publishing.proxy.requests if "/upload/" in path and status == 200])
+
+
+def test_a_load_that_fails_with_http_200_gives_the_batches_back(publishing):
+    fill(publishing)
+    publishing.proxy.fail(Fault("job:invalid", path="/upload/"))
+    done = publishing.run()
+    assert done.returncode == 1 and "cannot stage" in done.stderr
+    assert publishing.states() == ["abandoned"] and publishing.published() == 0
+    publishing.publish()
+    assert publishing.states() == ["abandoned", "succeeded"]
+    assert [row[0] for row in publishing.facts()] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("reason", ["rateLimitExceeded", "backendError", "bytesBilledLimitExceeded", "accessDenied"])
+def test_an_apply_that_may_pass_later_keeps_its_staging(publishing, reason):
+    """Neither load jobs nor bytes are spent on staging the same rows again."""
+    fill(publishing)
+    publishing.proxy.fail(Fault(f"job:{reason}", path="/jobs$", method="POST", body="BEGIN TRANSACTION", times=3))
+    assert publishing.run().returncode == 1
+    assert publishing.states() == ["staged"]
+    sent = uploads(publishing)
+    publishing.publish()
+    assert publishing.states() == ["succeeded"] and uploads(publishing) == sent
+    assert publishing.sql("SELECT attempt FROM ops.publication") == [(4,)]
+
+
+@pytest.mark.parametrize("fault", ["job:invalidQuery", "400"])
+def test_an_apply_that_will_never_pass_gives_the_batches_back(publishing, fault):
+    fill(publishing)
+    publishing.proxy.fail(Fault(fault, path="/jobs$", method="POST", body="BEGIN TRANSACTION", times=3))
+    assert publishing.run().returncode == 1
+    assert publishing.states() == ["abandoned"]
+    publishing.publish()
+    assert publishing.states() == ["abandoned", "succeeded"]
+    assert len(publishing.facts()) == 3
+
+
+def test_what_was_staged_too_long_ago_is_staged_again_in_the_same_run(publishing):
+    fill(publishing)
+    assert publishing.run(failpoint="publish.after_stage").returncode == -signal.SIGKILL
+    base = f"{publishing.proxy.endpoint}/bigquery/v2/projects/{publishing.project}/datasets/healthcare_rcm/tables"
+    for name in publishing.bigquery.tables():
+        if name.startswith("_stg_"):
+            call(f"{base}/{name}", "DELETE")
+    publishing.publish()
+    assert publishing.states() == ["abandoned", "succeeded"]
+    assert len(publishing.facts()) == 3
+
+
+def incomplete(answer):
+    """What BigQuery says of a query that takes its time."""
+    return {"kind": answer["kind"], "jobReference": answer["jobReference"], "jobComplete": False}
+
+
+def test_a_query_that_takes_its_time_is_waited_for_and_its_bytes_are_counted(publishing):
+    fill(publishing)
+    publishing.proxy.fail(Fault("answer", path="/queries$", method="POST", action=incomplete),
+                          Fault("answer", path="/queries/", method="GET", action=incomplete, times=3),
+                          Fault("answer", path="/queries/", method="GET",
+                                action=lambda answer: {**answer, "totalBytesProcessed": "7340032"}))
+    publishing.publish()
+    assert publishing.states() == ["succeeded"]
+    assert publishing.sql("SELECT bytes_billed FROM ops.publication") == [(7340032,)]
+
+
+def test_a_query_that_never_ends_is_given_up(publishing):
+    fill(publishing)
+    publishing.proxy.fail(Fault("answer", path="/queries", action=incomplete, times=1000000))
+    done = publishing.run("limited", "timeout-ms=2000")
+    publishing.proxy.faults.clear()
+    assert done.returncode == 1 and "still runs" in done.stderr
+    assert len([path for _, path, _ in publishing.proxy.requests if "/queries/" in path]) < 20
+
+
 FAILPOINTS = ["publish.after_claim", "publish.during_stage", "publish.after_stage", "publish.before_apply",
               "publish.after_apply", "publish.before_outcome", "publish.before_finish"]
 
@@ -213,6 +326,38 @@ def test_killed_anywhere_the_end_is_the_same(publishing, failpoint):
     assert publishing.states()[-1] == "succeeded"
     assert set(publishing.states()) <= {"succeeded", "abandoned"}
     assert publishing.published() == 1
+
+
+def test_a_worker_that_slept_while_staging_sends_nothing_old(publishing):
+    """Stopped over a take-over: another one gave its batches back and published them with newer rows."""
+    fill(publishing)
+
+    def take_over():
+        publishing.new_batch()
+        publishing.transaction(1, "2024-02-15", amount="99.00")
+        publishing.publish()
+    publishing.proxy.fail(Fault("meanwhile", path="/upload/", action=take_over))
+    assert publishing.run().returncode == 1
+    assert publishing.facts()[0] == (1, "2024-02-15", 99.0)
+    assert publishing.states() == ["abandoned", "succeeded"]
+    assert publishing.published() == 1
+
+
+def test_a_worker_that_slept_before_applying_changes_nothing(publishing):
+    fill(publishing)
+    publishing.publish()
+    publishing.new_batch()
+    publishing.transaction(1, "2024-02-15", amount="2.00")
+
+    def rebuild():
+        publishing.new_batch()
+        publishing.transaction(1, "2024-02-15", amount="99.00")
+        publishing.publish("limited", "rebuild")
+    publishing.proxy.fail(Fault("meanwhile", path="/jobs$", method="POST", body="BEGIN TRANSACTION", action=rebuild))
+    assert publishing.run().returncode == 1
+    assert publishing.facts()[0] == (1, "2024-02-15", 99.0)
+    assert publishing.states() == ["succeeded", "abandoned", "succeeded"]
+    assert publishing.published() == 2
 
 
 def test_an_upload_of_many_chunks_arrives_whole_through_cut_connections(publishing):
@@ -247,6 +392,103 @@ def test_a_difference_holds_the_next_publication_until_a_rebuild(publishing):
     assert publishing.sql("SELECT count(*) FROM ops.alert WHERE cleared_at IS NULL")[0][0] == 0
 
 
+def a_day_later(publishing):
+    publishing.sql("UPDATE ops.publication SET finished_at = finished_at - interval '25 hours'")
+    publishing.sql("UPDATE ops.reconciliation SET finished_at = finished_at - interval '25 hours'")
+
+
+def comparisons(publishing):
+    return publishing.sql("SELECT differences, details FROM ops.reconciliation ORDER BY reconciliation_id")
+
+
+def test_once_a_day_all_partitions_are_compared_with_one_query_per_table(publishing):
+    fill(publishing)
+    publishing.transaction(4, None)
+    publishing.publish()
+    publishing.publish()
+    assert comparisons(publishing) == []
+    a_day_later(publishing)
+    before = len(publishing.proxy.requests)
+    publishing.publish()
+    asked = [path for method, path, _ in publishing.proxy.requests[before:] if path.endswith("/queries")]
+    assert len(asked) == 11 + 1  # and the newest publication
+    (differences, tables), = comparisons(publishing)
+    assert differences == 0 and len(tables) == 11
+    facts = tables["fact_transactions"]
+    assert facts["partitions"] == 4 and facts["differing"] == [] and facts["expected"] == facts["found"]
+    assert facts["expected"]["rows"] == 4 and facts["expected"]["amount"] == 1675
+    assert tables["dim_patients"]["expected"]["rows"] == 1  # the unknown member
+    before = len(publishing.proxy.requests)
+    publishing.publish()
+    assert len(publishing.proxy.requests) == before
+    assert publishing.states() == ["succeeded"]
+
+
+def test_a_comparison_in_the_run_of_a_publication_sees_what_it_sent(publishing):
+    fill(publishing)
+    publishing.publish()
+    a_day_later(publishing)
+    publishing.move(1, "2024-02-15", "2023-11-01", amount="9.99")
+    publishing.publish()
+    assert publishing.states() == ["succeeded"] * 2
+    assert [row[0] for row in comparisons(publishing)] == [0]
+
+
+def test_a_difference_in_a_partition_that_nobody_touched_holds_the_next_publication(publishing):
+    """The totals agree: a row stands in another month."""
+    fill(publishing)
+    publishing.publish()
+    list(publishing.bigquery.rows(f"UPDATE `{publishing.project}.healthcare_rcm.fact_transactions` "
+                                  "SET service_date = DATE '2022-07-01' WHERE transaction_key = 1"))
+    publishing.new_batch()
+    publishing.transaction(3, "2024-04-15", amount="4.00")
+    publishing.publish()
+    a_day_later(publishing)
+    done = publishing.run()
+    assert done.returncode == 3 and "fact_transactions of 2022-07 and 1 more" in done.stderr
+    (differences, tables), = comparisons(publishing)
+    assert differences == 2
+    assert [part["month"] for part in tables["fact_transactions"]["differing"]] == [202207, 202402]
+    alerts = "SELECT count(*) FROM ops.alert WHERE cleared_at IS NULL"
+    assert publishing.sql(alerts) == [(1,)]
+    publishing.new_batch()
+    publishing.transaction(9, "2024-01-01")
+    assert publishing.run().returncode == 3
+    assert publishing.states() == ["succeeded", "succeeded", "held"]
+    publishing.publish("limited", "rebuild")
+    assert publishing.facts()[0] == (1, "2024-02-15", 1.25)
+    assert publishing.sql(alerts) == [(0,)]
+    publishing.new_batch()
+    publishing.transaction(9, "2024-01-02")
+    publishing.publish()
+    assert publishing.states()[-1] == "succeeded"
+
+
+def test_a_difference_that_was_mended_in_bigquery_is_seen_a_day_later(publishing):
+    fill(publishing)
+    publishing.publish()
+    table = f"`{publishing.project}.healthcare_rcm.fact_transactions`"
+    list(publishing.bigquery.rows(f"UPDATE {table} SET amount = 7 WHERE transaction_key = 1"))
+    a_day_later(publishing)
+    assert publishing.run().returncode == 3
+    assert publishing.run().returncode == 0  # nothing to publish, nothing to hold
+    list(publishing.bigquery.rows(f"UPDATE {table} SET amount = 1.25 WHERE transaction_key = 1"))
+    a_day_later(publishing)
+    publishing.publish()
+    assert [row[0] for row in comparisons(publishing)] == [1, 0]
+    assert publishing.sql("SELECT count(*) FROM ops.alert WHERE cleared_at IS NULL") == [(0,)]
+
+
+def test_a_comparison_that_was_killed_is_made_by_the_next_run(publishing):
+    fill(publishing)
+    publishing.publish()
+    a_day_later(publishing)
+    assert publishing.run(failpoint="publish.before_comparison").returncode == -signal.SIGKILL
+    assert comparisons(publishing) == []
+    publishing.publish()
+    assert [row[0] for row in comparisons(publishing)] == [0]
+
+
 def test_another_epoch_is_held(publishing, postgres):
     """A restored database: its surrogates may name other people now."""
     fill(publishing)
@@ -262,6 +504,130 @@ def test_another_epoch_is_held(publishing, postgres):
     assert publishing.facts()[0] == (1, "2024-02-15", 99.0)
 
 
+def draw(publishing, sequence, n=1):
+    """Blocks of keys, as pages take them; the first number of the last one."""
+    return publishing.sql(f"SELECT max(nextval('silver.{sequence}')) FROM generate_series(1, {n})")[0][0]
+
+
+def positions(publishing):
+    return dict(publishing.sql("SELECT sequencename, last_value FROM pg_sequences WHERE schemaname = 'silver' "
+                               "AND last_value IS NOT NULL"))
+
+
+def lost_a_day(publishing):
+    """Published, backed up, published more, and then only the backup is left."""
+    fill(publishing)
+    draw(publishing, "patient_key_seq", 2)
+    publishing.publish()
+    backup = publishing.backup()
+    for _ in range(2):
+        publishing.new_batch()
+        publishing.transaction(draw(publishing, "transaction_key_seq", 3), "2024-05-01")
+        seen = draw(publishing, "patient_key_seq", 2)
+        publishing.publish()
+    published = positions(publishing)
+    assert published == {"patient_key_seq": seen, "transaction_key_seq": 50001}
+    publishing.restore(backup)
+    assert positions(publishing) == {"patient_key_seq": 10001}
+    return published
+
+
+def test_a_restored_database_draws_no_key_that_bigquery_has_seen(publishing):
+    published = lost_a_day(publishing)
+    claims = draw(publishing, "claim_key_seq", 7)
+    publishing.publish("limited", "rebuild")
+    assert positions(publishing) == {**published, "claim_key_seq": claims}
+    assert draw(publishing, "patient_key_seq") == published["patient_key_seq"] + 10000
+    assert [row[0] for row in publishing.facts()] == [1, 2, 3]
+    assert publishing.states()[-1] == "succeeded"
+
+
+def test_keys_start_above_as_soon_as_the_restore_is_found(publishing):
+    """Pages go on while publishing is held: what they draw must be new already."""
+    published = lost_a_day(publishing)
+    publishing.new_batch()
+    publishing.transaction(4, "2024-06-01")
+    assert publishing.run().returncode == 3
+    assert positions(publishing) == published
+    assert publishing.run().returncode == 3
+    assert positions(publishing) == published
+
+
+def test_a_restored_database_is_another_one_from_its_rebuild_on(publishing):
+    original = publishing.database
+    lost_a_day(publishing)
+    publishing.publish("limited", "rebuild")
+    newest = publishing.bigquery.value(f"SELECT epoch FROM `{publishing.project}.healthcare_rcm._publications` "
+                                       "ORDER BY publication_id DESC LIMIT 1")
+    assert newest == publishing.sql("SELECT epoch::text FROM ops.database")[0][0]
+    publishing.publish("limited", "rebuild")
+    assert newest == publishing.sql("SELECT epoch::text FROM ops.database")[0][0]
+    publishing.restore(original)
+    assert newest != publishing.sql("SELECT epoch::text FROM ops.database")[0][0]
+    publishing.new_batch()
+    publishing.transaction(5, "2024-06-01")
+    assert publishing.run().returncode == 3
+    assert [row[0] for row in publishing.facts()] == [1, 2, 3]
+
+
+def test_a_restored_database_does_not_meet_the_jobs_of_the_lost_one(publishing):
+    """Both gave the number 2. BigQuery knows the first one's load jobs, and has their rows in staging."""
+    fill(publishing)
+    publishing.publish()
+    backup = publishing.backup()
+    publishing.new_batch()
+    publishing.transaction(1, "2024-02-15", amount="666.00")
+    assert publishing.run(failpoint="publish.after_stage").returncode == -signal.SIGKILL
+    publishing.restore(backup)
+    publishing.new_batch()
+    publishing.transaction(2, "2024-03-15", amount="7.00")
+    publishing.publish()
+    assert publishing.states() == ["succeeded"] * 2
+    assert publishing.facts() == [(1, "2024-02-15", 1.25), (2, "2024-03-15", 7.0), (3, "2024-04-15", 3.25)]
+
+
+def test_what_was_staged_before_a_restore_is_not_applied_over_what_came_after(publishing):
+    fill(publishing)
+    publishing.publish()
+    publishing.new_batch()
+    publishing.transaction(1, "2024-02-15", amount="2.00")
+    assert publishing.run(failpoint="publish.after_stage").returncode == -signal.SIGKILL
+    backup = publishing.backup()
+    publishing.new_batch()
+    publishing.transaction(1, "2024-02-15", amount="3.00")
+    publishing.publish("limited", "rebuild")
+    publishing.restore(backup)
+    assert publishing.run().returncode == 3
+    assert publishing.facts()[0] == (1, "2024-02-15", 3.0)
+    assert publishing.states() == ["succeeded", "staged", "held"]
+
+
+def test_a_position_that_no_database_reaches_is_refused(publishing):
+    """One row in BigQuery must not use up the keys of years."""
+    fill(publishing)
+    draw(publishing, "patient_key_seq")
+    publishing.publish()
+    list(publishing.bigquery.rows(f"UPDATE `{publishing.project}.healthcare_rcm._publications` SET sequences = "
+                                  "[STRUCT('patient_key_seq' AS name, 9223372036854775807 AS position), "
+                                  "STRUCT('batch_id_seq' AS name, 5000 AS position)] WHERE TRUE"))
+    done = publishing.run("limited", "rebuild")
+    assert done.returncode == 1 and "patient_key_seq" in done.stderr
+    assert positions(publishing) == {"patient_key_seq": 1}
+
+
+def test_the_daemon_may_raise_keys_and_begin_an_epoch_and_no_more(publishing):
+    link = publishing.postgres.connect(publishing.database, "revcycled")
+    link.autocommit = True
+    for statement in ("SELECT setval('silver.patient_key_seq', 5)", "ALTER SEQUENCE silver.patient_key_seq RESTART",
+                      "UPDATE ops.database SET epoch = gen_random_uuid()"):
+        with link.cursor() as cursor, pytest.raises(Exception, match="permission denied|must be owner"):
+            cursor.execute(statement)
+    with link.cursor() as cursor:
+        cursor.execute("SELECT ops.begin_epoch()")
+        assert cursor.fetchone()[0] == publishing.sql("SELECT epoch::text FROM ops.database")[0][0]
+    link.close()
+
+
 def test_another_profile_is_held_until_a_rebuild(publishing):
     fill(publishing)
     publishing.publish()
@@ -273,6 +639,30 @@ def test_another_profile_is_held_until_a_rebuild(publishing):
     assert table["labels"]["profile"] == "full"
     assert "source_transaction_id" in [field["name"] for field in table["schema"]["fields"]]
     assert publishing.sql("SELECT count(*) FROM ops.audit WHERE action = 'publication.disclose'")[0][0] == 1
+
+
+@pytest.mark.parametrize("failpoint", ["publish.after_claim", "publish.during_stage"])
+def test_a_rebuild_that_was_killed_is_still_one_afterwards(publishing, failpoint):
+    """It had dropped tables: an ordinary publication would send what changed, into empty ones."""
+    fill(publishing)
+    publishing.publish()
+    assert publishing.run("full", "rebuild", failpoint=failpoint).returncode == -signal.SIGKILL
+    publishing.publish("full")
+    assert [row[0] for row in publishing.facts()] == [1, 2, 3]
+    assert publishing.states() == ["succeeded", "abandoned", "succeeded"]
+    before = len(publishing.proxy.requests)
+    publishing.publish("full")
+    assert len(publishing.proxy.requests) == before
+
+
+@pytest.mark.parametrize("failpoint", ["publish.during_stage", "publish.after_stage", "publish.before_outcome"])
+def test_a_disclosure_is_recorded_before_anything_leaves(publishing, failpoint):
+    """Each publication of direct identifiers has its line, wherever the process was killed."""
+    fill(publishing)
+    assert publishing.run("full", failpoint=failpoint).returncode == -signal.SIGKILL
+    publishing.publish("full")
+    lines = publishing.sql("SELECT object FROM ops.audit WHERE action = 'publication.disclose' ORDER BY audit_id")
+    assert lines == publishing.sql("SELECT 'publication ' || publication_id FROM ops.publication ORDER BY 1")
 
 
 def test_the_limited_profile_sends_no_direct_identifier(publishing):
@@ -335,3 +725,80 @@ def test_over_the_cap_batches_wait(publishing):
     assert publishing.states() == [] and not publishing.proxy.requests
     publishing.publish("limited", "load-jobs=20000")
     assert publishing.states() == ["succeeded"]
+
+
+CAP = 1 << 40  # the tool's, bytes per day
+
+
+def limits(publishing):
+    """What every query was allowed to cost; each job's labels are looked at on the way."""
+    allowed = []
+    for path, asked in publishing.proxy.started:
+        configuration = asked if path.endswith("/queries") else asked["configuration"]
+        assert configuration["labels"] == {"app": "revcycled", "profile": "limited"}, path
+        query = configuration if path.endswith("/queries") else configuration.get("query")
+        if query:
+            allowed.append(int(query["maximumBytesBilled"]))
+    return allowed
+
+
+def test_every_query_is_capped_and_every_job_is_labelled(publishing):
+    """A first publication, a changed row, an upload by session, a comparison, a rebuild."""
+    fill(publishing)
+    publishing.publish()
+    publishing.move(1, "2024-02-15", "2023-11-01")
+    publishing.sql("INSERT INTO silver.transactions (transaction_key, source_system, source_transaction_id, "
+                   "service_date, visit_type, batch_id) SELECT n, 'hospital_a', 'T' || n, '2024-01-01', "
+                   "(SELECT string_agg(md5((n * 1000 + i)::text), '') FROM generate_series(1, 100) i), %s "
+                   "FROM generate_series(10, 2000) n", publishing.batch)
+    publishing.publish()
+    a_day_later(publishing)
+    publishing.publish()
+    publishing.publish("limited", "rebuild")
+    paths = {re.sub(r".*/bigquery/v2/projects/[^/]+", "", path) for path, _ in publishing.proxy.started}
+    assert paths == {"/queries", "/jobs", "/jobs?uploadType=multipart", "/jobs?uploadType=resumable"}
+    assert set(limits(publishing)) == {CAP}
+
+
+def test_what_was_billed_today_is_not_spent_again(publishing):
+    fill(publishing)
+    publishing.publish()
+    publishing.sql("UPDATE ops.publication SET bytes_billed = %s", CAP - (1 << 30))
+    publishing.sql("INSERT INTO ops.reconciliation (subject, started_at, differences, details, bytes_billed) "
+                   "VALUES ('bigquery', now(), 0, '{}', %s)", 1 << 20)
+    publishing.proxy.started.clear()
+    left = (1 << 30) - (1 << 20)
+    publishing.proxy.fail(Fault("answer", path="/queries$", method="POST",
+                                action=lambda answer: {**answer, "totalBytesBilled": str(20 << 20)}))
+    publishing.new_batch()
+    publishing.transaction(5, "2024-02-15")
+    publishing.publish()
+    assert limits(publishing)[0] == left
+    assert set(limits(publishing)[1:]) == {left - (20 << 20)}
+    before = len(publishing.proxy.requests)
+    publishing.new_batch()
+    publishing.transaction(6, "2024-02-15")
+    publishing.publish("limited", f"bytes-billed={CAP // 2}")
+    assert len(publishing.proxy.requests) == before
+    assert publishing.states() == ["succeeded"] * 2
+
+
+def test_what_a_run_without_an_end_cost_counts_too(publishing):
+    """Load jobs of rows that were given back, and questions while publishing is held."""
+    fill(publishing)
+    publishing.proxy.fail(Fault("503", path="/upload/", times=6))
+    assert publishing.run().returncode == 1
+    before = len(publishing.proxy.requests)
+    publishing.publish("limited", "load-jobs=11")
+    assert len(publishing.proxy.requests) == before
+    publishing.publish("limited", "load-jobs=12")
+    assert publishing.states() == ["abandoned", "succeeded"]
+    publishing.sql("UPDATE ops.database SET epoch = gen_random_uuid()")
+    publishing.new_batch()
+    publishing.transaction(4, "2024-06-01")
+    publishing.proxy.fail(Fault("answer", path="/queries$", method="POST",
+                                action=lambda answer: {**answer, "totalBytesBilled": str(10 << 20)}))
+    assert publishing.run().returncode == 3
+    before = len(publishing.proxy.requests)
+    publishing.publish("limited", f"bytes-billed={10 << 20}")
+    assert len(publishing.proxy.requests) == before

@@ -1,13 +1,15 @@
 """A server goes away under a running daemon: it says so, waits, goes on by itself, and ends right.
 
-test_outages.py does the same to --once; here what people and Prometheus see meanwhile counts too. A feed that was
-given up for a while arrives after those that name it: states are compared as order tests do."""
+test_outages.py does the same to --once; here what people and Prometheus see meanwhile counts too. There as
+here a database's outage is another order of deliveries: what waits for its next attempt arrives behind its
+facts and a settle."""
 import contextlib
 
 from prometheus_client import parser
 
 from harness import dump, jobs
 from harness.proxy import Fault, Proxy
+from harness.relay import ENDS, Relay
 
 
 def metric(daemon, name, **labels):
@@ -79,6 +81,36 @@ def test_a_mysql_connection_is_cut_in_the_middle_of_a_page(fresh, loaded_order_d
                what="the retry is counted")
     assert fresh.daemon.get("/readyz", token=None)[0] == 200, "a hospital's outage is not ours"
     assert_ends_equal(fresh, loaded_order_dump)
+
+
+def through(relay):
+    """The hospitals' databases are reached through it."""
+    def edit(text):
+        assert f"port: {relay.target}" in text
+        return text.replace(f"port: {relay.target}", f"port: {relay.port}")
+    return edit
+
+
+def test_mysql_connections_are_cut_in_the_tls_handshake(fresh, loaded_order_dump):
+    with Relay(fresh.mysql.port, ENDS) as relay:
+        begin(fresh, edit=through(relay))
+        jobs.until(lambda: len(logged(fresh.daemon, "run failed")) >= len(ENDS), what="every cut is told")
+        failed = logged(fresh.daemon, "run failed")
+        assert all("no connection to the hospital's server" in line["error"] for line in failed), failed
+        jobs.await_quiet(fresh.daemon, 90)
+        assert metric(fresh.daemon, "revcycle_run_retries_total") >= len(ENDS)
+        fresh.daemon.stop()
+    fresh.configure()
+    fresh.once()
+    dump.assert_equal(loaded_order_dump, fresh.dump(dump.ORDER))
+
+
+def test_a_certificate_of_somebody_else_is_no_outage(fresh):
+    """Waiting mends nothing: the feed stops, and says what to look at."""
+    begin(fresh, edit=lambda text: text.replace(fresh.mysql.ca_file(), "/etc/ssl/certs/ca-certificates.crt"))
+    failed = jobs.until(lambda: logged(fresh.daemon, "run failed"), what="the log says so")
+    assert "TLS with the hospital's server failed" in failed[0]["error"], failed
+    assert metric(fresh.daemon, "revcycle_run_retries_total") == 0
 
 
 def test_the_warehouse_fails_in_every_way_at_once(fresh, loaded_order_dump):

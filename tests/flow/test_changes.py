@@ -61,6 +61,23 @@ def test_a_service_date_that_moves_stands_once_in_bigquery(loaded):
         assert rows == [day]
 
 
+def test_a_day_later_all_of_bigquery_is_compared_and_agrees(loaded, patient):
+    """Every month of every table, dirt and all, in the run of a publication and in one without."""
+    for n, street in enumerate(("2 New Street", None)):
+        loaded.store.execute("UPDATE ops.publication SET finished_at = finished_at - interval '25 hours'; "
+                             "UPDATE ops.reconciliation SET finished_at = finished_at - interval '25 hours'",
+                             loaded.database)
+        if street:
+            loaded.play("UPDATE patient_master SET street = %s WHERE pat_id = %s", street, patient)
+        loaded.once()
+        found = loaded.rows("SELECT differences, details FROM ops.reconciliation WHERE subject = 'bigquery'")
+        assert [row[0] for row in found] == [0] * (n + 1)
+        assert found[n][1]["fact_transactions"]["expected"]["rows"] == loaded.value(
+            "SELECT count(*) FROM gold.fact_transactions")
+    loaded.once()
+    assert loaded.value("SELECT count(*) FROM ops.reconciliation") == 2
+
+
 def test_a_row_without_a_cursor_value_is_read_all_the_same(loaded):
     loaded.play("INSERT INTO tblPatient (PatientNo, FName, LName, LastChange) VALUES (999999, 'No', 'Clock', NULL)", place=1)
     loaded.once()

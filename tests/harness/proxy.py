@@ -7,6 +7,9 @@ by the id its caller gave it. Able, where it is not: columns added by tables.pat
     503, 429 …     this status, with a BigQuery error body (429 with Retry-After: 0)
     cut            the connection ends before the request reaches the service
     cut_after      the service does it, the answer is lost
+    meanwhile      `action` is called, then the service does it: what others did while the request was on its way
+    job:REASON     200, and the job it made is DONE with this errorResult; the service never sees it
+    answer         the service does it, and what it says goes through `action`, an object for an object
 
 As a process of its own (harness.emulator starts it so):
     python -m harness.proxy EMULATOR_PORT LISTEN_PORT LEDGER
@@ -25,8 +28,9 @@ REASONS = {"429": "rateLimitExceeded", "403": "rateLimitExceeded", "503": "backe
 
 
 class Fault:
-    def __init__(self, kind, path="", method=None, body=None, times=1):
+    def __init__(self, kind, path="", method=None, body=None, times=1, action=None):
         self.kind, self.path, self.method, self.body, self.times = kind, path, method, body, times
+        self.action = action
 
     def fits(self, method, path, body):
         return (self.times > 0 and re.search(self.path, path) and self.method in (None, method)
@@ -41,8 +45,10 @@ class Proxy:
         self.ledger = ledger
         self.faults = []
         self.requests = []  # (method, path, status)
+        self.started = []   # (path, what was asked for) of every request that starts a job
         self.jobs = self._known_jobs(ledger)  # caller's job id -> the emulator's
         self.uploads = {}   # upload session -> caller's job id
+        self.failed = {}    # caller's job id -> the job that a fault made fail
         self.lock = threading.Lock()
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", listen), self._handler())
         self.server.daemon_threads = True
@@ -71,7 +77,7 @@ class Proxy:
             for fault in self.faults:
                 if fault.fits(method, path, body):
                     fault.times -= 1
-                    return fault.kind
+                    return fault
         return None
 
     def _handler(proxy):  # noqa: N805 - the class below has a self of its own
@@ -116,10 +122,19 @@ class Proxy:
             def _serve(self):
                 body = self._read()
                 fault = proxy._fault_for(self.command, self.path, body)
-                if fault == "cut":
+                kind = fault.kind if fault else None
+                if kind == "cut":
                     return self._cut()
-                if fault and fault != "cut_after":
-                    return self._refuse(int(fault), REASONS.get(fault, "backendError"), "a fault of the test's")
+                if kind == "meanwhile":
+                    fault.action()
+                elif kind and kind.startswith("job:"):
+                    return self._answer(200, [], proxy._fail_job(self.command, self.path, body, kind[4:]))
+                elif proxy._failed_job(self.command, self.path):
+                    return self._answer(200, [], proxy._failed_job(self.command, self.path))
+                elif kind and kind not in ("cut_after", "answer"):
+                    return self._refuse(int(kind), REASONS.get(kind, "backendError"), "a fault of the test's")
+                if self.command == "POST" and re.search(r"/(jobs|queries)(\?|$)", self.path):
+                    proxy.started.append((self.path, proxy._asked_for(body)))
                 session = re.search(r"upload_id=(\w+)", self.path)
                 job = proxy._new_job(self.command, self.path, body)
                 opens = job is not None and "uploadType=resumable" in self.path
@@ -135,8 +150,10 @@ class Proxy:
                     answer = proxy._learn(proxy.uploads[session.group(1)], status, answer)
                 else:
                     answer = proxy._learn(job, status, answer)
-                if fault == "cut_after":
+                if kind == "cut_after":
                     return self._cut()
+                if kind == "answer":
+                    answer = json.dumps(fault.action(json.loads(answer))).encode()
                 return self._answer(status, proxy._own_links(headers), answer)
 
             do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _serve
@@ -159,6 +176,12 @@ class Proxy:
                 file.write(f"{job} {self.jobs[job]}\n")
 
     @staticmethod
+    def _asked_for(body):
+        """The JSON of the request, or of the first part of a multipart one."""
+        start = body.index(b"{")
+        return json.JSONDecoder().raw_decode(body[start:].decode("utf-8", "replace"))[0]
+
+    @staticmethod
     def _new_job(method, path, body):
         """The id of the job that this request would make."""
         if method != "POST" or not re.search(r"/(jobs|queries)(\?|$)", path):
@@ -172,6 +195,18 @@ class Proxy:
                 return False
             self.jobs[job] = job
             return True
+
+    def _fail_job(self, method, path, body, reason):
+        job = self._new_job(method, path, body)
+        self._remember(job)
+        failure = {"reason": reason, "message": "a fault of the test's"}
+        self.failed[job] = json.dumps({"kind": "bigquery#job", "jobReference": {"jobId": job}, "status": {
+            "state": "DONE", "errorResult": failure, "errors": [failure]}}).encode()
+        return self.failed[job]
+
+    def _failed_job(self, method, path):
+        found = re.search(r"/jobs/([^/?]+)", path)
+        return self.failed.get(found.group(1)) if method == "GET" and found else None
 
     def _open_upload(self, job, headers):
         """A session is not a job yet: the job begins when the last byte has arrived."""
