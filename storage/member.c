@@ -147,10 +147,12 @@ struct Members {
     int patient;       /* index into bounds of the patient, or -1 */
     int encounter;     /* column that names an encounter, or COLUMN_NONE */
     int claim;         /* column of the claim a transaction names, or COLUMN_NONE */
+    int payer;         /* column that names a payer, or COLUMN_NONE */
     int age, status, amount, paid, service_date;
     int dates[ENTITY_COLUMNS_MAX];
     size_t n_dates;
     Cache known_dates;
+    Cache known_spellings; /* of payers */
     bool is_cold;   /* a first load that has not read the patients yet */
     int64_t change; /* ops.member_change when the caches were empty */
     Arena *scratch; /* of one question; empty between them */
@@ -184,6 +186,7 @@ static void bind_columns(Members *m) {
     m->day = encounter_date != COLUMN_NONE ? encounter_date : m->service_date;
     m->day_else = entity_column(entity, STR("claim_date"));
     m->encounter = fact_reference(entity, "source_encounter_id");
+    m->payer = fact_reference(entity, "source_payer_id");
     m->age = entity_column(entity, STR("patient_age"));
     m->claim = m->age != COLUMN_NONE ? fact_reference(entity, "source_claim_id") : COLUMN_NONE;
     m->status = entity_column(entity, STR("payment_status"));
@@ -219,6 +222,7 @@ void members_free(Members *m) {
         return;
     forget(m);
     cache_empty(&m->known_dates);
+    cache_empty(&m->known_spellings);
     arena_free(m->scratch);
     free(m);
 }
@@ -566,6 +570,52 @@ static bool make_dates(Members *m, Pg *pg, SilverPage *page, Error *err) {
            pg_exec(pg, SQL_MEMBER_MAKE_DATES, PG_PARAMS(array, m->fiscal_month, batch_text(page)), NULL, err);
 }
 
+/* ---- how payers are spelled ---- */
+
+/* Spellings of the page that are not remembered: `ret_rows[n]` is the row that name n stands in. */
+static void gather_spellings(const Members *m, const SilverPage *page, int field, NameList *list, size_t *ret_rows) {
+    Answer known;
+    for (size_t i = 0; i < page->n_rows; i++) {
+        const SilverRow *row = &page->rows[i];
+        if (!is_written(row) || !row->record.values[m->payer].is_set ||
+            cache_find(&m->known_spellings, row->fields[field], &known))
+            continue;
+        size_t n_before = list->n, place = names_add(list, row->fields[field], VALUE_NULL);
+        if (list->n > n_before)
+            ret_rows[place - 1] = i;
+    }
+}
+
+static bool spell_payers(Members *m, Pg *pg, SilverPage *page, int field, Error *err) {
+    NameList list;
+    names_init(&list, m->scratch);
+    size_t *rows = ARENA_ARRAY(m->scratch, size_t, page->n_rows);
+    gather_spellings(m, page, field, &list, rows);
+    if (list.n == 0)
+        return true;
+    CLEANUP(buf_drop) Buf ids;
+    CLEANUP(buf_drop) Buf spellings;
+    buf_init(&ids, PAGE_MAX_BYTES);
+    buf_init(&spellings, PAGE_MAX_BYTES);
+    pg_array_begin(&ids);
+    pg_array_begin(&spellings);
+    for (size_t i = 0; i < list.n; i++) {
+        const SilverRow *row = &page->rows[rows[i]];
+        pg_array_text(&ids, row->record.values[m->payer].text);
+        pg_array_text(&spellings, mapping_spelling(page->mapping, m->payer, row->fields, m->scratch));
+    }
+    const char *id_array = pg_array_end(&ids, err), *spelling_array = pg_array_end(&spellings, err);
+    TRY(id_array && spelling_array);
+    CLEANUP(pg_result_drop) PgResult *found = pg_query_as(
+        pg, PG_BINARY, SQL_MEMBER_SPELLED, PG_PARAMS(id_array, spelling_array, m->source_system), err);
+    TRY(found);
+    for (int r = 0; r < pg_rows(found); r++)
+        cache_put(&m->known_spellings, list.names[pg_int(found, r, 0) - 1].id, &(Answer){.is_known = true});
+    return (size_t)pg_rows(found) == list.n ||
+           pg_exec(pg, SQL_MEMBER_SPELL,
+                   PG_PARAMS(id_array, spelling_array, m->source_system, batch_text(page)), NULL, err);
+}
+
 /* ---- the whole ---- */
 
 /* Read behind the placement lock: a settle that put facts right is over, or has not begun. */
@@ -599,6 +649,9 @@ bool members_resolve(Members *m, Pg *pg, SilverPage *page, Error *err) {
         TRY(done_with(m, warm(m, pg, err)));
     for (size_t i = 0; i < m->n_bounds; i++)
         TRY(done_with(m, resolve_dimension(m, i, pg, page, err)));
+    int folded = m->payer != COLUMN_NONE ? mapping_folded_field(page->mapping, m->payer) : -1;
+    if (folded >= 0)
+        TRY(done_with(m, spell_payers(m, pg, page, folded, err)));
     if (m->claim != COLUMN_NONE)
         TRY(done_with(m, look_at_claims(m, pg, page, err)));
     if (m->encounter != COLUMN_NONE)

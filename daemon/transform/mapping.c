@@ -496,6 +496,27 @@ Str mapping_fold_id(const Mapping *mapping, Str text, Arena *page) {
     return mapping->id->source.folds_case ? text_upper(page, text) : text;
 }
 
+static const Target *target_of(const Mapping *mapping, int column) {
+    for (size_t i = 0; i < mapping->n_targets; i++)
+        if (mapping->targets[i].column == column)
+            return &mapping->targets[i];
+    return NULL;
+}
+
+int mapping_folded_field(const Mapping *mapping, int column) {
+    const Target *target = target_of(mapping, column);
+    return target && target->source.folds_case ? target->source.field : -1;
+}
+
+Str mapping_spelling(const Mapping *mapping, int column, const Str *fields, Arena *page) {
+    Target target = *target_of(mapping, column);
+    target.source.folds_case = false;
+    CleanRow row = {.page = page, .zone = mapping->zone};
+    Value text = VALUE_NULL;
+    clean_target(&target, fields, &row, &text);
+    return text.is_set ? text.text : STR_NULL;
+}
+
 Value mapping_modified_at(const Mapping *mapping, const Str *fields, Arena *page) {
     CleanRow row = {.page = page, .zone = mapping->zone};
     Value modified = VALUE_NULL;

@@ -100,6 +100,10 @@ Str mapping_id(const Mapping *mapping, const Str *fields, Arena *page);
 int mapping_id_field(const Mapping *mapping);
 /* That field's text with the case of ids: a row that is spelled as its id has the id here. */
 Str mapping_fold_id(const Mapping *mapping, Str text, Arena *page);
+/* The field that a column of ids folds, or -1: when it is not mapped, or its source tells case apart. */
+int mapping_folded_field(const Mapping *mapping, int column);
+/* What stands there, trimmed and repaired but not folded; STR_NULL when it tells nothing. */
+Str mapping_spelling(const Mapping *mapping, int column, const Str *fields, Arena *page);
 /* Position of source_modified_at's value without cleaning the rest; NULL when there is none. */
 Value mapping_modified_at(const Mapping *mapping, const Str *fields, Arena *page);
 /* Which rules with SEVERITY_STOP a page broke: share in percent, or NULL. */

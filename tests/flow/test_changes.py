@@ -91,3 +91,26 @@ def test_a_row_of_a_table_without_cursor_is_found_changed(loaded):
     loaded.once()
     assert loaded.value("SELECT encounter_type FROM silver.encounters WHERE source_system = 'hospital_b' "
                         "AND source_encounter_id = %s", number) == "Observation"
+
+
+def test_a_payer_without_a_feed_is_called_as_its_facts_spell_it(loaded):
+    """Its id is folded, as the hospital's collation joins the spellings; of several the greatest is its name."""
+    def spell(number, payer):
+        assert loaded.play("UPDATE billing_transaction SET payer_code = %s WHERE txn_id = %s", payer, number) == 1
+
+    def payers():
+        return loaded.rows("SELECT source_payer_id, name FROM silver.payers WHERE source_payer_id LIKE %s", "ZENITH%")
+
+    numbers = [row[0] for row in loaded.rows("SELECT source_transaction_id FROM silver.transactions "
+                                             "WHERE source_system = 'hospital_a' ORDER BY 1 LIMIT 2")]
+    spell(numbers[0], "ZENITH Health")
+    loaded.once()
+    assert payers() == [("ZENITH HEALTH", "ZENITH Health")]
+    spell(numbers[1], "Zenith Health")
+    loaded.once()
+    assert payers() == [("ZENITH HEALTH", "Zenith Health")]
+    spell(numbers[0], "ZENITH HEALTH")
+    loaded.once()
+    assert payers() == [("ZENITH HEALTH", "Zenith Health")]
+    assert [row["name"] for row in loaded.warehouse.rows(
+        "SELECT name FROM `healthcare_rcm.dim_payers` WHERE source_payer_id = 'ZENITH HEALTH'")] == ["Zenith Health"]
