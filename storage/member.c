@@ -3,6 +3,7 @@
 
 #include "base/own.h"
 #include "sql.h"
+#include "storage/member_cache.h"
 #include "storage/template.h"
 #include "transform/derive.h"
 
@@ -11,103 +12,11 @@
 
 enum {
     PAGE_MAX_BYTES = 256 << 20,
-    CACHE_MIN = 1024,
-    CACHE_MAX = 1 << 18, /* slots of 24 bytes: 6 MiB */
-    WINDOW = 16,
     NAMES_MIN = 256,
     SAMPLE_ROWS = 100,  /* of a page's encounters, when it names more than SAMPLE_ABOVE */
     SAMPLE_ABOVE = 500,
     UNKNOWN_KEY = -1, /* the member for facts that name nothing */
 };
-
-/* What is known of a member on a day. */
-typedef struct Answer {
-    int64_t key;
-    int32_t birth_days; /* patients */
-    bool is_known, is_inferred, has_birth;
-    bool is_only; /* the same on every day */
-} Answer;
-
-/* ---- what is remembered: a name stands within WINDOW slots of its place; a full window loses one ---- */
-
-typedef struct Slot {
-    uint32_t hash[3]; /* 96 bits of it; all 0: free */
-    int32_t birth_days; /* INT32_MIN: none */
-    uint64_t key;       /* twice, and 1 more when the member is inferred */
-} Slot;
-
-typedef struct Cache {
-    Slot *slots;
-    size_t n_slots, n_used;
-    uint32_t turn; /* which slot of a full window goes next */
-} Cache;
-
-static bool is_free(const Slot *slot) { return (slot->hash[0] | slot->hash[1] | slot->hash[2]) == 0; }
-
-/* The slot that holds the hash, else the first free one of its window, else NULL. */
-static Slot *cache_slot(const Cache *cache, const uint32_t hash[3]) {
-    for (size_t i = 0; i < WINDOW; i++) {
-        Slot *slot = &cache->slots[(hash[0] + i) & (cache->n_slots - 1)];
-        if (is_free(slot) || memcmp(slot->hash, hash, sizeof slot->hash) == 0)
-            return slot;
-    }
-    return NULL;
-}
-
-static Slot slot_of(Str name, const Answer *answer) {
-    XXH128_hash_t hash = XXH3_128bits(name.at, name.size);
-    return (Slot){
-        .hash = {(uint32_t)hash.low64, (uint32_t)(hash.low64 >> 32), (uint32_t)hash.high64},
-        .birth_days = answer->has_birth ? answer->birth_days : INT32_MIN,
-        .key = (uint64_t)answer->key * 2 + answer->is_inferred, /* a surrogate is at most 2^62 (permute.h) */
-    };
-}
-
-static bool cache_find(const Cache *cache, Str name, Answer *ret_answer) {
-    if (cache->n_slots == 0)
-        return false;
-    Slot wanted = slot_of(name, &(Answer){0});
-    const Slot *slot = cache_slot(cache, wanted.hash);
-    if (!slot || is_free(slot))
-        return false;
-    *ret_answer = (Answer){.key = (int64_t)(slot->key >> 1), .birth_days = slot->birth_days, .is_known = true,
-                           .is_inferred = slot->key & 1, .has_birth = slot->birth_days != INT32_MIN,
-                           .is_only = true};
-    return true;
-}
-
-static void cache_insert(Cache *cache, const Slot *new) {
-    Slot *slot = cache_slot(cache, new->hash);
-    if (!slot)
-        slot = &cache->slots[(new->hash[0] + cache->turn++ % WINDOW) & (cache->n_slots - 1)];
-    else if (is_free(slot))
-        cache->n_used++;
-    *slot = *new;
-}
-
-static void cache_grow(Cache *cache) {
-    Cache old = *cache;
-    *cache = (Cache){.n_slots = old.n_slots ? old.n_slots * 16 : CACHE_MIN};
-    cache->slots = calloc(cache->n_slots, sizeof *cache->slots);
-    if (!cache->slots)
-        abort();
-    for (size_t i = 0; i < old.n_slots; i++)
-        if (!is_free(&old.slots[i]))
-            cache_insert(cache, &old.slots[i]);
-    free(old.slots);
-}
-
-static void cache_put(Cache *cache, Str name, const Answer *answer) {
-    if (cache->n_slots < CACHE_MAX && cache->n_used * 2 >= cache->n_slots)
-        cache_grow(cache);
-    Slot slot = slot_of(name, answer);
-    cache_insert(cache, &slot);
-}
-
-static void cache_empty(Cache *cache) {
-    free(cache->slots);
-    *cache = (Cache){0};
-}
 
 /* ---- the dimensions ---- */
 
@@ -134,7 +43,7 @@ enum { N_DIMENSIONS = sizeof DIMENSIONS / sizeof *DIMENSIONS };
 typedef struct Bound {
     const Dimension *dimension;
     int reference, key; /* columns */
-    Cache cache;
+    MemberCache cache;
 } Bound;
 
 struct Members {
@@ -151,8 +60,8 @@ struct Members {
     int age, status, amount, paid, service_date;
     int dates[ENTITY_COLUMNS_MAX];
     size_t n_dates;
-    Cache known_dates;
-    Cache known_spellings; /* of payers */
+    MemberCache known_dates;
+    MemberCache known_spellings; /* of payers */
     bool is_cold;   /* a first load that has not read the patients yet */
     int64_t change; /* ops.member_change when the caches were empty */
     Arena *scratch; /* of one question; empty between them */
@@ -214,15 +123,15 @@ Members *members_open(const Entity *entity, const char *source_system, int fisca
 
 static void forget(Members *m) {
     for (size_t i = 0; i < m->n_bounds; i++)
-        cache_empty(&m->bounds[i].cache);
+        member_cache_empty(&m->bounds[i].cache);
 }
 
 void members_free(Members *m) {
     if (!m)
         return;
     forget(m);
-    cache_empty(&m->known_dates);
-    cache_empty(&m->known_spellings);
+    member_cache_empty(&m->known_dates);
+    member_cache_empty(&m->known_spellings);
     arena_free(m->scratch);
     free(m);
 }
@@ -232,7 +141,7 @@ void members_free(Members *m) {
 typedef struct Name {
     Str id;
     Value day;
-    Answer answer;
+    MemberAnswer answer;
 } Name;
 
 typedef struct NameList {
@@ -315,9 +224,9 @@ static Value day_of(const Members *m, const SilverRow *row) {
     return day.is_set ? day : column_value(row, m->day_else);
 }
 
-static Answer take_answer(const PgResult *found, int row) {
+static MemberAnswer take_answer(const PgResult *found, int row) {
     enum { DAYS_1970_TO_2000 = 10957 };
-    return (Answer){
+    return (MemberAnswer){
         .is_known = true,
         .key = pg_int(found, row, 1),
         .is_only = pg_bool(found, row, 2),
@@ -366,19 +275,19 @@ static bool make_missing(const Members *m, Pg *pg, const SilverPage *page, const
 }
 
 /* Names of the page that are not remembered; `waits[i]`: the place of the one that row i waits for, or 0. */
-static void gather(const Members *m, const Bound *bound, SilverPage *page, Answer *answers, uint32_t *waits,
+static void gather(const Members *m, const Bound *bound, SilverPage *page, MemberAnswer *answers, uint32_t *waits,
                    NameList *list) {
     for (size_t i = 0; i < page->n_rows; i++) {
         const SilverRow *row = &page->rows[i];
         Value named = is_written(row) ? row->record.values[bound->reference] : VALUE_NULL;
         if (!named.is_set)
             continue;
-        if (!cache_find(&bound->cache, named.text, &answers[i]))
+        if (!member_cache_find(&bound->cache, named.text, &answers[i]))
             waits[i] = names_add(list, named.text, day_of(m, row));
     }
 }
 
-static void fill_in(const Bound *bound, SilverPage *page, const Answer *answers) {
+static void fill_in(const Bound *bound, SilverPage *page, const MemberAnswer *answers) {
     for (size_t i = 0; i < page->n_rows; i++) {
         SilverRow *row = &page->rows[i];
         if (!is_written(row))
@@ -397,13 +306,13 @@ static void fill_in(const Bound *bound, SilverPage *page, const Answer *answers)
 static void remember(Bound *bound, const NameList *list) {
     for (size_t i = 0; i < list->n; i++)
         if (list->names[i].answer.is_known && list->names[i].answer.is_only)
-            cache_put(&bound->cache, list->names[i].id, &list->names[i].answer);
+            member_cache_put(&bound->cache, list->names[i].id, &list->names[i].answer);
 }
 
 /* What this page itself makes is not remembered: it may yet be rolled back. */
-static bool resolve(Members *m, Bound *bound, Pg *pg, SilverPage *page, Answer **ret_answers, Error *err) {
+static bool resolve(Members *m, Bound *bound, Pg *pg, SilverPage *page, MemberAnswer **ret_answers, Error *err) {
     NameList list;
-    Answer *answers = ARENA_ARRAY(m->scratch, Answer, page->n_rows);
+    MemberAnswer *answers = ARENA_ARRAY(m->scratch, MemberAnswer, page->n_rows);
     uint32_t *waits = ARENA_ARRAY(m->scratch, uint32_t, page->n_rows);
     names_init(&list, m->scratch);
     gather(m, bound, page, answers, waits, &list);
@@ -423,17 +332,17 @@ static bool resolve(Members *m, Bound *bound, Pg *pg, SilverPage *page, Answer *
 
 /* Patients one by one would cost a first load a tenth of its time. */
 static bool warm(Members *m, Pg *pg, Error *err) {
-    Cache *cache = &m->bounds[m->patient].cache;
+    MemberCache *cache = &m->bounds[m->patient].cache;
     m->is_cold = false;
     const char *last = "";
-    for (int n = 1; n > 0 && cache->n_used < CACHE_MAX / 4 * 3;) {
+    for (int n = 1; n > 0 && cache->n_used < MEMBER_CACHE_MAX / 4 * 3;) {
         CLEANUP(pg_result_drop) PgResult *found =
             pg_query_as(pg, PG_BINARY, SQL_MEMBER_WARM, PG_PARAMS(m->source_system, last), err);
         TRY(found);
         n = pg_rows(found);
         for (int r = 0; r < n; r++) {
-            Answer answer = take_answer(found, r);
-            cache_put(cache, pg_value(found, r, 0), &answer);
+            MemberAnswer answer = take_answer(found, r);
+            member_cache_put(cache, pg_value(found, r, 0), &answer);
         }
         if (n > 0)
             last = arena_string(m->scratch, pg_value(found, n - 1, 0));
@@ -443,7 +352,7 @@ static bool warm(Members *m, Pg *pg, Error *err) {
 
 /* ---- ages ---- */
 
-static void set_ages(const Members *m, SilverPage *page, const Answer *patients) {
+static void set_ages(const Members *m, SilverPage *page, const MemberAnswer *patients) {
     for (size_t i = 0; i < page->n_rows; i++) {
         SilverRow *row = &page->rows[i];
         if (!is_written(row) || !patients[i].has_birth)
@@ -546,8 +455,8 @@ static void gather_dates(const Members *m, const SilverPage *page, NameList *lis
     for (size_t i = 0; i < page->n_rows; i++)
         for (size_t d = 0; d < m->n_dates && is_written(&page->rows[i]); d++) {
             const Value *day = &page->rows[i].record.values[m->dates[d]];
-            Answer known;
-            if (day->is_set && !cache_find(&m->known_dates, date_name(day), &known))
+            MemberAnswer known;
+            if (day->is_set && !member_cache_find(&m->known_dates, date_name(day), &known))
                 names_add(list, date_name(day), *day);
         }
 }
@@ -565,7 +474,7 @@ static bool make_dates(Members *m, Pg *pg, SilverPage *page, Error *err) {
     CLEANUP(pg_result_drop) PgResult *found = pg_query_as(pg, PG_BINARY, SQL_MEMBER_DATES, PG_PARAMS(array), err);
     TRY(found);
     for (int r = 0; r < pg_rows(found); r++)
-        cache_put(&m->known_dates, list.names[pg_int(found, r, 0) - 1].id, &(Answer){.is_known = true});
+        member_cache_put(&m->known_dates, list.names[pg_int(found, r, 0) - 1].id, &(MemberAnswer){.is_known = true});
     return (size_t)pg_rows(found) == list.n ||
            pg_exec(pg, SQL_MEMBER_MAKE_DATES, PG_PARAMS(array, m->fiscal_month, batch_text(page)), NULL, err);
 }
@@ -574,11 +483,11 @@ static bool make_dates(Members *m, Pg *pg, SilverPage *page, Error *err) {
 
 /* Spellings of the page that are not remembered: `ret_rows[n]` is the row that name n stands in. */
 static void gather_spellings(const Members *m, const SilverPage *page, int field, NameList *list, size_t *ret_rows) {
-    Answer known;
+    MemberAnswer known;
     for (size_t i = 0; i < page->n_rows; i++) {
         const SilverRow *row = &page->rows[i];
         if (!is_written(row) || !row->record.values[m->payer].is_set ||
-            cache_find(&m->known_spellings, row->fields[field], &known))
+            member_cache_find(&m->known_spellings, row->fields[field], &known))
             continue;
         size_t n_before = list->n, place = names_add(list, row->fields[field], VALUE_NULL);
         if (list->n > n_before)
@@ -610,7 +519,7 @@ static bool spell_payers(Members *m, Pg *pg, SilverPage *page, int field, Error 
         pg, PG_BINARY, SQL_MEMBER_SPELLED, PG_PARAMS(id_array, spelling_array, m->source_system), err);
     TRY(found);
     for (int r = 0; r < pg_rows(found); r++)
-        cache_put(&m->known_spellings, list.names[pg_int(found, r, 0) - 1].id, &(Answer){.is_known = true});
+        member_cache_put(&m->known_spellings, list.names[pg_int(found, r, 0) - 1].id, &(MemberAnswer){.is_known = true});
     return (size_t)pg_rows(found) == list.n ||
            pg_exec(pg, SQL_MEMBER_SPELL,
                    PG_PARAMS(id_array, spelling_array, m->source_system, batch_text(page)), NULL, err);
@@ -629,7 +538,7 @@ static bool check_change(Members *m, Pg *pg, Error *err) {
 }
 
 static bool resolve_dimension(Members *m, size_t i, Pg *pg, SilverPage *page, Error *err) {
-    Answer *answers;
+    MemberAnswer *answers;
     TRY(resolve(m, &m->bounds[i], pg, page, &answers, err));
     if ((int)i == m->patient && m->age != COLUMN_NONE)
         set_ages(m, page, answers);
