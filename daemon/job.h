@@ -77,6 +77,8 @@ Job *jobs_at(Jobs *jobs, size_t index);
 Job *jobs_find(Jobs *jobs, const char *name);
 /* Wall time of the next start, 0 when it is not planned. */
 int64_t jobs_next_due_us(const Jobs *jobs, const Job *job);
+/* True when it waits for the first turn, since the start, of a job whose rows its own name. */
+bool jobs_is_behind(const Jobs *jobs, const Job *job);
 
 typedef enum TriggerResult {
     TRIGGER_STARTED, /* queued: *ret_run */
