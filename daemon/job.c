@@ -110,7 +110,8 @@ static void add_feeds(Jobs *jobs, const SourceConfig *source) {
 
 static void add_claims(Jobs *jobs, const ClaimsConfig *claims) {
     add_job(jobs, (Job){.name = claims->name, .kind = JOB_RECEIVE, .claims = claims,
-                        .rank = rank_of(claims->mapping.entity), .group = claims->name, .every_us = claims->every_ms * 1000,
+                        .rank = rank_of(claims->mapping.entity), .group = claims->name,
+                        .every_us = claims->every_ms * 1000,
                         .schedule = every_text(jobs->arena, claims->every_ms)});
 }
 

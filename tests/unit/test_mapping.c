@@ -396,7 +396,8 @@ static void an_id_of_several_columns_comes_from_no_one_field(void **state) {
 
 static void a_folded_reference_keeps_its_spelling(void **state) {
     (void)state;
-    MappingSpec spec = spec_of("transactions", (const char *[]){"source_transaction_id=ID", "source_payer_id=Payer", NULL});
+    MappingSpec spec =
+        spec_of("transactions", (const char *[]){"source_transaction_id=ID", "source_payer_id=Payer", NULL});
     int payer = entity_column(spec.entity, STR("source_payer_id"));
     Field fields[] = {{.name = "ID"}, {.name = "Payer", .folds_case = true}};
     Error err = {0};
