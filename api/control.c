@@ -51,7 +51,7 @@ static const char *state_of(const Job *job) {
 }
 
 /* The first that holds is the reason. */
-static const char *why_not(const Job *job) {
+static const char *why_not(const Jobs *jobs, const Job *job) {
     if (job->current && job->current->state == RUN_RUNNING)
         return NULL;
     if (job->current && job->current->state == RUN_WAITING)
@@ -68,6 +68,8 @@ static const char *why_not(const Job *job) {
         return "its last run waits for a person's approval";
     if (job->failures > 0)
         return "its last run failed; it is tried again later and later";
+    if (jobs_is_behind(jobs, job))
+        return "its first turn comes after that of the feeds whose rows its own name";
     return NULL;
 }
 
@@ -82,7 +84,7 @@ static void view_job(const Jobs *jobs, const Job *job, JobView *ret_job) {
         .paused = job->is_paused,
         .paused_by = text_or_null(job->paused_by),
         .state = state_of(job),
-        .why_not = why_not(job),
+        .why_not = why_not(jobs, job),
         .last_success_us = job->last_success_us,
     };
     const Run *last = job->current ? job->current : job->last;

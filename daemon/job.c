@@ -110,7 +110,8 @@ static void add_feeds(Jobs *jobs, const SourceConfig *source) {
 
 static void add_claims(Jobs *jobs, const ClaimsConfig *claims) {
     add_job(jobs, (Job){.name = claims->name, .kind = JOB_RECEIVE, .claims = claims,
-                        .rank = rank_of(claims->mapping.entity), .group = claims->name, .every_us = claims->every_ms * 1000,
+                        .rank = rank_of(claims->mapping.entity), .group = claims->name,
+                        .every_us = claims->every_ms * 1000,
                         .schedule = every_text(jobs->arena, claims->every_ms)});
 }
 
@@ -451,7 +452,9 @@ static bool awaits_first_turn(const Job *job) {
 }
 
 static bool is_behind(const Jobs *jobs, const Job *job) {
-    for (size_t i = 0; i < jobs->n_jobs && is_place(job) && job->finished_us == 0; i++) {
+    if (!is_place(job) || job->finished_us != 0)
+        return false;
+    for (size_t i = 0; i < jobs->n_jobs; i++) {
         const Job *other = &jobs->jobs[i];
         bool concerns = !job->feed || !other->feed || job->feed->source == other->feed->source;
         if (concerns && other->rank < job->rank && awaits_first_turn(other))
@@ -757,6 +760,8 @@ int64_t jobs_next_due_us(const Jobs *jobs, const Job *job) {
     int64_t now_us = clock_monotonic_us();
     return clock_wall_us() + (due > now_us ? due - now_us : 0);
 }
+
+bool jobs_is_behind(const Jobs *jobs, const Job *job) { return is_behind(jobs, job); }
 
 TriggerResult jobs_trigger(Jobs *jobs, Job *job, const TriggerRequest *request, const Run **ret_run) {
     if (!job->has_lease || jobs->is_draining || jobs->n_ids == 0)

@@ -5,9 +5,10 @@
  * PostgreSQL does not slow a list of jobs. What must survive a restart (paused, leases, runs) is written
  * by workers.
  *
- * Order: members first, then encounters, then transactions and claims, once after the start: a fact whose members
- * are there is written once, not again by settle. A place job that changed rows wakes settle; settle wakes kpi;
- * publish comes by its own interval and settles first itself. Two jobs of one group (a feed; settle, publish and kpi) never run at once. */
+ * Order: members first, then encounters, then transactions and claims, once after the start: a fact whose
+ * members are there is written once, not again by settle. A place job that changed rows wakes settle; settle
+ * wakes kpi, which rests between two runs; publish comes by its own interval and settles first itself. Two
+ * jobs of one group (a feed; settle, publish and kpi) never run at once. */
 #pragma once
 #include "loop.h"
 #include "pool.h"
@@ -76,6 +77,8 @@ Job *jobs_at(Jobs *jobs, size_t index);
 Job *jobs_find(Jobs *jobs, const char *name);
 /* Wall time of the next start, 0 when it is not planned. */
 int64_t jobs_next_due_us(const Jobs *jobs, const Job *job);
+/* True when it waits for the first turn, since the start, of a job whose rows its own name. */
+bool jobs_is_behind(const Jobs *jobs, const Job *job);
 
 typedef enum TriggerResult {
     TRIGGER_STARTED, /* queued: *ret_run */

@@ -477,8 +477,9 @@ static bool parse_options(int argc, char **argv, Options *options, int *ret_stat
 /* Flat memory (design, promise 4): buffers of pages go back to the system when they are freed, and workers do
  * not each keep a heap of their own. Left alone, glibc raises the threshold to the largest buffer it saw. */
 static void bound_memory(void) {
-    mallopt(M_MMAP_THRESHOLD, 128 << 10);
-    mallopt(M_ARENA_MAX, 2);
+    enum { MMAP_FROM_BYTES = 128 << 10, HEAPS_MAX = 2 };
+    mallopt(M_MMAP_THRESHOLD, MMAP_FROM_BYTES);
+    mallopt(M_ARENA_MAX, HEAPS_MAX);
 }
 
 int main(int argc, char **argv) {

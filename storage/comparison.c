@@ -50,11 +50,11 @@ static bool measure_table(Pg *tx, Arena *arena, TableComparison *table, Error *e
     return true;
 }
 
-bool comparison_measure(Pg *tx, Arena *arena, Comparison *ret_comparison, Error *err) {
-    *ret_comparison = (Comparison){.started_us = clock_wall_us(), .n_tables = N_ENTITIES};
+bool comparison_measure(Pg *tx, Arena *arena, Comparison *comparison, Error *err) {
+    *comparison = (Comparison){.started_us = clock_wall_us(), .n_tables = N_ENTITIES};
     for (int i = 0; i < N_ENTITIES; i++) {
-        ret_comparison->tables[i].entity = &ENTITIES[i];
-        TRY(measure_table(tx, arena, &ret_comparison->tables[i], err));
+        comparison->tables[i].entity = &ENTITIES[i];
+        TRY(measure_table(tx, arena, &comparison->tables[i], err));
     }
     return true;
 }

@@ -33,8 +33,8 @@ bool comparison_is_due(Pg *pg, int64_t every_ms, bool *ret_due, Error *err);
 /* What the last one found, as a sentence; NULL when both sides agreed, or a rebuild came since. */
 bool comparison_find_difference(Pg *pg, Arena *arena, const char **ret_sentence, Error *err);
 
-/* Our side of every table, in a snapshot. */
-bool comparison_measure(Pg *tx, Arena *arena, Comparison *ret_comparison, Error *err);
+/* Fills `here` of every table, in a snapshot. */
+bool comparison_measure(Pg *tx, Arena *arena, Comparison *comparison, Error *err);
 /* Durable, with its cost. `*ret_sentence` says what differs, or is NULL. */
 bool comparison_record(Pg *pg, Arena *arena, const Comparison *comparison, int64_t bytes_billed,
                        const char **ret_sentence, Error *err);

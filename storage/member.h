@@ -2,13 +2,14 @@
  *
  * Fills in the keys of patients, providers, departments, payers, procedures and diagnoses, a transaction's
  * payment status and age, and settle's flags, so that most facts need no second write. Payers, codes and
- * dates that nobody named before are made. What cannot be told yet, a patient that has not arrived, stays
- * NULL: that is how settle knows which rows of a batch it must look at (storage/sql/settle.sql).
+ * dates that nobody named before are made; a payer without a feed is called as its facts spell it. What
+ * cannot be told yet, a patient that has not arrived, stays NULL: that is how settle knows which rows of a
+ * batch it must look at (storage/sql/settle.sql).
  *
- * Members are remembered over the pages of a run, at most CACHE_MAX of each kind, by 96 bits of hash; only
- * committed ones, and only those whose key is the same on every day. A member that changes after it was
- * remembered is put right by settle, which looks at all facts of changed members; once a settle has done
- * that, what was remembered before it is forgotten.
+ * Members are remembered over the pages of a run (member_cache.h); only committed ones, and only those whose
+ * key is the same on every day. A member that changes after it was remembered is put right by settle, which
+ * looks at all facts of changed members; once a settle has done that, what was remembered before it is
+ * forgotten.
  * One Members belongs to one run on one thread. Not a resolver of facts' keys: gold joins for those. */
 #pragma once
 #include "storage/silver.h"

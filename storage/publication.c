@@ -112,11 +112,11 @@ static bool any_row_changed(Pg *pg, bool *ret_any, Error *err) {
 bool publication_find_due(Pg *pg, PublicationDue *ret_due, Error *err) {
     CLEANUP(pg_result_drop) PgResult *pending = pg_query(pg, SQL_PUBLISH_PENDING, PG_NONE, err);
     TRY(pending != NULL);
-    *ret_due = (PublicationDue){.rebuild = pg_bool(pending, 0, 2)};
-    if (!pg_bool(pending, 0, 0))
-        return true;
-    TRY(any_row_changed(pg, &ret_due->rows, err)); /* later batches may have taken over all of a batch's rows */
-    ret_due->lag_s = ret_due->rows ? pg_int(pending, 0, 1) : 0;
+    bool rows = pg_bool(pending, 0, 0);
+    if (rows) /* later batches may have taken over all of a batch's rows */
+        TRY(any_row_changed(pg, &rows, err));
+    *ret_due = (PublicationDue){.rows = rows, .lag_s = rows ? pg_int(pending, 0, 1) : 0,
+                                .rebuild = pg_bool(pending, 0, 2)};
     return true;
 }
 

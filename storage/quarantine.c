@@ -165,7 +165,7 @@ static bool supersede_one(Pg *pg, const char *feed, const SilverPage *page, Str 
 }
 
 /* A row without an id is known by its content: the same content once more adds nothing. */
-static bool is_written(const SilverPage *page, size_t i) {
+static bool has_entry_by_now(const SilverPage *page, size_t i) {
     if (!str_is_null(page->rows[i].id))
         return false;
     for (size_t j = 0; j < i; j++)
@@ -189,7 +189,7 @@ bool quarantine_write(Pg *pg, const char *feed, const Field *columns, size_t n_c
     TRY(array);
     for (size_t i = 0; i < page->n_rows; i++) {
         const SilverRow *row = &page->rows[i];
-        if (row->fate != ROW_REJECTED || is_written(page, i))
+        if (row->fate != ROW_REJECTED || has_entry_by_now(page, i))
             continue;
         if (page->entity->kind == ENTITY_CLAIM && !str_is_null(row->id))
             TRY(supersede_one(pg, feed, page, row->id, err));

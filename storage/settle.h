@@ -1,9 +1,10 @@
 /* settle.h - what depends on other feeds' rows (rules, section 6).
  *
  * Looks at the rows of batches that no settle has seen, and at the rows those affect: as-of keys,
- * inferred members, payers, codes and dates in use, persons, payment status, age, cross-feed flags. The
- * end state is a function of the rows, not of the order they came in. Set-based: every statement stands
- * in storage/sql/settle.sql; this file is their order. */
+ * inferred members, payers, codes and dates in use, persons, payment status, age, cross-feed flags. Of
+ * encounters and transactions only at those that place could not tell all of (member.h); the others are
+ * checked by reading, and written where they are wrong. The end state is a function of the rows, not of the
+ * order they came in. Set-based: every statement stands in storage/sql/settle.sql; settle.c is their order. */
 #pragma once
 #include "storage/pg.h"
 

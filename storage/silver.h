@@ -80,7 +80,7 @@ bool silver_look_up(Pg *pg, SilverPage *page, Error *err);
 /* Writes rows of fate NEW, CHANGED and TOUCHED. */
 bool silver_write(Pg *pg, SilverPage *page, Error *err);
 
-/* --- for history.c and claim.c, which write the same tables' rows --- */
+/* --- for history.c, claim.c, bronze.c and member.c, which work on the same page --- */
 
 /* The row of a page that bears an id, for matching what PostgreSQL returns. */
 typedef struct RowIndex RowIndex;

@@ -55,9 +55,11 @@ json_t *sums_json(const Entity *entity, const Sums *sums) {
 }
 
 bool sums_read(const json_t *object, const Entity *entity, Sums *ret_sums) {
+    if (!json_is_object(object))
+        return false;
     const char *names[SUMS_MAX];
     int n = sums_names(entity, names);
     for (int i = 0; i < n; i++)
         ret_sums->values[i] = json_integer_value(json_object_get(object, names[i]));
-    return json_is_object(object);
+    return true;
 }

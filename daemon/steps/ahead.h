@@ -5,8 +5,7 @@
  * taken whole, and prepares them (place_prepare: ids, hashes, cleaning in a first load). At most two pages are
  * in memory: the one that is placed and the next.
  * The session to the source is the thread's while an Ahead is open; another may ask between two pages,
- * holding its mutex. Not for cursor pages: what follows from a
- * page placed decides where they go on. */
+ * holding its mutex. Not for cursor pages: what follows from a page placed decides where they go on. */
 #pragma once
 #include "steps/place.h"
 #include "storage/source.h"

@@ -8,7 +8,7 @@
  * Each state is durable before the next begins, and each begins by asking what is there already. So a
  * run first brings an unfinished publication to its end, then makes the next one, if rows changed. Once a
  * day both sides are compared whole, in the snapshot of a publication or, when nothing changed, without one.
- * A quiet run is two look-ups in PostgreSQL and sends no byte. */
+ * A quiet run is three look-ups in PostgreSQL and sends no byte. */
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/log.h"

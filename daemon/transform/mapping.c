@@ -38,7 +38,7 @@ struct Mapping {
     const Zone *zone;
     Target *targets;
     size_t n_targets;
-    const Target *id, *modified; /* NULL when they are not mapped */
+    const Target *id; /* NULL when it is not mapped */
     const Derivation *derivation;
     HashPlan hash;
     BoundRule rules[FLAGS_MAX];
@@ -382,9 +382,9 @@ static bool bind_fields(Arena *arena, const MapSpec *map, const Field *fields, s
     return true;
 }
 
-static const Target *find_target(const Mapping *mapping, const char *name) {
+static const Target *target_of(const Mapping *mapping, int column) {
     for (size_t i = 0; i < mapping->n_targets; i++)
-        if (strcmp(mapping->entity->columns[mapping->targets[i].column].name, name) == 0)
+        if (mapping->targets[i].column == column)
             return &mapping->targets[i];
     return NULL;
 }
@@ -401,8 +401,7 @@ Mapping *mapping_compile(Arena *arena, const MappingSpec *spec, const Field *fie
     for (size_t i = 0; i < spec->n_columns; i++)
         TRY_NULL(bind_fields(arena, &spec->columns[i], fields, n_fields, &mapping->targets[i], err));
     mapping->zone = zone;
-    mapping->id = find_target(mapping, spec->entity->id);
-    mapping->modified = find_target(mapping, "source_modified_at");
+    mapping->id = target_of(mapping, entity_column(spec->entity, str_of(spec->entity->id)));
     mapping->derivation = derive_compile(arena, spec->entity);
     mapping->hash = hash_plan(spec->entity);
     return mapping;
@@ -496,13 +495,6 @@ Str mapping_fold_id(const Mapping *mapping, Str text, Arena *page) {
     return mapping->id->source.folds_case ? text_upper(page, text) : text;
 }
 
-static const Target *target_of(const Mapping *mapping, int column) {
-    for (size_t i = 0; i < mapping->n_targets; i++)
-        if (mapping->targets[i].column == column)
-            return &mapping->targets[i];
-    return NULL;
-}
-
 int mapping_folded_field(const Mapping *mapping, int column) {
     const Target *target = target_of(mapping, column);
     return target && target->source.folds_case ? target->source.field : -1;
@@ -515,14 +507,6 @@ Str mapping_spelling(const Mapping *mapping, int column, const Str *fields, Aren
     Value text = VALUE_NULL;
     clean_target(&target, fields, &row, &text);
     return text.is_set ? text.text : STR_NULL;
-}
-
-Value mapping_modified_at(const Mapping *mapping, const Str *fields, Arena *page) {
-    CleanRow row = {.page = page, .zone = mapping->zone};
-    Value modified = VALUE_NULL;
-    if (mapping->modified)
-        clean_target(mapping->modified, fields, &row, &modified);
-    return modified;
 }
 
 const RuleSpec *mapping_stop_rule(const Mapping *mapping, int flag) {

@@ -104,7 +104,5 @@ Str mapping_fold_id(const Mapping *mapping, Str text, Arena *page);
 int mapping_folded_field(const Mapping *mapping, int column);
 /* What stands there, trimmed and repaired but not folded; STR_NULL when it tells nothing. */
 Str mapping_spelling(const Mapping *mapping, int column, const Str *fields, Arena *page);
-/* Position of source_modified_at's value without cleaning the rest; NULL when there is none. */
-Value mapping_modified_at(const Mapping *mapping, const Str *fields, Arena *page);
 /* Which rules with SEVERITY_STOP a page broke: share in percent, or NULL. */
 const RuleSpec *mapping_stop_rule(const Mapping *mapping, int flag);

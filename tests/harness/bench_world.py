@@ -16,7 +16,7 @@ import time
 
 import yaml
 
-from . import bench_data, jobs, loader, sample, settings
+from . import bench_data, jobs, loader, process, sample, settings
 from .daemon import Daemon
 from .mariadb import MariaDB
 from .postgres import Postgres, binary_directory
@@ -47,8 +47,7 @@ def peak_resident(pid):
 
 def cpu_seconds(pid):
     """User and system time of all its threads (proc(5), fields 14 and 15 of stat)."""
-    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-        fields = stat.read().rpartition(")")[2].split()
+    fields = process.stat_fields(pid)
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 

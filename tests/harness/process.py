@@ -33,7 +33,7 @@ def free_port(preferred=None):
     raise ServerFailed("no free loopback port")
 
 
-def _stat(pid):
+def stat_fields(pid):
     """The fields of /proc/PID/stat behind the name, state first; None when the process is gone."""
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
@@ -44,7 +44,7 @@ def _stat(pid):
 
 def start_time(pid):
     """When the process started, in clock ticks since boot; None when it is gone or a zombie."""
-    fields = _stat(pid)
+    fields = stat_fields(pid)
     return None if fields is None or fields[0] in "ZX" else int(fields[19])
 
 
@@ -52,7 +52,7 @@ def _descendants(pid):
     """Whom the process started, and whom those started."""
     children = {}
     for name in filter(str.isdigit, os.listdir("/proc")):
-        fields = _stat(name)
+        fields = stat_fields(name)
         if fields:
             children.setdefault(int(fields[1]), []).append(int(name))
     found, unasked = [], [pid]
@@ -71,7 +71,7 @@ def _stop_still(pid):
     except ProcessLookupError:
         pass
     except ChildProcessError:  # somebody else's child tells us nothing
-        while (_stat(pid) or "X")[0] not in "TZX":
+        while (stat_fields(pid) or "X")[0] not in "TZX":
             time.sleep(0.001)
 
 

@@ -380,6 +380,34 @@ static void ids_are_folded_only_where_the_collation_folds(void **state) {
     fields[0].folds_case = true;
     Mapping *folded = mapping_compile(arena, &spec, fields, 2, zone_utc(), &err);
     assert_str(mapping_id(folded, row, arena), "ABC");
+    assert_str(mapping_fold_id(exact, STR("abc"), arena), "abc");
+    assert_str(mapping_fold_id(folded, STR("abc"), arena), "ABC");
+}
+
+static void an_id_of_several_columns_comes_from_no_one_field(void **state) {
+    (void)state;
+    MappingSpec spec = spec_of("departments", (const char *[]){"name=Name", "source_department_id=Site", NULL});
+    assert_int_equal(mapping_id_field(compile(&spec)), 1);
+    const char *from[] = {"Site", "Name"};
+    MapSpec maps[] = {spec.columns[0], {.column = "source_department_id", .from = from, .n_from = 2}};
+    spec.columns = maps;
+    assert_int_equal(mapping_id_field(compile(&spec)), -1);
+}
+
+static void a_folded_reference_keeps_its_spelling(void **state) {
+    (void)state;
+    MappingSpec spec =
+        spec_of("transactions", (const char *[]){"source_transaction_id=ID", "source_payer_id=Payer", NULL});
+    int payer = entity_column(spec.entity, STR("source_payer_id"));
+    Field fields[] = {{.name = "ID"}, {.name = "Payer", .folds_case = true}};
+    Error err = {0};
+    Mapping *folded = mapping_compile(arena, &spec, fields, 2, zone_utc(), &err);
+    assert_int_equal(mapping_folded_field(folded, payer), 1);
+    assert_str(mapping_spelling(folded, payer, (Str[]){STR("T1"), STR(" Zenith Health ")}, arena), "Zenith Health");
+    assert_str(mapping_spelling(folded, payer, (Str[]){STR("T1"), STR_NULL}, arena), NULL);
+    assert_int_equal(mapping_folded_field(folded, entity_column(spec.entity, STR("source_encounter_id"))), -1);
+    fields[1].folds_case = false;
+    assert_int_equal(mapping_folded_field(mapping_compile(arena, &spec, fields, 2, zone_utc(), &err), payer), -1);
 }
 
 int main(void) {
@@ -397,6 +425,8 @@ int main(void) {
         cmocka_unit_test(every_mistake_is_named_with_its_mend),
         cmocka_unit_test(a_column_the_source_lacks_is_named),
         cmocka_unit_test(ids_are_folded_only_where_the_collation_folds),
+        cmocka_unit_test(an_id_of_several_columns_comes_from_no_one_field),
+        cmocka_unit_test(a_folded_reference_keeps_its_spelling),
     };
     return cmocka_run_group_tests(tests, open_arena, close_arena);
 }
