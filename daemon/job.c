@@ -300,6 +300,7 @@ static Run *make_run(Jobs *jobs, Job *job, const TriggerRequest *request, bool w
     snprintf(run->range_from, sizeof run->range_from, "%s", request->from ? request->from : "");
     snprintf(run->range_to, sizeof run->range_to, "%s", request->to ? request->to : "");
     job->current = run;
+    job->begun_us = 0;
     job->is_woken = false;
     return run;
 }
@@ -327,6 +328,8 @@ static void submit(Jobs *jobs, Run *run) {
     if (!ticket)
         abort();
     *ticket = (Ticket){jobs, run};
+    Job *job = run->owner;
+    job->begun_us = clock_monotonic_us();
     run->state = RUN_RUNNING;
     tell(jobs, run);
     pool_submit(jobs->options.pool, (PoolWork){ticket_work, run_done, ticket});
@@ -366,7 +369,7 @@ static bool was_quiet(const Run *run) {
 static void end_run(Jobs *jobs, Job *job, Run *run) {
     job->current = NULL;
     job->finished_us = clock_monotonic_us();
-    job->took_us = run->finished_us - run->started_us;
+    job->took_us = job->begun_us ? job->finished_us - job->begun_us : 0; /* canceled before it began */
     job->failures = run->state == RUN_FAILED ? job->failures + 1 : 0;
     if (run->state == RUN_SUCCEEDED)
         job->last_success_us = run->finished_us;

@@ -33,7 +33,7 @@ typedef struct Job {
     int failures;               /* in a row */
     bool is_woken;
     int64_t woken_us, finished_us; /* monotonic */
-    int64_t took_us;            /* the last run */
+    int64_t begun_us, took_us;  /* of the last run; monotonic, and how long */
     int64_t last_success_us;    /* wall; 0: never */
     Run *current;               /* queued, running or waiting; NULL */
     const Run *last;            /* the last that ended; NULL */

@@ -12,7 +12,7 @@
 enum {
     FRAGMENT_MAX_BYTES = 1 << 20,
     TEXTS_MAX_BYTES = 64 << 20,
-    SPELLINGS_MAX = 4, /* of one text, on average: a unique key allows one */
+    SPELLINGS_MAX = 64, /* of one text, on average: a unique key allows few */
     DESCRIBE_MAX_COLUMNS = 4096,
     UNKNOWN_AGE_S = 60
 };
@@ -313,7 +313,12 @@ bool source_find_texts(My *my, const SourceTable *table, int field, const Str *t
     }
     const char *sql = sql_fill(arena, SQL_SOURCE_FIND_TEXTS, {"column", take_text(arena, &column)},
                                {"table", table->quoted}, {"texts", take_text(arena, &list)});
-    return my_read(my, sql, SPELLINGS_MAX * n, TEXTS_MAX_BYTES, arena, ret_page, err);
+    TRY(my_read(my, sql, SPELLINGS_MAX * n, TEXTS_MAX_BYTES, arena, ret_page, err));
+    if (!ret_page->is_cut)
+        return true;
+    error_set(err, STATE_CONFIG, "table %s: more than %d spellings of an id, blanks at its ends and case set aside",
+              table->name, SPELLINGS_MAX);
+    return error_hint(err, "use a unique column as `key` of the feed");
 }
 
 /* "2026-03-01 12:00:00.123456" as microseconds, taken for UTC. */

@@ -87,7 +87,15 @@ static void *read_pages(void *context) {
 
 /* ---- on the run's thread ---- */
 
-Ahead *ahead_open(const AheadPlan *plan) {
+static void give_back(Ahead *ahead) {
+    for (int i = 0; i < SLOTS; i++)
+        arena_free(ahead->slots[i].arena);
+    pthread_cond_destroy(&ahead->changed);
+    pthread_mutex_destroy(&ahead->mutex);
+    free(ahead);
+}
+
+Ahead *ahead_open(const AheadPlan *plan, Error *err) {
     Ahead *ahead = calloc(1, sizeof *ahead);
     if (!ahead)
         abort();
@@ -96,8 +104,12 @@ Ahead *ahead_open(const AheadPlan *plan) {
         ahead->slots[i].arena = arena_open();
     pthread_mutex_init(&ahead->mutex, NULL);
     pthread_cond_init(&ahead->changed, NULL);
-    if (pthread_create(&ahead->thread, NULL, read_pages, ahead) != 0)
-        abort(); /* no memory for a stack */
+    if (pthread_create(&ahead->thread, NULL, read_pages, ahead) != 0) {
+        give_back(ahead);
+        error_set(err, STATE_RESOURCES, "the system gives no thread to read table %s ahead", plan->table->name);
+        error_hint(err, "raise TasksMax of the unit, or lower `workers`");
+        return NULL;
+    }
     return ahead;
 }
 
@@ -122,9 +134,5 @@ void ahead_free(Ahead *ahead) {
     pthread_cond_broadcast(&ahead->changed);
     pthread_mutex_unlock(&ahead->mutex);
     pthread_join(ahead->thread, NULL);
-    for (int i = 0; i < SLOTS; i++)
-        arena_free(ahead->slots[i].arena);
-    pthread_cond_destroy(&ahead->changed);
-    pthread_mutex_destroy(&ahead->mutex);
-    free(ahead);
+    give_back(ahead);
 }

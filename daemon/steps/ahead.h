@@ -33,7 +33,8 @@ typedef struct AheadPage {
     bool is_last;   /* nothing behind it */
 } AheadPage;
 
-Ahead *ahead_open(const AheadPlan *plan);
+/* NULL and an error when the system gives no further thread. */
+Ahead *ahead_open(const AheadPlan *plan, Error *err);
 /* The next page; the one before it is given back. NULL and an error when it could not be read. Not to be
  * called behind the last one. */
 AheadPage *ahead_next(Ahead *ahead, Error *err);

@@ -160,10 +160,12 @@ static bool place_ahead(Extraction *x, const AheadPage *page, bool is_first_load
 
 /* Every page from `after_key` on; in a first load its last key is stored with each. */
 static bool walk_table(Extraction *x, const Str *after_key, bool is_first_load, Error *err) {
-    CLEANUP(ahead_drop) Ahead *ahead = ahead_open(&(AheadPlan){
+    AheadPlan plan = {
         .my = x->my, .my_mutex = &x->my_mutex, .table = &x->table, .limits = x->limits, .place = &x->place,
-        .after_key = after_key,
-        .source_now_us = x->clock.now_us, .is_first_load = is_first_load});
+        .after_key = after_key, .source_now_us = x->clock.now_us, .is_first_load = is_first_load,
+    };
+    CLEANUP(ahead_drop) Ahead *ahead = ahead_open(&plan, err);
+    TRY(ahead);
     for (bool ended = false; !ended;) {
         if (is_canceled(x, err))
             return false;

@@ -497,7 +497,8 @@ Str mapping_fold_id(const Mapping *mapping, Str text, Arena *page) {
 
 int mapping_folded_field(const Mapping *mapping, int column) {
     const Target *target = target_of(mapping, column);
-    return target && target->source.folds_case ? target->source.field : -1;
+    bool is_one = target && target->source.n_others == 0;
+    return is_one && target->source.folds_case ? target->source.field : -1;
 }
 
 Str mapping_spelling(const Mapping *mapping, int column, const Str *fields, Arena *page) {

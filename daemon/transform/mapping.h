@@ -100,7 +100,8 @@ Str mapping_id(const Mapping *mapping, const Str *fields, Arena *page);
 int mapping_id_field(const Mapping *mapping);
 /* That field's text with the case of ids: a row that is spelled as its id has the id here. */
 Str mapping_fold_id(const Mapping *mapping, Str text, Arena *page);
-/* The field that a column of ids folds, or -1: when it is not mapped, or its source tells case apart. */
+/* The field that a column of ids folds, or -1: when it is not mapped, or from several fields, or its source tells
+ * case apart. */
 int mapping_folded_field(const Mapping *mapping, int column);
 /* What stands there, trimmed and repaired but not folded; STR_NULL when it tells nothing. */
 Str mapping_spelling(const Mapping *mapping, int column, const Str *fields, Arena *page);

@@ -68,7 +68,8 @@ SELECT silver.make_procedures($1::text[], $3::bigint) WHERE $2::text IS NOT NULL
 -- name: member_make_diagnoses
 SELECT silver.make_diagnoses($1::text[], $3::bigint) WHERE $2::text IS NOT NULL
 
--- A payer without a feed is called as its facts spell it; of several spellings the greatest, whoever came first.
+-- A payer without a feed is called as its facts spell it; of all spellings they ever had the greatest, whoever
+-- came first.
 -- Which of $1 (ids), spelled $2, of the source $3 have nothing to learn.
 -- name: member_spelled
 SELECT n.place
@@ -76,11 +77,17 @@ FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS n(id, name, place)
 JOIN silver.payers p ON p.source_payer_id = n.id AND p.source_system = $3
 WHERE p.reference_status <> 'unlisted' OR p.name COLLATE "C" >= n.name COLLATE "C"
 
+-- In the order of ids, as every page locks them.
 -- name: member_spell
-UPDATE silver.payers p SET name = n.name, batch_id = $4::bigint
-FROM (SELECT id, max(name COLLATE "C") AS name FROM unnest($1::text[], $2::text[]) AS u(id, name) GROUP BY id) AS n
-WHERE p.source_payer_id = n.id AND p.source_system = $3 AND p.reference_status = 'unlisted'
-  AND p.name COLLATE "C" < n.name COLLATE "C"
+WITH learnt AS MATERIALIZED (
+    SELECT p.payer_key, n.name
+    FROM (SELECT id, max(name COLLATE "C") AS name FROM unnest($1::text[], $2::text[]) AS u(id, name) GROUP BY id) AS n
+    JOIN silver.payers p ON p.source_payer_id = n.id AND p.source_system = $3
+    WHERE p.reference_status = 'unlisted' AND p.name COLLATE "C" < n.name COLLATE "C"
+    ORDER BY p.source_payer_id FOR UPDATE OF p
+)
+UPDATE silver.payers p SET name = learnt.name, batch_id = $4::bigint
+FROM learnt WHERE p.payer_key = learnt.payer_key AND p.name COLLATE "C" < learnt.name COLLATE "C"
 
 -- name: member_dates
 SELECT n.place FROM unnest($1::date[]) WITH ORDINALITY AS n(day, place) JOIN silver.dates d ON d.date = n.day
