@@ -19,6 +19,7 @@ enum {
     SETTLE_QUIET_US = 1000000, /* batches that come close together are settled together */
     KPI_REST = 10,             /* figures rest ten times as long as they took: at most a tenth of the time */
     RANK_LAST = 2,
+    RANK_RECONCILE, /* behind every feed of its source: what was never read is not compared, but read */
 };
 
 /* Another configuration on its way in: its jobs, made and leased before they replace the old ones. */
@@ -103,7 +104,7 @@ static void add_feeds(Jobs *jobs, const SourceConfig *source) {
         if (feed->reconcile_ms > 0)
             add_job(jobs, (Job){.name = arena_printf(jobs->arena, "reconcile.%s", feed->name),
                                 .kind = JOB_RECONCILE, .feed = feed, .group = feed->name,
-                                .every_us = feed->reconcile_ms * 1000,
+                                .rank = RANK_RECONCILE, .every_us = feed->reconcile_ms * 1000,
                                 .schedule = every_text(jobs->arena, feed->reconcile_ms)});
     }
 }
@@ -451,7 +452,7 @@ static bool awaits_first_turn(const Job *job) {
 }
 
 static bool is_behind(const Jobs *jobs, const Job *job) {
-    for (size_t i = 0; i < jobs->n_jobs && is_place(job) && job->finished_us == 0; i++) {
+    for (size_t i = 0; i < jobs->n_jobs && job->kind <= JOB_RECONCILE && job->finished_us == 0; i++) {
         const Job *other = &jobs->jobs[i];
         bool concerns = !job->feed || !other->feed || job->feed->source == other->feed->source;
         if (concerns && other->rank < job->rank && awaits_first_turn(other))
