@@ -114,3 +114,15 @@ def test_a_payer_without_a_feed_is_called_as_its_facts_spell_it(loaded):
     assert payers() == [("ZENITH HEALTH", "Zenith Health")]
     assert [row["name"] for row in loaded.warehouse.rows(
         "SELECT name FROM `healthcare_rcm.dim_payers` WHERE source_payer_id = 'ZENITH HEALTH'")] == ["Zenith Health"]
+
+
+def test_a_payer_whose_spelling_alone_changed_is_called_by_the_greatest_of_all(loaded):
+    """Whatever order the spellings come in: one that differs in case alone makes no other row of its fact."""
+    number = loaded.value("SELECT min(source_transaction_id) FROM silver.transactions "
+                          "WHERE source_system = 'hospital_a'")
+    for spelling in ("ZENITH Health", "Zenith Health"):
+        loaded.play("UPDATE billing_transaction SET payer_code = %s WHERE txn_id = %s", spelling, number)
+        loaded.once()
+    assert loaded.rows("SELECT name FROM silver.payers WHERE source_payer_id = 'ZENITH HEALTH'") == [("Zenith Health",)]
+    assert [row["name"] for row in loaded.warehouse.rows(
+        "SELECT name FROM `healthcare_rcm.dim_payers` WHERE source_payer_id = 'ZENITH HEALTH'")] == ["Zenith Health"]
