@@ -19,6 +19,7 @@ enum {
     SETTLE_QUIET_US = 1000000, /* batches that come close together are settled together */
     KPI_REST = 10,             /* figures rest ten times as long as they took: at most a tenth of the time */
     RANK_LAST = 2,
+    RANK_RECONCILE, /* behind every feed of its source: what was never read is not compared, but read */
 };
 
 /* Another configuration on its way in: its jobs, made and leased before they replace the old ones. */
@@ -103,7 +104,7 @@ static void add_feeds(Jobs *jobs, const SourceConfig *source) {
         if (feed->reconcile_ms > 0)
             add_job(jobs, (Job){.name = arena_printf(jobs->arena, "reconcile.%s", feed->name),
                                 .kind = JOB_RECONCILE, .feed = feed, .group = feed->name,
-                                .every_us = feed->reconcile_ms * 1000,
+                                .rank = RANK_RECONCILE, .every_us = feed->reconcile_ms * 1000,
                                 .schedule = every_text(jobs->arena, feed->reconcile_ms)});
     }
 }
@@ -343,7 +344,7 @@ static Job *find_kind(Jobs *jobs, JobKind kind) {
 }
 
 static void wake_followers(Jobs *jobs, const Job *job, const Run *run) {
-    bool has_news = run->counts.rows_changed > 0 || run->counts.rows_quarantined > 0;
+    bool has_news = run->counts.batches > 0 || run->counts.rows_changed > 0;
     Job *next = NULL;
     if (job->kind <= JOB_RECONCILE && has_news)
         next = find_kind(jobs, JOB_SETTLE);
@@ -363,7 +364,7 @@ static void count_run(const Job *job, const Run *run) {
 /* A quiet poll leaves nothing behind; its id is used again. */
 static bool was_quiet(const Run *run) {
     return !run->was_asked && run->state == RUN_SUCCEEDED && run->counts.rows_changed == 0 &&
-           run->counts.rows_quarantined == 0 && run->counts.bytes_sent == 0;
+           run->counts.batches == 0 && run->counts.rows_quarantined == 0 && run->counts.bytes_sent == 0;
 }
 
 static void end_run(Jobs *jobs, Job *job, Run *run) {
@@ -454,13 +455,22 @@ static bool awaits_first_turn(const Job *job) {
            !(job->current && job->current->attempt > 1);
 }
 
+/* Whether rows of `job` may name rows of the feed `other`. */
+static bool may_name(const Job *job, const Job *other) {
+    if (!other->feed || job->feed)
+        return other->feed && job->feed->source == other->feed->source;
+    for (size_t i = 0; i < job->claims->n_from; i++)
+        if (strcmp(job->claims->from[i].source, other->feed->source->name) == 0)
+            return true;
+    return false;
+}
+
 static bool is_behind(const Jobs *jobs, const Job *job) {
-    if (!is_place(job) || job->finished_us != 0)
+    if (job->kind > JOB_RECONCILE || job->finished_us != 0)
         return false;
     for (size_t i = 0; i < jobs->n_jobs; i++) {
         const Job *other = &jobs->jobs[i];
-        bool concerns = !job->feed || !other->feed || job->feed->source == other->feed->source;
-        if (concerns && other->rank < job->rank && awaits_first_turn(other))
+        if (other->rank < job->rank && may_name(job, other) && awaits_first_turn(other))
             return true;
     }
     return false;

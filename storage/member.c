@@ -481,12 +481,15 @@ static bool make_dates(Members *m, Pg *pg, SilverPage *page, Error *err) {
 
 /* ---- how payers are spelled ---- */
 
+/* Another spelling of the same id changes no content: the row is merely touched. */
+static bool is_spelled(const SilverRow *row) { return is_written(row) || row->fate == ROW_TOUCHED; }
+
 /* Spellings of the page that are not remembered: `ret_rows[n]` is the row that name n stands in. */
 static void gather_spellings(const Members *m, const SilverPage *page, int field, NameList *list, size_t *ret_rows) {
     MemberAnswer known;
     for (size_t i = 0; i < page->n_rows; i++) {
         const SilverRow *row = &page->rows[i];
-        if (!is_written(row) || !row->record.values[m->payer].is_set ||
+        if (!is_spelled(row) || !row->record.values[m->payer].is_set ||
             member_cache_find(&m->known_spellings, row->fields[field], &known))
             continue;
         size_t n_before = list->n, place = names_add(list, row->fields[field], VALUE_NULL);
@@ -550,20 +553,25 @@ static bool done_with(Members *m, bool ok) {
     return ok;
 }
 
-bool members_resolve(Members *m, Pg *pg, SilverPage *page, Error *err) {
-    if (silver_count(page, ROW_NEW) + silver_count(page, ROW_CHANGED) == 0)
-        return true;
+static bool resolve_dimensions(Members *m, Pg *pg, SilverPage *page, Error *err) {
     TRY(check_change(m, pg, err));
     if (m->is_cold)
         TRY(done_with(m, warm(m, pg, err)));
     for (size_t i = 0; i < m->n_bounds; i++)
         TRY(done_with(m, resolve_dimension(m, i, pg, page, err)));
+    return true;
+}
+
+bool members_resolve(Members *m, Pg *pg, SilverPage *page, Error *err) {
+    bool has_written = silver_count(page, ROW_NEW) + silver_count(page, ROW_CHANGED) > 0;
+    if (has_written)
+        TRY(resolve_dimensions(m, pg, page, err));
     int folded = m->payer != COLUMN_NONE ? mapping_folded_field(page->mapping, m->payer) : -1;
     if (folded >= 0)
         TRY(done_with(m, spell_payers(m, pg, page, folded, err)));
-    if (m->claim != COLUMN_NONE)
+    if (has_written && m->claim != COLUMN_NONE)
         TRY(done_with(m, look_at_claims(m, pg, page, err)));
-    if (m->encounter != COLUMN_NONE)
+    if (has_written && m->encounter != COLUMN_NONE)
         TRY(done_with(m, look_at_encounters(m, pg, page, err)));
     return m->n_dates == 0 || done_with(m, make_dates(m, pg, page, err));
 }

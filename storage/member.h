@@ -22,5 +22,5 @@ Members *members_open(const Entity *entity, const char *source_system, int fisca
 void members_free(Members *members);
 
 /* In the page's transaction, which holds the placement lock; `page->batch_id` is set. Works on rows of fate
- * NEW and CHANGED. */
+ * NEW and CHANGED; how payers are spelled is learned from those of fate TOUCHED too. */
 bool members_resolve(Members *members, Pg *pg, SilverPage *page, Error *err);

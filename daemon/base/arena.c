@@ -77,10 +77,20 @@ static Block *take_spare(Arena *arena, size_t need) {
     return NULL;
 }
 
+/* Large blocks come in sizes that double: one for each size asked for would be kept for ever as pages grow. */
+static size_t capacity_for(size_t need) {
+    size_t capacity = BLOCK_BYTES;
+    if (BLOCK_BYTES == 1 || need > SIZE_MAX / 4)
+        return need;
+    while (capacity < need)
+        capacity *= 2;
+    return capacity;
+}
+
 static Block *block_add(Arena *arena, size_t need) {
     Block *block = take_spare(arena, need);
     if (!block) {
-        size_t capacity = need > BLOCK_BYTES ? need : BLOCK_BYTES;
+        size_t capacity = capacity_for(need);
         block = malloc(sizeof *block + capacity);
         if (!block)
             die_out_of_memory();

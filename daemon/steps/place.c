@@ -15,6 +15,8 @@
 
 #include <xxhash.h>
 
+enum { ATTEMPTS_MAX = 10 }; /* at one page, in a run */
+
 /* Which verbs serve which kind of entity. */
 typedef struct Kind {
     bool (*look_up)(Pg *pg, SilverPage *page, Error *err);
@@ -368,6 +370,7 @@ static bool place_once(PlaceFeed *feed, const RawRows *rows, const CursorState *
         TRY(pg_commit(&tx, feed->commit, err));
         FAILPOINT("page.after_commit");
         outcome.is_committed = true;
+        feed->run->counts.batches += has_news;
     }
     feed->cursor = moved;
     count_run(feed, page, &outcome);
@@ -378,17 +381,17 @@ static bool place_once(PlaceFeed *feed, const RawRows *rows, const CursorState *
 
 bool place_page(PlaceFeed *feed, const RawRows *rows, const CursorState *next, Arena *page,
                 PlaceOutcome *ret_outcome, Error *err) {
-    if (place_once(feed, rows, next, page, ret_outcome, err))
-        return true;
-    /* A first load looks nothing up, and a member may have been made by a fact meanwhile: a row that is
-     * there all the same is a unique violation, once. */
-    if (strcmp(err->state, "23505") != 0)
-        return false;
-    error_clear(err);
     RawRows again = *rows;
-    again.is_first_load = false;
-    again.prepared = NULL;
-    return place_once(feed, &again, next, page, ret_outcome, err);
+    for (int attempt = 1; !place_once(feed, &again, next, page, ret_outcome, err); attempt++) {
+        /* A first load looks nothing up, and facts that are placed meanwhile may make a member: a row that is
+         * there all the same is a unique violation, once for each of those that were committed in between. */
+        if (strcmp(err->state, "23505") != 0 || attempt == ATTEMPTS_MAX)
+            return false;
+        error_clear(err);
+        again.is_first_load = false;
+        again.prepared = NULL;
+    }
+    return true;
 }
 
 bool place_cursor(PlaceFeed *feed, const CursorState *next, Error *err) {

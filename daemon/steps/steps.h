@@ -29,6 +29,7 @@ typedef struct RunCounts {
     int64_t bytes_read;
     int64_t bytes_sent; /* to BigQuery */
     int64_t pages;
+    int64_t batches; /* pages that had news: they bear the run's id */
 } RunCounts;
 
 struct Pg;

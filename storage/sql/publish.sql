@@ -6,8 +6,10 @@ SELECT publication_id, state, attempt, is_rebuild, (extract(epoch FROM claimed_a
 FROM ops.publication WHERE state IN ('claimed', 'staged', 'applied')
 ORDER BY publication_id LIMIT 1
 
+-- A payer may be called otherwise by a batch that changed no row of its feed (storage/member.h).
 -- name: publish_pending
-SELECT min(committed_at) IS NOT NULL OR EXISTS (SELECT FROM ops.moved WHERE publication_id IS NULL),
+SELECT min(committed_at) IS NOT NULL OR EXISTS (SELECT FROM ops.moved WHERE publication_id IS NULL)
+           OR EXISTS (SELECT FROM silver.payers JOIN ops.batch b USING (batch_id) WHERE b.publication_id IS NULL),
        coalesce(extract(epoch FROM now() - min(committed_at)), 0)::bigint,
        EXISTS (SELECT FROM ops.publication r
            WHERE r.is_rebuild AND r.state IN ('claimed', 'abandoned') AND NOT EXISTS (SELECT FROM ops.publication s

@@ -1,5 +1,10 @@
 """What happens after the first run: nothing, or exactly what the hospital did."""
+import concurrent.futures
+import contextlib
+
 import pytest
+
+from harness import jobs
 
 
 def versions(world, number):
@@ -114,3 +119,52 @@ def test_a_payer_without_a_feed_is_called_as_its_facts_spell_it(loaded):
     assert payers() == [("ZENITH HEALTH", "Zenith Health")]
     assert [row["name"] for row in loaded.warehouse.rows(
         "SELECT name FROM `healthcare_rcm.dim_payers` WHERE source_payer_id = 'ZENITH HEALTH'")] == ["Zenith Health"]
+
+
+def test_a_payer_whose_spelling_alone_changed_is_called_by_the_greatest_of_all(loaded):
+    """Whatever order the spellings come in: one that differs in case alone makes no other row of its fact."""
+    number = loaded.value("SELECT min(source_transaction_id) FROM silver.transactions "
+                          "WHERE source_system = 'hospital_a'")
+    for spelling in ("ZENITH Health", "Zenith Health"):
+        loaded.play("UPDATE billing_transaction SET payer_code = %s WHERE txn_id = %s", spelling, number)
+        loaded.once()
+    assert loaded.rows("SELECT name FROM silver.payers WHERE source_payer_id = 'ZENITH HEALTH'") == [("Zenith Health",)]
+    assert [row["name"] for row in loaded.warehouse.rows(
+        "SELECT name FROM `healthcare_rcm.dim_payers` WHERE source_payer_id = 'ZENITH HEALTH'")] == ["Zenith Health"]
+
+
+PAYERS = """      payers:
+        entity: payers
+        table: payer
+        key: [payer_id]
+        every: 5m
+        map:
+          source_payer_id: payer_id
+          name: payer_name
+      providers:
+"""
+
+
+def test_payers_that_facts_make_while_their_own_page_is_placed(loaded):
+    """Each is a row that was not there when the page looked, and is there when it writes."""
+    loaded.play("CREATE TABLE payer (payer_id varchar(20) PRIMARY KEY, payer_name varchar(40))")
+    loaded.play("INSERT INTO payer VALUES ('QA', 'First'), ('QB', 'Second'), ('QC', 'Third')")
+    loaded.configure(lambda text: text.replace("      providers:\n", PAYERS, 1))
+    with contextlib.ExitStack() as stack:
+        pages = []
+        for place, number in enumerate(("QA", "QB", "QC")):
+            link = stack.enter_context(contextlib.closing(loaded.store.connect(loaded.database)))
+            with link.cursor() as cursor:
+                cursor.execute("SELECT silver.make_payers(ARRAY['hospital_a'], ARRAY[%s], %s)", (number, place + 1))
+            pages.append(link)
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            run = pool.submit(loaded.once)
+            for page in pages:
+                jobs.until(lambda holder=page.get_backend_pid(): run.done() or loaded.value(
+                    "SELECT count(*) FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))", holder),
+                    what="the payers' page waits")
+                page.commit()
+            run.result()
+    assert loaded.rows("SELECT source_payer_id, name, reference_status FROM silver.payers "
+                       "WHERE source_payer_id LIKE 'Q_' ORDER BY 1") == [
+        ("QA", "First", "unchecked"), ("QB", "Second", "unchecked"), ("QC", "Third", "unchecked")]

@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from harness import jobs
+
 QUIET = re.compile(r"every: \w+")
 
 
@@ -116,6 +118,19 @@ def test_doctor_finds_what_a_run_would_trip_over(fresh):
     bad = [line for line in done.stdout.splitlines() if line.startswith("BAD")]
     assert len(bad) == 2 and "patient_mastr" in bad[0] and "claims.monthly" in bad[1], done.stdout
     assert done.stdout.count("mend: ") >= 2
+
+
+# -- what is read before what
+
+
+def test_nothing_is_compared_before_its_source_was_read(fresh):
+    """A reconcile that came first would read the facts before the members they name."""
+    edit_config(fresh, "        every: ", "        reconcile: 12h\n        every: ", -1)
+    fresh.daemon.make_token()
+    fresh.daemon.start()
+    jobs.await_quiet(fresh.daemon, 90)
+    assert fresh.value("SELECT count(*) FROM ops.batch") > 0
+    assert fresh.rows("SELECT job FROM ops.run WHERE job LIKE 'reconcile.%%' AND rows_changed > 0") == []
 
 
 # -- one process per configuration

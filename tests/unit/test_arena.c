@@ -21,6 +21,19 @@ static void rewinding_gives_back_what_came_after_the_mark(void **state) {
     assert_str(kept, "kept");
 }
 
+/* Pages that grow by a little each leave no copy of every size behind. */
+static void pieces_that_grow_take_what_the_largest_needs(void **state) {
+    (void)state;
+    CLEANUP(arena_drop) Arena *arena = arena_open();
+    size_t largest = 0;
+    for (int page = 0; page < 1000; page++) {
+        largest = 300000 + (size_t)page * 1000;
+        arena_alloc(arena, largest);
+        arena_rewind(arena, (ArenaMark){NULL, 0});
+    }
+    assert_true(arena_size_bytes(arena) < 4 * largest);
+}
+
 static void a_buffer_stops_at_its_maximum_and_says_so(void **state) {
     (void)state;
     Buf buf;
@@ -40,6 +53,7 @@ static void a_buffer_stops_at_its_maximum_and_says_so(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rewinding_gives_back_what_came_after_the_mark),
+        cmocka_unit_test(pieces_that_grow_take_what_the_largest_needs),
         cmocka_unit_test(a_buffer_stops_at_its_maximum_and_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
