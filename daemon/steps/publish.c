@@ -348,7 +348,6 @@ static bool compare_all(Publisher *p, Error *err) {
     Pg *pg = p->run->pg;
     for (int i = 0; i < p->comparison->n_tables; i++)
         TRY(star_measure_months(&p->target, &p->comparison->tables[i], err));
-    FAILPOINT("publish.before_comparison");
     const char *difference;
     TRY(comparison_record(pg, p->run->arena, p->comparison, cost_since(p).bytes_billed, &difference, err));
     if (!difference) {
