@@ -356,7 +356,7 @@ static bool compare_all(Publisher *p, Error *err) {
     }
     TRY(publication_alert(pg, difference, err));
     error_set(err, STATE_HELD, "%s", difference);
-    return error_hint(err, "see ops.reconciliation; `revcycled publish --rebuild` replaces the tables");
+    return error_hint(err, "see /v1/reconciliations; `revcycled publish --rebuild` replaces the tables");
 }
 
 /* ---- the next publication ----------------------------------------------------------------------------------- */
