@@ -724,6 +724,8 @@ def test_over_the_cap_batches_wait(publishing):
     fill(publishing)
     publishing.publish("limited", "load-jobs=5")
     assert publishing.states() == [] and not publishing.proxy.requests
+    asked = publishing.run("limited", "rebuild", "load-jobs=5")
+    assert asked.returncode == 1 and "cap" in asked.stderr  # who asks for a rebuild is told that there was none
     publishing.publish("limited", "load-jobs=20000")
     assert publishing.states() == ["succeeded"]
 
