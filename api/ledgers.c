@@ -1,4 +1,5 @@
-/* ledgers.c - /v1/files, /v1/publications, /v1/quality: what came in, what went out, how good it was. */
+/* ledgers.c - /v1/files, /v1/publications, /v1/reconciliations, /v1/quality: what came in, what went out, whether
+ * it arrived, how good it was. */
 #include "api/resources.h"
 #include "api/stored.h"
 
@@ -12,6 +13,10 @@ bool files_get(Call *call, struct Pg *pg, Error *err) {
 
 bool publications_list(Call *call, struct Pg *pg, Error *err) {
     return stored_list(call, pg, REPORT_PUBLICATIONS, (const char *const[3]){NULL}, err);
+}
+
+bool reconciliations_list(Call *call, struct Pg *pg, Error *err) {
+    return stored_list(call, pg, REPORT_RECONCILIATIONS, (const char *const[3]){NULL}, err);
 }
 
 bool quality_get(Call *call, struct Pg *pg, Error *err) {

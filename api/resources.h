@@ -31,6 +31,7 @@ bool runs_cancel_stored(Call *call, struct Pg *pg, Error *err);
 bool files_list(Call *call, struct Pg *pg, Error *err);
 bool files_get(Call *call, struct Pg *pg, Error *err);
 bool publications_list(Call *call, struct Pg *pg, Error *err);
+bool reconciliations_list(Call *call, struct Pg *pg, Error *err);
 bool quality_get(Call *call, struct Pg *pg, Error *err);
 /* quarantine.c */
 bool quarantine_counts(Call *call, struct Pg *pg, Error *err);

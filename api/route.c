@@ -32,6 +32,7 @@ const Route ROUTES[] = {
     {"GET", "/v1/kpis", SCOPE_READ, ROUTE_READS, NULL, kpis_list, {PAGED}},
     {"GET", "/v1/kpis/{kpi}", SCOPE_READ, ROUTE_READS, NULL, kpis_get, {"from", "to", "as_of", "by"}},
     {"GET", "/v1/publications", SCOPE_READ, ROUTE_READS, NULL, publications_list, {PAGED}},
+    {"GET", "/v1/reconciliations", SCOPE_READ, ROUTE_READS, NULL, reconciliations_list, {PAGED}},
 };
 const size_t N_ROUTES = sizeof ROUTES / sizeof *ROUTES;
 

@@ -12,6 +12,7 @@ typedef enum ReportList {
     REPORT_QUARANTINE,   /* counts by feed, rule and state; feed */
     REPORT_QUALITY,      /* by feed */
     REPORT_PUBLICATIONS, /* newest first */
+    REPORT_RECONCILIATIONS, /* newest first */
     REPORT_KPIS,         /* by name */
 } ReportList;
 

@@ -7,7 +7,7 @@
  *
  * Each state is durable before the next begins, and each begins by asking what is there already. So a
  * run first brings an unfinished publication to its end, then makes the next one, if rows changed. Once a
- * day both sides are compared whole, in the snapshot of a publication or, when nothing changed, without one.
+ * day both sides are compared whole, in a publication's snapshot or, when nothing changed, in one of its own.
  * A quiet run is three look-ups in PostgreSQL and sends no byte. */
 #include "base/clock.h"
 #include "base/failpoint.h"
@@ -29,7 +29,7 @@ typedef struct Publisher {
     StarTarget target;
     Publication publication;
     bool is_rebuild;         /* asked for now, or asked for and not ended */
-    Comparison *comparison; /* of all partitions, when it is due; else NULL */
+    Comparison *comparison;  /* of all partitions, when it is due; else NULL */
     PublicationCost counted; /* what the ledger already holds of the usage */
 } Publisher;
 
@@ -348,7 +348,6 @@ static bool compare_all(Publisher *p, Error *err) {
     Pg *pg = p->run->pg;
     for (int i = 0; i < p->comparison->n_tables; i++)
         TRY(star_measure_months(&p->target, &p->comparison->tables[i], err));
-    FAILPOINT("publish.before_comparison");
     const char *difference;
     TRY(comparison_record(pg, p->run->arena, p->comparison, cost_since(p).bytes_billed, &difference, err));
     if (!difference) {
@@ -357,7 +356,7 @@ static bool compare_all(Publisher *p, Error *err) {
     }
     TRY(publication_alert(pg, difference, err));
     error_set(err, STATE_HELD, "%s", difference);
-    return error_hint(err, "see ops.reconciliation; `revcycled publish --rebuild` replaces the tables");
+    return error_hint(err, "see /v1/reconciliations; `revcycled publish --rebuild` replaces the tables");
 }
 
 /* ---- the next publication ----------------------------------------------------------------------------------- */
@@ -505,7 +504,8 @@ bool step_publish(RunContext *run, Error *err) {
         return true;
     TRY(ask_governor(run, &may, &bytes_left, err));
     if (!may)
-        return true;
+        return run->mode != RUN_REBUILD ||
+               error_set(err, STATE_RESOURCES, "the rebuild has to wait: a cap of bigquery is reached");
     TRY(open_bigquery(&p, bytes_left, err));
     bool ok = publish(&p, &due, err);
     record_rest(&p);

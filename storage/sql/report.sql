@@ -99,6 +99,16 @@ FROM ops.publication
 WHERE ($2::bigint IS NULL OR publication_id < $2::bigint)
 ORDER BY publication_id DESC LIMIT $1::int
 
+-- name: report_reconciliations
+SELECT reconciliation_id::text, json_build_object(
+    'id', reconciliation_id::text, 'subject', subject,
+    'started_at', to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    'finished_at', to_char(finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    'differences', differences, 'difference', difference, 'tables', details)::text
+FROM ops.reconciliation
+WHERE ($2::bigint IS NULL OR reconciliation_id < $2::bigint)
+ORDER BY reconciliation_id DESC LIMIT $1::int
+
 -- The figures are the set-returning functions of schema kpi whose first argument is the date as of which they
 -- are asked; their comments say what they mean.
 -- name: report_kpis

@@ -126,13 +126,24 @@ def test_prometheus_parsers_accept_the_metrics(api):
 def test_every_read_route_answers_what_the_contract_says(api):
     document = contract(api)
     for path in ("/v1/status", "/v1/jobs", "/v1/runs", "/v1/files", "/v1/quarantine", "/v1/quality", "/v1/kpis",
-                 "/v1/publications"):
+                 "/v1/publications", "/v1/reconciliations"):
         status, headers, body = api.get(path)
         assert status == 200, (path, body)
         schema = document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
         jsonschema.Draft202012Validator({**schema, "components": document["components"]}).validate(body)
         assert api.get(path + "?colour=red")[0] == 400
     check(document, "Job", api.get("/v1/jobs/hospital_a.departments")[2])
+
+
+def test_the_last_proof_comes_first(served):
+    served.sql("INSERT INTO ops.reconciliation (subject, started_at, differences, difference, details) VALUES "
+               "('bigquery', now(), 1, 'fact_claims of 2024-01 differs', '{\"fact_claims\": {}}'), "
+               "('bigquery', now(), 0, NULL, '{}')")
+    items = served.daemon.get("/v1/reconciliations")[2]["items"]
+    assert [(item["differences"], item["difference"]) for item in items] == [
+        (0, None), (1, "fact_claims of 2024-01 differs")]
+    for item in items:
+        check(contract(served.daemon), "Reconciliation", item)
 
 
 def test_an_unchanged_list_is_not_sent_again(api):
