@@ -82,14 +82,12 @@ static const char *const TWINNED_MEMBERS[] = {"patients", "providers"};
 static const char *const TWINNED_FACTS[] = {"encounters", "transactions", "claims"};
 
 static const Step HASHES_OF_MEMBERS[] = {
-    {SQL_SETTLE_HASHES, NULL, ONCE, FEW},
-    {SQL_SETTLE_HASHES_ALL, NULL, ONCE, MANY},
+    {SQL_SETTLE_HASHES, NULL, ONCE, ALWAYS},
     {SQL_SETTLE_HASHES_FLAGGED, NULL, ONCE, ALWAYS},
 };
 static const Step HASHES_OF_FACTS[] = {
     {SQL_SETTLE_HASHES_FACTS, NULL, ONCE, FEW},
     {SQL_SETTLE_HASHES_ALL, NULL, ONCE, MANY},
-    {SQL_SETTLE_HASHES_FLAGGED, NULL, ONCE, MANY},
 };
 static const Step TWINS[] = {
     {SQL_SETTLE_HASHES_ANALYZE, NULL, ONCE, ALWAYS},

@@ -266,11 +266,18 @@ WHERE batch_to IN (SELECT batch_id FROM settle_batch) AND record_hash IS NOT NUL
 INSERT INTO settle_hash_{table}
 SELECT record_hash FROM silver.{table} WHERE 'possible_duplicate' = ANY (dq_flags) AND record_hash IS NOT NULL
 
+-- Of a table that has no row in these batches only what is in the scope.
 -- name: settle_hashes_all
 CREATE TEMP TABLE settle_hash_{table} ON COMMIT DROP AS
 SELECT t.record_hash FROM silver.{table} t
-WHERE t.record_hash IS NOT NULL AND {current}
+WHERE t.record_hash IS NOT NULL AND {current} AND EXISTS (SELECT FROM settle_row_{table})
 GROUP BY t.record_hash HAVING count(*) > 1
+UNION ALL
+SELECT record_hash FROM silver.{table}
+WHERE 'possible_duplicate' = ANY (dq_flags) AND record_hash IS NOT NULL AND EXISTS (SELECT FROM settle_row_{table})
+UNION ALL
+SELECT t.record_hash FROM settle_{table} JOIN silver.{table} t USING ({key})
+WHERE t.record_hash IS NOT NULL AND NOT EXISTS (SELECT FROM settle_row_{table})
 
 -- name: settle_hashes_analyze
 ANALYZE settle_hash_{table}
