@@ -549,7 +549,7 @@ static bool resolve_dimension(Members *m, size_t i, Pg *pg, SilverPage *page, Er
 }
 
 static bool done_with(Members *m, bool ok) {
-    arena_rewind(m->scratch, (ArenaMark){NULL, 0});
+    arena_empty(m->scratch);
     return ok;
 }
 

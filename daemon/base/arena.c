@@ -57,7 +57,7 @@ static void block_release(Arena *arena, Block *block) {
 }
 
 void arena_free(Arena *arena) {
-    arena_rewind(arena, (ArenaMark){NULL, 0});
+    arena_empty(arena);
     for (Block *block = arena->spares, *older; block; block = older) {
         older = block->older;
         free(block);

@@ -35,6 +35,8 @@ char *arena_printf(Arena *arena, const char *format, ...) __attribute__((format(
 ArenaMark arena_mark(const Arena *arena);
 /* Everything allocated since the mark is gone. */
 void arena_rewind(Arena *arena, ArenaMark mark);
+/* Everything is gone; the memory stays for what comes next. */
+static inline void arena_empty(Arena *arena) { arena_rewind(arena, (ArenaMark){NULL, 0}); }
 /* Bytes held from the system. */
 size_t arena_size_bytes(const Arena *arena);
 

@@ -37,7 +37,7 @@ static bool read_page(const AheadPlan *plan, const Str *after_key, AheadPage *pa
 }
 
 static bool fill(const AheadPlan *plan, const Str *after_key, AheadPage *page, Error *err) {
-    arena_rewind(page->arena, (ArenaMark){NULL, 0});
+    arena_empty(page->arena);
     TRY(read_page(plan, after_key, page, err));
     page->is_last = !page->read.is_cut && page->read.n_rows < plan->limits.rows;
     page->last_key = page->read.n_rows > 0 ? key_of_last_row(plan->table, page) : NULL;

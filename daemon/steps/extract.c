@@ -82,6 +82,7 @@ typedef struct Extraction {
     SourceClock clock;
     Arena *page_arena; /* rewound after every page */
     Str *last_key;     /* of the page before, in the run's arena; NULL at the start */
+    Str position;      /* following: its cursor's value */
     int64_t rows_seen; /* by this pass */
     size_t n_keyless;  /* rows without a key that were read */
 } Extraction;
@@ -118,32 +119,39 @@ static bool open_extraction(RunContext *run, Extraction *x, Error *err) {
     return true;
 }
 
-/* The key of a page's last row, where the next page goes on. */
-static void remember_last_key(Extraction *x, const MyPage *page) {
+/* A page's last row, where the next page goes on. */
+static void remember_last(Extraction *x, const MyPage *page) {
     const Str *row = page->fields + (page->n_rows - 1) * page->n_fields;
     Str *key = ARENA_ARRAY(x->run->arena, Str, x->table.n_key);
     for (size_t i = 0; i < x->table.n_key; i++)
         key[i] = arena_copy(x->run->arena, row[x->table.key[i]]);
     x->last_key = key;
+    if (x->table.cursor_kind != CURSOR_NONE)
+        x->position = arena_copy(x->run->arena, row[x->table.cursor]);
 }
 
 static bool is_last(const Extraction *x, const MyPage *page) {
     return !page->is_cut && page->n_rows < x->limits.rows;
 }
 
-static bool place_read(Extraction *x, const MyPage *page, const CursorState *next, Error *err) {
+static bool place_read(Extraction *x, const MyPage *page, Error *err) {
     RawRows rows = {.fields = page->fields, .n_rows = page->n_rows, .source_now_us = x->clock.now_us};
     PlaceOutcome outcome;
     x->rows_seen += (int64_t)page->n_rows;
     x->run->counts.bytes_read += (int64_t)page->size_bytes;
     rows.prepared = place_prepare(&x->place, &rows, x->page_arena);
     TRY(collisions_find(&x->collisions, x->page_arena, &rows, err));
-    return place_page(&x->place, &rows, next, x->page_arena, &outcome, err);
+    return place_page(&x->place, &rows, NULL, x->page_arena, &outcome, err);
 }
 
 /* ---- the table in key order ---- */
 
-static bool place_ahead(Extraction *x, const AheadPage *page, bool is_first_load, Error *err) {
+typedef enum Pass {
+    PASS_FIRST_LOAD, /* the last key is stored with every page */
+    PASS_WHOLE       /* all rows again, compared by hash */
+} Pass;
+
+static bool place_ahead(Extraction *x, const AheadPage *page, Pass pass, Error *err) {
     CursorState next = x->place.cursor;
     next.load_key = page->last_key;
     next.n_load_key = x->table.n_key;
@@ -152,17 +160,18 @@ static bool place_ahead(Extraction *x, const AheadPage *page, bool is_first_load
     x->rows_seen += (int64_t)page->read.n_rows;
     x->run->counts.bytes_read += (int64_t)page->read.size_bytes;
     TRY(collisions_find(&x->collisions, page->arena, &rows, err));
-    TRY(place_page(&x->place, &rows, is_first_load ? &next : NULL, page->arena, &outcome, err));
+    TRY(place_page(&x->place, &rows, pass == PASS_FIRST_LOAD ? &next : NULL, page->arena, &outcome, err));
     x->place.cursor.load_key = NULL; /* lived in the page's arena; the next page brings its own */
     x->place.cursor.n_load_key = 0;
     return true;
 }
 
-/* Every page from `after_key` on; in a first load its last key is stored with each. */
-static bool walk_table(Extraction *x, const Str *after_key, bool is_first_load, Error *err) {
+/* Every page from `after_key` on. */
+static bool walk_table(Extraction *x, const Str *after_key, Pass pass, Error *err) {
     AheadPlan plan = {
         .my = x->my, .my_mutex = &x->my_mutex, .table = &x->table, .limits = x->limits, .place = &x->place,
-        .after_key = after_key, .source_now_us = x->clock.now_us, .is_first_load = is_first_load,
+        .after_key = after_key, .source_now_us = x->clock.now_us,
+        .is_first_load = pass == PASS_FIRST_LOAD,
     };
     CLEANUP(ahead_drop) Ahead *ahead = ahead_open(&plan, err);
     TRY(ahead);
@@ -173,7 +182,7 @@ static bool walk_table(Extraction *x, const Str *after_key, bool is_first_load, 
         TRY(page);
         FAILPOINT("extract.after_read");
         ended = page->is_last;
-        TRY(page->read.n_rows == 0 || place_ahead(x, page, is_first_load, err));
+        TRY(page->read.n_rows == 0 || place_ahead(x, page, pass, err));
     }
     return true;
 }
@@ -193,7 +202,7 @@ static bool load(Extraction *x, Error *err) {
         TRY(next.position && place_cursor(&x->place, &next, err));
         FAILPOINT("extract.after_position");
     }
-    TRY(walk_table(x, next.n_load_key ? next.load_key : NULL, true, err));
+    TRY(walk_table(x, next.n_load_key ? next.load_key : NULL, PASS_FIRST_LOAD, err));
     next = x->place.cursor;
     next.is_loading = false;
     next.n_load_key = 0;
@@ -204,23 +213,37 @@ static bool load(Extraction *x, Error *err) {
     return true;
 }
 
-/* Pages in (cursor, key) order: the lower bound is the position, then the last row read. */
-static bool follow_rows(Extraction *x, Error *err) {
-    Str position = str_of(x->place.cursor.position);
+/* ---- page by page, without reading ahead ---- */
+
+typedef bool (*ReadPage)(Extraction *x, MyPage *ret_page, Error *err);
+
+/* In (cursor, key) order: the lower bound is the position, then the last row read. */
+static bool read_follow(Extraction *x, MyPage *ret_page, Error *err) {
+    return source_read_follow(x->my, &x->table, x->position, x->last_key, x->limits, x->page_arena, ret_page, err);
+}
+
+static bool read_null_cursors(Extraction *x, MyPage *ret_page, Error *err) {
+    return source_read_null_cursor(x->my, &x->table, x->last_key, x->limits, x->page_arena, ret_page, err);
+}
+
+static bool read_keyless(Extraction *x, MyPage *ret_page, Error *err) {
+    TRY(source_read_keyless(x->my, &x->table, x->n_keyless, x->limits, x->page_arena, ret_page, err));
+    x->n_keyless += ret_page->n_rows;
+    return true;
+}
+
+static bool walk(Extraction *x, ReadPage read, Error *err) {
     x->last_key = NULL;
     for (bool ended = false; !ended;) {
         if (is_canceled(x, err))
             return false;
         ArenaMark mark = arena_mark(x->page_arena);
         MyPage page;
-        bool ok = source_read_follow(x->my, &x->table, position, x->last_key, x->limits, x->page_arena,
-                                     &page, err);
+        bool ok = read(x, &page, err);
         ended = ok && is_last(x, &page);
         if (ok && page.n_rows > 0) {
-            remember_last_key(x, &page);
-            const Str *last = page.fields + (page.n_rows - 1) * page.n_fields;
-            position = arena_copy(x->run->arena, last[x->table.cursor]);
-            ok = place_read(x, &page, NULL, err);
+            remember_last(x, &page);
+            ok = place_read(x, &page, err);
         }
         arena_rewind(x->page_arena, mark);
         TRY(ok);
@@ -238,43 +261,10 @@ static bool advance(Extraction *x, Error *err) {
     return place_cursor(&x->place, &next, err);
 }
 
-/* ---- rows that have no place in an order ---- */
-
-typedef bool (*ReadPage)(Extraction *x, MyPage *ret_page, Error *err);
-
-static bool read_null_cursors(Extraction *x, MyPage *ret_page, Error *err) {
-    return source_read_null_cursor(x->my, &x->table, x->last_key, x->limits, x->page_arena, ret_page, err);
-}
-
-static bool read_keyless(Extraction *x, MyPage *ret_page, Error *err) {
-    TRY(source_read_keyless(x->my, &x->table, x->n_keyless, x->limits, x->page_arena, ret_page, err));
-    x->n_keyless += ret_page->n_rows;
-    return true;
-}
-
-/* All of them. */
-static bool walk(Extraction *x, ReadPage read, Error *err) {
-    x->last_key = NULL;
-    for (bool ended = false; !ended;) {
-        if (is_canceled(x, err))
-            return false;
-        ArenaMark mark = arena_mark(x->page_arena);
-        MyPage page;
-        bool ok = read(x, &page, err);
-        ended = ok && is_last(x, &page);
-        if (ok && page.n_rows > 0) {
-            remember_last_key(x, &page);
-            ok = place_read(x, &page, NULL, err);
-        }
-        arena_rewind(x->page_arena, mark);
-        TRY(ok);
-    }
-    return true;
-}
-
 static bool follow(Extraction *x, Error *err) {
     x->rows_seen = 0;
-    TRY(follow_rows(x, err));
+    x->position = str_of(x->place.cursor.position);
+    TRY(walk(x, read_follow, err));
     FAILPOINT("extract.before_advance");
     return advance(x, err) && walk(x, read_null_cursors, err);
 }
@@ -295,7 +285,7 @@ static bool extract(RunContext *run, bool whole, Error *err) {
     if (has_cursor)
         TRY(follow(&x, err));
     if (!was_loading && (whole || !has_cursor))
-        TRY(walk_table(&x, NULL, false, err));
+        TRY(walk_table(&x, NULL, PASS_WHOLE, err));
     return !x.table.key_may_be_null || walk(&x, read_keyless, err);
 }
 
