@@ -83,6 +83,7 @@ class Proxy:
     def _handler(proxy):  # noqa: N805 - the class below has a self of its own
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # head and body go in two pieces: the second would wait for 40 ms
 
             def log_message(self, *arguments):
                 pass
