@@ -18,7 +18,13 @@ enum {
     LEASE_RENEW_MS = 10000,
     SETTLE_QUIET_US = 1000000, /* batches that come close together are settled together */
     KPI_REST = 10,             /* figures rest ten times as long as they took: at most a tenth of the time */
-    RANK_LAST = 2,
+};
+
+/* Whose rows name whose: facts name members, transactions and claims name encounters. */
+enum {
+    RANK_MEMBERS, /* and whatever is no feed */
+    RANK_ENCOUNTERS,
+    RANK_LAST,
     RANK_RECONCILE, /* behind every feed of its source: what was never read is not compared, but read */
 };
 
@@ -66,12 +72,12 @@ static const struct {
     bool kinds[JOB_KPI + 1];
     int rank;
 } PHASES[] = {
-    {{[JOB_EXTRACT] = true, [JOB_RECEIVE] = true}, 0},
-    {{[JOB_EXTRACT] = true, [JOB_RECEIVE] = true}, 1},
+    {{[JOB_EXTRACT] = true, [JOB_RECEIVE] = true}, RANK_MEMBERS},
+    {{[JOB_EXTRACT] = true, [JOB_RECEIVE] = true}, RANK_ENCOUNTERS},
     {{[JOB_EXTRACT] = true, [JOB_RECEIVE] = true}, RANK_LAST},
-    {{[JOB_SETTLE] = true}, 0},
-    {{[JOB_PUBLISH] = true}, 0},
-    {{[JOB_KPI] = true}, 0},
+    {{[JOB_SETTLE] = true}, RANK_MEMBERS},
+    {{[JOB_PUBLISH] = true}, RANK_MEMBERS},
+    {{[JOB_KPI] = true}, RANK_MEMBERS},
 };
 enum { N_PHASES = sizeof PHASES / sizeof *PHASES };
 
@@ -88,11 +94,10 @@ static const char *every_text(Arena *arena, int64_t every_ms) {
 
 static void add_job(Jobs *jobs, Job job) { jobs->jobs[jobs->n_jobs++] = job; }
 
-/* Whose rows name whose: facts name members, transactions and claims name encounters. */
 static int rank_of(const Entity *entity) {
     if (entity->kind == ENTITY_HISTORY || entity->kind == ENTITY_MEMBER)
-        return 0;
-    return strcmp(entity->name, "encounters") == 0 ? 1 : RANK_LAST;
+        return RANK_MEMBERS;
+    return strcmp(entity->name, "encounters") == 0 ? RANK_ENCOUNTERS : RANK_LAST;
 }
 
 static void add_feeds(Jobs *jobs, const SourceConfig *source) {

@@ -4,7 +4,6 @@
 #include "base/own.h"
 #include "sql.h"
 #include "storage/member_cache.h"
-#include "storage/template.h"
 #include "transform/derive.h"
 
 #include <stdlib.h>

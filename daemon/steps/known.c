@@ -9,9 +9,12 @@ typedef struct Newest {
 
 static bool look_at_newest(Pg *pg, StarTarget *target, Newest *ret_newest, Error *err) {
     const char *epoch;
-    TRY(star_newest(target, &ret_newest->id, &epoch, err));
-    ret_newest->is_ours = strcmp(epoch, target->epoch) == 0;
-    return publication_is_known(pg, ret_newest->id, &ret_newest->is_known, err);
+    Newest newest;
+    TRY(star_newest(target, &newest.id, &epoch, err));
+    newest.is_ours = strcmp(epoch, target->epoch) == 0;
+    TRY(publication_is_known(pg, newest.id, &newest.is_known, err));
+    *ret_newest = newest;
+    return true;
 }
 
 static bool raise_sequences(Pg *pg, StarTarget *target, Error *err) {
@@ -35,8 +38,10 @@ static bool hold_unknown(Pg *pg, const Newest *newest, Error *err) {
     if (newest->id == 0)
         return !has_published || publication_hold(pg, "BigQuery has lost what this database published", err);
     if (!newest->is_ours)
-        return publication_hold(pg, "the tables in BigQuery were published by another database, or before a restore", err);
-    return newest->is_known || publication_hold(pg, "BigQuery holds a publication that this database does not know", err);
+        return publication_hold(pg, "the tables in BigQuery were published by another database, or before a restore",
+                                err);
+    return newest->is_known ||
+           publication_hold(pg, "BigQuery holds a publication that this database does not know", err);
 }
 
 bool known_check(Pg *pg, StarTarget *target, Error *err) {

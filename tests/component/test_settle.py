@@ -392,3 +392,23 @@ def test_the_permutation_is_the_same_in_sql_in_c_and_in_a_model(world):
         assert world.value("SELECT silver.permute(decode(%s, 'hex'), %s)", secret, int(number)) == int(permuted)
     keys = [row[0] for row in world.sql("SELECT silver.patient_key(n) FROM generate_series(1, 50) AS n")]
     assert keys != sorted(keys) and min(keys) > 0 and len(set(keys)) == 50
+
+
+def names_in(path, table):
+    """The texts of a static table of names in a C source."""
+    with open(os.path.join(ROOT, *path.split("/")), encoding="utf-8") as file:
+        body = re.search(table + r"\[\] = \{(.*?)\};", file.read(), re.S).group(1)
+    return set(re.findall(r'"(\w+)"', body))
+
+
+def test_place_and_settle_agree_on_whose_flags_are_whose(world):
+    """What place sees and what settle alone can tell are settle's together, and nothing of place's own is."""
+    seen = names_in("daemon/transform/record.c", "SETTLE_FLAG_NAMES")
+    alone = names_in("storage/silver.c", "NAMES")
+    own = names_in("daemon/transform/record.c", r"\bFLAG_NAMES")
+    assert len(seen) == 6 and len(alone) == 8 and len(own) > 10 and not seen & alone
+    settles = {name for (name,) in world.sql(
+        "SELECT name FROM unnest(%s) AS n(name) WHERE silver.is_settle_flag(name)", sorted(seen | alone | own))}
+    assert settles == seen | alone
+    body = world.value("SELECT prosrc FROM pg_proc WHERE proname = 'is_settle_flag'")
+    assert set(re.findall(r"'(\w+)'", body)) <= seen | alone
