@@ -12,7 +12,9 @@ import pytest
 from harness import dump, sample, settings
 from harness.emulator import Emulator
 from harness.mariadb import MariaDB
+from harness.mysql import MySQL, explain
 from harness.postgres import Postgres
+from harness.process import ServerFailed
 from harness.world import Base, World
 
 # Servers that forget at a power cut are faster; a killed process loses nothing by it.
@@ -55,6 +57,23 @@ def postgres(tmp_path_factory):
 def mariadb(tmp_path_factory):
     with MariaDB(tmp_path_factory.mktemp("mariadb"), options=FAST_MARIADB[:1]) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def mysql(tmp_path_factory):
+    """A real MySQL; the first one on a machine takes a minute to fetch."""
+    try:
+        server = MySQL(tmp_path_factory.mktemp("mysql"), options=FAST_MARIADB[:1]).start()
+    except ServerFailed as error:
+        pytest.skip(explain(error))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["mariadb", "mysql"])
+def source_server(request):
+    """Each of the two, for what must be the same with both."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(scope="session")
