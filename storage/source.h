@@ -1,42 +1,10 @@
-/* source.h - what is asked of a hospital's database: columns, clock, and pages of rows.
+/* source.h - what is asked of a hospital's database: clock, and pages of rows.
  *
- * Rows come as texts, rendered so that the same row always gives the same bytes: FLOAT as DOUBLE,
- * binary as hex, TIMESTAMP in UTC, DATE and DATETIME as the civil time they are. The server's collation
- * gives the order of keys. Every read is one short LIMIT statement, taken whole. */
+ * Rows come as texts (source_table.h). The server's collation gives the order of keys. Every read is one
+ * short LIMIT statement, taken whole. */
 #pragma once
-#include "storage/mysql.h"
-#include "transform/mapping.h"
+#include "storage/source_table.h"
 #include "transform/zone.h"
-
-enum { SOURCE_KEY_MAX = 8 };
-
-typedef enum CursorKind {
-    CURSOR_NONE,   /* read whole, compare by hash */
-    CURSOR_DATE,   /* the day is read again */
-    CURSOR_CIVIL,  /* DATETIME(n): the server's civil time */
-    CURSOR_INSTANT /* TIMESTAMP(n): UTC */
-} CursorKind;
-
-typedef struct SourceTable {
-    const char *name;
-    Field *fields;
-    const char **types; /* data_type as the server names it; same order as fields */
-    size_t n_fields;
-    int key[SOURCE_KEY_MAX]; /* indexes into fields */
-    size_t n_key;
-    int cursor; /* index into fields, or -1 */
-    CursorKind cursor_kind;
-    int cursor_digits;          /* fraction digits of the cursor's type */
-    const char *select_list;    /* quoted, rendered */
-    const char *quoted, *quoted_key, *quoted_cursor;
-    bool key_may_be_null;       /* then rows without a key are read apart: no key is behind NULL */
-    const char *keyed, *keyless; /* conditions: every column of the key is there, one is not */
-} SourceTable;
-
-/* Finds the table's columns; names what is missing: the table, a key column, the cursor. Allocates in
- * `arena`. `cursor` may be NULL. */
-bool source_describe(My *my, Arena *arena, const char *table, const char *const *key, size_t n_key,
-                     const char *cursor, SourceTable *ret_table, Error *err);
 
 typedef struct SourceLimits {
     size_t rows, bytes;

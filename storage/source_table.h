@@ -1,0 +1,46 @@
+/* source_table.h - one table of a hospital's: its columns, and how each is written in a statement.
+ *
+ * Rows come as texts, rendered so that the same row always gives the same bytes: FLOAT as DOUBLE,
+ * binary as hex, TIMESTAMP in UTC, DATE and DATETIME as the civil time they are. */
+#pragma once
+#include "storage/mysql.h"
+#include "transform/mapping.h"
+
+enum { SOURCE_KEY_MAX = 8 };
+
+typedef enum CursorKind {
+    CURSOR_NONE,   /* read whole, compare by hash */
+    CURSOR_DATE,   /* the day is read again */
+    CURSOR_CIVIL,  /* DATETIME(n): the server's civil time */
+    CURSOR_INSTANT /* TIMESTAMP(n): UTC */
+} CursorKind;
+
+typedef struct SourceTable {
+    const char *name;
+    Field *fields;
+    const char **types; /* data_type as the server names it; same order as fields */
+    size_t n_fields;
+    int key[SOURCE_KEY_MAX]; /* indexes into fields */
+    size_t n_key;
+    int cursor; /* index into fields, or -1 */
+    CursorKind cursor_kind;
+    int cursor_digits;          /* fraction digits of the cursor's type */
+    const char *select_list;    /* quoted, rendered */
+    const char *quoted, *quoted_key, *quoted_cursor;
+    bool key_may_be_null;       /* then rows without a key are read apart: no key is behind NULL */
+    const char *keyed, *keyless; /* conditions: every column of the key is there, one is not */
+} SourceTable;
+
+/* Finds the table's columns; names what is missing: the table, a key column, the cursor. Allocates in
+ * `arena`. `cursor` may be NULL. */
+bool source_describe(My *my, Arena *arena, const char *table, const char *const *key, size_t n_key,
+                     const char *cursor, SourceTable *ret_table, Error *err);
+
+/* Parts of statements; what is taken lives in `arena`, and the Buf is done with. */
+const char *source_take(Arena *arena, Buf *buf);
+const char *source_literal(Arena *arena, Str value);
+/* A comma or an AND, unless the list is empty. */
+void source_put_between(Buf *list, const char *between);
+/* The column as a row's text is made of it, and as the key is ordered and compared by it. */
+void source_put_rendered(Buf *list, const SourceTable *table, size_t index);
+void source_put_key_column(Buf *sql, const SourceTable *table, int index);
