@@ -267,6 +267,7 @@ SystemColumns silver_system_columns(const Entity *entity) {
         .source_hash = entity_column(entity, STR("source_hash")),
         .record_hash = entity_column(entity, STR("record_hash")),
         .batch_id = entity_column(entity, STR("batch_id")),
+        .made_by_batch = entity_column(entity, STR("made_by_batch")),
         .mapping_version = entity_column(entity, STR("mapping_version")),
     };
 }
@@ -288,6 +289,7 @@ void silver_set_system(const SilverPage *page, SilverRow *row, int64_t key) {
     set_at(record, at->source_hash, value_number(row->source_hash));
     set_at(record, at->record_hash, value_text((Str){(const char *)record->record_hash, 16}));
     set_at(record, at->batch_id, value_number(page->batch_id));
+    set_at(record, at->made_by_batch, value_number(page->batch_id));
     set_at(record, at->mapping_version, value_number(page->mapping_version));
 }
 

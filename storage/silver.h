@@ -54,7 +54,7 @@ typedef struct SilverRow {
 /* Where the columns that every stored row has stand in the entity, COLUMN_NONE for those it lacks. */
 typedef struct SystemColumns {
     int key, id, source_system, is_deleted, is_inferred, reference_status, source_hash, record_hash,
-        batch_id, mapping_version;
+        batch_id, made_by_batch, mapping_version;
 } SystemColumns;
 SystemColumns silver_system_columns(const Entity *entity);
 

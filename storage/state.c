@@ -21,6 +21,10 @@ bool state_source(Pg *pg, const char *source_system, const char *timezone, Error
     return pg_exec(pg, SQL_STATE_SOURCE, PG_PARAMS(source_system, timezone), NULL, err);
 }
 
+bool state_feed(Pg *pg, const char *feed, const char *entity, Error *err) {
+    return pg_exec(pg, SQL_STATE_FEED, PG_PARAMS(feed, entity), NULL, err);
+}
+
 /* The elements of a text[] in binary form (array_recv), copied. */
 static size_t parse_array(Arena *arena, Str array, Str **ret_items) {
     const uint8_t *at = (const uint8_t *)array.at;

@@ -22,7 +22,8 @@
     COLUMN("expiry_date", TIMESTAMP, SYSTEM, PERSON_DATE, IGNORE, "end of this version, exclusive; 9999-12-31 while current"), \
     COLUMN("is_current", BOOL, SYSTEM, TECHNICAL, IGNORE, "this is the version in force"), \
     COLUMN("version", INT, SYSTEM, TECHNICAL, IGNORE, "1, 2, … per source and id"), \
-    COLUMN("is_inferred", BOOL, SYSTEM, TECHNICAL, IGNORE, "made from a fact that names it; its own row has not arrived")
+    COLUMN("is_inferred", BOOL, SYSTEM, TECHNICAL, IGNORE, "made from a fact that names it; its own row has not arrived"), \
+    COLUMN("made_by_batch", BIGINT, SYSTEM, NONE, IGNORE, "the batch that made this version, whatever corrected or closed it later")
 
 #define SOURCE_COLUMN COLUMN("source_system", TEXT, SYSTEM, TECHNICAL, IGNORE, "name of the source in the configuration")
 #define REFERENCE(n, pr, de) COLUMN(n, TEXT, ATTRIBUTE, pr, VERSION, de)

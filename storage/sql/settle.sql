@@ -105,10 +105,10 @@ WITH missing AS MATERIALIZED (
                       AND p.source_system = named.source_system)
 ), made AS (
     INSERT INTO silver.patients (patient_key, source_system, source_patient_id, effective_date,
-                                 expiry_date, is_current, version, is_inferred, batch_id)
+                                 expiry_date, is_current, version, is_inferred, batch_id, made_by_batch)
     SELECT silver.patient_key(k.key), source_system, source_patient_id,
            timestamptz '0001-01-01 00:00:00+00', timestamptz '9999-12-31 00:00:00+00', true, 1, true,
-           (SELECT batch_id FROM settle_run)
+           (SELECT batch_id FROM settle_run), (SELECT batch_id FROM settle_run)
     FROM missing
     JOIN silver.take_keys('silver.patient_key_seq', (SELECT count(*) FROM missing)) AS k USING (place)
     RETURNING patient_key, source_patient_id, source_system
@@ -124,11 +124,12 @@ WITH missing AS MATERIALIZED (
                       AND p.source_system = named.source_system)
 )
 INSERT INTO silver.providers (provider_key, source_system, source_provider_id, effective_date,
-                              expiry_date, is_current, version, is_inferred, batch_id)
+                              expiry_date, is_current, version, is_inferred, batch_id, made_by_batch)
 SELECT k.key, source_system, source_provider_id, timestamptz '0001-01-01 00:00:00+00',
-       timestamptz '9999-12-31 00:00:00+00', true, 1, true, (SELECT batch_id FROM settle_run)
+       timestamptz '9999-12-31 00:00:00+00', true, 1, true, r.batch_id, r.batch_id
 FROM missing
 JOIN silver.take_keys('silver.provider_key_seq', (SELECT count(*) FROM missing)) AS k USING (place)
+CROSS JOIN settle_run r
 
 -- name: settle_infer_departments
 WITH missing AS MATERIALIZED (
