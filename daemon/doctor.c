@@ -1,229 +1,210 @@
 /* doctor.c - see doctor.h. */
 #include "doctor.h"
 
-#include "base/clock.h"
 #include "base/own.h"
+#include "doctor_source.h"
+#include "finding.h"
 #include "secret.h"
-#include "storage/bigquery.h"
 #include "storage/check.h"
 #include "storage/migrate.h"
-#include "storage/source.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-enum { SOURCE_TIMEOUT_S = 10, STORE_TIMEOUT_MS = 10000, SKEW_MAX_S = 2, PG_VERSION_MIN = 140000 };
+enum { STORE_TIMEOUT_MS = 10000, PG_VERSION_MIN = 150000 };
 #define FREE_MIN_BYTES (UINT64_C(1) << 30)
 
-typedef struct Doctor {
-    const Config *config;
-    FILE *out;
-    bool is_well;
-} Doctor;
-
-__attribute__((format(printf, 3, 0)))
-static void say(Doctor *doctor, const char *verdict, const char *format, va_list args) {
-    fprintf(doctor->out, "%-4s  ", verdict);
-    vfprintf(doctor->out, format, args);
-    fputc('\n', doctor->out);
-}
-
-__attribute__((format(printf, 2, 3))) static void ok(Doctor *doctor, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    say(doctor, "ok", format, args);
-    va_end(args);
-}
-
-__attribute__((format(printf, 3, 4))) static void mind(Doctor *doctor, const char *mend, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    say(doctor, "mind", format, args);
-    va_end(args);
-    fprintf(doctor->out, "      mend: %s\n", mend);
-}
-
-static void bad(Doctor *doctor, const char *what, const Error *err) {
-    fprintf(doctor->out, "BAD   %s: %s\n", what, err->text);
-    if (err->hint[0])
-        fprintf(doctor->out, "      mend: %s\n", err->hint);
-    doctor->is_well = false;
+static void report_outcome(Report *report, const char *subject, const char *check, bool ok, const Error *err) {
+    Finding finding = {.kind = FINDING_OK};
+    if (!ok)
+        finding_bad(&finding, err);
+    report_finding(report, subject, check, &finding);
 }
 
 /* ---- PostgreSQL ---- */
 
-static void check_rights(Doctor *doctor, Pg *pg) {
+static void look_at_needs(const StoreRights *rights, Finding *finding) {
+    Error err = {0};
+    if (rights->may_create_bronze && rights->may_write_silver && rights->may_append_audit)
+        return;
+    error_set(&err, STATE_AUTH, "the daemon's account may not write where it must");
+    error_hint(&err, "GRANT revcycle_daemon TO the account, and run `revcycled migrate`");
+    finding_bad(finding, &err);
+}
+
+static void look_at_excess(const StoreRights *rights, Finding *finding) {
+    if (rights->is_superuser || rights->may_alter_audit)
+        finding_mind(finding, "use an account that is only a member of revcycle_daemon for store.dsn",
+                     "the daemon's account may change the audit trail");
+    else if (rights->may_alter_schemas)
+        finding_mind(finding, "use an account that is only a member of revcycle_daemon for store.dsn",
+                     "the daemon's account may alter the schemas");
+}
+
+static void look_at_version(const StoreRights *rights, Finding *finding) {
+    if (rights->version < PG_VERSION_MIN)
+        finding_mind(finding, "upgrade to PostgreSQL 15 or later", "PostgreSQL %d is not tested", rights->version / 10000);
+}
+
+static const struct {
+    const char *name;
+    void (*look)(const StoreRights *rights, Finding *finding);
+} STORE_CHECKS[] = {
+    {"rights", look_at_needs},
+    {"no more rights", look_at_excess},
+    {"version", look_at_version},
+};
+
+static void check_rights(Report *report, Pg *pg) {
     StoreRights rights;
     Error err = {0};
     if (!check_store(pg, &rights, &err)) {
-        bad(doctor, "store: rights", &err);
+        report_outcome(report, "store", "rights", false, &err);
         return;
     }
-    if (!rights.may_create_bronze || !rights.may_write_silver || !rights.may_append_audit) {
-        error_set(&err, STATE_AUTH, "the daemon's account may not write where it must");
-        error_hint(&err, "GRANT revcycle_daemon TO <account>");
-        bad(doctor, "store: rights", &err);
-    } else if (rights.is_superuser || rights.may_alter_audit) {
-        mind(doctor, "use an account that is only a member of revcycle_daemon for store.dsn",
-             "store: the daemon's account may alter the audit trail");
-    } else {
-        ok(doctor, "store: rights");
+    for (size_t i = 0; i < sizeof STORE_CHECKS / sizeof *STORE_CHECKS; i++) {
+        Finding finding = {.kind = FINDING_OK};
+        STORE_CHECKS[i].look(&rights, &finding);
+        report_finding(report, "store", STORE_CHECKS[i].name, &finding);
     }
-    if (rights.version < PG_VERSION_MIN)
-        mind(doctor, "upgrade to PostgreSQL 15 or later", "store: PostgreSQL %d is not tested", rights.version / 10000);
 }
 
-static void check_postgres(Doctor *doctor) {
+/* The owner's connection serves `migrate` alone: without it the daemon runs, but is not upgraded. */
+static void check_owner(const Config *config, Report *report) {
+    if (strcmp(config->store_owner_dsn, config->store_dsn) == 0)
+        return;
     Error err = {0};
-    CLEANUP(pg_drop) Pg *pg = pg_open(doctor->config->store_dsn, "revcycled doctor", STORE_TIMEOUT_MS, &err);
-    if (!pg) {
-        bad(doctor, "store: connection", &err);
-        return;
-    }
-    ok(doctor, "store: connection");
-    if (migrate_check(pg, &err))
-        ok(doctor, "store: schemas");
-    else
-        bad(doctor, "store: schemas", &err);
-    if (!err.state[0])
-        check_rights(doctor, pg);
+    Finding finding = {.kind = FINDING_OK};
+    CLEANUP(pg_drop) Pg *owner = pg_open(config->store_owner_dsn, "revcycled doctor", STORE_TIMEOUT_MS, &err);
+    if (!owner)
+        finding_mind(&finding, "check store.owner_dsn", "`migrate` would fail: %s", err.text);
+    report_finding(report, "store", "owner", &finding);
 }
 
-/* ---- hospitals ---- */
-
-static My *connect_source(Doctor *doctor, const SourceConfig *source, Secret *password) {
-    char what[160];
+static void check_postgres(const Config *config, Report *report) {
     Error err = {0};
-    snprintf(what, sizeof what, "the password of source %s", source->name);
-    My *my = NULL;
-    if (secret_read(source->password_file, source->password_env, what, password, &err)) {
-        MyOptions options = {.host = source->host, .socket = source->socket, .user = source->user,
-                             .password = password->text, .database = source->database, .port = source->port,
-                             .tls = source->tls == TLS_REQUIRED, .tls_ca = source->tls_ca,
-                             .timeout_s = SOURCE_TIMEOUT_S};
-        my = my_open(&options, &err);
-    }
-    snprintf(what, sizeof what, "%s: connection", source->name);
-    if (!my)
-        bad(doctor, what, &err);
-    else if (source->tls == TLS_REQUIRED)
-        ok(doctor, "%s, encrypted, certificate checked", what);
-    else
-        mind(doctor, "tls: required", "%s, not encrypted", what);
-    return my;
-}
-
-static void check_account_of(Doctor *doctor, const SourceConfig *source, My *my) {
-    AccountRights rights;
-    Error err = {0};
-    char what[160];
-    snprintf(what, sizeof what, "%s: account", source->name);
-    if (!check_account(my, &rights, &err)) {
-        bad(doctor, what, &err);
+    CLEANUP(pg_drop) Pg *pg = pg_open(config->store_dsn, "revcycled doctor", STORE_TIMEOUT_MS, &err);
+    report_outcome(report, "store", "connection", pg, &err);
+    if (!pg)
         return;
-    }
-    if (!rights.has_process)
-        mind(doctor, "GRANT PROCESS ON *.* TO the account",
-             "%s does not see other sessions' statements: a row committed late can be missed until the next full run", what);
-    if (rights.may_write)
-        mind(doctor, "revoke all but SELECT", "%s may write at the hospital; it never needs to", what);
-    if (rights.has_process && !rights.may_write)
-        ok(doctor, "%s", what);
-}
-
-static void check_mapping(Doctor *doctor, Arena *arena, const FeedConfig *feed, const SourceTable *table) {
-    Error err = {0};
-    if (mapping_compile(arena, &feed->mapping, table->fields, table->n_fields, feed->source->zone, &err))
-        ok(doctor, "%s: table, key, cursor and mapped columns", feed->name);
-    else
-        bad(doctor, feed->name, &err);
-}
-
-static void check_polling(Doctor *doctor, const FeedConfig *feed, My *my) {
-    TableFacts facts;
-    Error err = {0};
-    if (!check_table(my, feed->table, feed->cursor, &facts, &err)) {
-        bad(doctor, feed->name, &err);
-        return;
-    }
-    if (!facts.is_innodb)
-        mind(doctor, "ALTER TABLE … ENGINE = InnoDB", "%s: table %s is not InnoDB: its reads are not consistent",
-             feed->name, feed->table);
-    if (feed->cursor && !facts.has_cursor_index)
-        mind(doctor, "ask for an index that begins with the cursor",
-             "%s: no index on %s: every poll scans the table", feed->name, feed->cursor);
-}
-
-static void check_clock(Doctor *doctor, const FeedConfig *feed, My *my, const SourceTable *table, Arena *arena) {
-    SourceClock clock;
-    Error err = {0};
-    if (!source_clock(my, table, zone_utc(), 0, arena, &clock, &err)) {
-        bad(doctor, feed->name, &err);
-        return;
-    }
-    int64_t skew_s = (clock.now_us - clock_wall_us()) / 1000000;
-    if (skew_s > SKEW_MAX_S || skew_s < -SKEW_MAX_S)
-        mind(doctor, "run a time service on both machines", "%s: the server's clock is %lld s off ours",
-             feed->source->name, (long long)skew_s);
-}
-
-static void check_feed(Doctor *doctor, const FeedConfig *feed, My *my, bool is_first) {
-    CLEANUP(arena_drop) Arena *arena = arena_open();
-    SourceTable table;
-    Error err = {0};
-    if (!source_describe(my, arena, feed->table, feed->key, feed->n_key, feed->cursor, &table, &err)) {
-        bad(doctor, feed->name, &err);
-        return;
-    }
-    check_mapping(doctor, arena, feed, &table);
-    check_polling(doctor, feed, my);
-    if (is_first)
-        check_clock(doctor, feed, my, &table, arena);
-}
-
-static void check_source(Doctor *doctor, const SourceConfig *source) {
-    if (source->kind != SOURCE_MYSQL)
-        return;
-    CLEANUP(secret_wipe) Secret password = {.size = 0};
-    CLEANUP(my_drop) My *my = connect_source(doctor, source, &password);
-    if (!my)
-        return;
-    check_account_of(doctor, source, my);
-    for (size_t i = 0; i < source->n_feeds; i++)
-        check_feed(doctor, &source->feeds[i], my, i == 0);
+    check_owner(config, report);
+    bool is_migrated = migrate_check(pg, &err);
+    report_outcome(report, "store", "schemas", is_migrated, &err);
+    if (is_migrated)
+        check_rights(report, pg);
 }
 
 /* ---- claims ---- */
 
-static void check_space(Doctor *doctor, const ClaimsConfig *claims) {
-    struct statvfs disk;
-    if (statvfs(claims->directory, &disk) == 0 && (uint64_t)disk.f_bavail * disk.f_frsize < FREE_MIN_BYTES)
-        mind(doctor, "make room, or move the directory", "%s: less than 1 GiB is free at %s", claims->name, claims->directory);
+typedef struct DropVisit {
+    const ClaimsConfig *claims;
+    struct stat info; /* of the directory */
+} DropVisit;
+
+static void check_mode(const DropVisit *visit, Finding *finding) {
+    if (visit->info.st_mode & S_IWOTH)
+        finding_mind(finding, "chmod o-w, and give its senders a group",
+                     "every account of this machine may put claims into %s", visit->claims->directory);
+    else if (visit->info.st_mode & S_IROTH)
+        finding_mind(finding, "chmod o-r", "every account of this machine may list %s", visit->claims->directory);
 }
 
-static void check_claims(Doctor *doctor, const ClaimsConfig *claims) {
-    Error err = {0};
-    struct stat info;
-    if (stat(claims->directory, &info) != 0 || access(claims->directory, R_OK | W_OK | X_OK) != 0) {
-        error_set_errno(&err, errno, "directory %s", claims->directory);
-        error_hint(&err, "create it, and let the daemon's user read and write it");
-        bad(doctor, claims->name, &err);
-    } else if (!S_ISDIR(info.st_mode)) {
-        error_set(&err, STATE_CONFIG, "%s is no directory", claims->directory);
-        bad(doctor, claims->name, &err);
-    } else {
-        ok(doctor, "%s: directory", claims->name);
-        check_space(doctor, claims);
+/* A file goes on by rename, which does not cross file systems. */
+static void check_folders(const DropVisit *visit, Finding *finding) {
+    static const char *const FOLDERS[] = {"receiving", "done", "failed"};
+    for (size_t i = 0; i < sizeof FOLDERS / sizeof *FOLDERS; i++) {
+        char path[PATH_MAX];
+        struct stat info;
+        Error err = {0};
+        snprintf(path, sizeof path, "%s/%s", visit->claims->directory, FOLDERS[i]);
+        if (stat(path, &info) != 0)
+            continue; /* made by the first run */
+        if (!S_ISDIR(info.st_mode))
+            error_set(&err, STATE_CONFIG, "%s is no directory", path);
+        else if (info.st_dev != visit->info.st_dev)
+            error_set(&err, STATE_CONFIG, "%s lies on another file system: files cannot be moved there", path);
+        else
+            continue;
+        error_hint(&err, "make it a plain directory inside the drop directory");
+        finding_bad(finding, &err);
     }
+}
+
+static void check_space(const DropVisit *visit, Finding *finding) {
+    struct statvfs disk;
+    if (statvfs(visit->claims->directory, &disk) == 0 && (uint64_t)disk.f_bavail * disk.f_frsize < FREE_MIN_BYTES)
+        finding_mind(finding, "make room, or move the directory", "less than 1 GiB is free at %s",
+                     visit->claims->directory);
+}
+
+static const struct {
+    const char *name;
+    void (*look)(const DropVisit *visit, Finding *finding);
+} DROP_CHECKS[] = {
+    {"mode", check_mode},
+    {"folders", check_folders},
+    {"disk", check_space},
+};
+
+static bool can_use_directory(DropVisit *visit, Error *err) {
+    const char *directory = visit->claims->directory;
+    if (stat(directory, &visit->info) != 0)
+        error_set_errno(err, errno, "directory %s", directory);
+    else if (!S_ISDIR(visit->info.st_mode))
+        error_set(err, STATE_CONFIG, "%s is no directory", directory);
+    else if (access(directory, R_OK | W_OK | X_OK) != 0)
+        error_set_errno(err, errno, "directory %s", directory);
+    else
+        return true;
+    return error_hint(err, "create it, and let the daemon's user read and write it");
+}
+
+static void check_claims(Report *report, const ClaimsConfig *claims) {
+    DropVisit visit = {.claims = claims};
+    Error err = {0};
+    bool is_usable = can_use_directory(&visit, &err);
+    report_outcome(report, claims->name, "directory", is_usable, &err);
+    for (size_t i = 0; is_usable && i < sizeof DROP_CHECKS / sizeof *DROP_CHECKS; i++) {
+        Finding finding = {.kind = FINDING_OK};
+        DROP_CHECKS[i].look(&visit, &finding);
+        report_finding(report, claims->name, DROP_CHECKS[i].name, &finding);
+    }
+}
+
+/* ---- secrets ---- */
+
+static void check_secret_file(Report *report, const char *subject, const char *key, const char *file) {
+    char path[PATH_MAX];
+    struct stat info;
+    Finding finding = {.kind = FINDING_OK};
+    if (!file)
+        return;
+    secret_path(file, path);
+    if (stat(path, &info) != 0) {
+        Error err = {0};
+        error_set_errno(&err, errno, "%s", path);
+        error_hint(&err, "write it, and let the daemon's user alone read it");
+        finding_bad(&finding, &err);
+    } else if (info.st_mode & (S_IRWXO | S_IWGRP)) {
+        finding_mind(&finding, "chmod 600, or 640 with a group of the daemon's own", "others than the daemon may use %s",
+                     path);
+    }
+    report_finding(report, subject, key, &finding);
+}
+
+static void check_secrets(const Config *config, Report *report) {
+    check_secret_file(report, "server", "tls_key", config->server.tls_key);
+    for (size_t i = 0; i < config->n_sources; i++)
+        check_secret_file(report, config->sources[i].name, "password_file", config->sources[i].password_file);
+    if (config->bigquery.enabled)
+        check_secret_file(report, "bigquery", "credentials_file", config->bigquery.credentials_file);
 }
 
 /* ---- BigQuery ---- */
 
-static void check_bigquery(Doctor *doctor) {
-    const BigQueryConfig *config = &doctor->config->bigquery;
+static void check_bigquery(const BigQueryConfig *config, Report *report) {
     if (!config->enabled)
         return;
     Error err = {0};
@@ -233,19 +214,20 @@ static void check_bigquery(Doctor *doctor) {
                                .timeout_ms = config->timeout_ms};
     CLEANUP(bigquery_drop) BigQuery *bq = bigquery_open(&options, &never, &err);
     BigQueryTableFacts facts;
-    if (bq && bigquery_look_at_table(bq, "_publications", &facts, &err))
-        ok(doctor, "bigquery: account and dataset %s", config->dataset);
-    else
-        bad(doctor, "bigquery", &err);
+    bool is_reached = bq && bigquery_look_at_table(bq, "_publications", &facts, &err);
+    report_outcome(report, "bigquery", "dataset", is_reached, &err);
+    if (is_reached)
+        report_outcome(report, "bigquery", "jobs", check_bigquery_jobs(bq, &err), &err);
 }
 
 bool doctor_run(const Config *config, FILE *out) {
-    Doctor doctor = {.config = config, .out = out, .is_well = true};
-    check_postgres(&doctor);
+    Report report = {.out = out, .is_well = true};
+    check_postgres(config, &report);
+    check_secrets(config, &report);
     for (size_t i = 0; i < config->n_sources; i++)
-        check_source(&doctor, &config->sources[i]);
+        doctor_check_source(&config->sources[i], &report);
     for (size_t i = 0; i < config->n_claims; i++)
-        check_claims(&doctor, &config->claims[i]);
-    check_bigquery(&doctor);
-    return doctor.is_well;
+        check_claims(&report, &config->claims[i]);
+    check_bigquery(&config->bigquery, &report);
+    return report.is_well;
 }

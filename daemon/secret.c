@@ -5,10 +5,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <string.h>
 
-static void resolve(const char *file, char ret_path[PATH_MAX]) {
+void secret_path(const char *file, char ret_path[PATH_MAX]) {
     const char *directory = getenv("CREDENTIALS_DIRECTORY");
     if (file[0] != '/' && directory)
         snprintf(ret_path, PATH_MAX, "%s/%s", directory, file);
@@ -18,7 +17,7 @@ static void resolve(const char *file, char ret_path[PATH_MAX]) {
 
 static bool read_file(const char *file, const char *what, Secret *secret, Error *err) {
     char path[PATH_MAX];
-    resolve(file, path);
+    secret_path(file, path);
     CLEANUP(fd_drop) int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return error_set_errno(err, errno, "cannot read %s from %s", what, path);

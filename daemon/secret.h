@@ -5,6 +5,7 @@
 #pragma once
 #include "base/error.h"
 
+#include <limits.h>
 #include <stddef.h>
 
 enum { SECRET_MAX_BYTES = 16384 };
@@ -16,5 +17,7 @@ typedef struct Secret {
 
 /* Both NULL: an empty secret. `what` is for sentences: "the password of source hospital_a". */
 bool secret_read(const char *file, const char *env, const char *what, Secret *ret_secret, Error *err);
+/* Where such a file stands. */
+void secret_path(const char *file, char ret_path[PATH_MAX]);
 /* Overwrites it. Also for CLEANUP(secret_wipe). */
 void secret_wipe(Secret *secret);
