@@ -61,6 +61,7 @@ struct Call {
     int64_t received_us;  /* monotonic: the whole request was in */
     int64_t wait_until_us; /* monotonic; set by a handler before CALL_WAIT, 0: not waiting */
     bool is_last_look;    /* the wait is over: answer with what is there */
+    const char *known, *known_column; /* what a handler had in memory, for its worker */
 
     /* dispatch.c's */
     Call *next, **from;

@@ -92,6 +92,8 @@ static void view_job(const Jobs *jobs, const Job *job, JobView *ret_job) {
         view_run(last, &ret_job->last_run);
 }
 
+static const struct Config *config(void *ctx) { return jobs_config(ctx); }
+
 static size_t n_jobs(void *ctx) { return jobs_count(ctx); }
 
 static void job_at(void *ctx, size_t index, JobView *ret_job) {
@@ -169,6 +171,7 @@ static size_t queue_depth(void *ctx) { return n_runs(ctx, "queued"); }
 Control control_of_jobs(struct Jobs *jobs) {
     return (Control){
         .ctx = jobs,
+        .config = config,
         .n_jobs = n_jobs,
         .job_at = job_at,
         .find_job = find_job,

@@ -50,8 +50,10 @@ typedef enum ControlOutcome {
     CONTROL_REFUSED  /* not possible in its state; err says why */
 } ControlOutcome;
 
+struct Config;
 typedef struct Control {
     void *ctx;
+    const struct Config *(*config)(void *ctx); /* the one in force */
     size_t (*n_jobs)(void *ctx);
     void (*job_at)(void *ctx, size_t index, JobView *ret_job);
     bool (*find_job)(void *ctx, const char *name, JobView *ret_job);

@@ -21,6 +21,10 @@ Handling jobs_post_pause(Call *call, Error *err);
 Handling jobs_post_resume(Call *call, Error *err);
 /* A job's last run, as /v1/runs/{id} shows it; JSON null for id 0. */
 json_t *run_json(const RunView *run);
+/* sources.c */
+Handling sources_list(Call *call, Error *err);
+Handling feeds_get(Call *call, Error *err);
+bool feeds_get_stored(Call *call, struct Pg *pg, Error *err);
 /* runs.c */
 bool runs_list(Call *call, struct Pg *pg, Error *err);
 Handling runs_get(Call *call, Error *err);

@@ -761,6 +761,7 @@ bool jobs_reload(Jobs *jobs, const Config *config, JobsReloaded done, void *cont
     return true;
 }
 
+const Config *jobs_config(const Jobs *jobs) { return jobs->options.config; }
 size_t jobs_count(const Jobs *jobs) { return jobs->n_jobs; }
 Job *jobs_at(Jobs *jobs, size_t index) { return &jobs->jobs[index]; }
 

@@ -72,6 +72,8 @@ void jobs_drain(Jobs *jobs, LoopCall done, void *context);
 typedef void (*JobsReloaded)(void *context, const Error *err);
 bool jobs_reload(Jobs *jobs, const Config *config, JobsReloaded done, void *context);
 
+/* The configuration in force; until the next reload is done. */
+const Config *jobs_config(const Jobs *jobs);
 size_t jobs_count(const Jobs *jobs);
 Job *jobs_at(Jobs *jobs, size_t index);
 Job *jobs_find(Jobs *jobs, const char *name);

@@ -59,6 +59,13 @@ bool report_item(Pg *pg, ReportItem item, int64_t id, Buf *out, bool *ret_found,
     return true;
 }
 
+bool report_feed(Pg *pg, const char *feed, const char *column, Buf *out, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, SQL_REPORT_FEED, PG_PARAMS(feed, column), err);
+    TRY(rows);
+    buf_put_str(out, pg_value(rows, 0, 0));
+    return true;
+}
+
 static bool kpi_exists(Pg *pg, const char *name, bool *ret_exists, Error *err) {
     CLEANUP(pg_result_drop) PgResult *rows =
         pg_query(pg, SQL_REPORT_KPI_EXISTS, PG_PARAMS(name), err);

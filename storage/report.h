@@ -38,6 +38,9 @@ bool report_list(Pg *pg, ReportList list, const ReportQuery *query, Arena *arena
 /* Appends the item; *ret_found is false when there is none with this id. */
 bool report_item(Pg *pg, ReportItem item, int64_t id, Buf *out, bool *ret_found, Error *err);
 
+/* Appends what was seen of a feed's table, its cursor (`column`: its name, or NULL) and its drift. */
+bool report_feed(Pg *pg, const char *feed, const char *column, Buf *out, Error *err);
+
 typedef struct KpiQuestion {
     const char *name;
     const char *as_of;     /* a date, NULL: the figure's default */

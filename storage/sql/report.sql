@@ -53,6 +53,30 @@ SELECT file_id::text, json_build_object(
     'rows_flagged', rows_flagged, 'rows_quarantined', rows_quarantined, 'error', error, 'detected', detected)::text
 FROM ops.file WHERE file_id = $1::bigint
 
+-- One feed: what its table was seen to be, its cursor, and every drift of it, the newest first.
+-- name: report_feed
+SELECT json_build_object(
+    'schema', (
+        SELECT json_build_object('id', s.schema_id::text,
+            'seen_at', to_char(s.seen_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+            'columns', (SELECT json_agg(json_build_object('name', c.name, 'type', c.type) ORDER BY c.position)
+                        FROM unnest(s.columns, s.types) WITH ORDINALITY AS c(name, type, position)),
+            'primary_key', f.primary_key, 'full_due', f.full_due)
+        FROM ops.feed f JOIN ops.feed_schema s USING (schema_id) WHERE f.feed = $1),
+    'cursor', json_build_object('column', $2::text,
+        'phase', (SELECT phase FROM ops.cursor WHERE feed = $1),
+        'position', (SELECT position FROM ops.cursor WHERE feed = $1),
+        'moved_at', (SELECT to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+                     FROM ops.cursor WHERE feed = $1)),
+    'drift', coalesce((
+        SELECT json_agg(json_build_object('id', d.drift_id::text, 'kind', d.kind, 'column', nullif(d.column_name, ''),
+            'was', nullif(d.was, ''), 'now', nullif(d.is_now, ''), 'contract', d.contract, 'state', d.state,
+            'sentence', d.sentence, 'run', d.run_id::text,
+            'seen_at', to_char(d.seen_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+            'ended_at', to_char(d.ended_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+            ORDER BY d.drift_id DESC)
+        FROM (SELECT * FROM ops.feed_drift WHERE feed = $1 ORDER BY drift_id DESC LIMIT 100) AS d), '[]'))::text
+
 -- name: report_quarantine
 WITH counts AS (
     SELECT feed, rule, state, count(*) AS n, min(created_at) AS first_at, max(created_at) AS last_at,

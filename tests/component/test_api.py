@@ -125,7 +125,7 @@ def test_prometheus_parsers_accept_the_metrics(api):
 
 def test_every_read_route_answers_what_the_contract_says(api):
     document = contract(api)
-    for path in ("/v1/status", "/v1/jobs", "/v1/runs", "/v1/files", "/v1/quarantine", "/v1/quality", "/v1/kpis",
+    for path in ("/v1/status", "/v1/jobs", "/v1/runs", "/v1/sources", "/v1/files", "/v1/quarantine", "/v1/quality", "/v1/kpis",
                  "/v1/publications", "/v1/reconciliations"):
         status, headers, body = api.get(path)
         assert status == 200, (path, body)
@@ -133,6 +133,24 @@ def test_every_read_route_answers_what_the_contract_says(api):
         jsonschema.Draft202012Validator({**schema, "components": document["components"]}).validate(body)
         assert api.get(path + "?colour=red")[0] == 400
     check(document, "Job", api.get("/v1/jobs/hospital_a.departments")[2])
+    check(document, "Feed", api.get("/v1/feeds/hospital_a.departments")[2])
+    assert api.get("/v1/feeds/hospital_a.nothing")[0] == 404
+
+
+def test_a_feed_shows_its_contract_its_schema_and_its_drift(served):
+    served.sql("WITH s AS (INSERT INTO ops.feed_schema (feed, columns, types) VALUES ('hospital_a.departments', "
+               "'{DeptID,Name}', '{int,varchar(20)}') RETURNING schema_id) INSERT INTO ops.feed (feed, schema_id, "
+               "primary_key) SELECT 'hospital_a.departments', schema_id, '{DeptID}' FROM s")
+    served.sql("INSERT INTO ops.feed_drift (feed, kind, column_name, was, is_now, contract, state, sentence) VALUES "
+               "('hospital_a.departments', 'column_added', 'Floor', '', 'int', 'discard', 'discarded', 'a sentence')")
+    feed = served.daemon.get("/v1/feeds/hospital_a.departments")[2]
+    check(contract(served.daemon), "Feed", feed)
+    assert feed["contract"] == {"on_new_column": "evolve", "on_missing_column": "freeze",
+                                "on_retyped_column": "evolve"}
+    assert feed["schema"]["columns"] == [{"name": "DeptID", "type": "int"}, {"name": "Name", "type": "varchar(20)"}]
+    assert feed["schema"]["primary_key"] == ["DeptID"] == feed["key"]
+    assert [(line["kind"], line["column"], line["was"], line["now"]) for line in feed["drift"]] == [
+        ("column_added", "Floor", None, "int")]
 
 
 def test_the_last_proof_comes_first(served):
