@@ -174,6 +174,8 @@ void bronze_pack(Buf *out, const Str *fields, size_t n_fields) {
 static const char *op_of(const SilverRow *row) {
     if (row->fate == ROW_REJECTED)
         return "reject";
+    if (row->fate == ROW_GONE)
+        return "delete";
     bool is_first = row->fate == ROW_NEW || (row->known.is_found && !row->known.has_content);
     return is_first ? "insert" : "update";
 }

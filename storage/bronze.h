@@ -3,6 +3,8 @@
  * Appends only. One table per feed, bronze."<source>__<feed>_raw"; a row's text fields stand in one
  * column, joined by tabs with COPY's escapes, and the column names once in ops.feed_schema: 1.7 times
  * faster than a column per field. The view bronze."<source>__<feed>" shows the columns by name.
+ * A line of op `delete` says that a row was no longer at the source: it bears the row's key, the hash of
+ * the content that went, and of its columns the id alone.
  * Rows become visible with their cursor, in the caller's transaction, or not at all.
  * Not a query layer: a new question about bronze is a new verb here. */
 #pragma once

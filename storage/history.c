@@ -261,7 +261,54 @@ static void correct_current(HistoryPage *h, SilverRow *row, const Change *change
     put_old_row(h, row, change, old, r, true, 0);
 }
 
-static bool is_changed(const SilverRow *row) { return row->fate == ROW_CHANGED; }
+/* The row disappeared: the next version says so, with what it was. */
+static bool tombstone_value(const Column *column, const SilverRow *row, int64_t key, int64_t start_us, Value *ret) {
+    const char *name = column->name;
+    if (column->role == ROLE_SURROGATE)
+        *ret = value_number(key);
+    else if (strcmp(name, "effective_date") == 0)
+        *ret = value_number(start_us);
+    else if (strcmp(name, "version") == 0)
+        *ret = value_number(row->known.version + 1);
+    else if (strcmp(name, "is_deleted") == 0)
+        *ret = value_number(true);
+    else if (strcmp(name, "batch_id") == 0 || strcmp(name, "made_by_batch") == 0)
+        *ret = row->record.values[entity_column(row->record.entity, STR("batch_id"))];
+    else
+        return false;
+    return true;
+}
+
+static void put_tombstone(HistoryPage *h, const SilverRow *row, const PgResult *old, int r, int64_t key,
+                          int64_t start_us) {
+    buf_put_i16(&h->out, (int16_t)h->n_stored);
+    for (int s = 0; s < h->n_stored; s++) {
+        const Column *column = &h->page->entity->columns[h->stored[s]];
+        Value value;
+        if (column->type == TYPE_TEXTS)
+            silver_put_names(&h->out, pg_value(old, r, h->n_stored), STR("time_inferred"));
+        else if (tombstone_value(column, row, key, start_us, &value))
+            silver_put_value(&h->out, column->type, value);
+        else
+            put_bytes(&h->out, pg_value(old, r, s));
+    }
+    h->n_out++;
+}
+
+static void bury(HistoryPage *h, SilverRow *row, const PgResult *old, int r, int64_t key) {
+    const Change closes = {.makes_version = true};
+    int64_t earliest = row->known.effective_us + 1;
+    int64_t start_us = h->page->received_us > earliest ? h->page->received_us : earliest;
+    row->record = (Record){.entity = h->page->entity,
+                           .values = ARENA_ARRAY(h->page->arena, Value, (size_t)h->page->entity->n_columns)};
+    silver_set_system(h->page, row, row->known.key);
+    put_old_row(h, row, &closes, old, r, true, start_us);
+    put_tombstone(h, row, old, r, key, start_us);
+}
+
+static bool is_changed(const SilverRow *row) {
+    return row->fate == ROW_CHANGED || (row->fate == ROW_GONE && known_can_go(&row->known));
+}
 
 /* The page's row of an old row: by id, which is a stored column. */
 static SilverRow *row_of(HistoryPage *h, const RowIndex *index, const PgResult *old, int r) {
@@ -275,14 +322,17 @@ static bool fetch_current(HistoryPage *h, PgResult **ret_old, Error *err) {
     CLEANUP(buf_drop) Buf keys;
     buf_init(&keys, PAGE_MAX_BYTES);
     pg_array_begin(&keys);
+    int n_changed = 0;
     for (size_t i = 0; i < h->page->n_rows; i++)
-        if (is_changed(&h->page->rows[i]))
+        if (is_changed(&h->page->rows[i])) {
             pg_array_int(&keys, h->page->rows[i].known.key);
+            n_changed++;
+        }
     const char *array = pg_array_end(&keys, err);
     TRY(array);
     *ret_old = pg_query_as(h->pg, PG_BINARY, fill(h->page, SQL_HISTORY_CURRENT), PG_PARAMS(array), err);
     TRY(*ret_old);
-    if ((size_t)pg_rows(*ret_old) != silver_count(h->page, ROW_CHANGED))
+    if (pg_rows(*ret_old) != n_changed)
         return error_set(err, STATE_CONFLICT, "%s: rows changed while a page was placed",
                          h->page->entity->name);
     return true;
@@ -293,6 +343,10 @@ static bool write_current(HistoryPage *h, const RowIndex *index, const PgResult 
     TRY(silver_take_keys(h->pg, h->page->entity, (size_t)pg_rows(old) + 1, h->page->arena, &keys, err));
     for (int r = 0; r < pg_rows(old); r++) {
         SilverRow *row = row_of(h, index, old, r);
+        if (row->fate == ROW_GONE) {
+            bury(h, row, old, r, *keys++);
+            continue;
+        }
         Change change = compare_with(h, row, old, r);
         h->changes[row - h->page->rows] = change;
         if (change.fills)
@@ -373,7 +427,7 @@ bool history_write(Pg *pg, SilverPage *page, Error *err) {
     history_page_init(&h, pg, page);
     const RowIndex *index = row_index_make(page->arena, page);
     CLEANUP(pg_result_drop) PgResult *old = NULL; /* its bytes are copied from until the end */
-    if (silver_count(page, ROW_CHANGED) > 0) {
+    if (silver_count(page, ROW_CHANGED) + silver_count(page, ROW_GONE) > 0) {
         TRY(fetch_current(&h, &old, err));
         TRY(write_current(&h, index, old, err));
         TRY(correct_older(&h, index, err));

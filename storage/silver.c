@@ -122,12 +122,14 @@ static void flag_list_add(FlagList *list, Str name) {
     list->n++;
 }
 
-static void flag_list_add_joined(FlagList *list, Str joined) {
+typedef bool (*FlagChoice)(Str name);
+
+static void flag_list_add_joined(FlagList *list, Str joined, FlagChoice is_wanted) {
     while (joined.size > 0) {
         const char *comma = memchr(joined.at, ',', joined.size);
         size_t size = comma ? (size_t)(comma - joined.at) : joined.size;
         Str name = {joined.at, size};
-        if (is_settles_alone(name))
+        if (!is_wanted || is_wanted(name))
             flag_list_add(list, name);
         size_t step = size + (comma ? 1 : 0);
         joined = (Str){joined.at + step, joined.size - step};
@@ -147,26 +149,37 @@ static void put_sized_or_null(Buf *out, Str bytes) {
 }
 
 /* text[] in PostgreSQL's binary form (array_send) */
+static void put_flag_list(Buf *out, const FlagList *list) {
+    size_t size = list->n ? 20 : 12;
+    for (size_t i = 0; i < list->n; i++)
+        size += 4 + list->names[i].size;
+    buf_put_i32(out, (int32_t)size);
+    buf_put_i32(out, list->n ? 1 : 0); /* dimensions */
+    buf_put_i32(out, 0);               /* no NULLs */
+    buf_put_i32(out, 25);              /* text */
+    if (list->n) {
+        buf_put_i32(out, (int32_t)list->n);
+        buf_put_i32(out, 1); /* lower bound */
+    }
+    for (size_t i = 0; i < list->n; i++)
+        put_sized(out, list->names[i]);
+}
+
 void silver_put_flags(Buf *out, const SilverPage *page, const Record *record, Str carried) {
     FlagList list = {.n = 0};
     for (uint64_t rest = record->flags; rest; rest &= rest - 1)
         flag_list_add(&list, str_of(mapping_flag_name(page->mapping, __builtin_ctzll(rest))));
     for (uint32_t rest = record->settle_flags; rest; rest &= rest - 1)
         flag_list_add(&list, str_of(settle_flag_name((SettleFlag)__builtin_ctz(rest))));
-    flag_list_add_joined(&list, carried);
-    size_t size = list.n ? 20 : 12;
-    for (size_t i = 0; i < list.n; i++)
-        size += 4 + list.names[i].size;
-    buf_put_i32(out, (int32_t)size);
-    buf_put_i32(out, list.n ? 1 : 0); /* dimensions */
-    buf_put_i32(out, 0);              /* no NULLs */
-    buf_put_i32(out, 25);             /* text */
-    if (list.n) {
-        buf_put_i32(out, (int32_t)list.n);
-        buf_put_i32(out, 1); /* lower bound */
-    }
-    for (size_t i = 0; i < list.n; i++)
-        put_sized(out, list.names[i]);
+    flag_list_add_joined(&list, carried, is_settles_alone);
+    put_flag_list(out, &list);
+}
+
+void silver_put_names(Buf *out, Str joined, Str more) {
+    FlagList list = {.n = 0};
+    flag_list_add_joined(&list, joined, NULL);
+    flag_list_add(&list, more);
+    put_flag_list(out, &list);
 }
 
 /* numeric in PostgreSQL's binary form (numeric_send): digits in base 10000, two decimals shown. */
@@ -393,10 +406,19 @@ size_t silver_count(const SilverPage *page, RowFate fate) {
     return n;
 }
 
+bool known_can_go(const Known *known) {
+    return known->is_found && !known->is_deleted && known->has_content;
+}
+
+/* A row that is gone may have been held in quarantine only, or be marked already. */
+static bool has_stored(const SilverRow *row, RowFate fate) {
+    return row->fate == fate && (fate != ROW_GONE || known_can_go(&row->known));
+}
+
 static const char *keys_array(const SilverPage *page, RowFate fate, Buf *out, Error *err) {
     pg_array_begin(out);
     for (size_t i = 0; i < page->n_rows; i++)
-        if (page->rows[i].fate == fate)
+        if (has_stored(&page->rows[i], fate))
             pg_array_int(out, page->rows[i].known.key);
     return pg_array_end(out, err);
 }
@@ -516,6 +538,26 @@ bool silver_touch(Pg *pg, SilverPage *page, Error *err) {
     return pg_exec(pg, sql, PG_PARAMS(key_array, hash_array), NULL, err);
 }
 
+/* What settle alone can tell stays in the row: nobody asks a deleted fact, and when it returns it is right. */
+static bool mark_gone(Pg *pg, SilverPage *page, Error *err) {
+    CLEANUP(buf_drop) Buf keys;
+    buf_init(&keys, PAGE_MAX_BYTES);
+    const char *array = keys_array(page, ROW_GONE, &keys, err);
+    TRY(array);
+    size_t n_gone = 0;
+    for (size_t i = 0; i < page->n_rows; i++)
+        n_gone += has_stored(&page->rows[i], ROW_GONE);
+    const char *sql = sql_fill(page->arena, SQL_SILVER_GONE, {"table", page->entity->name},
+                               {"key", page->entity->key});
+    const char *batch = arena_printf(page->arena, "%lld", (long long)page->batch_id);
+    CLEANUP(pg_result_drop) PgResult *marked = pg_query(pg, sql, PG_PARAMS(array, batch), err);
+    TRY(marked);
+    if (pg_int(marked, 0, 0) != (int64_t)n_gone)
+        return error_set(err, STATE_CONFLICT, "%s: rows changed while they were marked deleted",
+                         page->entity->name);
+    return true;
+}
+
 static bool copy_rows(Pg *pg, SilverPage *page, const Replaced *replaced, Error *err) {
     size_t n_new = silver_count(page, ROW_NEW);
     int64_t *keys = NULL;
@@ -546,5 +588,7 @@ bool silver_write(Pg *pg, SilverPage *page, Error *err) {
     }
     if (n_new + n_changed > 0)
         TRY(copy_rows(pg, page, replaced, err));
+    if (silver_count(page, ROW_GONE) > 0)
+        TRY(mark_gone(pg, page, err));
     return silver_touch(pg, page, err);
 }

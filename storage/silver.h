@@ -16,7 +16,8 @@ typedef enum RowFate {
     ROW_CHANGED,
     ROW_REJECTED, /* to quarantine */
     ROW_ABSORBED, /* claims: a delivery that is remembered, its text known already */
-    ROW_REPEATED  /* the same id stands later in the page, and counts */
+    ROW_REPEATED, /* the same id stands later in the page, and counts */
+    ROW_GONE      /* no longer at the source: marked deleted; `record` is empty */
 } RowFate;
 
 /* What silver holds under a row's id. */
@@ -77,7 +78,7 @@ typedef struct SilverPage {
 
 /* Fills `known` of every row with an id. */
 bool silver_look_up(Pg *pg, SilverPage *page, Error *err);
-/* Writes rows of fate NEW, CHANGED and TOUCHED. */
+/* Writes rows of fate NEW, CHANGED, TOUCHED and GONE. */
 bool silver_write(Pg *pg, SilverPage *page, Error *err);
 
 /* --- for history.c, claim.c, bronze.c and member.c, which work on the same page --- */
@@ -128,10 +129,14 @@ void silver_put_day(Buf *array, Value day);
 void silver_put_value(Buf *out, ColumnType type, Value value);
 /* The record's flags and, of the joined names of an old row, those that settle alone can tell. */
 void silver_put_flags(Buf *out, const SilverPage *page, const Record *record, Str joined);
+/* The names of an old row, all of them, and one more. */
+void silver_put_names(Buf *out, Str joined, Str more);
 /* By name; a column the entity lacks is passed over. */
 void silver_set(Record *record, const char *column, Value value);
 /* Key, id, source, hashes, batch: what every stored row has besides its content. */
 void silver_set_system(const SilverPage *page, SilverRow *row, int64_t key);
 size_t silver_count(const SilverPage *page, RowFate fate);
+/* There is something here to mark: not of members that facts alone made, which the source never had. */
+bool known_can_go(const Known *known);
 /* Rows of fate TOUCHED: their source hash alone is updated in place. */
 bool silver_touch(Pg *pg, SilverPage *page, Error *err);

@@ -94,7 +94,7 @@ static SilverPage *make_page(const PlaceFeed *feed, const RawRows *rows, Arena *
         .file_id = rows->file_id,
         .period = rows->period,
         .sha256 = rows->sha256,
-        .received_us = clock_wall_us(),
+        .received_us = feed->clock_us ? feed->clock_us : clock_wall_us(),
         .source_now_us = rows->source_now_us,
         .mapping_version = feed->mapping_version,
         .arena = arena,
@@ -182,6 +182,7 @@ static void count_row(const SilverRow *row, PlaceOutcome *outcome) {
     outcome->rows_changed += row->fate == ROW_CHANGED;
     outcome->rows_same += is_passed || row->fate == ROW_TOUCHED || row->fate == ROW_ABSORBED;
     outcome->rows_quarantined += row->fate == ROW_REJECTED;
+    outcome->rows_deleted += row->fate == ROW_GONE;
     outcome->rows_flagged += !is_passed && row->fate != ROW_REJECTED && row->record.flags != 0;
 }
 
@@ -260,12 +261,16 @@ static uint64_t hash_of_keys(const SilverPage *page) {
     return hash;
 }
 
+static int64_t rows_written(const PlaceOutcome *outcome) {
+    return outcome->rows_new + outcome->rows_changed + outcome->rows_deleted;
+}
+
 static bool write_ledgers(const PlaceFeed *feed, const SilverPage *page, const PlaceOutcome *outcome,
                           Error *err) {
     Pg *pg = feed->run->pg;
     BatchCounts counts = {
         .rows_read = (int64_t)page->n_rows,
-        .rows_changed = outcome->rows_new + outcome->rows_changed,
+        .rows_changed = rows_written(outcome),
         .rows_new = outcome->rows_new,
         .rows_flagged = outcome->rows_flagged,
         .rows_quarantined = outcome->rows_quarantined,
@@ -276,9 +281,11 @@ static bool write_ledgers(const PlaceFeed *feed, const SilverPage *page, const P
     int64_t n_checked = outcome->rows_new + outcome->rows_changed;
     TRY(state_result_write(pg, page->batch_id, feed->feed, n_checked, flags.rules, flags.n, err));
     const char *details = arena_printf(
-        page->arena, "{\"batch\":\"%lld\",\"read\":%lld,\"changed\":%lld,\"quarantined\":%lld,\"keys\":\"%016llx\"}",
+        page->arena,
+        "{\"batch\":\"%lld\",\"read\":%lld,\"changed\":%lld,\"deleted\":%lld,\"quarantined\":%lld,\"keys\":\"%016llx\"}",
         (long long)page->batch_id, (long long)counts.rows_read, (long long)counts.rows_changed,
-        (long long)counts.rows_quarantined, (unsigned long long)hash_of_keys(page));
+        (long long)outcome->rows_deleted, (long long)counts.rows_quarantined,
+        (unsigned long long)hash_of_keys(page));
     return audit_write(pg, &(AuditLine){.actor = "pipeline", .action = "page.commit", .object = feed->feed,
                                         .outcome = "done", .details = details}, err);
 }
@@ -286,6 +293,7 @@ static bool write_ledgers(const PlaceFeed *feed, const SilverPage *page, const P
 static void count_metrics(const PlaceFeed *feed, const SilverPage *page, const PlaceOutcome *outcome) {
     METRIC_ADD(METRIC_FEED_ROWS_CHANGED, outcome->rows_new, feed->feed, "insert");
     METRIC_ADD(METRIC_FEED_ROWS_CHANGED, outcome->rows_changed, feed->feed, "update");
+    METRIC_ADD(METRIC_FEED_ROWS_CHANGED, outcome->rows_deleted, feed->feed, "delete");
     FlagCounts flags;
     count_flags(feed, page, &flags);
     for (size_t i = 0; i < flags.n; i++)
@@ -298,7 +306,7 @@ static void count_metrics(const PlaceFeed *feed, const SilverPage *page, const P
 static void count_run(PlaceFeed *feed, const SilverPage *page, const PlaceOutcome *outcome) {
     RunCounts *counts = &feed->run->counts;
     counts->rows_read += (int64_t)page->n_rows;
-    counts->rows_changed += outcome->rows_new + outcome->rows_changed;
+    counts->rows_changed += rows_written(outcome);
     counts->rows_flagged += outcome->rows_flagged;
     counts->rows_quarantined += outcome->rows_quarantined;
     counts->pages++;
@@ -346,11 +354,23 @@ static bool write_cursor(PlaceFeed *feed, const CursorState *next, CursorState *
     return true;
 }
 
+static bool commit_page(PlaceFeed *feed, Pg **tx, const CursorState *next, bool has_news,
+                        PlaceOutcome *outcome, Error *err) {
+    CursorState moved;
+    TRY(write_cursor(feed, next, &moved, err));
+    FAILPOINT("page.before_commit");
+    TRY(pg_commit(tx, feed->commit, err));
+    FAILPOINT("page.after_commit");
+    outcome->is_committed = true;
+    feed->run->counts.batches += has_news;
+    feed->cursor = moved;
+    return true;
+}
+
 static bool place_once(PlaceFeed *feed, const RawRows *rows, const CursorState *next, Arena *arena,
                        PlaceOutcome *ret_outcome, Error *err) {
     SilverPage *page = rows->prepared ? rows->prepared : make_page(feed, rows, arena);
     PlaceOutcome outcome = {0};
-    CursorState moved = feed->cursor;
     mark_rejected(rows, page);
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(feed->run->pg, err);
     TRY(tx && lock_page(feed, err));
@@ -365,15 +385,8 @@ static bool place_once(PlaceFeed *feed, const RawRows *rows, const CursorState *
     if (rows->file_id)
         TRY(count_file(feed, rows, &outcome, err));
     TRY(spelling_take(feed->run->pg, feed->feed, rows->takes, rows->n_takes, err));
-    if (has_news || next || rows->n_takes) {
-        TRY(write_cursor(feed, next, &moved, err));
-        FAILPOINT("page.before_commit");
-        TRY(pg_commit(&tx, feed->commit, err));
-        FAILPOINT("page.after_commit");
-        outcome.is_committed = true;
-        feed->run->counts.batches += has_news;
-    }
-    feed->cursor = moved;
+    if (has_news || next || rows->n_takes)
+        TRY(commit_page(feed, &tx, next, has_news, &outcome, err));
     count_run(feed, page, &outcome);
     count_metrics(feed, page, &outcome);
     *ret_outcome = outcome;
@@ -392,6 +405,52 @@ bool place_page(PlaceFeed *feed, const RawRows *rows, const CursorState *next, A
         again.is_first_load = false;
         again.prepared = NULL;
     }
+    return true;
+}
+
+/* ---- rows that are no longer at the source ---- */
+
+/* Of a row that is gone only its id is known. */
+static SilverPage *make_gone_page(const PlaceFeed *feed, const Str *ids, size_t n, Arena *arena) {
+    Str *fields = arena_alloc(arena, n * feed->n_fields * sizeof *fields);
+    int id_field = mapping_id_field(feed->mapping);
+    for (size_t i = 0; i < n * feed->n_fields; i++)
+        fields[i] = (int)(i % feed->n_fields) == id_field ? ids[i / feed->n_fields] : STR_NULL;
+    SilverPage *page = make_page(feed, &(RawRows){.fields = fields, .n_rows = n}, arena);
+    for (size_t i = 0; i < n; i++)
+        page->rows[i].id = ids[i];
+    return page;
+}
+
+static void decide_gone(SilverPage *page, PlaceOutcome *outcome) {
+    for (size_t i = 0; i < page->n_rows; i++) {
+        SilverRow *row = &page->rows[i];
+        bool is_here = known_can_go(&row->known) || row->held.is_found;
+        if (row->fate != ROW_REPEATED)
+            row->fate = is_here ? ROW_GONE : ROW_SAME;
+        row->source_hash = row->held.is_found ? row->held.source_hash : row->known.source_hash;
+        count_row(row, outcome);
+    }
+}
+
+bool place_gone(PlaceFeed *feed, const Str *ids, size_t n, Arena *arena, PlaceOutcome *ret_outcome, Error *err) {
+    if (feed->entity->kind == ENTITY_CLAIM)
+        return error_set(err, STATE_CONFIG, "feed %s: claims cannot be deleted, one that is not delivered is no "
+                         "less a claim", feed->feed);
+    SilverPage *page = make_gone_page(feed, ids, n, arena);
+    PlaceOutcome outcome = {0};
+    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(feed->run->pg, err);
+    TRY(tx && lock_page(feed, err));
+    FAILPOINT("page.after_lock");
+    TRY(look_up(feed, &(RawRows){0}, page, err));
+    decide_gone(page, &outcome);
+    if (outcome.rows_deleted > 0) {
+        TRY(write_page(feed, page, &outcome, err));
+        TRY(commit_page(feed, &tx, NULL, true, &outcome, err));
+    }
+    count_run(feed, page, &outcome);
+    count_metrics(feed, page, &outcome);
+    *ret_outcome = outcome;
     return true;
 }
 

@@ -24,6 +24,7 @@ typedef struct PlaceFeed {
     CursorState cursor; /* after the last committed page */
     Members *members;   /* remembered over the run's pages */
     PgCommit commit;    /* PG_RELAXED where a lost page is read again */
+    int64_t clock_us;   /* tests: what rows are received at; 0: this machine's clock */
 } PlaceFeed;
 
 typedef struct PlaceSource {
@@ -66,6 +67,7 @@ typedef struct RawRows {
 
 typedef struct PlaceOutcome {
     int64_t rows_new, rows_changed, rows_same, rows_flagged, rows_quarantined;
+    int64_t rows_deleted; /* place_gone() alone */
     bool is_committed; /* false: nothing was new and the cursor did not move */
 } PlaceOutcome;
 
@@ -77,5 +79,11 @@ SilverPage *place_prepare(const PlaceFeed *feed, const RawRows *rows, Arena *pag
  * `page` is rewound by the caller. */
 bool place_page(PlaceFeed *feed, const RawRows *rows, const CursorState *next, Arena *page,
                 PlaceOutcome *ret_outcome, Error *err);
+/* Rows that are no longer at the source, by natural id as mapping_id() gives it; a page's worth of them. Facts
+ * and plain members are marked, members with versions get a tombstone (storage/history.h), what quarantine holds
+ * of them is superseded. An id that is not here, or deleted already, is passed over; when all are, nothing is
+ * written. Claims come from files, and one that a file lacks is not thereby deleted: refused.
+ * The caller has made sure that they are gone (rules, section 5). */
+bool place_gone(PlaceFeed *feed, const Str *ids, size_t n, Arena *page, PlaceOutcome *ret_outcome, Error *err);
 /* The cursor alone, fenced, when a run ends without a page to carry it. */
 bool place_cursor(PlaceFeed *feed, const CursorState *next, Error *err);

@@ -15,6 +15,18 @@ WITH gone AS (
 )
 SELECT {key}, array_to_string(dq_flags, ','), {partition} FROM gone
 
+-- Rows that are no longer at the source stay, marked; as they were they go to _past.
+-- name: silver_gone
+WITH gone AS (
+    UPDATE silver.{table} t SET is_deleted = true, batch_id = $2::bigint
+    FROM silver.{table} old
+    WHERE old.{key} = t.{key} AND t.{key} = ANY($1::bigint[]) AND NOT t.is_deleted
+    RETURNING old.*
+), past AS (
+    INSERT INTO silver.{table}_past SELECT gone.*, gone.batch_id, $2::bigint FROM gone
+)
+SELECT count(*) FROM gone
+
 -- name: silver_touch
 UPDATE silver.{table} t SET source_hash = u.source_hash
 FROM unnest($1::bigint[], $2::bigint[]) AS u(key, source_hash)
