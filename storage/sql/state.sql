@@ -6,8 +6,8 @@ ON CONFLICT (source_system) DO UPDATE SET timezone = EXCLUDED.timezone
 WHERE ops.source.timezone <> EXCLUDED.timezone
 
 -- name: state_feed
-INSERT INTO ops.feed (feed, entity) VALUES ($1, $2)
-ON CONFLICT (feed) DO UPDATE SET entity = EXCLUDED.entity WHERE ops.feed.entity <> EXCLUDED.entity
+INSERT INTO ops.feed_entity (feed, entity) VALUES ($1, $2)
+ON CONFLICT (feed) DO UPDATE SET entity = EXCLUDED.entity WHERE ops.feed_entity.entity <> EXCLUDED.entity
 
 -- name: state_cursor_begin
 INSERT INTO ops.cursor (feed, epoch) VALUES ($1, $2)
