@@ -168,7 +168,7 @@ static size_t n_runs(void *ctx, const char *state) {
 
 static size_t queue_depth(void *ctx) { return n_runs(ctx, "queued"); }
 
-Control control_of_jobs(struct Jobs *jobs) {
+Control control_of(Jobs *jobs, Reloads *reloads) {
     return (Control){
         .ctx = jobs,
         .config = config,
@@ -181,5 +181,6 @@ Control control_of_jobs(struct Jobs *jobs) {
         .cancel = cancel,
         .queue_depth = queue_depth,
         .n_runs = n_runs,
+        .reloads = reloads,
     };
 }

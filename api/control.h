@@ -1,4 +1,4 @@
-/* control.h - what the API asks of the daemon: its jobs and its runs.
+/* control.h - what the API asks of the daemon: its jobs, its runs, its configuration.
  *
  * main.c fills one Control from job.c and run.c; tests fill one of their own. All functions run on
  * the loop thread and return at once: status and job lists are answered from
@@ -6,6 +6,7 @@
  * Instants are microseconds since 1970 UTC, 0: none. */
 #pragma once
 #include "base/error.h"
+#include "reload.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -64,8 +65,9 @@ typedef struct Control {
     ControlOutcome (*cancel)(void *ctx, int64_t run_id, const char *actor, Error *err);
     size_t (*queue_depth)(void *ctx);
     size_t (*n_runs)(void *ctx, const char *state); /* in memory, in this state */
+
+    Reloads *reloads; /* the configuration: reload.h is its own interface */
 } Control;
 
-struct Jobs;
-/* The daemon's own, over job.h. `jobs` must outlive it. */
-Control control_of_jobs(struct Jobs *jobs);
+/* The daemon's own, over job.h. Both must outlive it. */
+Control control_of(Jobs *jobs, Reloads *reloads);

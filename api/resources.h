@@ -40,6 +40,9 @@ bool quality_get(Call *call, struct Pg *pg, Error *err);
 /* quarantine.c */
 bool quarantine_counts(Call *call, struct Pg *pg, Error *err);
 bool quarantine_get(Call *call, struct Pg *pg, Error *err);
+/* config.c */
+Handling config_get(Call *call, Error *err);
+Handling config_post_reload(Call *call, Error *err);
 /* kpis.c */
 bool kpis_list(Call *call, struct Pg *pg, Error *err);
 bool kpis_get(Call *call, struct Pg *pg, Error *err);

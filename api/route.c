@@ -35,6 +35,8 @@ const Route ROUTES[] = {
     {"GET", "/v1/kpis/{kpi}", SCOPE_READ, ROUTE_READS, NULL, kpis_get, {"from", "to", "as_of", "by"}},
     {"GET", "/v1/publications", SCOPE_READ, ROUTE_READS, NULL, publications_list, {PAGED}},
     {"GET", "/v1/reconciliations", SCOPE_READ, ROUTE_READS, NULL, reconciliations_list, {PAGED}},
+    {"GET", "/v1/config", SCOPE_ADMIN, ROUTE_READS, config_get, NULL, {0}},
+    {"POST", "/v1/config/reload", SCOPE_ADMIN, ROUTE_CHANGES, config_post_reload, NULL, {0}},
 };
 const size_t N_ROUTES = sizeof ROUTES / sizeof *ROUTES;
 

@@ -396,7 +396,11 @@ static void read_root(Loader *loader) {
     check_whole(loader);
 }
 
-Config *config_load(const char *path, FILE *mistakes) {
+void config_print_mistake(void *out, const char *place, const char *sentence) {
+    fprintf(out, "%s: %s\n", place, sentence);
+}
+
+Config *config_load(const char *path, ConfigReport report, void *context) {
     Arena *arena = arena_open();
     Config *config = ARENA_NEW(arena, Config);
     *config = (Config){.arena = arena, .path = arena_string(arena, str_of(path))};
@@ -408,7 +412,7 @@ Config *config_load(const char *path, FILE *mistakes) {
         read_root(&loader);
     if (loader.mistakes.n == 0)
         return config;
-    mistakes_print(&loader.mistakes, mistakes);
+    mistakes_tell(&loader.mistakes, report, context);
     config_free(config);
     return NULL;
 }

@@ -110,9 +110,12 @@ typedef struct Config {
     BigQueryConfig bigquery;
 } Config;
 
-/* Reads the file and conf.d/<name>.yaml beside it, in the order of their names. Every mistake goes to `mistakes` as one line
- * "file:line:column: sentence"; NULL when there was one. */
-Config *config_load(const char *path, FILE *mistakes);
+/* Reads the file and conf.d/<name>.yaml beside it, in the order of their names. Every mistake is told with its
+ * place, "file:line:column"; NULL when there was one. */
+typedef void (*ConfigReport)(void *context, const char *place, const char *sentence);
+Config *config_load(const char *path, ConfigReport report, void *context);
+/* A ConfigReport that writes lines to the FILE which is its context. */
+void config_print_mistake(void *out, const char *place, const char *sentence);
 void config_free(Config *config);
 /* The table of keys, for --help. */
 void config_print_help(FILE *out);

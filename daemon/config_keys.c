@@ -130,8 +130,7 @@ typedef struct Setting {
     char *target;
 } Setting;
 
-/* The key's name when it belongs to the section itself. */
-static const char *name_in(const ConfigKey *key, const char *section) {
+const char *keys_name_in(const ConfigKey *key, const char *section) {
     size_t size = strlen(section);
     if (strncmp(key->path, section, size) != 0)
         return NULL;
@@ -143,7 +142,7 @@ static const char *name_in(const ConfigKey *key, const char *section) {
 
 static const ConfigKey *find_key(const char *section, const char *name) {
     for (size_t i = 0; i < N_CONFIG_KEYS; i++) {
-        const char *known = name_in(&CONFIG_KEYS[i], section);
+        const char *known = keys_name_in(&CONFIG_KEYS[i], section);
         if (known && strcmp(known, name) == 0)
             return &CONFIG_KEYS[i];
     }
@@ -153,7 +152,7 @@ static const ConfigKey *find_key(const char *section, const char *name) {
 static void refuse_unknown(Mistakes *mistakes, const char *section, const TreeItem *item) {
     Nearest nearest = nearest_start(str_of(item->key));
     for (size_t i = 0; i < N_CONFIG_KEYS; i++) {
-        const char *known = name_in(&CONFIG_KEYS[i], section);
+        const char *known = keys_name_in(&CONFIG_KEYS[i], section);
         if (known)
             nearest_offer(&nearest, known);
     }
@@ -392,7 +391,7 @@ bool keys_read(Mistakes *mistakes, const char *section, const TreeNode *node, vo
     for (size_t i = 0; i < node->n; i++)
         read_item(mistakes, section, &node->items[i], base);
     for (size_t i = 0; i < N_CONFIG_KEYS; i++) {
-        const char *name = name_in(&CONFIG_KEYS[i], section);
+        const char *name = keys_name_in(&CONFIG_KEYS[i], section);
         if (name)
             fill_absent(mistakes, &CONFIG_KEYS[i], name, node, base);
     }

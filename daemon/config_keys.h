@@ -43,6 +43,8 @@ typedef struct ConfigKey {
 extern const ConfigKey CONFIG_KEYS[];
 extern const size_t N_CONFIG_KEYS;
 
+/* The key's name when it belongs to the section itself, else NULL. */
+const char *keys_name_in(const ConfigKey *key, const char *section);
 /* Fills `base` from a map by the keys of `section` ("sources.*.feeds.*"), fallbacks included. False when
  * the node is no map at all. */
 bool keys_read(Mistakes *mistakes, const char *section, const TreeNode *node, void *base);

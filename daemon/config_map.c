@@ -5,6 +5,7 @@
 
 #include <libgen.h>
 #include <limits.h>
+#include <stdio.h>
 
 const Entity *map_find_entity(Mistakes *mistakes, Mark mark, const char *name) {
     const Entity *entity = entity_find(str_of(name));

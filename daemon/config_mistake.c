@@ -2,6 +2,7 @@
 #include "config_mistake.h"
 
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { SENTENCE_MAX_BYTES = 1024 };
@@ -38,18 +39,18 @@ static int compare(const void *a, const void *b) {
     return order ? order : strcmp(x->sentence, y->sentence);
 }
 
-static void print_one(const Mistake *mistake, FILE *out) {
-    if (mistake->mark.line > 0)
-        fprintf(out, "%s:%d:%d: %s\n", mistake->mark.file, mistake->mark.line, mistake->mark.column,
-                mistake->sentence);
-    else
-        fprintf(out, "%s: %s\n", mistake->mark.file, mistake->sentence);
+static void tell_one(const Mistakes *mistakes, const Mistake *mistake, MistakeTeller tell, void *context) {
+    const Mark *mark = &mistake->mark;
+    const char *place = mark->line > 0
+                            ? arena_printf(mistakes->arena, "%s:%d:%d", mark->file, mark->line, mark->column)
+                            : mark->file;
+    tell(context, place, mistake->sentence);
 }
 
-void mistakes_print(Mistakes *mistakes, FILE *out) {
+void mistakes_tell(Mistakes *mistakes, MistakeTeller tell, void *context) {
     if (mistakes->n > 0)
         qsort(mistakes->items, mistakes->n, sizeof *mistakes->items, compare);
     for (size_t i = 0; i < mistakes->n; i++)
         if (i == 0 || compare(&mistakes->items[i - 1], &mistakes->items[i]) != 0)
-            print_one(&mistakes->items[i], out);
+            tell_one(mistakes, &mistakes->items[i], tell, context);
 }

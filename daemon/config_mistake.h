@@ -4,8 +4,6 @@
 #pragma once
 #include "base/arena.h"
 
-#include <stdio.h>
-
 typedef struct Mark {
     const char *file;
     int line, column; /* from 1; 0: the file as a whole */
@@ -24,5 +22,6 @@ typedef struct Mistakes {
 
 void mistake_add(Mistakes *mistakes, Mark mark, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* "file:line:column: sentence", in the order of the files' lines, none twice. */
-void mistakes_print(Mistakes *mistakes, FILE *out);
+/* One after the other in the order of the files' lines, none twice; `place` is "file:line:column", or the file. */
+typedef void (*MistakeTeller)(void *context, const char *place, const char *sentence);
+void mistakes_tell(Mistakes *mistakes, MistakeTeller tell, void *context);

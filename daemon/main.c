@@ -12,6 +12,7 @@
 #include "inbox.h"
 #include "job.h"
 #include "notify.h"
+#include "reload.h"
 #include "storage/http.h"
 #include "storage/migrate.h"
 #include "storage/mysql.h"
@@ -63,9 +64,8 @@ static void print_usage(FILE *out) {
 
 typedef struct Daemon {
     const Options *options;
-    Config *config;      /* in force */
-    Config *boot_config; /* of the start: server, store and workers stay as it says */
-    Config *next_config; /* being reloaded */
+    const Config *boot_config; /* of the start: server, store and workers stay as it says */
+    Reloads *reloads;          /* know the configuration in force */
     Loop *loop;
     Pool *pool;
     PgPool *pg_pool;
@@ -105,6 +105,7 @@ static void stop(void *context) {
     daemon->is_stopping = true;
     LOG_INFO("stopping");
     notify_stopping();
+    reloads_stop(daemon->reloads);
     loop_timer_start(daemon->limit, DRAIN_LIMIT_MS, 0);
     daemon->n_ending = 2;
     api_stop(daemon->api, finish, daemon);
@@ -119,88 +120,44 @@ static void once_done(void *context) {
 
 /* ---- reloading ---- */
 
-static void log_mistakes(const char *mistakes) {
-    while (*mistakes) {
-        int n = (int)strcspn(mistakes, "\n");
-        char line[1024], *sentence = line;
-        snprintf(line, sizeof line, "%.*s", n, mistakes);
-        LOG_ERROR("configuration refused, the old one stays", LOG_TEXT("mistake", sentence));
-        mistakes += n + (mistakes[n] == '\n');
-    }
-}
-
-static bool is_same(const char *a, const char *b) { return a == b || (a && b && strcmp(a, b) == 0); }
-
-static bool needs_restart(const Config *a, const Config *b) {
-    return !is_same(a->server.listen, b->server.listen) || !is_same(a->server.tls_certificate, b->server.tls_certificate) ||
-           !is_same(a->server.tls_key, b->server.tls_key) || a->server.metrics_need_token != b->server.metrics_need_token ||
-           !is_same(a->store_dsn, b->store_dsn) || a->workers != b->workers;
-}
-
 static bool open_inbox(Daemon *daemon, Error *err);
 
-static void on_reloaded(void *context, const Error *err) {
+static void on_taken(void *context) {
     Daemon *daemon = context;
-    Config *old = err ? daemon->next_config : daemon->config;
-    if (!err)
-        daemon->config = daemon->next_config;
-    daemon->next_config = NULL;
-    Error inbox_error = {0};
-    if (err)
-        LOG_FAILURE(LOG_LEVEL_ERROR, "configuration not taken, the old one stays", err);
-    else if (!open_inbox(daemon, &inbox_error))
-        LOG_FAILURE(LOG_LEVEL_ERROR, "drop directories are not watched", &inbox_error);
-    if (!err)
-        LOG_INFO("configuration reloaded", LOG_INT("jobs", jobs_count(daemon->jobs)));
-    if (!err && needs_restart(daemon->boot_config, daemon->config))
-        LOG_WARN("server, store and workers take effect at the next start only");
-    if (old != daemon->boot_config)
-        config_free(old);
-    notify_ready();
+    Error err = {0};
+    if (!open_inbox(daemon, &err))
+        LOG_FAILURE(LOG_LEVEL_ERROR, "drop directories are not watched", &err);
 }
 
-static void reload(void *context) {
+static void on_reload_ended(void *context) {
     Daemon *daemon = context;
-    char *mistakes = NULL;
-    size_t size = 0;
-    if (daemon->is_stopping || daemon->next_config)
-        return;
-    FILE *out = open_memstream(&mistakes, &size);
-    if (!out)
-        abort();
-    Config *config = config_load(daemon->boot_config->path, out);
-    fclose(out);
-    log_mistakes(mistakes);
-    free(mistakes);
-    if (!config)
-        return;
-    notify_reloading();
-    daemon->next_config = config;
-    if (jobs_reload(daemon->jobs, config, on_reloaded, daemon))
-        return;
-    daemon->next_config = NULL;
-    config_free(config);
-    LOG_WARN("not reloaded: the daemon is busy with --once or a stop");
+    api_changed(daemon->api);
+}
+
+static void hang_up(void *context) {
+    Daemon *daemon = context;
+    if (!daemon->is_stopping)
+        reloads_ask(daemon->reloads, "signal");
 }
 
 static bool watch_signals(Daemon *daemon, Error *err) {
     signal(SIGPIPE, SIG_IGN);
     return loop_on_signal(daemon->loop, SIGTERM, stop, daemon, err) &&
            loop_on_signal(daemon->loop, SIGINT, stop, daemon, err) &&
-           loop_on_signal(daemon->loop, SIGHUP, reload, daemon, err);
+           loop_on_signal(daemon->loop, SIGHUP, hang_up, daemon, err);
 }
 
 /* Who holds our leases: the same on every start of the same configuration on the same host. */
 static void name_owner(Daemon *daemon) {
     char host[128] = "localhost";
     gethostname(host, sizeof host - 1);
-    snprintf(daemon->owner, sizeof daemon->owner, "%s:%s", host, daemon->config->path);
+    snprintf(daemon->owner, sizeof daemon->owner, "%s:%s", host, daemon->boot_config->path);
 }
 
 static bool open_store(Daemon *daemon, Error *err) {
-    daemon->instance = pg_open(daemon->config->store_dsn, "revcycled instance", INSTANCE_WAIT_MS, err);
+    daemon->instance = pg_open(daemon->boot_config->store_dsn, "revcycled instance", INSTANCE_WAIT_MS, err);
     TRY(daemon->instance && instance_lock(daemon->instance, daemon->owner, err));
-    daemon->pg_pool = pg_pool_open(daemon->config->store_dsn, "revcycled");
+    daemon->pg_pool = pg_pool_open(daemon->boot_config->store_dsn, "revcycled");
     Pg *pg = pg_pool_take(daemon->pg_pool, err);
     bool ok = pg && migrate_check(pg, err);
     pg_pool_give(daemon->pg_pool, pg);
@@ -209,21 +166,22 @@ static bool open_store(Daemon *daemon, Error *err) {
 
 static void on_arrival(void *context, size_t directory) {
     Daemon *daemon = context;
-    Job *job = jobs_find(daemon->jobs, daemon->config->claims[directory].name);
+    Job *job = jobs_find(daemon->jobs, reloads_config(daemon->reloads)->claims[directory].name);
     if (job && !daemon->is_stopping)
         jobs_wake(daemon->jobs, job);
 }
 
 static bool open_inbox(Daemon *daemon, Error *err) {
-    size_t n = daemon->config->n_claims;
+    const Config *config = reloads_config(daemon->reloads);
+    size_t n = config->n_claims;
     if (daemon->inbox)
         inbox_close(daemon->inbox);
     daemon->inbox = NULL;
     if (n == 0 || ends_by_itself(daemon))
         return true;
-    daemon->directories = ARENA_ARRAY(daemon->config->arena, const char *, n);
+    daemon->directories = ARENA_ARRAY(config->arena, const char *, n);
     for (size_t i = 0; i < n; i++)
-        daemon->directories[i] = daemon->config->claims[i].directory;
+        daemon->directories[i] = config->claims[i].directory;
     daemon->inbox = inbox_open(loop_uv(daemon->loop), daemon->directories, n, on_arrival, daemon, err);
     return daemon->inbox != NULL;
 }
@@ -236,9 +194,9 @@ static void on_run_changed(void *context, const Run *run) {
 
 static bool open_api(Daemon *daemon, Error *err) {
     const ApiOptions options = {.loop = loop_uv(daemon->loop),
-                                .server = &daemon->config->server,
-                                .store_dsn = daemon->config->store_dsn,
-                                .control = control_of_jobs(daemon->jobs)};
+                                .server = &daemon->boot_config->server,
+                                .store_dsn = daemon->boot_config->store_dsn,
+                                .control = control_of(daemon->jobs, daemon->reloads)};
     daemon->api = api_open(&options, err);
     if (daemon->api)
         jobs_listen(daemon->jobs, on_run_changed, daemon);
@@ -252,13 +210,17 @@ static bool open_daemon(Daemon *daemon, Error *err) {
     TRY(daemon->loop && watch_signals(daemon, err));
     daemon->limit = loop_timer_open(daemon->loop, give_up, daemon);
     daemon->notify = notify_open(daemon->loop);
-    daemon->pool = pool_open(loop_uv(daemon->loop), daemon->config->workers, my_thread_open,
+    daemon->pool = pool_open(loop_uv(daemon->loop), daemon->boot_config->workers, my_thread_open,
                              my_thread_close, err);
     TRY(daemon->pool);
-    JobsOptions options = {.config = daemon->config, .loop = daemon->loop, .pool = daemon->pool,
+    JobsOptions options = {.config = daemon->boot_config, .loop = daemon->loop, .pool = daemon->pool,
                            .pg_pool = daemon->pg_pool, .owner = daemon->owner};
     daemon->jobs = jobs_open(&options, err);
-    return daemon->jobs && open_inbox(daemon, err) && open_api(daemon, err);
+    TRY(daemon->jobs);
+    daemon->reloads = reloads_open(&(ReloadsOptions){
+        .jobs = daemon->jobs, .pool = daemon->pool, .pg_pool = daemon->pg_pool, .config = daemon->boot_config,
+        .taken = on_taken, .ended = on_reload_ended, .context = daemon});
+    return open_inbox(daemon, err) && open_api(daemon, err);
 }
 
 static void close_daemon(Daemon *daemon) {
@@ -279,10 +241,8 @@ static void close_daemon(Daemon *daemon) {
         pg_pool_close(daemon->pg_pool);
     if (daemon->instance)
         pg_close(daemon->instance);
-    if (daemon->config != daemon->boot_config)
-        config_free(daemon->config);
-    if (daemon->next_config)
-        config_free(daemon->next_config);
+    if (daemon->reloads)
+        reloads_close(daemon->reloads);
 }
 
 /* ---- once ---- */
@@ -331,7 +291,7 @@ static void start(Daemon *daemon) {
 }
 
 static int run_daemon(const Options *options, Config *config) {
-    Daemon daemon = {.options = options, .config = config, .boot_config = config};
+    Daemon daemon = {.options = options, .boot_config = config};
     Error err = {0};
     bool ok = open_daemon(&daemon, &err);
     if (ok)
@@ -488,7 +448,7 @@ int main(int argc, char **argv) {
     bound_memory();
     if (!parse_options(argc, argv, &options, &status))
         return status;
-    Config *config = config_load(options.config, stderr);
+    Config *config = config_load(options.config, config_print_mistake, stderr);
     if (!config)
         return EXIT_USAGE;
     Error err = {0};

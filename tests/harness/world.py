@@ -80,6 +80,14 @@ class World:
             with open(self.config, "w", encoding="utf-8") as file:
                 file.write(text)
 
+    def edit(self, old, new, count=1):
+        """Changes the text of the configuration, as a person would."""
+        with open(self.config, encoding="utf-8") as file:
+            text = file.read()
+        assert old in text, old
+        with open(self.config, "w", encoding="utf-8") as file:
+            file.write(text.replace(old, new, count))
+
     def end(self):
         self.daemon.stop()
         self.emulator.stop()

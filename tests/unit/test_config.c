@@ -54,7 +54,7 @@ static void mistakes_of(const char *text, char ret_mistakes[4096]) {
     write_file("c.yaml", text);
     path_of("c.yaml", path);
     FILE *out = open_memstream(&said, &size);
-    Config *config = config_load(path, out);
+    Config *config = config_load(path, config_print_mistake, out);
     fclose(out);
     assert_int_equal(config == NULL, size > 0);
     if (config)
@@ -76,7 +76,7 @@ static Config *load(const char *text) {
     char path[256];
     write_file("c.yaml", text);
     path_of("c.yaml", path);
-    Config *config = config_load(path, stderr);
+    Config *config = config_load(path, config_print_mistake, stderr);
     assert_non_null(config);
     return config;
 }
@@ -326,7 +326,7 @@ static void a_file_that_is_not_there_is_one_sentence(void **state) {
     char *said = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&said, &size);
-    assert_null(config_load("/nonexistent/c.yaml", out));
+    assert_null(config_load("/nonexistent/c.yaml", config_print_mistake, out));
     fclose(out);
     assert_string_equal(said, "/nonexistent/c.yaml: cannot be read: No such file or directory\n");
     free(said);
