@@ -6,13 +6,13 @@
 #pragma once
 #include "base/arena.h"
 #include "base/error.h"
+#include "storage/watermark.h"
 #include "transform/mapping.h"
 
 #include <stdio.h>
 
 typedef enum Contract { CONTRACT_EVOLVE, CONTRACT_FREEZE, CONTRACT_DISCARD } Contract;
 typedef enum TlsMode { TLS_OFF, TLS_PREFERRED, TLS_REQUIRED } TlsMode;
-typedef enum CursorClock { CURSOR_CLOCK_AUTO, CURSOR_CLOCK_SERVER, CURSOR_CLOCK_APPLICATION } CursorClock;
 
 typedef enum SourceKind { SOURCE_MYSQL, SOURCE_FILES /* known by its files alone */ } SourceKind;
 

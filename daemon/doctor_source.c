@@ -5,6 +5,7 @@
 #include "base/own.h"
 #include "secret.h"
 #include "storage/check.h"
+#include "storage/watermark.h"
 
 enum { SOURCE_TIMEOUT_S = 10, SKEW_MAX_S = 2, ZONE_OFF_MAX_S = 120 };
 
@@ -132,6 +133,21 @@ static void check_cursor_clock(const Visit *visit, Finding *finding) {
                      visit->feed->cursor);
 }
 
+static void check_cursor_proof(const Visit *visit, Finding *finding) {
+    WatermarkBasis basis;
+    Error err = {0};
+    if (visit->table.cursor_kind == CURSOR_NONE)
+        finding_remark(finding, "none, so the table is read whole at every poll");
+    else if (!watermark_judge(visit->my, &visit->table, visit->feed->cursor_clock, visit->feed->margin_ms * 1000, &basis,
+                              &err))
+        finding_bad(finding, &err);
+    else if (basis.quality == WATERMARK_PROVEN)
+        finding_remark(finding, "proven: %s", basis.why);
+    else
+        finding_mind(finding, "mend what the sentence names, or let `reconcile` of the feed find the rest", "%s: %s",
+                     watermark_quality_name(basis.quality), basis.why);
+}
+
 /* ---- the tables ---- */
 
 typedef struct Check {
@@ -153,6 +169,7 @@ static const Check FEED_CHECKS[] = {
     {"key", check_key},
     {"cursor index", check_cursor_index},
     {"cursor clock", check_cursor_clock},
+    {"cursor", check_cursor_proof},
 };
 
 static void look_at(const Visit *visit, const char *subject, const Check *checks, size_t n) {

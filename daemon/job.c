@@ -359,6 +359,22 @@ static void wake_followers(Jobs *jobs, const Job *job, const Run *run) {
         jobs_wake(jobs, next);
 }
 
+/* What polling alone may have missed is looked for now, where the feed is reconciled at all. */
+static void wake_reconcile(Jobs *jobs, const Job *job) {
+    for (size_t i = 0; i < jobs->n_jobs; i++)
+        if (jobs->jobs[i].kind == JOB_RECONCILE && jobs->jobs[i].feed == job->feed)
+            jobs_wake(jobs, &jobs->jobs[i]);
+}
+
+static void take_cursor_report(Jobs *jobs, Job *job, const Run *run) {
+    if (run->wants_reconcile)
+        wake_reconcile(jobs, job);
+    if (!run->cursor.is_known)
+        return;
+    job->cursor = run->cursor;
+    METRIC_SET(METRIC_FEED_CURSOR_HELD, (double)run->cursor.held_us / 1e6, job->name);
+}
+
 static void count_run(const Job *job, const Run *run) {
     METRIC_ADD(METRIC_RUNS, 1, job->name, run_state_name(run->state));
     METRIC_OBSERVE(METRIC_RUN_DURATION, (double)(run->finished_us - run->started_us) / 1e6, job->name);
@@ -382,6 +398,7 @@ static void end_run(Jobs *jobs, Job *job, Run *run) {
     if (run->state == RUN_FAILED && error_class(&run->error) == ERROR_CONFIGURATION)
         job->is_stopped = true;
     count_run(job, run);
+    take_cursor_report(jobs, job, run);
     if (jobs->once.is_on && run->state != RUN_SUCCEEDED && jobs->once.status == 0)
         jobs->once.status = run->state == RUN_HELD ? 3 : 1;
     wake_followers(jobs, job, run);

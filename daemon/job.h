@@ -38,6 +38,7 @@ typedef struct Job {
     Run *current;               /* queued, running or waiting; NULL */
     const Run *last;            /* the last that ended; NULL */
     FeedSession *session;
+    CursorReport cursor;        /* of the last poll */
     LoopTimer *retry_timer;     /* job.c's, as is `jobs` */
     Jobs *jobs;
 } Job;

@@ -69,6 +69,8 @@ static bool take_step(Run *run, Pg *pg, Arena *arena, Error *err) {
     };
     bool ok = KINDS[run->kind].step(&context, err);
     run->counts = context.counts;
+    run->cursor = context.cursor;
+    run->wants_reconcile = context.wants_reconcile;
     return ok;
 }
 

@@ -47,6 +47,8 @@ typedef struct Run {
     int attempt;
     int64_t queued_us, started_us, finished_us;
     RunCounts counts;
+    CursorReport cursor;
+    bool wants_reconcile;
     Error error;
     atomic_bool canceled;
     pthread_mutex_t pg_mutex; /* guards `pg`: the statement in flight may be canceled from the loop */

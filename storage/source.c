@@ -12,8 +12,9 @@
 enum {
     FRAGMENT_MAX_BYTES = 1 << 20,
     TEXTS_MAX_BYTES = 64 << 20,
+    DIRTY_MAX_BYTES = 16 << 20,
     SPELLINGS_MAX = 64, /* of one text, on average: a unique key allows few */
-    UNKNOWN_AGE_S = 60
+    FINEST_DIGITS = 6
 };
 static const SourceLimits ONE_ROW = {1, 1 << 16};
 
@@ -63,14 +64,90 @@ bool source_read_load(My *my, const SourceTable *table, const Str *after_key, So
     return my_read(my, sql, limits.rows, limits.bytes, arena, ret_page, err);
 }
 
-bool source_read_follow(My *my, const SourceTable *table, Str position, const Str *after_key,
+static const char *cursor_value(Arena *arena, const SourceTable *table, Str value) {
+    Buf out;
+    buf_init(&out, FRAGMENT_MAX_BYTES);
+    put_value(&out, &table->fields[table->cursor], value);
+    return source_take(arena, &out);
+}
+
+static const char *before_condition(Arena *arena, const SourceTable *table, Str until) {
+    if (str_is_null(until))
+        return "TRUE";
+    return arena_printf(arena, "%s < %s", table->quoted_cursor, cursor_value(arena, table, until));
+}
+
+bool source_read_follow(My *my, const SourceTable *table, Str position, const Str *after_key, Str until,
                         SourceLimits limits, Arena *arena, MyPage *ret_page, Error *err) {
     const char *sql = sql_fill(arena, SQL_SOURCE_FOLLOW, {"columns", table->select_list},
                                {"table", table->quoted}, {"keyed", table->keyed}, {"cursor", table->quoted_cursor},
-                               {"position", source_literal(arena, position)},
+                               {"position", cursor_value(arena, table, position)},
                                {"after", after_condition(arena, table, after_key)},
+                               {"until", before_condition(arena, table, until)},
                                {"key", table->quoted_key}, {"rows", rows_text(arena, limits)});
     return my_read(my, sql, limits.rows, limits.bytes, arena, ret_page, err);
+}
+
+bool source_cursor_is_coarse(const SourceTable *table) {
+    bool is_civil = table->cursor_kind == CURSOR_CIVIL || table->cursor_kind == CURSOR_INSTANT;
+    return !is_civil || table->cursor_digits < FINEST_DIGITS;
+}
+
+/* As the bytes that the reading SELECT sends: texts in utf8mb4, everything else in digits. */
+static void put_sent(Buf *list, const SourceTable *table, size_t index) {
+    bool is_text = table->fields[index].kind == FIELD_TEXT;
+    buf_put_str(list, is_text ? STR("CONVERT(") : STR("CAST("));
+    source_put_rendered(list, table, index);
+    buf_put_str(list, is_text ? STR(" USING utf8mb4)") : STR(" AS CHAR)"));
+}
+
+/* hash_source() of the row, by the server. */
+static void put_hash(Buf *out, const SourceTable *table) {
+    buf_put_str(out, STR("CAST(CONV(LEFT(SHA2(CONCAT("));
+    for (size_t i = 0; i < table->n_fields; i++) {
+        buf_put_str(out, i > 0 ? STR(", IFNULL(CONCAT(LENGTH(") : STR("IFNULL(CONCAT(LENGTH("));
+        put_sent(out, table, i);
+        buf_put_str(out, STR("), ':', "));
+        put_sent(out, table, i);
+        buf_put_str(out, STR("), '-')"));
+    }
+    buf_put_str(out, STR("), 256), 16), 16, -10) AS SIGNED)"));
+}
+
+/* The columns by which a row is known again: key, cursor, and the hash of all it holds. */
+static const char *identity_list(Arena *arena, const SourceTable *table) {
+    Buf list;
+    buf_init(&list, FRAGMENT_MAX_BYTES);
+    for (size_t i = 0; i <= table->n_key; i++) {
+        source_put_between(&list, ", ");
+        source_put_rendered(&list, table, (size_t)(i < table->n_key ? table->key[i] : table->cursor));
+    }
+    if (source_cursor_is_coarse(table)) {
+        source_put_between(&list, ", ");
+        put_hash(&list, table);
+    }
+    return source_take(arena, &list);
+}
+
+/* Up to and with a row, in (cursor, key) order. */
+static const char *up_to_condition(Arena *arena, const SourceTable *table, Str value, const Str *key) {
+    if (!key)
+        return "TRUE";
+    const char *last = cursor_value(arena, table, value);
+    return arena_printf(arena, "%s <= %s AND (%s < %s OR NOT (%s))", table->quoted_cursor, last, table->quoted_cursor,
+                        last, after_condition(arena, table, key));
+}
+
+bool source_read_dirty(My *my, const SourceTable *table, Str position, const Str *after_key, Str last_value,
+                       const Str *last_key, size_t max_rows, Arena *arena, MyPage *ret_page, Error *err) {
+    const char *sql = sql_fill(arena, SQL_SOURCE_FOLLOW, {"columns", identity_list(arena, table)},
+                               {"table", table->quoted}, {"keyed", table->keyed}, {"cursor", table->quoted_cursor},
+                               {"position", cursor_value(arena, table, position)},
+                               {"after", after_condition(arena, table, after_key)},
+                               {"until", up_to_condition(arena, table, last_value, last_key)},
+                               {"key", table->quoted_key}, {"rows", arena_printf(arena, "%zu", max_rows)});
+    TRY(my_exec(my, SQL_SOURCE_NEXT_IS_DIRTY, err));
+    return my_read(my, sql, max_rows, DIRTY_MAX_BYTES, arena, ret_page, err);
 }
 
 bool source_read_null_cursor(My *my, const SourceTable *table, const Str *after_key,
@@ -124,8 +201,22 @@ bool source_find_texts(My *my, const SourceTable *table, int field, const Str *t
     return error_hint(err, "use a unique column as `key` of the feed");
 }
 
-/* "2026-03-01 12:00:00.123456" as microseconds, taken for UTC. */
-static bool parse_time(Str text, int64_t *ret_us) {
+/* The writers' civil time can only be told in their zone, and the session is left in UTC, as every read of rows
+ * wants it; source_describe() makes sure of that again at the start of the next run, should this one be cut
+ * between the two. */
+bool source_clock(My *my, Arena *arena, SourceClock *ret_clock, Error *err) {
+    MyPage page;
+    TRY(my_exec(my, SQL_SOURCE_ZONE_OF_WRITERS, err));
+    TRY(my_read(my, SQL_SOURCE_CLOCK, ONE_ROW.rows, ONE_ROW.bytes, arena, &page, err));
+    TRY(my_exec(my, SQL_SOURCE_ZONE_UTC, err));
+    SourceClock clock;
+    if (!source_parse_time(page.fields[0], &clock.now_us) || !source_parse_time(page.fields[1], &clock.civil_us))
+        return error_set(err, STATE_BUG, "the hospital's server tells a time we cannot read");
+    *ret_clock = clock;
+    return true;
+}
+
+bool source_parse_time(Str text, int64_t *ret_us) {
     char copy[32];
     if (text.size < 19 || text.size >= sizeof copy)
         return false;
@@ -142,8 +233,7 @@ static bool parse_time(Str text, int64_t *ret_us) {
     return true;
 }
 
-/* A time as a literal of the cursor's type, its fraction cut to the type's digits (never rounded up). */
-static const char *format_position(Arena *arena, const SourceTable *table, int64_t us) {
+const char *source_format_position(Arena *arena, const SourceTable *table, int64_t us) {
     time_t seconds = (time_t)(us / 1000000);
     struct tm parts;
     gmtime_r(&seconds, &parts);
@@ -155,39 +245,15 @@ static const char *format_position(Arena *arena, const SourceTable *table, int64
     return arena_string(arena, (Str){text, size});
 }
 
-/* Where the account may not know, a writer may be as old as UNKNOWN_AGE_S. */
-static int64_t oldest_age_us(My *my, Arena *arena) {
-    Error ignored = {0};
-    MyPage page;
-    const char *sql = my_is_mariadb(my) ? SQL_SOURCE_OLDEST_MARIADB : SQL_SOURCE_OLDEST_MYSQL;
-    int64_t seconds = UNKNOWN_AGE_S;
-    if (my_exec(my, SQL_SOURCE_ZONE_OF_SERVER, &ignored) &&
-        my_read(my, sql, ONE_ROW.rows, ONE_ROW.bytes, arena, &page, &ignored) &&
-        !str_to_int64(page.fields[0], &seconds))
-        seconds = UNKNOWN_AGE_S;
-    return seconds * 1000000;
+/* Whole numbers without leading zeros, as the server prints them; unsigned ones may not fit an int64_t. */
+static int compare_numbers(Str a, Str b) {
+    bool a_is_negative = a.size > 0 && a.at[0] == '-', b_is_negative = b.size > 0 && b.at[0] == '-';
+    if (a_is_negative != b_is_negative)
+        return a_is_negative ? -1 : 1;
+    int order = a.size != b.size ? (a.size < b.size ? -1 : 1) : str_compare(a, b);
+    return a_is_negative ? -order : order;
 }
 
-/* Leaves the session in UTC, as every read of rows wants it; source_describe() makes sure of that again
- * at the start of the next run, should this one be cut between the two. */
-static bool read_clock(My *my, Arena *arena, MyPage *ret_page, int64_t *ret_age_us, Error *err) {
-    TRY(my_exec(my, SQL_SOURCE_ZONE_OF_WRITERS, err));
-    TRY(my_read(my, SQL_SOURCE_CLOCK, ONE_ROW.rows, ONE_ROW.bytes, arena, ret_page, err));
-    *ret_age_us = oldest_age_us(my, arena);
-    return my_exec(my, SQL_SOURCE_ZONE_UTC, err);
-}
-
-bool source_clock(My *my, const SourceTable *table, const Zone *zone, int64_t margin_us, Arena *arena,
-                  SourceClock *ret_clock, Error *err) {
-    MyPage page;
-    int64_t utc_us, civil_us, age_us;
-    TRY(read_clock(my, arena, &page, &age_us, err));
-    if (!parse_time(page.fields[0], &utc_us) || !parse_time(page.fields[1], &civil_us))
-        return error_set(err, STATE_BUG, "the hospital's server tells a time we cannot read");
-    int64_t base_us = table->cursor_kind == CURSOR_INSTANT ? utc_us : civil_us - zone_set_back(zone, utc_us);
-    ret_clock->now_us = utc_us;
-    ret_clock->position = table->cursor_kind == CURSOR_NONE
-                              ? ""
-                              : format_position(arena, table, base_us - margin_us - age_us);
-    return true;
+int source_compare_positions(const SourceTable *table, Str a, Str b) {
+    return table->cursor_kind == CURSOR_COUNTER ? compare_numbers(a, b) : str_compare(a, b);
 }

@@ -13,8 +13,9 @@ typedef struct SourceLimits {
 /* Rows in key order behind `after_key` (n_key values; NULL: from the start). */
 bool source_read_load(My *my, const SourceTable *table, const Str *after_key, SourceLimits limits,
                       Arena *arena, MyPage *ret_page, Error *err);
-/* Rows in (cursor, key) order from `position` on; with `after_key` behind (position, key). */
-bool source_read_follow(My *my, const SourceTable *table, Str position, const Str *after_key,
+/* Rows in (cursor, key) order from `position` on; with `after_key` behind (position, key); up to `until`, which
+ * is not reached, unless it is NULL. */
+bool source_read_follow(My *my, const SourceTable *table, Str position, const Str *after_key, Str until,
                         SourceLimits limits, Arena *arena, MyPage *ret_page, Error *err);
 /* Rows without a key, whatever their cursor, behind the first `n_before`; those that change meanwhile may be
  * passed over, so they are read at every poll. The reads above and below leave them out. */
@@ -29,13 +30,23 @@ bool source_read_null_cursor(My *my, const SourceTable *table, const Str *after_
 bool source_find_texts(My *my, const SourceTable *table, int field, const Str *texts, size_t n,
                        Arena *arena, MyPage *ret_page, Error *err);
 
-/* Now, and the position behind which no row can still appear: now less `margin_us`, and less the age of
- * the oldest running statement or writing transaction; in the cursor's own clock and precision.
- * The oldest age needs PROCESS; without it a minute is taken. A civil clock that `zone` sets back within
- * hours counts as set back already: what it will show again can still be written. */
+/* What a page of source_read_follow() is compared with: the key's columns, the cursor and, where the cursor is
+ * coarse, the source hash of the same rows as they stand now, committed or not. The bounds are the page's:
+ * `position` and `after_key` as they were asked, `last_value` and `last_key` of its last row, or NULL where
+ * nothing is behind it. */
+bool source_read_dirty(My *my, const SourceTable *table, Str position, const Str *after_key, Str last_value,
+                       const Str *last_key, size_t max_rows, Arena *arena, MyPage *ret_page, Error *err);
+/* Whether a row may change twice within its cursor's precision, so that only its content tells. */
+bool source_cursor_is_coarse(const SourceTable *table);
+
+/* The server's time: UTC, and as the clock on its wall shows it, both in microseconds since 1970. */
 typedef struct SourceClock {
-    int64_t now_us;       /* UTC, microseconds since the epoch */
-    const char *position; /* in the cursor's form, "" without a cursor */
+    int64_t now_us, civil_us;
 } SourceClock;
-bool source_clock(My *my, const SourceTable *table, const Zone *zone, int64_t margin_us, Arena *arena,
-                  SourceClock *ret_clock, Error *err);
+bool source_clock(My *my, Arena *arena, SourceClock *ret_clock, Error *err);
+/* "2026-03-01 12:00:00.123456" as microseconds, taken for UTC; false when it is no such text. */
+bool source_parse_time(Str text, int64_t *ret_us);
+/* The time as a literal of the cursor's type, its fraction cut to the type's digits, never rounded up. */
+const char *source_format_position(Arena *arena, const SourceTable *table, int64_t us);
+/* Order of two positions, or values of the cursor: below, equal, above 0. */
+int source_compare_positions(const SourceTable *table, Str a, Str b);

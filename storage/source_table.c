@@ -150,14 +150,20 @@ static void take_nullable(Arena *arena, const MyPage *columns, SourceTable *tabl
     table->keyless = source_take(arena, &keyless);
 }
 
+/* Of another type: nothing is known of its order in time, the table is read whole. */
 static CursorKind kind_of_cursor(const char *type) {
-    if (strcmp(type, "date") == 0)
-        return CURSOR_DATE;
-    if (strcmp(type, "datetime") == 0)
-        return CURSOR_CIVIL;
-    if (strcmp(type, "timestamp") == 0)
-        return CURSOR_INSTANT;
-    return CURSOR_NONE; /* no clock stands behind it: the table is read whole */
+    static const struct {
+        const char *type;
+        CursorKind kind;
+    } KINDS[] = {
+        {"date", CURSOR_DATE},         {"datetime", CURSOR_CIVIL},   {"timestamp", CURSOR_INSTANT},
+        {"tinyint", CURSOR_COUNTER},   {"smallint", CURSOR_COUNTER}, {"mediumint", CURSOR_COUNTER},
+        {"int", CURSOR_COUNTER},       {"bigint", CURSOR_COUNTER},
+    };
+    for (size_t i = 0; i < sizeof KINDS / sizeof *KINDS; i++)
+        if (strcmp(KINDS[i].type, type) == 0)
+            return KINDS[i].kind;
+    return CURSOR_NONE;
 }
 
 static bool take_cursor(Arena *arena, const MyPage *columns, const char *cursor, SourceTable *table,

@@ -12,7 +12,8 @@ typedef enum CursorKind {
     CURSOR_NONE,   /* read whole, compare by hash */
     CURSOR_DATE,   /* the day is read again */
     CURSOR_CIVIL,  /* DATETIME(n): the server's civil time */
-    CURSOR_INSTANT /* TIMESTAMP(n): UTC */
+    CURSOR_INSTANT, /* TIMESTAMP(n): UTC */
+    CURSOR_COUNTER /* a whole number that only grows */
 } CursorKind;
 
 typedef struct SourceTable {

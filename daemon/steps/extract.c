@@ -3,32 +3,42 @@
  * First load: before the first page the safe position of that moment, less an hour, is stored; then
  * pages in key order, each with its last key. After the last one, reading goes on from that position:
  * rows that changed behind the scan are read again. From then on: pages in (cursor, key) order from the
- * stored position, inclusive, equal rows known by their hash; the position moves with the last page, to
- * what the source's clock says is safe, never to a value that a row carries. Rows whose cursor is NULL are
- * read at every poll, and so are those whose key is, where it may be: no page can go on behind NULL.
+ * stored position, inclusive, equal rows known by their hash; the position moves with the last page, to the
+ * watermark (storage/watermark.h), never to a value that a row carries. The same rows are read once more as they
+ * stand uncommitted: the first that was not read committed holds the watermark. Every ten minutes the ten
+ * minutes behind the position are read, too: a row that appears there breaks a precondition, and widens the
+ * margin. Rows whose cursor is NULL are read at every poll, and so are those whose key is, where it may be: no
+ * page can go on behind NULL.
  * A feed without a cursor is read whole and compared by hash. */
 #include "steps/ahead.h"
 #include "steps/collision.h"
 
+#include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/own.h"
 #include "secret.h"
-#include "storage/source.h"
+#include "storage/watermark.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 
 enum {
     SOURCE_TIMEOUT_S = 60,
-    /* Overlap of every poll with what was read before: equal rows cost a look-up, a lost one a patient. */
-    POLL_MARGIN_S = 10,
     FIRST_LOAD_LOOK_BACK_S = 3600,
+    HELD_LONG_S = 3600,
+    LOOK_BACK_S = 600, /* how far behind the position rows are looked for, and how often */
 };
+#define US(seconds) ((int64_t)(seconds) * 1000000)
 
 struct FeedSession {
     My *my;
     Secret password; /* Connector/C keeps no copy that outlives a reconnect */
+    WatermarkMemory memory; /* this and what follows outlives a connection */
+    WatermarkBasis basis;
+    int64_t judged_us, looked_back_us; /* monotonic; 0: not yet */
+    bool is_widened; /* rows appeared behind the position */
+    bool is_held_long; /* said already */
 };
 
 void feed_session_free(FeedSession *session) {
@@ -53,21 +63,24 @@ static bool connect_source(const SourceConfig *source, FeedSession *session, Err
     return session->my || error_context(err, "source %s", source->name);
 }
 
+static FeedSession *session_of(RunContext *run) {
+    if (!*run->session)
+        *run->session = calloc(1, sizeof **run->session);
+    if (!*run->session)
+        abort();
+    return *run->session;
+}
+
 /* The job's connection: kept, checked, made anew. */
 static My *session_connection(RunContext *run, Error *err) {
-    FeedSession *session = *run->session;
-    if (session && my_is_alive(session->my))
+    FeedSession *session = session_of(run);
+    if (session->my && my_is_alive(session->my))
         return session->my;
-    feed_session_free(session);
-    *run->session = NULL;
-    session = calloc(1, sizeof *session);
-    if (!session)
-        abort();
-    if (!connect_source(run->feed->source, session, err)) {
-        feed_session_free(session);
-        return NULL;
-    }
-    *run->session = session;
+    if (session->my)
+        my_close(TAKE(session->my));
+    secret_wipe(&session->password);
+    session->judged_us = 0;
+    TRY_NULL(connect_source(run->feed->source, session, err));
     return session->my;
 }
 
@@ -79,11 +92,16 @@ typedef struct Extraction {
     PlaceFeed place;
     Collisions collisions;
     SourceLimits limits;
-    SourceClock clock;
+    FeedSession *session;
+    Watermark mark;
+    bool is_compared;  /* uncommitted rows need not be looked for, or no more: later ones lie behind the first */
+    Str first_cursor;  /* of this poll's first row; NULL: none */
+    Str until;         /* following ends before it; NULL: open */
     Arena *page_arena; /* rewound after every page */
     Str *last_key;     /* of the page before, in the run's arena; NULL at the start */
     Str position;      /* following: its cursor's value */
     int64_t rows_seen; /* by this pass */
+    int64_t rows_news; /* of them new or changed */
     size_t n_keyless;  /* rows without a key that were read */
 } Extraction;
 
@@ -100,15 +118,39 @@ static const char *const *without_types(Arena *arena, const SourceTable *table) 
     return types;
 }
 
+/* What may be known of the table is judged anew with every connection, and now and then. */
+static bool judge(Extraction *x, Error *err) {
+    FeedSession *session = x->session;
+    int64_t now_us = clock_monotonic_us();
+    if (x->table.cursor_kind == CURSOR_NONE || (session->judged_us && now_us - session->judged_us < US(LOOK_BACK_S)))
+        return true;
+    const FeedConfig *feed = x->run->feed;
+    TRY(watermark_judge(x->my, &x->table, feed->cursor_clock, feed->margin_ms * 1000, &session->basis, err));
+    session->judged_us = now_us;
+    if (session->is_widened) {
+        session->basis.quality = WATERMARK_UNPROVEN;
+        session->basis.margin_us += US(LOOK_BACK_S);
+        snprintf(session->basis.why, sizeof session->basis.why,
+                 "rows appeared behind the cursor: somebody stamps %s with another clock", feed->cursor);
+    }
+    return true;
+}
+
+static bool take_watermark(Extraction *x, Error *err) {
+    TRY(judge(x, err));
+    return watermark_take(x->my, &x->table, &x->session->basis, x->run->feed->source->zone, &x->session->memory,
+                          x->run->arena, &x->mark, err);
+}
+
 static bool open_extraction(RunContext *run, Extraction *x, Error *err) {
     const FeedConfig *feed = run->feed;
     x->run = run;
+    x->session = session_of(run);
     x->limits = (SourceLimits){(size_t)feed->page_rows, (size_t)feed->page_bytes};
     x->my = session_connection(run, err);
     TRY(x->my);
     TRY(source_describe(x->my, run->arena, feed->table, feed->key, feed->n_key, feed->cursor, &x->table, err));
-    int64_t margin_us = (int64_t)POLL_MARGIN_S * 1000000 + feed->margin_ms * 1000;
-    TRY(source_clock(x->my, &x->table, feed->source->zone, margin_us, run->arena, &x->clock, err));
+    TRY(take_watermark(x, err));
     PlaceSource source = {
         .feed = feed->name, .source_system = feed->source->name, .timezone = feed->source->timezone,
         .zone = feed->source->zone, .mapping = &feed->mapping, .fields = x->table.fields,
@@ -126,22 +168,65 @@ static void remember_last(Extraction *x, const MyPage *page) {
     for (size_t i = 0; i < x->table.n_key; i++)
         key[i] = arena_copy(x->run->arena, row[x->table.key[i]]);
     x->last_key = key;
-    if (x->table.cursor_kind != CURSOR_NONE)
-        x->position = arena_copy(x->run->arena, row[x->table.cursor]);
+    if (x->table.cursor_kind == CURSOR_NONE)
+        return;
+    x->position = arena_copy(x->run->arena, row[x->table.cursor]);
+    if (str_is_null(x->first_cursor))
+        x->first_cursor = arena_copy(x->run->arena, page->fields[x->table.cursor]);
 }
 
 static bool is_last(const Extraction *x, const MyPage *page) {
     return !page->is_cut && page->n_rows < x->limits.rows;
 }
 
+static int64_t *hashes_of(Arena *arena, const SilverPage *page) {
+    int64_t *hashes = ARENA_ARRAY(arena, int64_t, page->n_rows);
+    for (size_t i = 0; i < page->n_rows; i++)
+        hashes[i] = page->rows[i].source_hash;
+    return hashes;
+}
+
+/* The same rows uncommitted: the first that the page does not have as it is holds the watermark. `prepared` may be
+ * NULL with an empty page. */
+static bool compare_uncommitted(Extraction *x, const MyPage *page, const SilverPage *prepared, Error *err) {
+    MyPage dirty;
+    int columns[SOURCE_KEY_MAX + 1];
+    size_t n_key = x->table.n_key;
+    Str last_value = STR_NULL, *last_key = NULL;
+    if (!is_last(x, page)) {
+        const Str *row = page->fields + (page->n_rows - 1) * page->n_fields;
+        last_key = ARENA_ARRAY(x->page_arena, Str, n_key);
+        for (size_t i = 0; i < n_key; i++)
+            last_key[i] = row[x->table.key[i]];
+        last_value = row[x->table.cursor];
+    }
+    TRY(source_read_dirty(x->my, &x->table, x->position, x->last_key, last_value, last_key, page->n_rows + 1,
+                          x->page_arena, &dirty, err));
+    memcpy(columns, x->table.key, sizeof *columns * n_key);
+    columns[n_key] = x->table.cursor;
+    bool by_content = prepared && source_cursor_is_coarse(&x->table);
+    int64_t unseen = watermark_first_unseen(page, by_content ? hashes_of(x->page_arena, prepared) : NULL, &dirty,
+                                            columns, n_key + 1);
+    if (unseen < 0)
+        return true;
+    Str value = dirty.fields[(size_t)unseen * dirty.n_fields + n_key];
+    watermark_hold_at(&x->mark, &x->table, arena_string(x->run->arena, value));
+    x->is_compared = true;
+    return true;
+}
+
 static bool place_read(Extraction *x, const MyPage *page, Error *err) {
-    RawRows rows = {.fields = page->fields, .n_rows = page->n_rows, .source_now_us = x->clock.now_us};
+    RawRows rows = {.fields = page->fields, .n_rows = page->n_rows, .source_now_us = x->mark.now_us};
     PlaceOutcome outcome;
     x->rows_seen += (int64_t)page->n_rows;
     x->run->counts.bytes_read += (int64_t)page->size_bytes;
     rows.prepared = place_prepare(&x->place, &rows, x->page_arena);
+    TRY(x->is_compared || compare_uncommitted(x, page, rows.prepared, err));
+    remember_last(x, page);
     TRY(collisions_find(&x->collisions, x->page_arena, &rows, err));
-    return place_page(&x->place, &rows, NULL, x->page_arena, &outcome, err);
+    TRY(place_page(&x->place, &rows, NULL, x->page_arena, &outcome, err));
+    x->rows_news += outcome.rows_new + outcome.rows_changed + outcome.rows_quarantined;
+    return true;
 }
 
 /* ---- the table in key order ---- */
@@ -170,7 +255,7 @@ static bool place_ahead(Extraction *x, const AheadPage *page, Pass pass, Error *
 static bool walk_table(Extraction *x, const Str *after_key, Pass pass, Error *err) {
     AheadPlan plan = {
         .my = x->my, .my_mutex = &x->my_mutex, .table = &x->table, .limits = x->limits, .place = &x->place,
-        .after_key = after_key, .source_now_us = x->clock.now_us, .is_first_load = pass == PASS_FIRST_LOAD,
+        .after_key = after_key, .source_now_us = x->mark.now_us, .is_first_load = pass == PASS_FIRST_LOAD,
     };
     CLEANUP(ahead_drop) Ahead *ahead = ahead_open(&plan, err);
     TRY(ahead);
@@ -186,19 +271,19 @@ static bool walk_table(Extraction *x, const Str *after_key, Pass pass, Error *er
     return true;
 }
 
-static const char *look_back_position(Extraction *x, Error *err) {
-    SourceClock earlier;
-    int64_t margin_us = (int64_t)FIRST_LOAD_LOOK_BACK_S * 1000000 + x->run->feed->margin_ms * 1000;
-    TRY_NULL(source_clock(x->my, &x->table, x->run->feed->source->zone, margin_us,
-                          x->run->arena, &earlier, err));
-    return earlier.position;
+/* What is written before the first page and committed behind the last must lie ahead of the position. */
+static const char *look_back_position(const Extraction *x) {
+    int64_t writer_us = watermark_oldest_writer(x->my);
+    int64_t held_us = x->mark.held_us > writer_us ? x->mark.held_us : writer_us;
+    int64_t behind_us = held_us + x->session->basis.margin_us + US(FIRST_LOAD_LOOK_BACK_S);
+    return watermark_before(x->run->arena, &x->table, &x->mark, behind_us);
 }
 
 static bool load(Extraction *x, Error *err) {
     CursorState next = x->place.cursor;
     if (!next.position) {
-        next.position = look_back_position(x, err);
-        TRY(next.position && place_cursor(&x->place, &next, err));
+        next.position = x->table.cursor_kind == CURSOR_NONE ? "" : look_back_position(x);
+        TRY(place_cursor(&x->place, &next, err));
         FAILPOINT("extract.after_position");
     }
     TRY(walk_table(x, next.n_load_key ? next.load_key : NULL, PASS_FIRST_LOAD, err));
@@ -218,7 +303,8 @@ typedef bool (*ReadPage)(Extraction *x, MyPage *ret_page, Error *err);
 
 /* In (cursor, key) order: the lower bound is the position, then the last row read. */
 static bool read_follow(Extraction *x, MyPage *ret_page, Error *err) {
-    return source_read_follow(x->my, &x->table, x->position, x->last_key, x->limits, x->page_arena, ret_page, err);
+    return source_read_follow(x->my, &x->table, x->position, x->last_key, x->until, x->limits, x->page_arena,
+                              ret_page, err);
 }
 
 static bool read_null_cursors(Extraction *x, MyPage *ret_page, Error *err) {
@@ -240,30 +326,88 @@ static bool walk(Extraction *x, ReadPage read, Error *err) {
         MyPage page;
         bool ok = read(x, &page, err);
         ended = ok && is_last(x, &page);
-        if (ok && page.n_rows > 0) {
-            remember_last(x, &page);
+        if (ok && page.n_rows > 0)
             ok = place_read(x, &page, err);
-        }
+        else if (ok && !x->is_compared)
+            ok = compare_uncommitted(x, &page, NULL, err);
         arena_rewind(x->page_arena, mark);
         TRY(ok);
     }
     return true;
 }
 
-/* A quiet poll writes nothing. One that read rows stores how far the clock has come, so that the next
+/* A quiet poll writes nothing. One that read rows behind which the watermark has come stores it, so that the next
  * need not read them again. */
 static bool advance(Extraction *x, Error *err) {
     CursorState next = x->place.cursor;
-    if (x->rows_seen == 0 || str_compare(str_of(x->clock.position), str_of(next.position)) <= 0)
+    const char *mark = x->mark.position;
+    bool spares_rows = mark && !str_is_null(x->first_cursor) &&
+                       source_compare_positions(&x->table, x->first_cursor, str_of(mark)) < 0;
+    if (!spares_rows || source_compare_positions(&x->table, str_of(mark), str_of(next.position)) <= 0)
         return true;
-    next.position = x->clock.position;
+    next.position = mark;
     return place_cursor(&x->place, &next, err);
 }
 
-static bool follow(Extraction *x, Error *err) {
-    x->rows_seen = 0;
-    x->position = str_of(x->place.cursor.position);
+/* Rows bear times again that lie behind the position: it goes back to before the clock did. */
+static bool go_back(Extraction *x, Error *err) {
+    if (x->mark.set_back_us == 0 &&
+        !watermark_is_behind(x->run->arena, &x->table, &x->mark, x->place.cursor.position))
+        return true;
+    CursorState next = x->place.cursor;
+    next.position = watermark_before(x->run->arena, &x->table, &x->mark, x->mark.elapsed_us + US(LOOK_BACK_S));
+    LOG_WARN("the source's clock was set back; rows since then are read again, reconcile finds the rest",
+             LOG_TEXT("feed", x->run->feed->name));
+    x->run->wants_reconcile = true;
+    if (source_compare_positions(&x->table, str_of(next.position), str_of(x->place.cursor.position)) >= 0)
+        return true;
+    return place_cursor(&x->place, &next, err);
+}
+
+/* Nothing new can stand behind the position, unless a precondition is broken. */
+static bool look_back(Extraction *x, Error *err) {
+    int64_t now_us = clock_monotonic_us();
+    const char *position = x->place.cursor.position;
+    const char *earlier = watermark_earlier(x->run->arena, &x->table, position, US(LOOK_BACK_S));
+    if (!earlier || (x->session->looked_back_us && now_us - x->session->looked_back_us < US(LOOK_BACK_S)))
+        return true;
+    x->rows_news = 0;
+    x->position = str_of(earlier);
+    x->until = str_of(position);
     TRY(walk(x, read_follow, err));
+    x->until = STR_NULL;
+    x->session->looked_back_us = now_us;
+    if (x->rows_news == 0 || x->session->is_widened)
+        return true;
+    LOG_WARN("rows appeared behind the cursor; every poll reads further back from now on",
+             LOG_TEXT("feed", x->run->feed->name), LOG_INT("rows", x->rows_news));
+    x->session->is_widened = true;
+    x->session->judged_us = 0;
+    return true;
+}
+
+static void report_cursor(Extraction *x) {
+    CursorReport *report = &x->run->cursor;
+    *report = (CursorReport){.is_known = true, .quality = x->session->basis.quality, .held_us = x->mark.held_us,
+                             .thread_id = x->mark.thread_id};
+    snprintf(report->why, sizeof report->why, "%s", x->session->basis.why);
+    snprintf(report->cause, sizeof report->cause, "%s", x->mark.cause);
+    bool is_held_long = x->mark.held_us > US(HELD_LONG_S);
+    if (is_held_long && !x->session->is_held_long)
+        LOG_WARN("the cursor is held for more than an hour; rows arrive, but are read again at every poll",
+                 LOG_TEXT("feed", x->run->feed->name), LOG_TEXT("cause", x->mark.cause),
+                 LOG_INT("thread", x->mark.thread_id));
+    x->session->is_held_long = is_held_long;
+}
+
+static bool follow(Extraction *x, Error *err) {
+    TRY(go_back(x, err) && look_back(x, err));
+    x->first_cursor = STR_NULL;
+    x->position = str_of(x->place.cursor.position);
+    x->is_compared = false;
+    TRY(walk(x, read_follow, err));
+    x->is_compared = true;
+    report_cursor(x);
     FAILPOINT("extract.before_advance");
     return advance(x, err) && walk(x, read_null_cursors, err);
 }
@@ -275,11 +419,11 @@ static void extraction_close(Extraction *x) {
 
 static bool extract(RunContext *run, bool whole, Error *err) {
     CLEANUP(arena_drop) Arena *page_arena = arena_open();
-    CLEANUP(extraction_close) Extraction x = {.page_arena = page_arena, .my_mutex = PTHREAD_MUTEX_INITIALIZER};
+    CLEANUP(extraction_close) Extraction x = {.page_arena = page_arena, .is_compared = true, .my_mutex = PTHREAD_MUTEX_INITIALIZER};
     TRY(open_extraction(run, &x, err));
     bool was_loading = x.place.cursor.is_loading;
     if (was_loading)
-        TRY(load(&x, err));
+        TRY(load(&x, err) && take_watermark(&x, err));
     bool has_cursor = x.table.cursor_kind != CURSOR_NONE;
     if (has_cursor)
         TRY(follow(&x, err));

@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "config.h"
+#include "storage/watermark.h"
 
 #include <stdatomic.h>
 
@@ -32,6 +33,15 @@ typedef struct RunCounts {
     int64_t batches; /* pages that had news: they bear the run's id */
 } RunCounts;
 
+/* Where a feed's cursor stands, for people: what may be known of it, and what holds it back. */
+typedef struct CursorReport {
+    bool is_known; /* the feed has a cursor, and a poll has looked */
+    WatermarkQuality quality;
+    char why[WATERMARK_WHY_BYTES];
+    int64_t held_us, thread_id; /* 0: nothing; the statement's at the source, if it is one */
+    char cause[WATERMARK_CAUSE_BYTES];
+} CursorReport;
+
 struct Pg;
 /* What a feed keeps between its runs: the connection to its source. Steps make and check it; whoever
  * owns the job frees it, on any thread, when no run uses it. */
@@ -51,6 +61,8 @@ typedef struct RunContext {
     const char *range_from, *range_to; /* backfill: ISO dates, or NULL */
     atomic_bool *canceled;
     RunCounts counts;
+    CursorReport cursor;  /* set by extract */
+    bool wants_reconcile; /* set by extract: polling alone may have missed something */
 } RunContext;
 
 bool step_extract(RunContext *run, Error *err);   /* MySQL -> bronze, silver */

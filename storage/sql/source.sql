@@ -11,7 +11,7 @@ SELECT {columns} FROM {table} WHERE {keyed} AND {after} ORDER BY {key} LIMIT {ro
 
 -- name: source_follow
 SELECT {columns} FROM {table}
-WHERE {keyed} AND {cursor} >= {position} AND ({cursor} > {position} OR {after})
+WHERE {keyed} AND {cursor} >= {position} AND ({cursor} > {position} OR {after}) AND {until}
 ORDER BY {cursor}, {key} LIMIT {rows}
 
 -- name: source_null_cursor
@@ -31,34 +31,12 @@ SELECT {column} FROM {table} WHERE {column} IN ({texts}) GROUP BY CAST({column} 
 -- name: source_zone_of_writers
 SET time_zone = @@global.time_zone
 
--- Where the list of transactions is asked: its times are the server's own.
--- name: source_zone_of_server
-SET time_zone = 'SYSTEM'
-
 -- name: source_zone_utc
 SET time_zone = '+00:00'
 
 -- name: source_clock
 SELECT UTC_TIMESTAMP(6), NOW(6)
 
--- The start of the oldest thing that may still write a row with an earlier time: statements that run,
--- transactions that have written. Seconds before now, rounded up.
--- name: source_oldest_mariadb
-SELECT GREATEST(
-    IFNULL((SELECT MAX(CEIL(p.time_ms / 1000)) FROM information_schema.processlist p
-            WHERE p.id <> CONNECTION_ID()
-              AND p.command NOT IN ('Sleep', 'Daemon', 'Binlog Dump', 'Binlog Dump GTID')
-              AND p.user NOT IN ('event_scheduler', SUBSTRING_INDEX(USER(), '@', 1))), 0),
-    IFNULL((SELECT MAX(TIMESTAMPDIFF(SECOND, t.trx_started, NOW(6)) + 1)
-            FROM information_schema.innodb_trx t
-            WHERE t.trx_is_read_only = 0 AND t.trx_mysql_thread_id <> CONNECTION_ID()), 0))
-
--- name: source_oldest_mysql
-SELECT GREATEST(
-    IFNULL((SELECT MAX(p.time + 1) FROM performance_schema.processlist p
-            WHERE p.id <> CONNECTION_ID()
-              AND p.command NOT IN ('Sleep', 'Daemon', 'Binlog Dump', 'Binlog Dump GTID')
-              AND p.user NOT IN ('event_scheduler', SUBSTRING_INDEX(USER(), '@', 1))), 0),
-    IFNULL((SELECT MAX(TIMESTAMPDIFF(SECOND, t.trx_started, NOW(6)) + 1)
-            FROM information_schema.innodb_trx t
-            WHERE t.trx_is_read_only = 0 AND t.trx_mysql_thread_id <> CONNECTION_ID()), 0))
+-- For one statement.
+-- name: source_next_is_dirty
+SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED

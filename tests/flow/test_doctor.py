@@ -52,7 +52,10 @@ def test_a_healthy_world_is_told_line_by_line(healthy):
     assert not [line for line in found.items() if line[1][0] == "BAD"]
     minded = {where: what[1] for where, what in found.items() if what[0] == "mind"}
     # the second hospital's cursors are set by its application
-    assert set(minded) == {("hospital_b.patients", "cursor clock"), ("hospital_b.transactions", "cursor clock")}
+    assert set(minded) == {(f"hospital_b.{feed}", check) for feed in ("patients", "transactions")
+                           for check in ("cursor clock", "cursor")}
+    assert found["hospital_a.patients", "cursor"][1].startswith("proven: ")
+    assert found["hospital_b.patients", "cursor"][1].startswith("unproven: ")
     for check in ("connection", "owner", "schemas", "rights", "no more rights", "version"):
         assert found["store", check][0] == "ok"
     for check in ("connection", "TLS", "PROCESS", "rights", "replication", "time zone", "clock", "password_file"):

@@ -1,0 +1,66 @@
+-- Up to where a hospital's table is known whole; see storage/watermark.h and rules, section 4.
+
+-- Statements of all other sessions, with the age of each in microseconds, rounded up. Nothing is left out by
+-- text, table, 'Connect' or 'system user': events and procedures hide there.
+-- name: watermark_statements_mariadb
+SELECT UTC_TIMESTAMP(6), NOW(6), p.id, FLOOR(p.time_ms * 1000) + 1
+FROM information_schema.processlist p
+WHERE p.id <> CONNECTION_ID()
+  AND p.command NOT IN ('Sleep', 'Daemon', 'Binlog Dump', 'Binlog Dump GTID')
+  AND p.user NOT IN ('event_scheduler', SUBSTRING_INDEX(USER(), '@', 1))
+
+-- MySQL tells whole seconds, so the start is a whole second, and one before it.
+-- name: watermark_statements_mysql
+SELECT UTC_TIMESTAMP(6), NOW(6), p.id, (p.time + 1) * 1000000 + MICROSECOND(NOW(6))
+FROM performance_schema.processlist p
+WHERE p.id <> CONNECTION_ID()
+  AND p.command NOT IN ('Sleep', 'Daemon', 'Binlog Dump', 'Binlog Dump GTID')
+  AND p.user NOT IN ('event_scheduler', SUBSTRING_INDEX(USER(), '@', 1))
+
+-- Without PROCESS, by GRANT SELECT ON performance_schema.threads.
+-- name: watermark_statements_mysql_threads
+SELECT UTC_TIMESTAMP(6), NOW(6), t.processlist_id, (t.processlist_time + 1) * 1000000 + MICROSECOND(NOW(6))
+FROM performance_schema.threads t
+WHERE t.processlist_id IS NOT NULL AND t.processlist_id <> CONNECTION_ID()
+  AND t.processlist_command NOT IN ('Sleep', 'Daemon', 'Binlog Dump', 'Binlog Dump GTID')
+  AND t.processlist_user NOT IN ('event_scheduler', SUBSTRING_INDEX(USER(), '@', 1))
+
+-- Whose statements only read: a report does not hold the cursor. Asked behind the list, for a session that
+-- has begun a report since then has ended what the list shows.
+-- name: watermark_readers
+SELECT t.trx_mysql_thread_id FROM information_schema.innodb_trx t WHERE t.trx_is_read_only = 1
+
+-- What a cursor's proof needs of the table, and how long a statement may wait for a lock.
+-- name: watermark_table
+SELECT IFNULL((SELECT UPPER(t.engine) FROM information_schema.tables t
+               WHERE t.table_schema = DATABASE() AND t.table_name = {table}), ''),
+       IFNULL((SELECT LOWER(c.extra) LIKE '%on update current_timestamp%' FROM information_schema.columns c
+               WHERE c.table_schema = DATABASE() AND c.table_name = {table} AND c.column_name = {cursor}), 0),
+       @@innodb_lock_wait_timeout
+
+-- 1 when the server's rows come from another one, or go to others before they are seen here.
+-- name: watermark_follower_mariadb
+SELECT @@global.read_only
+    OR EXISTS (SELECT 1 FROM information_schema.processlist p WHERE p.command LIKE 'Slave%')
+    OR EXISTS (SELECT 1 FROM information_schema.global_variables v
+               WHERE v.variable_name = 'WSREP_ON' AND v.variable_value = 'ON')
+
+-- name: watermark_follower_mysql
+SELECT @@global.read_only
+    OR EXISTS (SELECT 1 FROM performance_schema.processlist p
+               WHERE p.user = 'system user' AND p.command IN ('Connect', 'Query'))
+    OR EXISTS (SELECT 1 FROM performance_schema.global_variables v
+               WHERE v.variable_name = 'group_replication_group_name' AND v.variable_value <> '')
+
+-- Of a counter.
+-- name: watermark_greatest
+SELECT MAX({cursor}) FROM {table}
+
+-- Transactions tell their start in the server's own zone.
+-- name: watermark_zone_of_server
+SET time_zone = 'SYSTEM'
+
+-- name: watermark_oldest_writer
+SELECT IFNULL(MAX(TIMESTAMPDIFF(SECOND, t.trx_started, NOW(6)) + 1), 0)
+FROM information_schema.innodb_trx t
+WHERE t.trx_is_read_only = 0 AND t.trx_mysql_thread_id <> CONNECTION_ID()

@@ -1,0 +1,328 @@
+/* watermark.c - see watermark.h. */
+#include "storage/watermark.h"
+
+#include "base/clock.h"
+#include "base/own.h"
+#include "sql.h"
+#include "storage/template.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+enum {
+    LIST_MAX_ROWS = 10000, /* of sessions */
+    LIST_MAX_BYTES = 1 << 20,
+    LITERAL_MAX_BYTES = 4096,
+    UNKNOWN_WAIT_S = 60,  /* where the server does not tell how long a statement waits for a lock */
+    AFTER_WAIT_S = 10,    /* and what it does then, until it commits */
+    UNPROVEN_MARGIN_S = 10,
+    COUNTER_LOOK_BACK_S = 60,
+    /* Clocks of two machines run apart by less than this between two polls. */
+    STEP_MIN_MS = 1000,
+};
+#define US(seconds) ((int64_t)(seconds) * 1000000)
+static const char COUNTER_LOWEST[] = "-9223372036854775808";
+
+const char *watermark_quality_name(WatermarkQuality quality) {
+    static const char *const NAMES[] = {"proven", "bounded", "unproven"};
+    return NAMES[quality];
+}
+
+/* ---- what can be known here ---- */
+
+static const char *literal(Arena *arena, const char *text) {
+    CLEANUP(buf_drop) Buf out;
+    buf_init(&out, LITERAL_MAX_BYTES);
+    my_put_text(&out, str_of(text));
+    return arena_string(arena, buf_str(&out));
+}
+
+static bool can_read(My *my, Arena *arena, const char *sql) {
+    MyPage page;
+    Error ignored = {0};
+    return my_read(my, sql, LIST_MAX_ROWS, LIST_MAX_BYTES, arena, &page, &ignored);
+}
+
+static const char *const LISTS[] = {
+    [WATERMARK_LIST_MARIADB] = SQL_WATERMARK_STATEMENTS_MARIADB,
+    [WATERMARK_LIST_MYSQL] = SQL_WATERMARK_STATEMENTS_MYSQL,
+    [WATERMARK_LIST_MYSQL_THREADS] = SQL_WATERMARK_STATEMENTS_MYSQL_THREADS,
+};
+
+/* The list without PROCESS shows ourselves alone, and says nothing of it; the readers are refused. */
+static WatermarkList find_list(My *my, Arena *arena) {
+    if (can_read(my, arena, SQL_WATERMARK_READERS))
+        return my_is_mariadb(my) ? WATERMARK_LIST_MARIADB : WATERMARK_LIST_MYSQL;
+    if (!my_is_mariadb(my) && can_read(my, arena, SQL_WATERMARK_STATEMENTS_MYSQL_THREADS))
+        return WATERMARK_LIST_MYSQL_THREADS;
+    return WATERMARK_LIST_NONE;
+}
+
+/* A server that does not say is taken for what it mostly is: one that is written to. */
+static bool is_follower(My *my, Arena *arena) {
+    const char *sql = my_is_mariadb(my) ? SQL_WATERMARK_FOLLOWER_MARIADB : SQL_WATERMARK_FOLLOWER_MYSQL;
+    MyPage page;
+    Error ignored = {0};
+    return my_read(my, sql, 1, LIST_MAX_BYTES, arena, &page, &ignored) && str_equal(page.fields[0], STR("1"));
+}
+
+/* The facts of a table, as watermark_table answers them. */
+typedef struct TableState {
+    bool is_innodb, is_stamped_by_server;
+    int64_t lock_wait_s;
+} TableState;
+
+static bool read_state(My *my, const SourceTable *table, Arena *arena, TableState *ret_state, Error *err) {
+    const char *sql = sql_fill(arena, SQL_WATERMARK_TABLE, {"table", literal(arena, table->name)},
+                               {"cursor", literal(arena, table->fields[table->cursor].name)});
+    MyPage page;
+    TRY(my_read(my, sql, 1, LIST_MAX_BYTES, arena, &page, err));
+    TableState state = {.is_innodb = str_equal(page.fields[0], STR("INNODB")),
+                        .is_stamped_by_server = str_equal(page.fields[1], STR("1")),
+                        .lock_wait_s = UNKNOWN_WAIT_S};
+    str_to_int64(page.fields[2], &state.lock_wait_s);
+    *ret_state = state;
+    return true;
+}
+
+__attribute__((format(printf, 4, 5)))
+static void judge(WatermarkBasis *basis, WatermarkQuality quality, int64_t margin_us, const char *why, ...) {
+    va_list args;
+    va_start(args, why);
+    basis->quality = quality;
+    basis->margin_us += margin_us;
+    vsnprintf(basis->why, sizeof basis->why, why, args);
+    va_end(args);
+}
+
+bool watermark_judge(My *my, const SourceTable *table, CursorClock clock, int64_t margin_us,
+                     WatermarkBasis *ret_basis, Error *err) {
+    CLEANUP(arena_drop) Arena *arena = arena_open();
+    TableState state;
+    TRY(read_state(my, table, arena, &state, err));
+    const char *cursor = table->fields[table->cursor].name;
+    WatermarkBasis basis = {.list = find_list(my, arena), .margin_us = margin_us};
+    bool is_counter = table->cursor_kind == CURSOR_COUNTER;
+    if (!state.is_innodb)
+        judge(&basis, WATERMARK_UNPROVEN, US(UNPROVEN_MARGIN_S),
+              "table %s is not InnoDB: what is not committed yet cannot be told apart", table->name);
+    else if (is_follower(my, arena))
+        judge(&basis, WATERMARK_UNPROVEN, US(state.lock_wait_s + AFTER_WAIT_S),
+              "the server follows another one: what has not arrived yet cannot be seen; read the server that is written to");
+    else if (is_counter)
+        judge(&basis, WATERMARK_BOUNDED, 0, "column %s counts: it is read again for %d s behind its greatest value",
+              cursor, COUNTER_LOOK_BACK_S);
+    else if (clock == CURSOR_CLOCK_AUTO && !state.is_stamped_by_server)
+        judge(&basis, WATERMARK_UNPROVEN, US(UNPROVEN_MARGIN_S),
+              "nothing says whose clock fills %s: it is not ON UPDATE CURRENT_TIMESTAMP; set `cursor_clock`", cursor);
+    else if (basis.list == WATERMARK_LIST_NONE)
+        judge(&basis, WATERMARK_BOUNDED, US(state.lock_wait_s + AFTER_WAIT_S),
+              "the account lacks PROCESS: a statement that runs longer than %" PRId64 " s can be missed; GRANT PROCESS ON *.*",
+              state.lock_wait_s + AFTER_WAIT_S);
+    else if (clock == CURSOR_CLOCK_APPLICATION)
+        judge(&basis, WATERMARK_BOUNDED, 0, "an application's clock fills %s: `margin` must cover its skew and latency", cursor);
+    else
+        judge(&basis, WATERMARK_PROVEN, 0, "the server's clock fills %s, and its running statements and uncommitted rows are seen", cursor);
+    *ret_basis = basis;
+    return true;
+}
+
+/* ---- taking it ---- */
+
+static bool contains(const MyPage *readers, Str id) {
+    for (size_t i = 0; i < readers->n_rows; i++)
+        if (str_equal(readers->fields[i], id))
+            return true;
+    return false;
+}
+
+/* The oldest statement that may write; its age in microseconds, 0 when there is none. */
+typedef struct Oldest {
+    int64_t age_us, thread_id;
+    bool is_cut; /* more statements than can be looked at */
+} Oldest;
+
+static Oldest find_oldest(const MyPage *list, const MyPage *readers) {
+    Oldest oldest = {.is_cut = list->is_cut || readers->is_cut};
+    for (size_t i = 0; i < list->n_rows; i++) {
+        const Str *row = list->fields + i * list->n_fields;
+        int64_t age_us = 0, id = 0;
+        str_to_int64(row[2], &id);
+        if (contains(readers, row[2]) || !str_to_int64(row[3], &age_us) || age_us <= oldest.age_us)
+            continue;
+        oldest.age_us = age_us;
+        oldest.thread_id = id;
+    }
+    return oldest;
+}
+
+/* Steps 0 to 2 of rules, section 4: the clock, then the list, then who of it only reads. */
+static bool read_statements(My *my, const WatermarkBasis *basis, Arena *arena, SourceClock *clock, Oldest *ret_oldest,
+                            Error *err) {
+    *ret_oldest = (Oldest){0};
+    if (basis->list == WATERMARK_LIST_NONE)
+        return true;
+    MyPage list, readers = {.n_rows = 0};
+    TRY(my_read(my, LISTS[basis->list], LIST_MAX_ROWS, LIST_MAX_BYTES, arena, &list, err));
+    if (list.n_rows == 0)
+        return true;
+    int64_t list_us;
+    if (!source_parse_time(list.fields[0], &list_us))
+        return error_set(err, STATE_BUG, "the hospital's server tells a time we cannot read");
+    clock->civil_us += list_us - clock->now_us;
+    clock->now_us = list_us;
+    if (basis->list != WATERMARK_LIST_MYSQL_THREADS)
+        TRY(my_read(my, SQL_WATERMARK_READERS, LIST_MAX_ROWS, LIST_MAX_BYTES, arena, &readers, err));
+    *ret_oldest = find_oldest(&list, &readers);
+    return true;
+}
+
+static void hold(Watermark *mark, int64_t held_us, int64_t thread_id, const char *cause) {
+    mark->held_us = held_us;
+    mark->thread_id = thread_id;
+    snprintf(mark->cause, sizeof mark->cause, "%s", cause);
+}
+
+/* Both clocks went on by the same time since the poll before, or the server's was set. */
+static void compare_clocks(WatermarkMemory *memory, Watermark *mark) {
+    int64_t monotonic_us = clock_monotonic_us();
+    if (memory->monotonic_us) {
+        mark->elapsed_us = monotonic_us - memory->monotonic_us;
+        int64_t step_us = mark->now_us - memory->server_us - mark->elapsed_us;
+        mark->set_back_us = step_us < -(int64_t)STEP_MIN_MS * 1000 ? -step_us : 0;
+    }
+    memory->server_us = mark->now_us;
+    memory->monotonic_us = monotonic_us;
+}
+
+/* The lowest civil time that a row stamped at `us` or later can bear: before a jump of the clock the offset was
+ * another one, and a clock that is going to be set back will show its times again. */
+static int64_t lowest_civil(const Watermark *mark, int64_t us) {
+    int64_t by_offset_now = us + mark->civil_us - mark->now_us, by_zone = zone_to_civil(mark->zone, us);
+    return (by_zone < by_offset_now ? by_zone : by_offset_now) - zone_set_back(mark->zone, mark->now_us);
+}
+
+const char *watermark_before(Arena *arena, const SourceTable *table, const Watermark *mark, int64_t us) {
+    if (table->cursor_kind == CURSOR_COUNTER)
+        return COUNTER_LOWEST;
+    int64_t instant_us = mark->now_us - us;
+    return source_format_position(arena, table, table->cursor_kind == CURSOR_INSTANT ? instant_us
+                                                                                    : lowest_civil(mark, instant_us));
+}
+
+/* What was the greatest value at least a look-back ago; NULL while that is not known. `greatest` is of a read
+ * before the list of statements. */
+static const char *counter_position(WatermarkMemory *memory, Str greatest, Arena *arena) {
+    int64_t now_us = clock_monotonic_us();
+    bool is_due = memory->counter[1].seen_us == 0 || now_us - memory->counter[1].seen_us >= US(COUNTER_LOOK_BACK_S);
+    if (is_due && !str_is_null(greatest) && greatest.size < sizeof memory->counter[1].value) {
+        memory->counter[0] = memory->counter[1];
+        memory->counter[1].seen_us = now_us;
+        memcpy(memory->counter[1].value, greatest.at, greatest.size);
+        memory->counter[1].value[greatest.size] = '\0';
+    }
+    return memory->counter[0].seen_us ? arena_string(arena, str_of(memory->counter[0].value)) : NULL;
+}
+
+static bool take_counter(My *my, const SourceTable *table, WatermarkMemory *memory, Arena *arena, Watermark *mark, Error *err) {
+    MyPage greatest;
+    const char *sql = sql_fill(arena, SQL_WATERMARK_GREATEST, {"cursor", table->quoted_cursor}, {"table", table->quoted});
+    TRY(my_read(my, sql, 1, LIST_MAX_BYTES, arena, &greatest, err));
+    mark->position = counter_position(memory, greatest.n_rows ? greatest.fields[0] : STR_NULL, arena);
+    return true;
+}
+
+bool watermark_take(My *my, const SourceTable *table, const WatermarkBasis *basis, const Zone *zone,
+                    WatermarkMemory *memory, Arena *arena, Watermark *ret_mark, Error *err) {
+    Watermark mark = {.position = "", .zone = zone};
+    bool has_cursor = table->cursor_kind != CURSOR_NONE, is_counter = table->cursor_kind == CURSOR_COUNTER;
+    SourceClock clock;
+    Oldest oldest = {0};
+    TRY(source_clock(my, arena, &clock, err));
+    if (is_counter)
+        TRY(take_counter(my, table, memory, arena, &mark, err));
+    else if (has_cursor)
+        TRY(read_statements(my, basis, arena, &clock, &oldest, err));
+    mark.now_us = clock.now_us;
+    mark.civil_us = clock.civil_us;
+    compare_clocks(memory, &mark);
+    if (oldest.is_cut && oldest.age_us < US(UNKNOWN_WAIT_S))
+        oldest.age_us = US(UNKNOWN_WAIT_S);
+    if (oldest.age_us > 0)
+        hold(&mark, oldest.age_us, oldest.thread_id, "a running statement");
+    if (has_cursor && !is_counter)
+        mark.position = watermark_before(arena, table, &mark, basis->margin_us + oldest.age_us);
+    *ret_mark = mark;
+    return true;
+}
+
+/* ---- what the reads show ---- */
+
+bool watermark_is_behind(Arena *arena, const SourceTable *table, const Watermark *mark, const char *position) {
+    if (table->cursor_kind == CURSOR_COUNTER)
+        return false;
+    int64_t now_us = table->cursor_kind == CURSOR_INSTANT ? mark->now_us : mark->civil_us;
+    return source_compare_positions(table, str_of(source_format_position(arena, table, now_us)), str_of(position)) < 0;
+}
+
+int64_t watermark_oldest_writer(My *my) {
+    CLEANUP(arena_drop) Arena *arena = arena_open();
+    Error ignored = {0};
+    MyPage page;
+    int64_t age_s = 0;
+    if (my_exec(my, SQL_WATERMARK_ZONE_OF_SERVER, &ignored) &&
+        my_read(my, SQL_WATERMARK_OLDEST_WRITER, 1, LIST_MAX_BYTES, arena, &page, &ignored))
+        str_to_int64(page.fields[0], &age_s);
+    my_exec(my, SQL_SOURCE_ZONE_UTC, &ignored); /* a connection lost here is found by the next read */
+    return US(age_s);
+}
+
+/* How far the value lies behind P; 0 for what is no time. */
+static int64_t behind_now(const Watermark *mark, const SourceTable *table, const char *value) {
+    char text[32];
+    int64_t us;
+    snprintf(text, sizeof text, "%s%s", value, table->cursor_kind == CURSOR_DATE ? " 00:00:00" : "");
+    if (table->cursor_kind == CURSOR_COUNTER || !source_parse_time(str_of(text), &us))
+        return 0;
+    int64_t now_us = table->cursor_kind == CURSOR_INSTANT ? mark->now_us : mark->civil_us;
+    return now_us > us ? now_us - us : 0;
+}
+
+void watermark_hold_at(Watermark *mark, const SourceTable *table, const char *value) {
+    if (!mark->position || source_compare_positions(table, str_of(value), str_of(mark->position)) >= 0)
+        return;
+    mark->position = value;
+    hold(mark, behind_now(mark, table, value), 0, "a row that is not committed");
+}
+
+const char *watermark_earlier(Arena *arena, const SourceTable *table, const char *position, int64_t us) {
+    char text[32];
+    int64_t at_us;
+    snprintf(text, sizeof text, "%s%s", position, table->cursor_kind == CURSOR_DATE ? " 00:00:00" : "");
+    if (table->cursor_kind == CURSOR_COUNTER || !source_parse_time(str_of(text), &at_us))
+        return NULL;
+    return source_format_position(arena, table, at_us - us);
+}
+
+static bool is_same_row(const MyPage *clean, size_t c, const int64_t *hashes, const MyPage *dirty, size_t d,
+                        const int *columns, size_t n_columns) {
+    const Str *known = clean->fields + c * clean->n_fields, *seen = dirty->fields + d * dirty->n_fields;
+    for (size_t i = 0; i < n_columns; i++)
+        if (!str_equal(known[columns[i]], seen[i]))
+            return false;
+    int64_t hash;
+    return !hashes || (str_to_int64(seen[n_columns], &hash) && hash == hashes[c]);
+}
+
+int64_t watermark_first_unseen(const MyPage *clean, const int64_t *hashes, const MyPage *dirty, const int *columns,
+                               size_t n_columns) {
+    size_t c = 0;
+    for (size_t d = 0; d < dirty->n_rows; d++, c++) {
+        while (c < clean->n_rows && !is_same_row(clean, c, hashes, dirty, d, columns, n_columns))
+            c++; /* deleted or moved by somebody who has not committed */
+        if (c == clean->n_rows)
+            return (int64_t)d;
+    }
+    return -1;
+}
