@@ -8,6 +8,8 @@
 #include <mysql.h>
 #include <mysqld_error.h>
 
+static const char HEX[] = "0123456789ABCDEF";
+
 struct My {
     MYSQL *conn;
     MyOptions options;
@@ -111,6 +113,8 @@ static MYSQL *connect_once(const MyOptions *options, Error *err) {
     mysql_options(conn, MYSQL_OPT_READ_TIMEOUT, &timeout);
     mysql_options(conn, MYSQL_OPT_WRITE_TIMEOUT, &timeout);
     mysql_options(conn, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+    unsigned long max_row_bytes = 1UL << 30;
+    mysql_options(conn, MYSQL_OPT_MAX_ALLOWED_PACKET, &max_row_bytes);
     unsigned int no_local_files = 0;
     mysql_options(conn, MYSQL_OPT_LOCAL_INFILE, &no_local_files);
     if (options->tls)
@@ -169,11 +173,38 @@ bool my_is_mariadb(const My *my) {
     return strstr(mysql_get_server_info(my->conn), "MariaDB") != NULL;
 }
 
+/* Bytes without a character set. Numbers and times have that set too, but are texts. */
+static bool is_binary(const MYSQL_FIELD *field) {
+    enum { CHARSET_BINARY = 63, TYPE_VECTOR = 242 };
+    static const int TYPES[] = {MYSQL_TYPE_TINY_BLOB, MYSQL_TYPE_MEDIUM_BLOB, MYSQL_TYPE_LONG_BLOB, MYSQL_TYPE_BLOB,
+                                MYSQL_TYPE_VAR_STRING, MYSQL_TYPE_STRING, MYSQL_TYPE_GEOMETRY, TYPE_VECTOR};
+    for (size_t i = 0; field->charsetnr == CHARSET_BINARY && i < sizeof TYPES / sizeof *TYPES; i++)
+        if ((int)field->type == TYPES[i])
+            return true;
+    return false;
+}
+
+static const bool *find_binary(Arena *arena, MYSQL_RES *result, size_t n_fields) {
+    const MYSQL_FIELD *fields = mysql_fetch_fields(result);
+    bool *are_binary = ARENA_ARRAY(arena, bool, n_fields);
+    for (size_t i = 0; i < n_fields; i++)
+        are_binary[i] = is_binary(&fields[i]);
+    return are_binary;
+}
+
+static void put_hex(char *to, const char *bytes, size_t size) {
+    for (size_t i = 0; i < size; i++) {
+        *to++ = HEX[(uint8_t)bytes[i] >> 4];
+        *to++ = HEX[(uint8_t)bytes[i] & 15];
+    }
+}
+
 /* Copies one row in one piece; its fields point into it. */
-static void keep_row(Arena *arena, MyPage *page, MYSQL_ROW row, const unsigned long *lengths) {
+static void keep_row(Arena *arena, MyPage *page, const bool *are_binary, MYSQL_ROW row,
+                     const unsigned long *lengths) {
     size_t total = 0;
     for (size_t i = 0; i < page->n_fields; i++)
-        total += row[i] ? lengths[i] : 0;
+        total += row[i] ? lengths[i] << are_binary[i] : 0;
     char *at = arena_alloc(arena, total);
     Str *fields = page->fields + page->n_rows++ * page->n_fields;
     for (size_t i = 0; i < page->n_fields; i++) {
@@ -181,9 +212,13 @@ static void keep_row(Arena *arena, MyPage *page, MYSQL_ROW row, const unsigned l
             fields[i] = STR_NULL;
             continue;
         }
-        memcpy(at, row[i], lengths[i]);
-        fields[i] = (Str){at, lengths[i]};
-        at += lengths[i];
+        size_t size = lengths[i] << are_binary[i];
+        if (are_binary[i])
+            put_hex(at, row[i], lengths[i]);
+        else
+            memcpy(at, row[i], lengths[i]);
+        fields[i] = (Str){at, size};
+        at += size;
     }
     page->size_bytes += total;
 }
@@ -202,12 +237,13 @@ bool my_read(My *my, const char *sql, size_t max_rows, size_t max_bytes, Arena *
         return fail(my->conn, "cannot read", err);
     MyPage page = {.n_fields = mysql_num_fields(result)};
     page.fields = arena_alloc(arena, sizeof(Str) * max_rows * page.n_fields);
+    const bool *are_binary = find_binary(arena, result, page.n_fields);
     MYSQL_ROW row;
     while ((row = mysql_fetch_row(result))) {
         if (page.n_rows == max_rows || (page.n_rows > 0 && page.size_bytes >= max_bytes))
             page.is_cut = true;
         else
-            keep_row(arena, &page, row, mysql_fetch_lengths(result));
+            keep_row(arena, &page, are_binary, row, mysql_fetch_lengths(result));
     }
     if (mysql_errno(my->conn) != 0) /* NULL is the end, or an error */
         return fail(my->conn, "cannot read", err);
@@ -230,7 +266,6 @@ void my_put_ident(Buf *sql, const char *name) {
 }
 
 void my_put_text(Buf *sql, Str value) {
-    static const char HEX[] = "0123456789ABCDEF";
     buf_put_str(sql, STR("_utf8mb4 X'"));
     for (size_t i = 0; i < value.size; i++) {
         buf_put_byte(sql, (uint8_t)HEX[(uint8_t)value.at[i] >> 4]);

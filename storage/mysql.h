@@ -2,7 +2,7 @@
  *
  * Blocking calls for worker threads; a My belongs to one thread at a time, my_cancel() alone may come
  * from another. Sessions are READ ONLY, utf8mb4, READ COMMITTED, autocommit, lock_wait_timeout 2 s.
- * Client-side failures (2002-2013, 2055) become class 08, 1205 and 1213 class 40, refused accounts 28,
+ * Binary columns come as hex, upper case. Client-side failures (2002-2013, 2055) become class 08, 1205 and 1213 class 40, refused accounts 28,
  * missing tables and columns 42: "may I try again?" has one answer, error_class().
  * Not a query layer: what is asked of a hospital stands in source.c. */
 #pragma once

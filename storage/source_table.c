@@ -5,42 +5,58 @@
 #include "sql.h"
 #include "storage/template.h"
 
-enum { FRAGMENT_MAX_BYTES = 1 << 20, DESCRIBE_MAX_COLUMNS = 4096 };
+enum { FRAGMENT_MAX_BYTES = 1 << 20, DESCRIBE_MAX_COLUMNS = 4096, DESCRIBE_MAX_BYTES = 8 << 20 };
 
-/* How a MySQL type is read; `before` and `after` stand around the column's name. */
+/* How a type is written in a statement. Binary columns are read as they are and come as hex (my_read()):
+ * HEX() of one that is longer than half of max_allowed_packet is NULL, without a word. */
+typedef enum Form { FORM_PLAIN, FORM_DOUBLE, FORM_UNSIGNED, FORM_HEX } Form;
 static const struct {
-    const char *type;
-    FieldKind kind;
     const char *before, *after;
-} TYPES[] = {
-    {"tinyint", FIELD_NUMBER, "", ""},       {"smallint", FIELD_NUMBER, "", ""},
-    {"mediumint", FIELD_NUMBER, "", ""},     {"int", FIELD_NUMBER, "", ""},
-    {"bigint", FIELD_NUMBER, "", ""},        {"decimal", FIELD_NUMBER, "", ""},
-    {"double", FIELD_NUMBER, "", ""},        {"year", FIELD_NUMBER, "", ""},
-    /* FLOAT would be printed with six digits */
-    {"float", FIELD_NUMBER, "CAST(", " AS DOUBLE)"},
-    {"bit", FIELD_NUMBER, "CAST(", " AS UNSIGNED)"},
-    {"date", FIELD_CIVIL, "", ""},           {"datetime", FIELD_CIVIL, "", ""},
-    {"timestamp", FIELD_INSTANT, "", ""},
-    {"binary", FIELD_BINARY, "HEX(", ")"},   {"varbinary", FIELD_BINARY, "HEX(", ")"},
-    {"tinyblob", FIELD_BINARY, "HEX(", ")"}, {"blob", FIELD_BINARY, "HEX(", ")"},
-    {"mediumblob", FIELD_BINARY, "HEX(", ")"}, {"longblob", FIELD_BINARY, "HEX(", ")"},
-    {"geometry", FIELD_BINARY, "HEX(", ")"}, {"point", FIELD_BINARY, "HEX(", ")"},
+} FORMS[] = {
+    [FORM_PLAIN] = {"", ""},
+    [FORM_DOUBLE] = {"CAST(", " AS DOUBLE)"}, /* FLOAT would be printed with six digits */
+    [FORM_UNSIGNED] = {"CAST(", " AS UNSIGNED)"},
+    [FORM_HEX] = {"HEX(", ")"},
 };
 
-static size_t type_index(const char *type) {
-    size_t i = 0;
-    while (i < sizeof TYPES / sizeof *TYPES && strcmp(TYPES[i].type, type) != 0)
-        i++;
-    return i; /* past the end: text */
+static const struct Type {
+    const char *name;
+    FieldKind kind;
+    Form form;
+} TYPES[] = {
+    {"tinyint", FIELD_NUMBER, FORM_PLAIN},     {"smallint", FIELD_NUMBER, FORM_PLAIN},
+    {"mediumint", FIELD_NUMBER, FORM_PLAIN},   {"int", FIELD_NUMBER, FORM_PLAIN},
+    {"bigint", FIELD_NUMBER, FORM_PLAIN},      {"decimal", FIELD_NUMBER, FORM_PLAIN},
+    {"double", FIELD_NUMBER, FORM_PLAIN},      {"year", FIELD_NUMBER, FORM_PLAIN},
+    {"float", FIELD_NUMBER, FORM_DOUBLE},      {"bit", FIELD_NUMBER, FORM_UNSIGNED},
+    {"date", FIELD_CIVIL, FORM_PLAIN},         {"datetime", FIELD_CIVIL, FORM_PLAIN},
+    {"timestamp", FIELD_INSTANT, FORM_PLAIN},  {"binary", FIELD_BINARY, FORM_HEX},
+    {"varbinary", FIELD_BINARY, FORM_HEX},     {"tinyblob", FIELD_BINARY, FORM_HEX},
+    {"blob", FIELD_BINARY, FORM_HEX},          {"mediumblob", FIELD_BINARY, FORM_HEX},
+    {"longblob", FIELD_BINARY, FORM_HEX},      {"vector", FIELD_BINARY, FORM_HEX},
+    {"geometry", FIELD_BINARY, FORM_HEX},      {"point", FIELD_BINARY, FORM_HEX},
+    {"linestring", FIELD_BINARY, FORM_HEX},    {"polygon", FIELD_BINARY, FORM_HEX},
+    {"multipoint", FIELD_BINARY, FORM_HEX},    {"multilinestring", FIELD_BINARY, FORM_HEX},
+    {"multipolygon", FIELD_BINARY, FORM_HEX},  {"geometrycollection", FIELD_BINARY, FORM_HEX},
+    {"geomcollection", FIELD_BINARY, FORM_HEX},
+};
+
+static const struct Type *type_of(const char *name) {
+    static const struct Type TEXT = {"", FIELD_TEXT, FORM_PLAIN};
+    for (size_t i = 0; i < sizeof TYPES / sizeof *TYPES; i++)
+        if (strcmp(TYPES[i].name, name) == 0)
+            return &TYPES[i];
+    return &TEXT;
+}
+
+static void put_form(Buf *list, const char *name, Form form) {
+    buf_put_str(list, str_of(FORMS[form].before));
+    my_put_ident(list, name);
+    buf_put_str(list, str_of(FORMS[form].after));
 }
 
 void source_put_rendered(Buf *list, const SourceTable *table, size_t index) {
-    size_t i = type_index(table->types[index]);
-    bool is_known = i < sizeof TYPES / sizeof *TYPES;
-    buf_put_str(list, str_of(is_known ? TYPES[i].before : ""));
-    my_put_ident(list, table->fields[index].name);
-    buf_put_str(list, str_of(is_known ? TYPES[i].after : ""));
+    put_form(list, table->fields[index].name, type_of(table->types[index])->form);
 }
 
 void source_put_between(Buf *list, const char *between) {
@@ -79,23 +95,126 @@ static int find_field(const SourceTable *table, const char *name) {
     return -1;
 }
 
-static void take_columns(Arena *arena, const MyPage *columns, SourceTable *table) {
+/* What information_schema says of a column, in the statement's order. */
+typedef enum Told { TOLD_NAME, TOLD_TYPE, TOLD_COLLATION, TOLD_DIGITS, TOLD_NULLABLE, TOLD_SHAPE } Told;
+
+static Str told(const SourceColumns *columns, size_t index, Told which) {
+    return columns->rows.fields[index * columns->rows.n_fields + which];
+}
+
+/* A number's display width says nothing, unless zeros fill it; versions of the server differ in telling it. */
+static Str without_width(const char *type, Str shape) {
+    const char *open = memchr(shape.at, '(', shape.size), *close = memchr(shape.at, ')', shape.size);
+    size_t size = strlen(type);
+    bool is_whole = size >= 3 && strcmp(type + size - 3, "int") == 0;
+    bool is_year = strcmp(type, "year") == 0;
+    return (is_whole || is_year) && open && close && !memmem(shape.at, shape.size, "zerofill", 8)
+               ? (Str){close + 1, shape.size - (size_t)(close + 1 - shape.at)}
+               : STR_NULL;
+}
+
+/* "decimal(14,2)", "int unsigned", "varchar(50) utf8mb4_general_ci". */
+static const char *shape_of(Arena *arena, const SourceColumns *columns, size_t index) {
+    const char *type = arena_string(arena, told(columns, index, TOLD_TYPE));
+    Str shape = told(columns, index, TOLD_SHAPE), collation = told(columns, index, TOLD_COLLATION);
+    Str rest = without_width(type, shape);
+    if (!str_is_null(rest))
+        return arena_printf(arena, "%s%.*s", type, (int)rest.size, rest.at);
+    return arena_printf(arena, "%.*s%s%.*s", (int)shape.size, shape.at, collation.size ? " " : "",
+                        (int)collation.size, collation.at);
+}
+
+static void take_names(Arena *arena, SourceColumns *columns) {
+    columns->n = columns->rows.n_rows;
+    columns->names = ARENA_ARRAY(arena, const char *, columns->n);
+    columns->shapes = ARENA_ARRAY(arena, const char *, columns->n);
+    for (size_t i = 0; i < columns->n; i++) {
+        columns->names[i] = arena_string(arena, told(columns, i, TOLD_NAME));
+        columns->shapes[i] = shape_of(arena, columns, i);
+    }
+}
+
+/* Rows of the list of unique indexes: index, column, its place within, whether it may be NULL. */
+static Str key_told(const SourceColumns *columns, size_t row, size_t which) {
+    return columns->keys.fields[row * columns->keys.n_fields + which];
+}
+
+static void take_primary_key(Arena *arena, SourceColumns *columns) {
+    columns->primary_key = ARENA_ARRAY(arena, const char *, columns->keys.n_rows + 1);
+    for (size_t r = 0; r < columns->keys.n_rows; r++)
+        if (str_equal(key_told(columns, r, 0), STR("PRIMARY")))
+            columns->primary_key[columns->n_primary_key++] = arena_string(arena, key_told(columns, r, 1));
+}
+
+bool source_columns(My *my, Arena *arena, const char *name, SourceColumns *ret_columns, Error *err) {
+    SourceColumns columns = {.table = name};
+    const char *table = source_literal(arena, str_of(name));
+    TRY(my_exec(my, SQL_SOURCE_ZONE_UTC, err));
+    TRY(my_read(my, sql_fill(arena, SQL_SOURCE_COLUMNS, {"table", table}), DESCRIBE_MAX_COLUMNS,
+                DESCRIBE_MAX_BYTES, arena, &columns.rows, err));
+    if (columns.rows.n_rows == 0) {
+        error_set(err, "42P01", "the hospital's database has no table %s", name);
+        return error_hint(err, "check `table` of the feed, and that the account may read it");
+    }
+    TRY(my_read(my, sql_fill(arena, SQL_SOURCE_UNIQUE_KEYS, {"table", table}), DESCRIBE_MAX_COLUMNS,
+                DESCRIBE_MAX_BYTES, arena, &columns.keys, err));
+    take_names(arena, &columns);
+    take_primary_key(arena, &columns);
+    *ret_columns = columns;
+    return true;
+}
+
+static bool is_in(Str name, const char *const *names, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (str_equal_nocase(name, str_of(names[i])))
+            return true;
+    return false;
+}
+
+bool source_key_is_unique(const SourceColumns *columns, const char *const *key, size_t n_key) {
+    bool is_within = false; /* so far, of the index at hand */
+    for (size_t r = 0; r < columns->keys.n_rows; r++) {
+        bool is_first = r == 0 || !str_equal(key_told(columns, r, 0), key_told(columns, r - 1, 0));
+        if (is_first && is_within)
+            return true;
+        is_within = (is_first || is_within) && is_in(key_told(columns, r, 1), key, n_key);
+    }
+    return is_within;
+}
+
+static int find_told(const SourceColumns *columns, const char *name) {
+    for (size_t i = 0; i < columns->n; i++)
+        if (str_equal_nocase(str_of(columns->names[i]), str_of(name)))
+            return (int)i;
+    return -1;
+}
+
+static void take_column(const SourceColumns *columns, size_t from, size_t to, Arena *arena, SourceTable *table) {
+    table->types[to] = arena_string(arena, told(columns, from, TOLD_TYPE));
+    table->shapes[to] = columns->shapes[from];
+    table->told[to] = from;
+    table->fields[to] = (Field){.name = columns->names[from],
+                                .kind = type_of(table->types[to])->kind,
+                                .folds_case = ends_in_ci(told(columns, from, TOLD_COLLATION))};
+}
+
+static void take_columns(Arena *arena, const SourceColumns *columns, const char *const *names, size_t n,
+                         SourceTable *table) {
     Buf list;
     buf_init(&list, FRAGMENT_MAX_BYTES);
-    table->n_fields = columns->n_rows;
-    table->fields = ARENA_ARRAY(arena, Field, columns->n_rows);
-    table->types = ARENA_ARRAY(arena, const char *, columns->n_rows);
-    for (size_t r = 0; r < columns->n_rows; r++) {
-        const Str *column = columns->fields + r * columns->n_fields;
-        const char *name = arena_string(arena, column[0]), *type = arena_string(arena, column[1]);
-        size_t t = type_index(type);
-        bool is_known = t < sizeof TYPES / sizeof *TYPES;
-        table->types[r] = type;
-        table->fields[r] = (Field){.name = name,
-                                   .kind = is_known ? TYPES[t].kind : FIELD_TEXT,
-                                   .folds_case = ends_in_ci(column[2])};
+    table->fields = ARENA_ARRAY(arena, Field, n);
+    table->types = ARENA_ARRAY(arena, const char *, n);
+    table->shapes = ARENA_ARRAY(arena, const char *, n);
+    table->told = ARENA_ARRAY(arena, size_t, n);
+    for (size_t i = 0; i < n; i++) {
+        int from = find_told(columns, names[i]);
+        if (from < 0)
+            continue;
+        size_t to = table->n_fields++;
+        take_column(columns, (size_t)from, to, arena, table);
+        Form form = type_of(table->types[to])->form;
         source_put_between(&list, ", ");
-        source_put_rendered(&list, table, r);
+        put_form(&list, table->fields[to].name, form == FORM_HEX ? FORM_PLAIN : form);
     }
     table->select_list = source_take(arena, &list);
 }
@@ -129,12 +248,12 @@ static bool take_key(Arena *arena, const char *const *key, size_t n_key, SourceT
 }
 
 /* Only the columns of the key that may be NULL are asked: an index serves the others alone. */
-static void take_nullable(Arena *arena, const MyPage *columns, SourceTable *table) {
+static void take_nullable(Arena *arena, const SourceColumns *columns, SourceTable *table) {
     Buf keyed, keyless;
     buf_init(&keyed, FRAGMENT_MAX_BYTES);
     buf_init(&keyless, FRAGMENT_MAX_BYTES);
     for (size_t i = 0; i < table->n_key; i++) {
-        if (!str_equal(columns->fields[(size_t)table->key[i] * columns->n_fields + 4], STR("YES")))
+        if (!str_equal(told(columns, table->told[table->key[i]], TOLD_NULLABLE), STR("YES")))
             continue;
         table->key_may_be_null = true;
         source_put_between(&keyed, " AND ");
@@ -166,7 +285,7 @@ static CursorKind kind_of_cursor(const char *type) {
     return CURSOR_NONE;
 }
 
-static bool take_cursor(Arena *arena, const MyPage *columns, const char *cursor, SourceTable *table,
+static bool take_cursor(Arena *arena, const SourceColumns *columns, const char *cursor, SourceTable *table,
                         Error *err) {
     table->cursor = -1;
     if (!cursor)
@@ -180,31 +299,30 @@ static bool take_cursor(Arena *arena, const MyPage *columns, const char *cursor,
     if (table->cursor_kind == CURSOR_NONE)
         return true;
     int64_t digits = 0;
-    str_to_int64(columns->fields[(size_t)index * columns->n_fields + 3], &digits);
+    str_to_int64(told(columns, table->told[index], TOLD_DIGITS), &digits);
     table->cursor = index;
     table->cursor_digits = (int)digits;
     table->quoted_cursor = quote(arena, table->fields[index].name);
     return true;
 }
 
-bool source_describe(My *my, Arena *arena, const char *name, const char *const *key, size_t n_key,
-                     const char *cursor, SourceTable *ret_table, Error *err) {
-    SourceTable table = {.name = name, .quoted = quote(arena, name)};
+bool source_bind(Arena *arena, const SourceColumns *columns, const char *const *names, size_t n_names,
+                 const char *const *key, size_t n_key, const char *cursor, SourceTable *ret_table, Error *err) {
+    SourceTable table = {.name = columns->table, .quoted = quote(arena, columns->table)};
     if (n_key == 0 || n_key > SOURCE_KEY_MAX)
         return error_set(err, STATE_CONFIG, "table %s: `key` names %zu columns; 1 to %d are possible",
-                         name, n_key, SOURCE_KEY_MAX);
-    const char *sql = sql_fill(arena, SQL_SOURCE_COLUMNS, {"table", source_literal(arena, str_of(name))});
-    MyPage columns;
-    TRY(my_exec(my, SQL_SOURCE_ZONE_UTC, err));
-    TRY(my_read(my, sql, DESCRIBE_MAX_COLUMNS, FRAGMENT_MAX_BYTES, arena, &columns, err));
-    if (columns.n_rows == 0) {
-        error_set(err, "42P01", "the hospital's database has no table %s", name);
-        return error_hint(err, "check `table` of the feed, and that the account may read it");
-    }
-    take_columns(arena, &columns, &table);
+                         columns->table, n_key, SOURCE_KEY_MAX);
+    take_columns(arena, columns, names, n_names, &table);
     TRY(take_key(arena, key, n_key, &table, err));
-    take_nullable(arena, &columns, &table);
-    TRY(take_cursor(arena, &columns, cursor, &table, err));
+    take_nullable(arena, columns, &table);
+    TRY(take_cursor(arena, columns, cursor, &table, err));
     *ret_table = table;
     return true;
+}
+
+bool source_describe(My *my, Arena *arena, const char *name, const char *const *key, size_t n_key,
+                     const char *cursor, SourceTable *ret_table, Error *err) {
+    SourceColumns columns;
+    TRY(source_columns(my, arena, name, &columns, err));
+    return source_bind(arena, &columns, columns.names, columns.n, key, n_key, cursor, ret_table, err);
 }

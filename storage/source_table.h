@@ -1,7 +1,7 @@
 /* source_table.h - one table of a hospital's: its columns, and how each is written in a statement.
  *
  * Rows come as texts, rendered so that the same row always gives the same bytes: FLOAT as DOUBLE,
- * binary as hex, TIMESTAMP in UTC, DATE and DATETIME as the civil time they are. */
+ * binary as hex, BIT as a number, TIMESTAMP in UTC, DATE and DATETIME as the civil time they are. */
 #pragma once
 #include "storage/mysql.h"
 #include "transform/mapping.h"
@@ -19,7 +19,9 @@ typedef enum CursorKind {
 typedef struct SourceTable {
     const char *name;
     Field *fields;
-    const char **types; /* data_type as the server names it; same order as fields */
+    const char **types;  /* data_type as the server names it; same order as fields */
+    const char **shapes; /* the whole type, with what changes when somebody alters it */
+    size_t *told;        /* where SourceColumns has it */
     size_t n_fields;
     int key[SOURCE_KEY_MAX]; /* indexes into fields */
     size_t n_key;
@@ -32,7 +34,23 @@ typedef struct SourceTable {
     const char *keyed, *keyless; /* conditions: every column of the key is there, one is not */
 } SourceTable;
 
-/* Finds the table's columns; names what is missing: the table, a key column, the cursor. Allocates in
+/* What the server says of a table: every column, and its unique indexes. */
+typedef struct SourceColumns {
+    const char *table;
+    const char **names, **shapes; /* "decimal(14,2)", "int unsigned", "varchar(50) utf8mb4_general_ci" */
+    size_t n;
+    const char **primary_key;
+    size_t n_primary_key;
+    MyPage rows, keys; /* source_table.c's */
+} SourceColumns;
+/* Allocates in `arena`; 42P01 when there is no such table. */
+bool source_columns(My *my, Arena *arena, const char *table, SourceColumns *ret_columns, Error *err);
+/* Whether no two rows can have the same `key`: an index that allows no double lies within it. */
+bool source_key_is_unique(const SourceColumns *columns, const char *const *key, size_t n_key);
+/* The table with these of its columns, in this order. */
+bool source_bind(Arena *arena, const SourceColumns *columns, const char *const *names, size_t n_names,
+                 const char *const *key, size_t n_key, const char *cursor, SourceTable *ret_table, Error *err);
+/* Both, with every column. Names what is missing: the table, a key column, the cursor. Allocates in
  * `arena`. `cursor` may be NULL. */
 bool source_describe(My *my, Arena *arena, const char *table, const char *const *key, size_t n_key,
                      const char *cursor, SourceTable *ret_table, Error *err);

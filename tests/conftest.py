@@ -13,6 +13,7 @@ from harness import dump, sample, settings
 from harness.emulator import Emulator
 from harness.mariadb import MariaDB
 from harness.mysql import MySQL, explain
+from harness.onefeed import OneFeed
 from harness.postgres import Postgres
 from harness.process import ServerFailed
 from harness.world import Base, World
@@ -179,3 +180,16 @@ def fresh(make_world, small_base):
 def loaded(make_world, loaded_base):
     """A world after its first complete run."""
     return make_world(loaded_base)
+
+
+@pytest.fixture
+def make_feed(binary, postgres, schema_database, tmp_path):
+    """Makes hospitals of one table: make_feed(server, feed). They end with the test."""
+    feeds = []
+
+    def make(server, feed, **environment):
+        feeds.append(OneFeed(server, postgres, schema_database, binary, tmp_path / "feed", feed, environment))
+        return feeds[-1]
+    yield make
+    for feed in feeds:
+        feed.end()

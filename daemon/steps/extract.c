@@ -114,7 +114,7 @@ static bool is_canceled(const Extraction *x, Error *err) {
 
 static const char *const *without_types(Arena *arena, const SourceTable *table) {
     const char **types = ARENA_ARRAY(arena, const char *, table->n_fields);
-    memcpy(types, table->types, sizeof *types * table->n_fields);
+    memcpy(types, table->shapes, sizeof *types * table->n_fields);
     return types;
 }
 

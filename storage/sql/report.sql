@@ -62,7 +62,7 @@ SELECT json_build_object(
             'columns', (SELECT json_agg(json_build_object('name', c.name, 'type', c.type) ORDER BY c.position)
                         FROM unnest(s.columns, s.types) WITH ORDINALITY AS c(name, type, position)),
             'primary_key', f.primary_key, 'full_due', f.full_due)
-        FROM ops.feed f JOIN ops.feed_schema s USING (schema_id) WHERE f.feed = $1),
+        FROM ops.feed_agreed f JOIN ops.feed_schema s USING (schema_id) WHERE f.feed = $1),
     'cursor', json_build_object('column', $2::text,
         'phase', (SELECT phase FROM ops.cursor WHERE feed = $1),
         'position', (SELECT position FROM ops.cursor WHERE feed = $1),

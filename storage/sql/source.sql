@@ -1,10 +1,16 @@
 -- What is asked of a hospital's MySQL or MariaDB. Short LIMIT reads only; see storage/source.c.
 
 -- name: source_columns
-SELECT column_name, data_type, IFNULL(collation_name, ''), IFNULL(datetime_precision, 0), is_nullable
+SELECT column_name, data_type, IFNULL(collation_name, ''), IFNULL(datetime_precision, 0), is_nullable, column_type
 FROM information_schema.columns
 WHERE table_schema = DATABASE() AND table_name = {table}
 ORDER BY ordinal_position
+
+-- name: source_unique_keys
+SELECT index_name, column_name, nullable
+FROM information_schema.statistics
+WHERE table_schema = DATABASE() AND table_name = {table} AND non_unique = 0
+ORDER BY index_name, seq_in_index
 
 -- name: source_load
 SELECT {columns} FROM {table} WHERE {keyed} AND {after} ORDER BY {key} LIMIT {rows}

@@ -139,7 +139,7 @@ def test_every_read_route_answers_what_the_contract_says(api):
 
 def test_a_feed_shows_its_contract_its_schema_and_its_drift(served):
     served.sql("WITH s AS (INSERT INTO ops.feed_schema (feed, columns, types) VALUES ('hospital_a.departments', "
-               "'{DeptID,Name}', '{int,varchar(20)}') RETURNING schema_id) INSERT INTO ops.feed (feed, schema_id, "
+               "'{DeptID,Name}', '{int,varchar(20)}') RETURNING schema_id) INSERT INTO ops.feed_agreed (feed, schema_id, "
                "primary_key) SELECT 'hospital_a.departments', schema_id, '{DeptID}' FROM s")
     served.sql("INSERT INTO ops.feed_drift (feed, kind, column_name, was, is_now, contract, state, sentence) VALUES "
                "('hospital_a.departments', 'column_added', 'Floor', '', 'int', 'discard', 'discarded', 'a sentence')")

@@ -1,7 +1,7 @@
 -- What a feed's table is agreed to be, and every time it was found to be something else.
 
 -- `schema_id`: the columns that are read. `full_due`: rows read under an earlier list are to be read again.
-CREATE TABLE ops.feed (
+CREATE TABLE ops.feed_agreed (
     feed text PRIMARY KEY,
     schema_id bigint NOT NULL REFERENCES ops.feed_schema,
     primary_key text[] NOT NULL,
