@@ -2,6 +2,7 @@
 #include "api/call.h"
 
 #include "base/clock.h"
+#include "transform/date.h"
 
 #include <stdio.h>
 
@@ -27,7 +28,7 @@ bool call_id_segment(Call *call, size_t index, int64_t *ret_id) {
 bool call_is_date(const char *text) {
     int year, month, day, end = 0;
     return sscanf(text, "%4d-%2d-%2d%n", &year, &month, &day, &end) == 3 && end == 10 &&
-           strlen(text) == 10 && month >= 1 && month <= 12 && day >= 1 && day <= 31;
+           strlen(text) == 10 && date_is_valid((CivilDate){year, month, day});
 }
 
 json_t *json_instant(int64_t wall_us) {

@@ -117,6 +117,10 @@ static ControlOutcome trigger(void *ctx, const ControlTrigger *request, int64_t 
         error_set(err, STATE_DATA, "unknown mode");
         return CONTROL_REFUSED;
     }
+    if (!job_kind_takes(job->kind, wish.mode)) {
+        error_set(err, STATE_DATA, "job %s does not run in the mode %s", job->name, request->mode);
+        return CONTROL_REFUSED;
+    }
     const Run *run = NULL;
     switch (jobs_trigger(ctx, job, &wish, &run)) {
     case TRIGGER_STARTED:

@@ -146,6 +146,10 @@ static bool read_trigger(Call *call, ControlTrigger *ret_trigger) {
                                  "is not offered over HTTP; the command plan does it");
     if ((trigger.from || trigger.to) && strcmp(trigger.mode, "backfill") != 0)
         fine = reply_input_error(&call->reply, "#/from", "a range belongs to the mode backfill");
+    if (strcmp(trigger.mode, "backfill") == 0 && !trigger.from && !trigger.to)
+        fine = reply_input_error(&call->reply, "#/from", "the mode backfill needs a first day, a last day, or both");
+    if (trigger.from && trigger.to && strcmp(trigger.from, trigger.to) > 0)
+        fine = reply_input_error(&call->reply, "#/to", "must not lie before `from`");
     *ret_trigger = trigger;
     return fine;
 }

@@ -11,19 +11,26 @@ static const char *const STATE_NAMES[] = {"queued", "running", "waiting", "held"
                                           "succeeded", "failed", "canceled"};
 static const char *const MODE_NAMES[] = {"incremental", "full", "backfill", "remap", "reconcile", "rebuild"};
 
-/* What a job of each kind does. */
+/* What a job of each kind does, and the modes it may be asked for. */
+#define MODE(mode) (1u << RUN_##mode)
 static const struct {
     const char *name;
     bool (*step)(RunContext *run, Error *err);
+    unsigned modes;
 } KINDS[] = {
-    [JOB_EXTRACT] = {"extract", step_extract},       [JOB_RECEIVE] = {"receive", step_receive},
-    [JOB_RECONCILE] = {"reconcile", step_reconcile}, [JOB_SETTLE] = {"settle", step_settle},
-    [JOB_PUBLISH] = {"publish", step_publish},       [JOB_KPI] = {"kpi", step_kpi},
+    [JOB_EXTRACT] = {"extract", step_extract,
+                     MODE(INCREMENTAL) | MODE(FULL) | MODE(BACKFILL) | MODE(RECONCILE)},
+    [JOB_RECEIVE] = {"receive", step_receive, MODE(INCREMENTAL)},
+    [JOB_RECONCILE] = {"reconcile", step_reconcile, MODE(INCREMENTAL) | MODE(RECONCILE)},
+    [JOB_SETTLE] = {"settle", step_settle, MODE(INCREMENTAL)},
+    [JOB_PUBLISH] = {"publish", step_publish, MODE(INCREMENTAL) | MODE(REBUILD)},
+    [JOB_KPI] = {"kpi", step_kpi, MODE(INCREMENTAL)},
 };
 
 const char *run_state_name(RunState state) { return STATE_NAMES[state]; }
 const char *run_mode_name(RunMode mode) { return MODE_NAMES[mode]; }
 const char *job_kind_name(JobKind kind) { return KINDS[kind].name; }
+bool job_kind_takes(JobKind kind, RunMode mode) { return KINDS[kind].modes >> mode & 1; }
 
 bool run_mode_find(const char *name, RunMode *ret_mode) {
     for (size_t i = 0; i < sizeof MODE_NAMES / sizeof *MODE_NAMES; i++) {

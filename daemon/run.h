@@ -25,6 +25,8 @@ static inline bool run_state_is_final(RunState state) { return state >= RUN_SUCC
 
 typedef enum JobKind { JOB_EXTRACT, JOB_RECEIVE, JOB_RECONCILE, JOB_SETTLE, JOB_PUBLISH, JOB_KPI } JobKind;
 const char *job_kind_name(JobKind kind);
+/* Whether a job of this kind may be asked to run in the mode. */
+bool job_kind_takes(JobKind kind, RunMode mode);
 
 enum { RUN_JOB_BYTES = 96, RUN_DATE_BYTES = 16, RUN_ATTEMPTS_MAX = 5 };
 

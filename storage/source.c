@@ -4,6 +4,7 @@
 #include "base/own.h"
 #include "sql.h"
 #include "storage/template.h"
+#include "transform/date.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -148,6 +149,54 @@ bool source_read_dirty(My *my, const SourceTable *table, Str position, const Str
                                {"key", table->quoted_key}, {"rows", arena_printf(arena, "%zu", max_rows)});
     TRY(my_exec(my, SQL_SOURCE_NEXT_IS_DIRTY, err));
     return my_read(my, sql, max_rows, DIRTY_MAX_BYTES, arena, ret_page, err);
+}
+
+/* The start of a day in the column's terms; `days` may lie behind `day`. */
+static const char *start_of_day(const Field *field, const char *day, int days, const Zone *zone, Arena *arena) {
+    CivilTime civil;
+    if (!day || !civil_parse_iso(str_of(day), &civil))
+        return NULL;
+    int64_t start_us = (date_to_days(civil.date) + days) * US_PER_DAY;
+    int64_t us = field->kind == FIELD_INSTANT ? zone_to_instant(zone, start_us) : start_us;
+    int64_t day_number = us >= 0 ? us / US_PER_DAY : -((US_PER_DAY - 1 - us) / US_PER_DAY);
+    int64_t second = (us - day_number * US_PER_DAY) / US_PER_SECOND;
+    CivilDate date = date_from_days(day_number);
+    return arena_printf(arena, "%04d-%02d-%02d %02d:%02d:%02d", date.year, date.month, date.day,
+                        (int)(second / 3600), (int)(second / 60 % 60), (int)(second % 60));
+}
+
+bool source_range_of_days(const SourceTable *table, const char *column, const char *first_day, const char *last_day,
+                          const Zone *zone, Arena *arena, SourceRange *ret_range, Error *err) {
+    int index = source_find_field(table, column);
+    if (index < 0 || (table->fields[index].kind != FIELD_CIVIL && table->fields[index].kind != FIELD_INSTANT)) {
+        error_set(err, STATE_CONFIG, "table %s: a range of dates cannot be asked of %s, which is no date or time",
+                  table->name, column);
+        return error_hint(err, "run the mode full");
+    }
+    const Field *field = &table->fields[index];
+    *ret_range = (SourceRange){
+        .column = source_quote(arena, field->name),
+        .from = start_of_day(field, first_day, 0, zone, arena),
+        .until = start_of_day(field, last_day, 1, zone, arena),
+    };
+    return true;
+}
+
+static const char *bound(Arena *arena, const SourceRange *range, const char *compare, const char *value) {
+    if (!value)
+        return "TRUE";
+    return arena_printf(arena, "%s %s %s", range->column, compare, source_literal(arena, str_of(value)));
+}
+
+bool source_read_range(My *my, const SourceTable *table, const SourceRange *range, const Str *after_key,
+                       SourceLimits limits, Arena *arena, MyPage *ret_page, Error *err) {
+    const char *sql = sql_fill(arena, SQL_SOURCE_RANGE, {"columns", table->select_list},
+                               {"table", table->quoted}, {"keyed", table->keyed},
+                               {"column", range->column}, {"from", bound(arena, range, ">=", range->from)},
+                               {"until", bound(arena, range, "<", range->until)},
+                               {"after", after_condition(arena, table, after_key)},
+                               {"key", table->quoted_key}, {"rows", rows_text(arena, limits)});
+    return my_read(my, sql, limits.rows, limits.bytes, arena, ret_page, err);
 }
 
 bool source_read_null_cursor(My *my, const SourceTable *table, const Str *after_key,

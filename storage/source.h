@@ -17,6 +17,17 @@ bool source_read_load(My *my, const SourceTable *table, const Str *after_key, So
  * is not reached, unless it is NULL. */
 bool source_read_follow(My *my, const SourceTable *table, Str position, const Str *after_key, Str until,
                         SourceLimits limits, Arena *arena, MyPage *ret_page, Error *err);
+/* Rows whose column holds a time of these days, by the calendar of its zone: a half-open range of its values. */
+typedef struct SourceRange {
+    const char *column;      /* quoted */
+    const char *from, *until; /* as its type writes them; NULL: open */
+} SourceRange;
+/* Both days belong to the range; NULL: open. Only columns of dates and times can be asked so. */
+bool source_range_of_days(const SourceTable *table, const char *column, const char *first_day, const char *last_day,
+                          const Zone *zone, Arena *arena, SourceRange *ret_range, Error *err);
+/* In key order, as source_read_load(). */
+bool source_read_range(My *my, const SourceTable *table, const SourceRange *range, const Str *after_key,
+                       SourceLimits limits, Arena *arena, MyPage *ret_page, Error *err);
 /* Rows without a key, whatever their cursor, behind the first `n_before`; those that change meanwhile may be
  * passed over, so they are read at every poll. The reads above and below leave them out. */
 bool source_read_keyless(My *my, const SourceTable *table, size_t n_before, SourceLimits limits,

@@ -74,7 +74,7 @@ const char *source_take(Arena *arena, Buf *buf) {
     return text;
 }
 
-static const char *quote(Arena *arena, const char *name) {
+const char *source_quote(Arena *arena, const char *name) {
     Buf out;
     buf_init(&out, FRAGMENT_MAX_BYTES);
     my_put_ident(&out, name);
@@ -88,7 +88,7 @@ const char *source_literal(Arena *arena, Str value) {
     return source_take(arena, &out);
 }
 
-static int find_field(const SourceTable *table, const char *name) {
+int source_find_field(const SourceTable *table, const char *name) {
     for (size_t i = 0; i < table->n_fields; i++)
         if (str_equal_nocase(str_of(table->fields[i].name), str_of(name)))
             return (int)i;
@@ -233,7 +233,7 @@ static bool take_key(Arena *arena, const char *const *key, size_t n_key, SourceT
     Buf list;
     buf_init(&list, FRAGMENT_MAX_BYTES);
     for (size_t i = 0; i < n_key; i++) {
-        table->key[i] = find_field(table, key[i]);
+        table->key[i] = source_find_field(table, key[i]);
         if (table->key[i] < 0) {
             buf_done(&list);
             error_set(err, "42703", "table %s has no column %s, which `key` names", table->name, key[i]);
@@ -290,7 +290,7 @@ static bool take_cursor(Arena *arena, const SourceColumns *columns, const char *
     table->cursor = -1;
     if (!cursor)
         return true;
-    int index = find_field(table, cursor);
+    int index = source_find_field(table, cursor);
     if (index < 0) {
         error_set(err, "42703", "table %s has no column %s, which `cursor` names", table->name, cursor);
         return error_hint(err, "check `cursor` of the feed");
@@ -302,13 +302,13 @@ static bool take_cursor(Arena *arena, const SourceColumns *columns, const char *
     str_to_int64(told(columns, table->told[index], TOLD_DIGITS), &digits);
     table->cursor = index;
     table->cursor_digits = (int)digits;
-    table->quoted_cursor = quote(arena, table->fields[index].name);
+    table->quoted_cursor = source_quote(arena, table->fields[index].name);
     return true;
 }
 
 bool source_bind(Arena *arena, const SourceColumns *columns, const char *const *names, size_t n_names,
                  const char *const *key, size_t n_key, const char *cursor, SourceTable *ret_table, Error *err) {
-    SourceTable table = {.name = columns->table, .quoted = quote(arena, columns->table)};
+    SourceTable table = {.name = columns->table, .quoted = source_quote(arena, columns->table)};
     if (n_key == 0 || n_key > SOURCE_KEY_MAX)
         return error_set(err, STATE_CONFIG, "table %s: `key` names %zu columns; 1 to %d are possible",
                          columns->table, n_key, SOURCE_KEY_MAX);

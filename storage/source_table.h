@@ -58,6 +58,9 @@ bool source_describe(My *my, Arena *arena, const char *table, const char *const 
 /* Parts of statements; what is taken lives in `arena`, and the Buf is done with. */
 const char *source_take(Arena *arena, Buf *buf);
 const char *source_literal(Arena *arena, Str value);
+const char *source_quote(Arena *arena, const char *name);
+/* Index of the column of that name, in any case; -1. */
+int source_find_field(const SourceTable *table, const char *name);
 /* A comma or an AND, unless the list is empty. */
 void source_put_between(Buf *list, const char *between);
 /* The column as a row's text is made of it, and as the key is ordered and compared by it. */

@@ -103,6 +103,7 @@ typedef struct Extraction {
     int64_t rows_seen; /* by this pass */
     int64_t rows_news; /* of them new or changed */
     size_t n_keyless;  /* rows without a key that were read */
+    SourceRange range; /* backfill */
 } Extraction;
 
 static bool is_canceled(const Extraction *x, Error *err) {
@@ -317,6 +318,10 @@ static bool read_keyless(Extraction *x, MyPage *ret_page, Error *err) {
     return true;
 }
 
+static bool read_range(Extraction *x, MyPage *ret_page, Error *err) {
+    return source_read_range(x->my, &x->table, &x->range, x->last_key, x->limits, x->page_arena, ret_page, err);
+}
+
 static bool walk(Extraction *x, ReadPage read, Error *err) {
     x->last_key = NULL;
     for (bool ended = false; !ended;) {
@@ -412,6 +417,28 @@ static bool follow(Extraction *x, Error *err) {
     return advance(x, err) && walk(x, read_null_cursors, err);
 }
 
+/* What a range of dates means: the day of service where a feed maps one, else its cursor. */
+static const char *date_column(const FeedConfig *feed) {
+    static const char *const DAYS[] = {"encounter_date", "service_date", "visit_date", "claim_date"};
+    for (size_t d = 0; d < sizeof DAYS / sizeof *DAYS; d++)
+        for (size_t i = 0; i < feed->mapping.n_columns; i++)
+            if (feed->mapping.columns[i].n_from == 1 && strcmp(feed->mapping.columns[i].column, DAYS[d]) == 0)
+                return feed->mapping.columns[i].from[0];
+    return feed->cursor;
+}
+
+static bool backfill(Extraction *x, Error *err) {
+    const RunContext *run = x->run;
+    const char *column = date_column(run->feed);
+    if (!column) {
+        error_set(err, STATE_CONFIG, "it has neither a date of service nor a cursor that a range could be asked of");
+        return error_hint(err, "run the mode full");
+    }
+    TRY(source_range_of_days(&x->table, column, run->range_from, run->range_to, run->feed->source->zone, run->arena,
+                             &x->range, err));
+    return walk(x, read_range, err);
+}
+
 static void extraction_close(Extraction *x) {
     place_close(&x->place);
     pthread_mutex_destroy(&x->my_mutex);
@@ -424,6 +451,8 @@ static bool extract(RunContext *run, bool whole, Error *err) {
     bool was_loading = x.place.cursor.is_loading;
     if (was_loading)
         TRY(load(&x, err) && take_watermark(&x, err));
+    if (run->mode == RUN_BACKFILL && !was_loading)
+        return backfill(&x, err);
     bool has_cursor = x.table.cursor_kind != CURSOR_NONE;
     if (has_cursor)
         TRY(follow(&x, err));

@@ -20,6 +20,11 @@ SELECT {columns} FROM {table}
 WHERE {keyed} AND {cursor} >= {position} AND ({cursor} > {position} OR {after}) AND {until}
 ORDER BY {cursor}, {key} LIMIT {rows}
 
+-- name: source_range
+SELECT {columns} FROM {table}
+WHERE {keyed} AND {column} IS NOT NULL AND {from} AND {until} AND ({after})
+ORDER BY {key} LIMIT {rows}
+
 -- name: source_null_cursor
 SELECT {columns} FROM {table} WHERE {keyed} AND {cursor} IS NULL AND ({after}) ORDER BY {key} LIMIT {rows}
 
