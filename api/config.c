@@ -6,7 +6,7 @@ enum { WAIT_S = 55 };
 
 Handling config_get(Call *call, Error *err) {
     (void)err;
-    reply_json(&call->reply, 200, config_json(reloads_config(call->control->reloads)));
+    reply_json(&call->reply, 200, config_json(call->control->config(call->control->ctx)));
     return CALL_ANSWERED;
 }
 

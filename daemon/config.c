@@ -8,6 +8,7 @@
 #include "base/own.h"
 #include "config_keys.h"
 #include "config_map.h"
+#include "config_query.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -186,6 +187,10 @@ static void read_feed(Loader *loader, const SourceConfig *source, const TreeItem
     feed->name = arena_printf(loader->mistakes.arena, "%s.%s", source->name, item->key);
     if (!keys_read(&loader->mistakes, "sources.*.feeds.*", item->value, feed))
         return;
+    if (feed->table && feed->query)
+        mistake_add(&loader->mistakes, mark_in(item->value, "query"), "`table` and `query` exclude each other");
+    if (feed->query)
+        query_check(&loader->mistakes, mark_in(item->value, "query"), feed->query);
     if (!feed->table)
         feed->table = feed->local;
     map_read(&loader->mistakes, item->value, loader->config->path, &feed->mapping);

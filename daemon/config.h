@@ -37,6 +37,7 @@ struct FeedConfig {
     const char *local; /* "patients" */
     const SourceConfig *source;
     const char *table; /* defaults to the local name */
+    const char *query; /* one SELECT in the table's place, or NULL */
     const char *const *key;
     size_t n_key;
     const char *cursor; /* NULL: read whole */

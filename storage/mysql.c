@@ -251,6 +251,74 @@ bool my_read(My *my, const char *sql, size_t max_rows, size_t max_bytes, Arena *
     return true;
 }
 
+/* Texts and bytes are told apart by their character set alone: number 63 is `binary`. */
+static const struct {
+    enum enum_field_types type;
+    const char *name, *binary_name; /* binary_name NULL: the same */
+} TYPE_NAMES[] = {
+    {MYSQL_TYPE_TINY, "tinyint", NULL},       {MYSQL_TYPE_SHORT, "smallint", NULL},
+    {MYSQL_TYPE_INT24, "mediumint", NULL},    {MYSQL_TYPE_LONG, "int", NULL},
+    {MYSQL_TYPE_LONGLONG, "bigint", NULL},    {MYSQL_TYPE_DECIMAL, "decimal", NULL},
+    {MYSQL_TYPE_NEWDECIMAL, "decimal", NULL}, {MYSQL_TYPE_FLOAT, "float", NULL},
+    {MYSQL_TYPE_DOUBLE, "double", NULL},      {MYSQL_TYPE_YEAR, "year", NULL},
+    {MYSQL_TYPE_BIT, "bit", NULL},            {MYSQL_TYPE_DATE, "date", NULL},
+    {MYSQL_TYPE_NEWDATE, "date", NULL},       {MYSQL_TYPE_TIME, "time", NULL},
+    {MYSQL_TYPE_DATETIME, "datetime", NULL},  {MYSQL_TYPE_TIMESTAMP, "timestamp", NULL},
+    {MYSQL_TYPE_STRING, "char", "binary"},    {MYSQL_TYPE_VAR_STRING, "varchar", "varbinary"},
+    {MYSQL_TYPE_BLOB, "text", "blob"},        {MYSQL_TYPE_GEOMETRY, "geometry", NULL},
+};
+
+static const char *type_name(const MYSQL_FIELD *field) {
+    enum { CHARSET_BINARY = 63 };
+    if (field->flags & (ENUM_FLAG | SET_FLAG))
+        return field->flags & ENUM_FLAG ? "enum" : "set";
+    for (size_t i = 0; i < sizeof TYPE_NAMES / sizeof *TYPE_NAMES; i++)
+        if (TYPE_NAMES[i].type == field->type)
+            return TYPE_NAMES[i].binary_name && field->charsetnr == CHARSET_BINARY ? TYPE_NAMES[i].binary_name
+                                                                                  : TYPE_NAMES[i].name;
+    return "text"; /* JSON, and what a later server may have */
+}
+
+/* Of an expression a server may not tell how many digits its fraction has: then all of them count. */
+static int fraction_digits(const MYSQL_FIELD *field) {
+    enum { DIGITS_MAX = 6 };
+    return field->decimals > DIGITS_MAX ? DIGITS_MAX : (int)field->decimals;
+}
+
+/* A decimal's length counts its sign and its point. */
+static const char *shape_of(Arena *arena, const char *type, const MYSQL_FIELD *field) {
+    const char *sign = field->flags & UNSIGNED_FLAG ? " unsigned" : "";
+    if (strcmp(type, "decimal") == 0)
+        return arena_printf(arena, "decimal(%lu,%u)%s", field->length - (field->decimals > 0) - !*sign,
+                            field->decimals, sign);
+    if (strcmp(type, "char") == 0 || strcmp(type, "varchar") == 0 || strcmp(type, "binary") == 0 ||
+        strcmp(type, "varbinary") == 0)
+        return arena_printf(arena, "%s(%lu)", type, field->length);
+    return arena_printf(arena, "%s%s", type, sign);
+}
+
+bool my_describe(My *my, const char *sql, Arena *arena, MyColumn **ret_columns, size_t *ret_n, Error *err) {
+    if (mysql_real_query(my->conn, sql, strlen(sql)) != 0)
+        return fail(my->conn, "cannot read", err);
+    CLEANUP(result_drop) MYSQL_RES *result = mysql_store_result(my->conn);
+    if (!result)
+        return fail(my->conn, "cannot read", err);
+    unsigned n = mysql_num_fields(result);
+    const MYSQL_FIELD *fields = mysql_fetch_fields(result);
+    MyColumn *columns = ARENA_ARRAY(arena, MyColumn, n);
+    for (unsigned i = 0; i < n; i++)
+        columns[i] = (MyColumn){
+            .name = arena_string(arena, str_of(fields[i].name)),
+            .type = type_name(&fields[i]),
+            .shape = shape_of(arena, type_name(&fields[i]), &fields[i]),
+            .digits = fraction_digits(&fields[i]),
+            .may_be_null = !(fields[i].flags & NOT_NULL_FLAG),
+        };
+    *ret_columns = columns;
+    *ret_n = n;
+    return true;
+}
+
 bool my_exec(My *my, const char *sql, Error *err) {
     return mysql_query(my->conn, sql) == 0 || fail(my->conn, "cannot set up the session", err);
 }

@@ -50,6 +50,17 @@ typedef struct MyPage {
 bool my_read(My *my, const char *sql, size_t max_rows, size_t max_bytes, Arena *arena,
              MyPage *ret_page, Error *err);
 
+/* A column of a statement's result, as the server describes it. */
+typedef struct MyColumn {
+    const char *name;
+    const char *type;  /* in the words of information_schema: bigint, varchar, datetime, … */
+    const char *shape; /* the whole type: "bigint unsigned", "decimal(14,2)"; a text's with its bytes */
+    int digits;       /* of a time's fraction */
+    bool may_be_null;
+} MyColumn;
+/* Runs a statement and takes its columns alone, *ret_n of them, into `arena`. */
+bool my_describe(My *my, const char *sql, Arena *arena, MyColumn **ret_columns, size_t *ret_n, Error *err);
+
 /* A statement without rows, SET. */
 bool my_exec(My *my, const char *sql, Error *err);
 

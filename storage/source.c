@@ -91,7 +91,8 @@ bool source_read_follow(My *my, const SourceTable *table, Str position, const St
 
 bool source_cursor_is_coarse(const SourceTable *table) {
     bool is_civil = table->cursor_kind == CURSOR_CIVIL || table->cursor_kind == CURSOR_INSTANT;
-    return !is_civil || table->cursor_digits < FINEST_DIGITS;
+    /* of a query: one part of a row may change and not be the one that its cursor shows */
+    return table->is_query || !is_civil || table->cursor_digits < FINEST_DIGITS;
 }
 
 /* As the bytes that the reading SELECT sends: texts in utf8mb4, everything else in digits. */

@@ -146,18 +146,77 @@ static void take_primary_key(Arena *arena, SourceColumns *columns) {
             columns->primary_key[columns->n_primary_key++] = arena_string(arena, key_told(columns, r, 1));
 }
 
-bool source_columns(My *my, Arena *arena, const char *name, SourceColumns *ret_columns, Error *err) {
-    SourceColumns columns = {.table = name};
-    const char *table = source_literal(arena, str_of(name));
-    TRY(my_exec(my, SQL_SOURCE_ZONE_UTC, err));
+static bool read_table(My *my, Arena *arena, SourceColumns *columns, Error *err) {
+    const char *table = source_literal(arena, str_of(columns->table));
+    columns->quoted = source_quote(arena, columns->table);
     TRY(my_read(my, sql_fill(arena, SQL_SOURCE_COLUMNS, {"table", table}), DESCRIBE_MAX_COLUMNS,
-                DESCRIBE_MAX_BYTES, arena, &columns.rows, err));
-    if (columns.rows.n_rows == 0) {
-        error_set(err, "42P01", "the hospital's database has no table %s", name);
+                DESCRIBE_MAX_BYTES, arena, &columns->rows, err));
+    if (columns->rows.n_rows == 0) {
+        error_set(err, "42P01", "the hospital's database has no table %s", columns->table);
         return error_hint(err, "check `table` of the feed, and that the account may read it");
     }
-    TRY(my_read(my, sql_fill(arena, SQL_SOURCE_UNIQUE_KEYS, {"table", table}), DESCRIBE_MAX_COLUMNS,
-                DESCRIBE_MAX_BYTES, arena, &columns.keys, err));
+    return my_read(my, sql_fill(arena, SQL_SOURCE_UNIQUE_KEYS, {"table", table}), DESCRIBE_MAX_COLUMNS,
+                   DESCRIBE_MAX_BYTES, arena, &columns->keys, err);
+}
+
+static const char *collation_list(Arena *arena, const MyColumn *columns, size_t n) {
+    Buf list;
+    buf_init(&list, FRAGMENT_MAX_BYTES);
+    for (size_t i = 0; i < n; i++) {
+        source_put_between(&list, ", ");
+        buf_put_str(&list, STR("COLLATION(feed."));
+        my_put_ident(&list, columns[i].name);
+        buf_put_byte(&list, ')');
+    }
+    return source_take(arena, &list);
+}
+
+static bool is_collated(const char *type) {
+    return strcmp(type, "char") == 0 || strcmp(type, "varchar") == 0 || strcmp(type, "text") == 0 ||
+           strcmp(type, "enum") == 0 || strcmp(type, "set") == 0;
+}
+
+static void tell_column(Arena *arena, const MyColumn *column, Str collation, Str *ret_row) {
+    ret_row[TOLD_NAME] = str_of(column->name);
+    ret_row[TOLD_TYPE] = str_of(column->type);
+    ret_row[TOLD_COLLATION] = is_collated(column->type) && !str_is_null(collation) ? collation : STR("");
+    ret_row[TOLD_DIGITS] = str_of(arena_printf(arena, "%d", column->digits));
+    ret_row[TOLD_NULLABLE] = column->may_be_null ? STR("YES") : STR("NO");
+    ret_row[TOLD_SHAPE] = str_of(column->shape);
+}
+
+/* Its texts' collations are asked for, because a result's description tells the session's. */
+static bool read_query(My *my, Arena *arena, const char *query, SourceColumns *columns, Error *err) {
+    enum { FACTS = TOLD_SHAPE + 1 };
+    MyColumn *made;
+    MyPage collations;
+    size_t n;
+    columns->quoted = sql_fill(arena, SQL_SOURCE_DERIVED, {"query", query});
+    const char *sql = sql_fill(arena, SQL_SOURCE_QUERY_COLUMNS, {"table", columns->quoted});
+    TRY(my_describe(my, sql, arena, &made, &n, err));
+    sql = sql_fill(arena, SQL_SOURCE_QUERY_COLLATIONS, {"collations", collation_list(arena, made, n)},
+                   {"table", columns->quoted});
+    TRY(my_read(my, sql, 1, DESCRIBE_MAX_BYTES, arena, &collations, err));
+    Str *rows = ARENA_ARRAY(arena, Str, n * FACTS);
+    for (size_t i = 0; i < n; i++)
+        tell_column(arena, &made[i], collations.fields[i], rows + i * FACTS);
+    columns->rows = (MyPage){.fields = rows, .n_rows = n, .n_fields = FACTS};
+    return true;
+}
+
+static bool read_query_or_say(My *my, Arena *arena, const char *query, SourceColumns *columns, Error *err) {
+    if (read_query(my, arena, query, columns, err))
+        return true;
+    if (error_class(err) == ERROR_CONFIGURATION)
+        error_hint(err, "try the feed's `query` with the daemon's account; each column needs a name of its own");
+    return error_context(err, "its query");
+}
+
+bool source_columns(My *my, Arena *arena, const char *name, const char *query, SourceColumns *ret_columns,
+                    Error *err) {
+    SourceColumns columns = {.table = name, .is_query = query != NULL};
+    TRY(my_exec(my, SQL_SOURCE_ZONE_UTC, err));
+    TRY(query ? read_query_or_say(my, arena, query, &columns, err) : read_table(my, arena, &columns, err));
     take_names(arena, &columns);
     take_primary_key(arena, &columns);
     *ret_columns = columns;
@@ -308,7 +367,7 @@ static bool take_cursor(Arena *arena, const SourceColumns *columns, const char *
 
 bool source_bind(Arena *arena, const SourceColumns *columns, const char *const *names, size_t n_names,
                  const char *const *key, size_t n_key, const char *cursor, SourceTable *ret_table, Error *err) {
-    SourceTable table = {.name = columns->table, .quoted = source_quote(arena, columns->table)};
+    SourceTable table = {.name = columns->table, .is_query = columns->is_query, .quoted = columns->quoted};
     if (n_key == 0 || n_key > SOURCE_KEY_MAX)
         return error_set(err, STATE_CONFIG, "table %s: `key` names %zu columns; 1 to %d are possible",
                          columns->table, n_key, SOURCE_KEY_MAX);
@@ -320,9 +379,9 @@ bool source_bind(Arena *arena, const SourceColumns *columns, const char *const *
     return true;
 }
 
-bool source_describe(My *my, Arena *arena, const char *name, const char *const *key, size_t n_key,
-                     const char *cursor, SourceTable *ret_table, Error *err) {
+bool source_describe(My *my, Arena *arena, const char *name, const char *query, const char *const *key,
+                     size_t n_key, const char *cursor, SourceTable *ret_table, Error *err) {
     SourceColumns columns;
-    TRY(source_columns(my, arena, name, &columns, err));
+    TRY(source_columns(my, arena, name, query, &columns, err));
     return source_bind(arena, &columns, columns.names, columns.n, key, n_key, cursor, ret_table, err);
 }

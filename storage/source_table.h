@@ -18,6 +18,7 @@ typedef enum CursorKind {
 
 typedef struct SourceTable {
     const char *name;
+    bool is_query; /* no table: nobody vouches for an index or a clock behind its columns */
     Field *fields;
     const char **types;  /* data_type as the server names it; same order as fields */
     const char **shapes; /* the whole type, with what changes when somebody alters it */
@@ -34,17 +35,21 @@ typedef struct SourceTable {
     const char *keyed, *keyless; /* conditions: every column of the key is there, one is not */
 } SourceTable;
 
-/* What the server says of a table: every column, and its unique indexes. */
+/* What the server says of a table: every column, and its unique indexes. Of a query: what its result is. */
 typedef struct SourceColumns {
     const char *table;
+    const char *quoted; /* the table's name, or the query as a derived table */
+    bool is_query;
     const char **names, **shapes; /* "decimal(14,2)", "int unsigned", "varchar(50) utf8mb4_general_ci" */
     size_t n;
     const char **primary_key;
     size_t n_primary_key;
     MyPage rows, keys; /* source_table.c's */
 } SourceColumns;
-/* Allocates in `arena`; 42P01 when there is no such table. */
-bool source_columns(My *my, Arena *arena, const char *table, SourceColumns *ret_columns, Error *err);
+/* `query` takes the table's place when it is not NULL: one SELECT (daemon/config_query.h), called `table`.
+ * Allocates in `arena`; 42P01 when there is no such table. */
+bool source_columns(My *my, Arena *arena, const char *table, const char *query, SourceColumns *ret_columns,
+                    Error *err);
 /* Whether no two rows can have the same `key`: an index that allows no double lies within it. */
 bool source_key_is_unique(const SourceColumns *columns, const char *const *key, size_t n_key);
 /* The table with these of its columns, in this order. */
@@ -52,8 +57,8 @@ bool source_bind(Arena *arena, const SourceColumns *columns, const char *const *
                  const char *const *key, size_t n_key, const char *cursor, SourceTable *ret_table, Error *err);
 /* Both, with every column. Names what is missing: the table, a key column, the cursor. Allocates in
  * `arena`. `cursor` may be NULL. */
-bool source_describe(My *my, Arena *arena, const char *table, const char *const *key, size_t n_key,
-                     const char *cursor, SourceTable *ret_table, Error *err);
+bool source_describe(My *my, Arena *arena, const char *table, const char *query, const char *const *key,
+                     size_t n_key, const char *cursor, SourceTable *ret_table, Error *err);
 
 /* Parts of statements; what is taken lives in `arena`, and the Buf is done with. */
 const char *source_take(Arena *arena, Buf *buf);

@@ -101,6 +101,8 @@ bool watermark_judge(My *my, const SourceTable *table, CursorClock clock, int64_
     CLEANUP(arena_drop) Arena *arena = arena_open();
     TableState state;
     TRY(read_state(my, table, arena, &state, err));
+    if (table->is_query) /* no one table to look at: what is declared has to do */
+        state.is_innodb = true;
     const char *cursor = table->fields[table->cursor].name;
     WatermarkBasis basis = {.list = find_list(my, arena), .margin_us = margin_us};
     bool is_counter = table->cursor_kind == CURSOR_COUNTER;
@@ -122,6 +124,8 @@ bool watermark_judge(My *my, const SourceTable *table, CursorClock clock, int64_
               state.lock_wait_s + AFTER_WAIT_S);
     else if (clock == CURSOR_CLOCK_APPLICATION)
         judge(&basis, WATERMARK_BOUNDED, 0, "an application's clock fills %s: `margin` must cover its skew and latency", cursor);
+    else if (table->is_query)
+        judge(&basis, WATERMARK_BOUNDED, 0, "a query: that the server stamps every part of %s, in InnoDB, is as declared", cursor);
     else
         judge(&basis, WATERMARK_PROVEN, 0, "the server's clock fills %s, and its running statements and uncommitted rows are seen", cursor);
     *ret_basis = basis;

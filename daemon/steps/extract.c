@@ -150,7 +150,8 @@ static bool open_extraction(RunContext *run, Extraction *x, Error *err) {
     x->limits = (SourceLimits){(size_t)feed->page_rows, (size_t)feed->page_bytes};
     x->my = session_connection(run, err);
     TRY(x->my);
-    TRY(source_describe(x->my, run->arena, feed->table, feed->key, feed->n_key, feed->cursor, &x->table, err));
+    TRY(source_describe(x->my, run->arena, feed->table, feed->query, feed->key, feed->n_key, feed->cursor, &x->table,
+                        err));
     TRY(take_watermark(x, err));
     PlaceSource source = {
         .feed = feed->name, .source_system = feed->source->name, .timezone = feed->source->timezone,

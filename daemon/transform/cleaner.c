@@ -385,9 +385,11 @@ static const void *prepare_cents(const Setting *s) {
             style->parentheses = true;
         else if (strcmp(word, "decimal_comma") == 0)
             style->decimal_comma = true;
+        else if (strcmp(word, "minor_units") == 0)
+            style->minor_units = true;
         else {
             snprintf(s->ret_mistake, MISTAKE_BYTES,
-                     "`cents` knows `parentheses` and `decimal_comma`, not `%s`", word);
+                     "`cents` knows `parentheses`, `decimal_comma` and `minor_units`, not `%s`", word);
             return NULL;
         }
     }
@@ -460,7 +462,7 @@ static const Cleaner CLEANERS[] = {
     {"timestamp", ARGS_ANY, TYPE_TIMESTAMP, clean_timestamp, prepare_formats, false,
      "[formats]: an instant; without an offset, civil time of the source's zone"},
     {"cents", ARGS_ANY, TYPE_MONEY, clean_cents, prepare_cents, false,
-     "[parentheses, decimal_comma]: an amount of money, exact to the cent"},
+     "[parentheses, decimal_comma, minor_units]: an amount of money, exact to the cent; minor_units: a number of cents"},
     {"integer", ARGS_NONE, TYPE_INT, clean_integer, NULL, false, "a whole number of 32 bits"},
     {"bigint", ARGS_NONE, TYPE_BIGINT, clean_bigint, NULL, false, "a whole number of 64 bits"},
     {"phone", ARGS_ANY, TYPE_TEXT, clean_phone, prepare_phone, false,

@@ -139,9 +139,9 @@ static bool round_to_cents(const Digits *digits, int64_t *ret_cents) {
 
 bool money_parse(Str text, MoneyStyle style, int64_t *ret_cents) {
     text = str_trim(text);
-    if (!style.decimal_comma && parse_plain(text, ret_cents))
+    if (!style.decimal_comma && !style.minor_units && parse_plain(text, ret_cents))
         return true;
-    Digits digits = {0};
+    Digits digits = {.point = style.minor_units ? -2 : 0};
     return strip_signs(&text, style, &digits.is_negative) && read_number(text, style, &digits) &&
            round_to_cents(&digits, ret_cents);
 }

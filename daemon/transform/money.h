@@ -10,6 +10,7 @@
 typedef struct MoneyStyle {
     bool decimal_comma; /* 1.234,50 instead of 1,234.50 */
     bool parentheses;   /* (12.00) is negative */
+    bool minor_units;   /* 1234 is 12.34: the source counts cents */
 } MoneyStyle;
 
 /* Sign, "$", groups of three behind separators, fraction, exponent (1.5e3). False for anything else,

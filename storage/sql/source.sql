@@ -12,6 +12,17 @@ FROM information_schema.statistics
 WHERE table_schema = DATABASE() AND table_name = {table} AND non_unique = 0
 ORDER BY index_name, seq_in_index
 
+-- A source query as a table. The session never has more than one statement, and may only read.
+-- name: source_derived
+({query}) AS feed
+
+-- name: source_query_columns
+SELECT * FROM {table} LIMIT 0
+
+-- The collation of each of its columns; of an empty table too.
+-- name: source_query_collations
+SELECT {collations} FROM (SELECT 1 AS one) AS one LEFT JOIN {table} ON FALSE
+
 -- name: source_load
 SELECT {columns} FROM {table} WHERE {keyed} AND {after} ORDER BY {key} LIMIT {rows}
 

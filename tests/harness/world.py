@@ -51,6 +51,7 @@ class World:
         self.emulator = Warehouse(os.path.join(self.directory, "bigquery"))
         self.daemon = Daemon(os.path.join(self.directory, "daemon"), binary, self.config, environment)
         self.endpoint = None
+        self.name, self.extra = name, []
 
     # -- life
 
@@ -92,8 +93,15 @@ class World:
         self.daemon.stop()
         self.emulator.stop()
         self.store.drop_database(self.database)
-        for database in self.hospitals:
+        for database in (*self.hospitals, *self.extra):
             self.mysql.drop_database(database)
+
+    def extra_database(self, source):
+        """The name of a further hospital's database, which goes with the world."""
+        name = f"{self.name}_{source}"
+        if name not in self.extra:
+            self.extra.append(name)
+        return name
 
     def keep_as(self, base):
         """Makes this world's state what `base` copies from: the daemon does not run any more."""

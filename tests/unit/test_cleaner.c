@@ -180,6 +180,8 @@ static void amounts_and_numbers_are_read_or_unreadable(void **state) {
         {{"amount", {NULL}, " $1,234.50 ", ""}, 123450},
         {{"amount", {"cents parentheses"}, "(12.00)", ""}, -1200},
         {{"amount", {"cents decimal_comma"}, "1.234,50", ""}, 123450},
+        {{"amount", {"cents minor_units"}, "123450", ""}, 123450},
+        {{"amount", {"default 0", "cents minor_units"}, NULL, ""}, 0},
         {{"amount", {NULL}, "(12.00)", NULL, FIELD_TEXT, BIT(FLAG_AMOUNT_UNREADABLE)}, 0},
         {{"amount", {NULL}, "--", NULL, FIELD_TEXT, BIT(FLAG_AMOUNT_UNREADABLE)}, 0},
         {{"amount", {NULL}, "1000000000000", NULL, FIELD_TEXT, BIT(FLAG_AMOUNT_UNREADABLE)}, 0},

@@ -2,6 +2,7 @@
 
 #include "base/own.h"
 #include "config.h"
+#include "config_query.h"
 #include "config_value.h"
 
 #include <sys/stat.h>
@@ -170,6 +171,9 @@ static const Case CASES[] = {
     {FEED_HEAD "        entity: patients\n" FEED_MAP, "c.yaml:9:9: `key` is missing: columns of its primary key\n"},
     {FEED_HEAD "        entity: patients\n        key: [ID]\n",
      "c.yaml:9:9: `map` is missing: which column of the model comes from which column\n"},
+    {FEED "        table: t\n        query: SELECT 1\n", "c.yaml:13:16: `table` and `query` exclude each other\n"},
+    {FEED "        query: DELETE FROM t\n", "c.yaml:12:16: `query` must be one SELECT\n"},
+    {FEED "        query: SELECT 1; DROP TABLE t\n", "c.yaml:12:16: `query`: one statement, and no `;`\n"},
     /* mappings: the rest of them is tested with transform/mapping.c */
     {FEED_HEAD "        entity: patients\n        key: [ID]\n        map:\n          source_patient_id: ID\n"
                "          frist_name: {from: F, clean: [trim]}\n",
@@ -321,6 +325,44 @@ static void a_map_file_is_shared_and_its_mistakes_name_it(void **state) {
     config_free(config);
 }
 
+/* NULL: it is one SELECT. Else what the first mistake says, in part. */
+static void a_query_is_one_select_that_only_reads(void **state) {
+    (void)state;
+    static const Case QUERIES[] = {
+        {"SELECT a, (SELECT max(b) FROM u) FROM t WHERE c = 'it''s; INTO (' AND d = \"\\\")\"", NULL},
+        {"select `into`, t.into, x.now FROM t", NULL},
+        {"WITH x AS (SELECT 1 AS a) SELECT a FROM x", NULL},
+        {"SELECT for_update, now FROM t", NULL},
+        {"SELECT unix_timestamp(a) AS a FROM t", NULL},
+        {"(SELECT 1)", "must be one SELECT"},
+        {"UPDATE t SET a = 1", "must be one SELECT"},
+        {"SELECT 1 INTO OUTFILE '/x'", "`INTO` puts its result elsewhere"},
+        {"SELECT a FROM t FOR UPDATE", "`FOR` locks the hospital's rows"},
+        {"SELECT a FROM t LOCK IN SHARE MODE", "`LOCK` locks the hospital's rows"},
+        {"SELECT a FROM t -- all", "comments are not possible"},
+        {"SELECT a /*! INTO OUTFILE '/x' */ FROM t", "comments are not possible"},
+        {"SELECT a FROM t # all", "comments are not possible"},
+        {"SELECT 1) AS x; DROP TABLE t", "a parenthesis closes that none opened"},
+        {"SELECT (1", "a parenthesis that opens does not close"},
+        {"SELECT 'a", "a quote that begins does not end"},
+        {"SELECT 'a\\'", "a quote that begins does not end"},
+        {"SELECT @a := 1", "variables of the session"},
+        {"SELECT sleep(9)", "`sleep` keeps the hospital's server waiting"},
+        {"SELECT now() AS n FROM t", "`now` gives another answer at every read"},
+        {"SELECT NOW (6) AS n FROM t", "`NOW` gives another answer at every read"},
+        {"SELECT unix_timestamp() AS a FROM t", "`unix_timestamp` gives another answer at every read"},
+        {"SELECT current_timestamp FROM t", "`current_timestamp` gives another answer at every read"},
+    };
+    for (size_t i = 0; i < sizeof QUERIES / sizeof *QUERIES; i++) {
+        CLEANUP(arena_drop) Arena *arena = arena_open();
+        Mistakes mistakes = {.arena = arena};
+        query_check(&mistakes, (Mark){"c.yaml", 1, 1}, QUERIES[i].text);
+        const char *said = mistakes.n > 0 ? mistakes.items[0].sentence : NULL;
+        if (!said != !QUERIES[i].mistakes || (said && !strstr(said, QUERIES[i].mistakes)))
+            fail_msg("%s: %s", QUERIES[i].text, said ? said : "taken");
+    }
+}
+
 static void a_file_that_is_not_there_is_one_sentence(void **state) {
     (void)state;
     char *said = NULL;
@@ -360,6 +402,7 @@ int main(void) {
         cmocka_unit_test(cleaners_arrive_with_their_arguments),
         cmocka_unit_test(files_of_conf_d_are_merged_and_say_what_collides),
         cmocka_unit_test(a_map_file_is_shared_and_its_mistakes_name_it),
+        cmocka_unit_test(a_query_is_one_select_that_only_reads),
         cmocka_unit_test(a_file_that_is_not_there_is_one_sentence),
         cmocka_unit_test(durations_and_sizes_mean_what_they_say),
     };

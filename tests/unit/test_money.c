@@ -33,6 +33,13 @@ static void amounts_are_read_as_people_write_them(void **state) {
         {"(-12.00)", false, 0, {.parentheses = true}}, {"(12", false, 0, {.parentheses = true}},
         {"1.234,50", true, 123450, {.decimal_comma = true}}, {"12,5", true, 1250, {.decimal_comma = true}},
         {"12.5", false, 0, {.decimal_comma = true}},
+        {"1234", true, 1234, {.minor_units = true}}, {"-5", true, -5, {.minor_units = true}},
+        {"0", true, 0, {.minor_units = true}}, {"7", true, 7, {.minor_units = true}},
+        {"0042", true, 42, {.minor_units = true}}, {"1,234", true, 1234, {.minor_units = true}},
+        {"12.5", true, 13, {.minor_units = true}}, {"12.4", true, 12, {.minor_units = true}},
+        {"99999999999999", true, MONEY_CENTS_MAX, {.minor_units = true}},
+        {"100000000000000", false, 0, {.minor_units = true}}, {"0.4", true, 0, {.minor_units = true}},
+        {"(12)", true, -12, {.minor_units = true, .parentheses = true}}, {"", false, 0, {.minor_units = true}},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
         int64_t cents = 0;
