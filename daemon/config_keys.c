@@ -56,7 +56,7 @@ const ConfigKey CONFIG_KEYS[] = {
     {"sources.*.feeds.*.entity", KEY_PART, .is_required = true, .help = "table of the common data model"},
     {"sources.*.feeds.*.table", KEY_TEXT, IN(FeedConfig, table), .help = "the hospital's table; the feed's name without it"},
     {"sources.*.feeds.*.query", KEY_TEXT, IN(FeedConfig, query),
-     .help = "one SELECT instead of a table, read as if it were one: for rows that stand in several tables"},
+     .help = "instead of a table one SELECT, which is read as if it were one: for rows that stand in several tables"},
     {"sources.*.feeds.*.key", KEY_TEXTS, IN(FeedConfig, key), .min = 1, .max = 8, .is_required = true, .help = "columns of its primary key"},
     {"sources.*.feeds.*.cursor", KEY_TEXT, IN(FeedConfig, cursor), .help = "column that moves with every change; without one the table is read whole"},
     {"sources.*.feeds.*.cursor_clock", KEY_CHOICE, IN(FeedConfig, cursor_clock), "auto", .choices = CHOICES("auto", "server", "application"),

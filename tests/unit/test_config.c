@@ -112,8 +112,6 @@ static const Case CASES[] = {
     {FEED "        cursr: Modified\n", "c.yaml:12:9: unknown key `cursr`, did you mean `cursor`?\n"},
     {FEED "zzz: 2\n", "c.yaml:12:1: unknown key `zzz`\n"},
     {FEED "alerts: []\n", "c.yaml:12:9: `alerts` is not built into this version and would do nothing; take it out\n"},
-    {FEED "        cursor_clock: server\n",
-     "c.yaml:12:23: `cursor_clock` is not built into this version and would do nothing; take it out\n"},
     {"sources: {a: {kind: files}}\n", "c.yaml:1:1: `store` is missing: the PostgreSQL database\n"},
     {STORE, "c.yaml:1:1: neither `sources` nor `claims`: there is nothing to read\n"},
     /* numbers */
