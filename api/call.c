@@ -31,6 +31,13 @@ bool call_is_date(const char *text) {
            strlen(text) == 10 && date_is_valid((CivilDate){year, month, day});
 }
 
+bool call_is_instant(const char *text) {
+    int year, month, day, end = 0;
+    if (sscanf(text, "%4d-%2d-%2d%n", &year, &month, &day, &end) != 3 || end != 10)
+        return false;
+    return !text[10] || (text[10] == 'T' && strspn(text + 11, "0123456789:.+-Z") == strlen(text + 11));
+}
+
 json_t *json_instant(int64_t wall_us) {
     if (wall_us == 0)
         return json_null();

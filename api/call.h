@@ -80,6 +80,8 @@ const char *call_segment(Call *call, size_t index);
 bool call_id_segment(Call *call, size_t index, int64_t *ret_id);
 /* Like 2026-01-31. */
 bool call_is_date(const char *text);
+/* A date, or an instant of RFC 3339. */
+bool call_is_instant(const char *text);
 /* RFC 3339 or JSON null. */
 json_t *json_instant(int64_t wall_us);
 /* Text or JSON null. */

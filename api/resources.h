@@ -43,6 +43,9 @@ bool quarantine_get(Call *call, struct Pg *pg, Error *err);
 /* config.c */
 Handling config_get(Call *call, Error *err);
 Handling config_post_reload(Call *call, Error *err);
+/* audit.c */
+bool audit_list(Call *call, struct Pg *pg, Error *err);
+bool audit_verify_get(Call *call, struct Pg *pg, Error *err);
 /* kpis.c */
 bool kpis_list(Call *call, struct Pg *pg, Error *err);
 bool kpis_get(Call *call, struct Pg *pg, Error *err);

@@ -33,6 +33,8 @@ const Route ROUTES[] = {
     {"GET", "/v1/quality", SCOPE_READ, ROUTE_READS, NULL, quality_get, {PAGED}},
     {"GET", "/v1/kpis", SCOPE_READ, ROUTE_READS, NULL, kpis_list, {PAGED}},
     {"GET", "/v1/kpis/{kpi}", SCOPE_READ, ROUTE_READS, NULL, kpis_get, {"from", "to", "as_of", "by"}},
+    {"GET", "/v1/audit", SCOPE_ADMIN, ROUTE_READS, NULL, audit_list, {PAGED, "who", "since", "object"}},
+    {"GET", "/v1/audit/verify", SCOPE_ADMIN, ROUTE_READS, NULL, audit_verify_get, {"from", "known"}},
     {"GET", "/v1/publications", SCOPE_READ, ROUTE_READS, NULL, publications_list, {PAGED}},
     {"GET", "/v1/reconciliations", SCOPE_READ, ROUTE_READS, NULL, reconciliations_list, {PAGED}},
     {"GET", "/v1/config", SCOPE_ADMIN, ROUTE_READS, config_get, NULL, {0}},

@@ -15,13 +15,6 @@ static bool is_final(const char *state) {
     return false;
 }
 
-static bool is_instant(const char *text) {
-    int year, month, day, end = 0;
-    if (sscanf(text, "%4d-%2d-%2d%n", &year, &month, &day, &end) != 3 || end != 10)
-        return false;
-    return !text[10] || (text[10] == 'T' && strspn(text + 11, "0123456789:.+-Z") == strlen(text + 11));
-}
-
 static bool check_filters(Call *call) {
     static const char *const STATES[] = {"queued", "running",   "waiting", "held",
                                          "succeeded", "failed", "canceled"};
@@ -33,7 +26,7 @@ static bool check_filters(Call *call) {
     if (i == 7)
         fine = reply_input_error(&call->reply, "?state",
                                  "queued, running, waiting, held, succeeded, failed or canceled");
-    if (since && !is_instant(since))
+    if (since && !call_is_instant(since))
         fine = reply_input_error(&call->reply, "?since", "a date or an instant of RFC 3339");
     return fine;
 }

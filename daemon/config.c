@@ -390,6 +390,8 @@ static void read_root(Loader *loader) {
         return;
     if (tree_find(loader->root, "store"))
         read_part(loader, "store", config);
+    if (tree_find(loader->root, "audit"))
+        read_part(loader, "audit", config);
     if (!config->store_owner_dsn)
         config->store_owner_dsn = config->store_dsn;
     config->zone = load_zone(loader, mark_in(loader->root, "timezone"), config->timezone);

@@ -99,6 +99,7 @@ typedef struct Config {
     ServerConfig server;
     const char *store_dsn, *store_owner_dsn; /* owner_dsn defaults to dsn */
     int workers;
+    const char *audit_key_file; /* NULL: the audit trail is not sealed */
     const char *timezone;
     const Zone *zone;
     int fiscal_year_start_month;

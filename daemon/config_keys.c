@@ -29,6 +29,10 @@ const ConfigKey CONFIG_KEYS[] = {
     {"store.owner_dsn", KEY_DSN, IN(Config, store_owner_dsn), .needs_restart = true,
      .help = "connection string of the owner's account, used by `migrate` alone"},
 
+    {"audit", KEY_PART, .needs_restart = true, .help = "the audit trail's seals; without it the trail is kept and not sealed"},
+    {"audit.key_file", KEY_FILE, IN(Config, audit_key_file), .is_required = true, .needs_restart = true,
+     .help = "file with the keys of the seals, one a line, the last one in force; a relative name is a systemd credential"},
+
     {"workers", KEY_INT, IN(Config, workers), "4", 1, 64, .needs_restart = true,
      .help = "jobs that may run at the same time"},
     {"timezone", KEY_TEXT, IN(Config, timezone), "UTC", .help = "zone of the network's business dates"},

@@ -203,6 +203,7 @@ static const struct {
 } PARTS[] = {
     {"server", offsetof(Config, server)},
     {"store", 0},
+    {"audit", 0},
     {"bigquery", offsetof(Config, bigquery)},
 };
 static const char *const LISTED[] = {"", "sources.*", "sources.*.feeds.*", "claims.*", "claims.*.from[]", "rules[]"};

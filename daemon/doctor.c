@@ -4,6 +4,7 @@
 #include "base/own.h"
 #include "doctor_source.h"
 #include "finding.h"
+#include "sealer.h"
 #include "secret.h"
 #include "storage/check.h"
 #include "storage/migrate.h"
@@ -198,8 +199,23 @@ static void check_secrets(const Config *config, Report *report) {
     check_secret_file(report, "server", "tls_key", config->server.tls_key);
     for (size_t i = 0; i < config->n_sources; i++)
         check_secret_file(report, config->sources[i].name, "password_file", config->sources[i].password_file);
+    check_secret_file(report, "audit", "key_file", config->audit_key_file);
     if (config->bigquery.enabled)
         check_secret_file(report, "bigquery", "credentials_file", config->bigquery.credentials_file);
+}
+
+/* ---- audit ---- */
+
+static void check_audit(const Config *config, Report *report) {
+    Finding finding = {.kind = FINDING_OK};
+    Error err = {0};
+    CLEANUP(audit_keys_wipe) AuditKeys keys = {.n = 0};
+    if (!config->audit_key_file)
+        finding_mind(&finding, "openssl rand -hex 32 into a file that only the daemon reads, and name it as audit.key_file",
+                     "the audit trail is kept, and not sealed");
+    else if (!sealer_keys(config->audit_key_file, &keys, &err))
+        finding_bad(&finding, &err);
+    report_finding(report, "audit", "key", &finding);
 }
 
 /* ---- BigQuery ---- */
@@ -224,6 +240,7 @@ bool doctor_run(const Config *config, FILE *out) {
     Report report = {.out = out, .is_well = true};
     check_postgres(config, &report);
     check_secrets(config, &report);
+    check_audit(config, &report);
     for (size_t i = 0; i < config->n_sources; i++)
         doctor_check_source(&config->sources[i], &report);
     for (size_t i = 0; i < config->n_claims; i++)

@@ -13,6 +13,7 @@
 #include "job.h"
 #include "notify.h"
 #include "reload.h"
+#include "sealer.h"
 #include "storage/http.h"
 #include "storage/migrate.h"
 #include "storage/mysql.h"
@@ -53,6 +54,8 @@ static void print_usage(FILE *out) {
           "revcycled --config FILE migrate          create or upgrade the PostgreSQL schemas\n"
           "revcycled --config FILE publish [--rebuild]\n"
           "                                         publish now; or replace BigQuery's tables\n"
+          "revcycled --config FILE verify [SEAL:HMAC]\n"
+          "                                         look through the audit trail; the seal was noted before\n"
           "revcycled --config FILE token add NAME --scope read,operate\n"
           "                                         make a token of the API and print it, once\n"
           "revcycled --config FILE routes           print the routes of the API\n"
@@ -64,7 +67,7 @@ static void print_usage(FILE *out) {
 
 typedef struct Daemon {
     const Options *options;
-    const Config *boot_config; /* of the start: server, store and workers stay as it says */
+    const Config *boot_config; /* of the start: server, store, audit and workers stay as it says */
     Reloads *reloads;          /* know the configuration in force */
     Loop *loop;
     Pool *pool;
@@ -72,6 +75,7 @@ typedef struct Daemon {
     Pg *instance; /* its session holds the lock of this configuration */
     Jobs *jobs;
     Api *api;
+    Sealer *sealer; /* NULL: the configuration names no key */
     Notify *notify;
     Inbox *inbox;
     const char **directories; /* the inbox's: one per claims feed */
@@ -85,10 +89,17 @@ typedef struct Daemon {
 /* True when the daemon stops by itself after its work. */
 static bool ends_by_itself(const Daemon *daemon) { return daemon->options->once || daemon->options->job; }
 
+static void end_loop(void *context) { loop_stop(((Daemon *)context)->loop); }
+
+/* The sealer ends last: the others' last lines are sealed too. */
 static void finish(void *context) {
     Daemon *daemon = context;
-    if (--daemon->n_ending == 0)
-        loop_stop(daemon->loop);
+    if (--daemon->n_ending > 0)
+        return;
+    if (daemon->sealer)
+        sealer_stop(daemon->sealer, end_loop, daemon);
+    else
+        end_loop(daemon);
 }
 
 /* Pages are transactions: what a worker still holds when the limit passes is lost with no harm. */
@@ -196,11 +207,22 @@ static bool open_api(Daemon *daemon, Error *err) {
     const ApiOptions options = {.loop = loop_uv(daemon->loop),
                                 .server = &daemon->boot_config->server,
                                 .store_dsn = daemon->boot_config->store_dsn,
+                                .audit_key_file = daemon->boot_config->audit_key_file,
                                 .control = control_of(daemon->jobs, daemon->reloads)};
     daemon->api = api_open(&options, err);
     if (daemon->api)
         jobs_listen(daemon->jobs, on_run_changed, daemon);
     return daemon->api != NULL;
+}
+
+static bool open_sealer(Daemon *daemon, Error *err) {
+    const Config *config = daemon->boot_config;
+    if (!config->audit_key_file) {
+        LOG_WARN("the audit trail is not sealed: the configuration names no audit.key_file");
+        return true;
+    }
+    daemon->sealer = sealer_open(daemon->loop, config->store_dsn, config->audit_key_file, err);
+    return daemon->sealer != NULL;
 }
 
 static bool open_daemon(Daemon *daemon, Error *err) {
@@ -220,7 +242,7 @@ static bool open_daemon(Daemon *daemon, Error *err) {
     daemon->reloads = reloads_open(&(ReloadsOptions){
         .jobs = daemon->jobs, .pool = daemon->pool, .pg_pool = daemon->pg_pool, .config = daemon->boot_config,
         .taken = on_taken, .ended = on_reload_ended, .context = daemon});
-    return open_inbox(daemon, err) && open_api(daemon, err);
+    return open_inbox(daemon, err) && open_sealer(daemon, err) && open_api(daemon, err);
 }
 
 static void close_daemon(Daemon *daemon) {
@@ -232,6 +254,8 @@ static void close_daemon(Daemon *daemon) {
         jobs_close(daemon->jobs);
     if (daemon->api)
         api_free(daemon->api);
+    if (daemon->sealer)
+        sealer_close(daemon->sealer);
     if (daemon->notify)
         notify_close(daemon->notify);
     loop_timer_close(daemon->limit);
@@ -335,6 +359,36 @@ static int command_token(const Options *options, Config *config) {
     return EXIT_DONE;
 }
 
+/* `verify [SEAL:HMAC]`: exit 0 when all is whole, 1 when it is not or could not be looked at. */
+static int command_verify(const Options *options, Config *config) {
+    Error err = {0};
+    AuditWalk walk = {.next_seal = 1};
+    if (options->n_args > 1 || (options->n_args == 1 && !audit_head_parse(options->args[0], &walk.known))) {
+        fputs("revcycled: verify [SEAL:HMAC], as the log line \"audit trail sealed\" gave them\n", stderr);
+        return EXIT_USAGE;
+    }
+    if (!config->audit_key_file) {
+        fputs("revcycled: the configuration names no audit.key_file: nothing is sealed\n", stderr);
+        return EXIT_USAGE;
+    }
+    CLEANUP(audit_keys_wipe) AuditKeys keys = {.n = 0};
+    CLEANUP(pg_drop) Pg *pg = pg_open(config->store_dsn, "revcycled verify", 0, &err);
+    bool ok = pg && sealer_keys(config->audit_key_file, &keys, &err);
+    while (ok && !walk.is_done)
+        ok = audit_walk_step(pg, &keys, &walk, &err);
+    if (!ok) {
+        print_error(&err);
+        return EXIT_FAILED;
+    }
+    CLEANUP(arena_drop) Arena *arena = arena_open();
+    char hmac[2 * AUDIT_HMAC_BYTES + 1];
+    audit_put_hex(walk.last.hmac, AUDIT_HMAC_BYTES, hmac);
+    printf("%s\n%lld seals, %lld lines; %lld lines dropped by retention, %lld not sealed yet; newest seal %lld:%s\n",
+           audit_walk_sentence(&walk, arena), (long long)walk.n_seals, (long long)walk.n_lines,
+           (long long)walk.n_retired, (long long)walk.n_unsealed, (long long)walk.last.seal_id, hmac);
+    return walk.fault == AUDIT_WHOLE ? EXIT_DONE : EXIT_FAILED;
+}
+
 static int command_doctor(const Options *options, Config *config) {
     (void)options;
     return doctor_run(config, stdout) ? EXIT_DONE : EXIT_FAILED;
@@ -371,6 +425,7 @@ static const struct {
     {"doctor", command_doctor},
     {"migrate", command_migrate},
     {"publish", command_publish},
+    {"verify", command_verify},
     {"routes", command_routes},
     {"token", command_token},
 };

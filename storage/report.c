@@ -18,6 +18,7 @@ static const struct {
     [REPORT_PUBLICATIONS] = {SQL_REPORT_PUBLICATIONS, 0},
     [REPORT_RECONCILIATIONS] = {SQL_REPORT_RECONCILIATIONS, 0},
     [REPORT_KPIS] = {SQL_REPORT_KPIS, 0},
+    [REPORT_AUDIT] = {SQL_REPORT_AUDIT, 3},
 };
 
 static const char *const ITEMS[] = {

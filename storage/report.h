@@ -14,6 +14,7 @@ typedef enum ReportList {
     REPORT_PUBLICATIONS, /* newest first */
     REPORT_RECONCILIATIONS, /* newest first */
     REPORT_KPIS,         /* by name */
+    REPORT_AUDIT,        /* newest first; who, since, object */
 } ReportList;
 
 typedef enum ReportItem {

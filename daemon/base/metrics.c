@@ -31,6 +31,7 @@ typedef struct Metric {
     const char *help;
     const char *labels[LABELS_MAX];
     const double *bounds; /* ascending, ends with INFINITY */
+    bool is_absent_until_set; /* without labels: no 0 that nobody measured */
 } Metric;
 
 typedef struct Series {
@@ -95,7 +96,9 @@ static const Metric METRICS[METRIC_COUNT] = {
                                       HTTP_SECONDS},
     [METRIC_AUDIT_CHAIN_OK] = {GAUGE, "revcycle_audit_chain_ok",
                                "1 when the last verification found every seal whole.", {NULL},
-                               NULL},
+                               NULL, true},
+    [METRIC_AUDIT_LAST_SEAL] = {GAUGE, "revcycle_audit_last_seal",
+                                "Number of the audit trail's newest seal; it never falls.", {NULL}, NULL, true},
     [METRIC_ALERTS_FIRING] = {GAUGE, "revcycle_alerts_firing", "Alerts that stand.", {NULL}, NULL},
     [METRIC_METRICS_DROPPED] = {COUNTER, "revcycle_metrics_dropped_total",
                                 "Updates dropped because a metric had too many series.", {NULL},
@@ -370,7 +373,7 @@ static void put_metric(Buf *out, MetricId id, MetricsFormat format) {
     static const Series UNTOUCHED;
     const Metric *metric = &METRICS[id];
     put_header(out, metric, format);
-    if (!series_of[id] && n_labels(metric) == 0)
+    if (!series_of[id] && n_labels(metric) == 0 && !metric->is_absent_until_set)
         put_sample(out, metric, &UNTOUCHED, "", 0);
     for (const Series *series = series_of[id]; series; series = series->next) {
         if (metric->type == HISTOGRAM)

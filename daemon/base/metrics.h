@@ -41,6 +41,7 @@ typedef enum MetricId {
     METRIC_HTTP_REQUESTS,           /* route, method, code */
     METRIC_HTTP_REQUEST_DURATION,   /* route */
     METRIC_AUDIT_CHAIN_OK,          /* - */
+    METRIC_AUDIT_LAST_SEAL,         /* - */
     METRIC_ALERTS_FIRING,           /* - */
     METRIC_METRICS_DROPPED,         /* - */
     METRIC_PROCESS_CPU,             /* the process_ metrics are read at each rendering */

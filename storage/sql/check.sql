@@ -3,9 +3,10 @@
 -- name: check_rights
 SELECT has_schema_privilege(current_user, 'bronze', 'CREATE'),
        has_table_privilege(current_user, 'silver.patients', 'INSERT'),
-       has_table_privilege(current_user, 'ops.audit', 'INSERT'),
-       has_table_privilege(current_user, 'ops.audit', 'UPDATE')
-           OR has_table_privilege(current_user, 'ops.audit', 'DELETE'),
+       has_table_privilege(current_user, 'ops.audit', 'INSERT')
+           AND has_table_privilege(current_user, 'ops.audit_seal', 'INSERT'),
+       has_table_privilege(current_user, 'ops.audit', 'UPDATE, DELETE, TRUNCATE')
+           OR has_table_privilege(current_user, 'ops.audit_seal', 'UPDATE, DELETE, TRUNCATE'),
        has_schema_privilege(current_user, 'ops', 'CREATE') OR has_schema_privilege(current_user, 'silver', 'CREATE')
            OR pg_has_role(current_user, (SELECT relowner FROM pg_class WHERE oid = 'ops.audit'::regclass), 'MEMBER'),
        (SELECT rolsuper FROM pg_roles WHERE rolname = current_user),

@@ -1,5 +1,7 @@
 -- What the API shows of the ledgers. A list's first column is the key a page goes on after, its second the
 -- item as JSON; $1 is how many, $2 the key of the last item seen or NULL. Times are RFC 3339 in UTC, ids texts.
+-- Lists are ordered by the table's column, with its table's name: the column of the answer that is called the same is
+-- a text, and would put 9 before 10.
 
 -- name: report_limit
 SET statement_timeout = '25s'
@@ -17,7 +19,7 @@ FROM ops.run
 WHERE ($2::bigint IS NULL OR run_id < $2::bigint)
   AND ($3::text IS NULL OR job = $3) AND ($4::text IS NULL OR state = $4)
   AND ($5::timestamptz IS NULL OR queued_at >= $5::timestamptz)
-ORDER BY run_id DESC LIMIT $1::int
+ORDER BY run.run_id DESC LIMIT $1::int
 
 -- name: report_run
 SELECT run_id::text, json_build_object(
@@ -41,7 +43,7 @@ SELECT file_id::text, json_build_object(
 FROM ops.file
 WHERE ($2::bigint IS NULL OR file_id < $2::bigint)
   AND ($3::text IS NULL OR feed = $3) AND ($4::text IS NULL OR state = $4)
-ORDER BY file_id DESC LIMIT $1::int
+ORDER BY file.file_id DESC LIMIT $1::int
 
 -- name: report_file
 SELECT file_id::text, json_build_object(
@@ -121,7 +123,7 @@ SELECT publication_id::text, json_build_object(
     'tables', tables, 'error', error)::text
 FROM ops.publication
 WHERE ($2::bigint IS NULL OR publication_id < $2::bigint)
-ORDER BY publication_id DESC LIMIT $1::int
+ORDER BY publication.publication_id DESC LIMIT $1::int
 
 -- name: report_reconciliations
 SELECT reconciliation_id::text, json_build_object(
@@ -131,7 +133,7 @@ SELECT reconciliation_id::text, json_build_object(
     'differences', differences, 'difference', difference, 'tables', details)::text
 FROM ops.reconciliation
 WHERE ($2::bigint IS NULL OR reconciliation_id < $2::bigint)
-ORDER BY reconciliation_id DESC LIMIT $1::int
+ORDER BY reconciliation.reconciliation_id DESC LIMIT $1::int
 
 -- The figures are the set-returning functions of schema kpi whose first argument is the date as of which they
 -- are asked; their comments say what they mean.
@@ -165,3 +167,14 @@ FROM (
     FROM kpi.{figure}({arguments}) AS figure) AS items
 WHERE ($2::date IS NULL OR item ->> 'month' IS NULL OR (item ->> 'month')::date >= $2::date)
   AND ($3::date IS NULL OR item ->> 'month' IS NULL OR (item ->> 'month')::date <= $3::date)
+
+-- name: report_audit
+SELECT audit_id::text, json_build_object(
+    'id', audit_id::text, 'at', to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    'who', actor, 'action', action, 'object', object, 'request_id', request_id, 'outcome', outcome,
+    'details', details)::text
+FROM ops.audit
+WHERE ($2::bigint IS NULL OR audit_id < $2::bigint)
+  AND ($3::text IS NULL OR actor = $3) AND ($4::timestamptz IS NULL OR at >= $4::timestamptz)
+  AND ($5::text IS NULL OR object = $5)
+ORDER BY audit.audit_id DESC LIMIT $1::int

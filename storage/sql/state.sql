@@ -49,7 +49,3 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 -- name: state_result_write
 INSERT INTO dq.result (batch_id, feed, rule, checked, failed)
 SELECT $1, $2, u.rule, $3, u.failed FROM unnest($4::text[], $5::bigint[]) AS u(rule, failed)
-
--- name: audit_write
-INSERT INTO ops.audit (actor, action, object, request_id, outcome, details)
-VALUES ($1, $2, $3, $4, $5, $6::jsonb)

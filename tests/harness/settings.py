@@ -1,6 +1,7 @@
 """Fills in a configuration template: @NAME@ becomes a value, a name left over is an error."""
 import os
 import re
+import secrets
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TWO_HOSPITALS = os.path.join(ROOT, "tests", "data", "two-hospitals.yaml.in")
@@ -30,12 +31,20 @@ def write_passfile(path, server, *users):
     return path
 
 
+def write_audit_key(path):
+    """The key of the audit trail's seals, the same over all runs on one directory."""
+    if not os.path.exists(path):
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(secrets.token_hex(32) + "\n")
+    return path
+
+
 def values(mysql, store, emulator_endpoint, project, directory, database, drop, api_port,
            hospitals=("hospital_a_db", "hospital_b_db")):
     """What the templates ask for, from servers that run."""
     passfile = write_passfile(os.path.join(directory, "pgpass"), store, "revcycled", "revcycle_owner")
     return {
-        "API_PORT": api_port,
+        "API_PORT": api_port, "AUDIT_KEY_FILE": write_audit_key(os.path.join(directory, "audit.key")),
         "STORE_DSN": f"{store.dsn(database)} passfile={passfile}",
         "STORE_OWNER_DSN": f"{store.dsn(database, 'revcycle_owner')} passfile={passfile}",
         "MYSQL_PORT": mysql.port, "MYSQL_USER": "revcycle_ro", "MYSQL_CA": mysql.ca_file(),
