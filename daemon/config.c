@@ -180,6 +180,28 @@ static const Zone *load_zone(Loader *loader, Mark mark, const char *name) {
 
 /* ---- sources ---- */
 
+static void need(Loader *loader, const TreeItem *item, bool is_there, const char *sentence) {
+    if (!is_there)
+        mistake_add(&loader->mistakes, item->mark, "%s", sentence);
+}
+
+static bool maps_column(const MappingSpec *mapping, const char *column) {
+    for (size_t i = 0; i < mapping->n_columns; i++)
+        if (strcmp(mapping->columns[i].column, column) == 0)
+            return true;
+    return false;
+}
+
+static void check_past(Loader *loader, const TreeItem *item, const FeedConfig *feed) {
+    const Entity *entity = feed->mapping.entity;
+    if (feed->tells != TELLS_PAST || !entity)
+        return;
+    need(loader, item, entity->kind == ENTITY_HISTORY, "`tells: past` is for patients and providers: nothing else has versions");
+    need(loader, item, maps_column(&feed->mapping, "source_modified_at"),
+         "a table of the past needs `source_modified_at` in its map: when what a row says came true");
+    need(loader, item, feed->reconcile_ms == 0, "a table of the past is not reconciled: what it lacks is not gone");
+}
+
 static void read_feed(Loader *loader, const SourceConfig *source, const TreeItem *item, FeedConfig *feed) {
     check_name(loader, item, "a feed");
     feed->local = item->key;
@@ -195,6 +217,7 @@ static void read_feed(Loader *loader, const SourceConfig *source, const TreeItem
         feed->table = feed->local;
     map_read(&loader->mistakes, item->value, loader->config->path, &feed->mapping);
     map_check(&loader->mistakes, &feed->mapping, item->value, loader->config->path);
+    check_past(loader, item, feed);
     feed->mapping.rules = loader->config->rules;
     feed->mapping.n_rules = loader->config->n_rules;
 }
@@ -207,11 +230,6 @@ static void read_feeds(Loader *loader, const TreeNode *node, SourceConfig *sourc
     source->n_feeds = node->n;
     for (size_t i = 0; i < node->n; i++)
         read_feed(loader, source, &node->items[i], &feeds[i]);
-}
-
-static void need(Loader *loader, const TreeItem *item, bool is_there, const char *sentence) {
-    if (!is_there)
-        mistake_add(&loader->mistakes, item->mark, "%s", sentence);
 }
 
 static void check_source(Loader *loader, const SourceConfig *source, const TreeItem *item) {

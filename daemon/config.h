@@ -49,6 +49,7 @@ struct FeedConfig {
     int page_bytes;
     Contract on_new_column, on_missing_column, on_retyped_column;
     MappingSpec mapping;
+    Tells tells;
 };
 
 /* `{pattern: "hospital1_*.csv", source: hospital_a, period: …}` */

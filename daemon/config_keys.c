@@ -78,6 +78,8 @@ const ConfigKey CONFIG_KEYS[] = {
      .help = "a mapped column that vanished stops the feed"},
     {"sources.*.feeds.*.on_retyped_column", KEY_CHOICE, IN(FeedConfig, on_retyped_column), "evolve", .choices = CHOICES("evolve"),
      .help = "a column of another type is read as it is"},
+    {"sources.*.feeds.*.tells", KEY_CHOICE, IN(FeedConfig, tells), "now", .choices = CHOICES("now", "past"),
+     .help = "now: the table shows what is true; past: it is a table of what was, and its rows go between the versions"},
     {"sources.*.feeds.*.map", KEY_PART, .help = "column of the model: column of the hospital, or {from:, clean:}"},
     {"sources.*.feeds.*.map_file", KEY_PART, .help = "file with such a map, shared by several feeds; `map` goes before it"},
 

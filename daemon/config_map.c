@@ -92,8 +92,10 @@ static void read_long_form(Mistakes *mistakes, const TreeItem *item, MapSpec *sp
             spec->from = read_names(mistakes, part->value, &spec->n_from);
         else if (strcmp(part->key, "clean") == 0)
             read_clean(mistakes, part->value, spec);
+        else if (strcmp(part->key, "history") == 0)
+            spec->history = scalar_of(mistakes, part->value, "`history`");
         else
-            mistake_add(mistakes, part->mark, "unknown key `%s`; a column has `from` and `clean`", part->key);
+            mistake_add(mistakes, part->mark, "unknown key `%s`; a column has `from`, `clean` and `history`", part->key);
     }
 }
 

@@ -145,7 +145,9 @@ static void decide_claim(SilverPage *page, Delivery *deliveries, size_t n) {
             page->rows[deliveries[i].row].fate = fate_of_new(&deliveries[i], is_known);
 }
 
-void claim_decide(SilverPage *page) {
+bool claim_decide(Pg *pg, SilverPage *page, Error *err) {
+    (void)pg;
+    (void)err;
     struct ClaimWork *work = page->claims;
     Places places = find_places(page->entity);
     for (size_t i = 0; i < page->n_rows; i++) {
@@ -160,6 +162,7 @@ void claim_decide(SilverPage *page) {
             end++;
         decide_claim(page, work->deliveries + first, end - first);
     }
+    return true;
 }
 
 /* ---- writing: a choice of deliveries, and lists of what they have ---- */

@@ -12,5 +12,5 @@
 
 bool claim_look_up(Pg *pg, SilverPage *page, Error *err);
 /* Rows with a reject_rule, and those already ROW_SAME, are passed over. */
-void claim_decide(SilverPage *page);
+bool claim_decide(Pg *pg, SilverPage *page, Error *err);
 bool claim_write(Pg *pg, SilverPage *page, Error *err);

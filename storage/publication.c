@@ -482,7 +482,8 @@ static bool write_gone(Pg *tx, RowShape *shape, Arena *arena, PublishedTable *ta
     const char *cursor = pg_quote_ident(arena, arena_printf(arena, "gone_%s", entity->gold));
     const char *declare =
         sql_fill(arena, SQL_PUBLISH_GONE_ROWS, {"cursor", cursor},
-                 {"key", pg_quote_ident(arena, entity->key)}, {"table", pg_quote_ident(arena, entity->name)});
+                 {"key", pg_quote_ident(arena, entity->key)}, {"table", pg_quote_ident(arena, entity->name)},
+                 {"is_fact", entity->partition ? "true" : "false"});
     TRY(pg_exec(tx, SQL_PUBLISH_SET_TABLE, PG_PARAMS(entity->name), NULL, err));
     shape->is_gone = true;
     return stream(tx, declare, cursor, shape, avro, cancel, &table->deleted, err);
@@ -498,7 +499,7 @@ bool publication_write_rows(Pg *tx, const Publication *publication, PrivacyProfi
                                    {"columns", star_select_list(arena, entity, profile, "v.")},
                                    {"view", pg_quote_ident(arena, entity->gold)});
     TRY(stream(tx, declare, cursor, &shape, avro, cancel, &table->changed, err));
-    if (!entity->partition || publication->is_rebuild)
+    if (!(entity->partition || entity->kind == ENTITY_HISTORY) || publication->is_rebuild)
         return true;
     return write_gone(tx, &shape, arena, table, avro, cancel, err);
 }

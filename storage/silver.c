@@ -44,6 +44,8 @@ RowIndex *row_index_make(Arena *arena, SilverPage *page) {
     return index;
 }
 
+void row_index_prefer(RowIndex *index, SilverRow *row) { index->slots[slot_of(index, row->id)] = row; }
+
 SilverRow *row_index_find(const RowIndex *index, Str id) { return index->slots[slot_of(index, id)]; }
 
 /* ---- what is there ---- */
@@ -165,20 +167,42 @@ static void put_flag_list(Buf *out, const FlagList *list) {
         put_sized(out, list->names[i]);
 }
 
-void silver_put_flags(Buf *out, const SilverPage *page, const Record *record, Str carried) {
+static FlagList list_flags(const SilverPage *page, const Record *record, Str carried) {
     FlagList list = {.n = 0};
     for (uint64_t rest = record->flags; rest; rest &= rest - 1)
         flag_list_add(&list, str_of(mapping_flag_name(page->mapping, __builtin_ctzll(rest))));
     for (uint32_t rest = record->settle_flags; rest; rest &= rest - 1)
         flag_list_add(&list, str_of(settle_flag_name((SettleFlag)__builtin_ctz(rest))));
     flag_list_add_joined(&list, carried, is_settles_alone);
+    return list;
+}
+
+void silver_put_flags(Buf *out, const SilverPage *page, const Record *record, Str carried) {
+    FlagList list = list_flags(page, record, carried);
     put_flag_list(out, &list);
 }
 
-void silver_put_names(Buf *out, Str joined, Str more) {
+Str silver_join_flags(const SilverPage *page, const Record *record, Str carried) {
+    FlagList list = list_flags(page, record, carried);
+    size_t size = 0;
+    for (size_t i = 0; i < list.n; i++)
+        size += list.names[i].size + 1;
+    char *text = arena_alloc(page->arena, size + 1), *at = text;
+    for (size_t i = 0; i < list.n; i++) {
+        memcpy(at, list.names[i].at, list.names[i].size);
+        at += list.names[i].size;
+        *at++ = ',';
+    }
+    return (Str){text, size ? size - 1 : 0};
+}
+
+static bool is_not_of_time(Str name) { return !str_equal(name, STR("time_inferred")); }
+
+void silver_put_names(Buf *out, Str joined, bool is_time_inferred) {
     FlagList list = {.n = 0};
-    flag_list_add_joined(&list, joined, NULL);
-    flag_list_add(&list, more);
+    flag_list_add_joined(&list, joined, is_not_of_time);
+    if (is_time_inferred)
+        flag_list_add(&list, STR("time_inferred"));
     put_flag_list(out, &list);
 }
 

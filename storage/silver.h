@@ -59,6 +59,11 @@ typedef struct SystemColumns {
 } SystemColumns;
 SystemColumns silver_system_columns(const Entity *entity);
 
+/* How many members a page gave a new version for this attribute, and of how many it corrected it. */
+typedef struct AttributeCount {
+    int64_t versions, corrected;
+} AttributeCount;
+
 typedef struct SilverPage {
     const Entity *entity;
     SystemColumns system;
@@ -70,6 +75,9 @@ typedef struct SilverPage {
     int64_t file_id; /* 0 for databases */
     Str period, sha256; /* of the file: a claim's deliveries are ordered by them */
     struct ClaimWork *claims; /* claim.c's, between its three calls */
+    struct HistoryWork *history; /* history.c's, likewise */
+    Tells tells;
+    AttributeCount *attributes; /* per column, of entities with versions; NULL: none counted */
     int64_t received_us;
     int64_t source_now_us; /* the source's clock at the page */
     int32_t mapping_version;
@@ -87,6 +95,8 @@ bool silver_write(Pg *pg, SilverPage *page, Error *err);
 typedef struct RowIndex RowIndex;
 RowIndex *row_index_make(Arena *arena, SilverPage *page);
 SilverRow *row_index_find(const RowIndex *index, Str id);
+/* From now on this row of the page is the one that bears its id. */
+void row_index_prefer(RowIndex *index, SilverRow *row);
 
 /* n surrogate keys of the entity. */
 bool silver_take_keys(Pg *pg, const Entity *entity, size_t n, Arena *arena, int64_t **ret_keys, Error *err);
@@ -129,8 +139,10 @@ void silver_put_day(Buf *array, Value day);
 void silver_put_value(Buf *out, ColumnType type, Value value);
 /* The record's flags and, of the joined names of an old row, those that settle alone can tell. */
 void silver_put_flags(Buf *out, const SilverPage *page, const Record *record, Str joined);
-/* The names of an old row, all of them, and one more. */
-void silver_put_names(Buf *out, Str joined, Str more);
+/* The names of the record's flags, and those of an old row that settle alone can tell, joined by commas. */
+Str silver_join_flags(const SilverPage *page, const Record *record, Str joined);
+/* Joined names as text[], with or without `time_inferred`. */
+void silver_put_names(Buf *out, Str joined, bool is_time_inferred);
 /* By name; a column the entity lacks is passed over. */
 void silver_set(Record *record, const char *column, Value value);
 /* Key, id, source, hashes, batch: what every stored row has besides its content. */

@@ -178,3 +178,27 @@ bool state_result_write(Pg *pg, int64_t batch_id, const char *feed, int64_t chec
                    PG_PARAMS(number(batch_id).text, feed, number(checked).text, name_array, count_array),
                    NULL, err);
 }
+
+bool state_attributes_write(Pg *pg, int64_t batch_id, const AttributeChange *changes, size_t n, Error *err) {
+    if (n == 0)
+        return true;
+    CLEANUP(buf_drop) Buf names;
+    CLEANUP(buf_drop) Buf versions;
+    CLEANUP(buf_drop) Buf corrected;
+    buf_init(&names, ARRAY_MAX_BYTES);
+    buf_init(&versions, ARRAY_MAX_BYTES);
+    buf_init(&corrected, ARRAY_MAX_BYTES);
+    pg_array_begin(&names);
+    pg_array_begin(&versions);
+    pg_array_begin(&corrected);
+    for (size_t i = 0; i < n; i++) {
+        pg_array_text(&names, str_of(changes[i].attribute));
+        pg_array_int(&versions, changes[i].versions);
+        pg_array_int(&corrected, changes[i].corrected);
+    }
+    const char *name_array = pg_array_end(&names, err), *version_array = pg_array_end(&versions, err);
+    const char *corrected_array = pg_array_end(&corrected, err);
+    TRY(name_array && version_array && corrected_array);
+    return pg_exec(pg, SQL_STATE_ATTRIBUTES_WRITE,
+                   PG_PARAMS(number(batch_id).text, name_array, version_array, corrected_array), NULL, err);
+}

@@ -50,3 +50,9 @@ typedef struct RuleCount {
 } RuleCount;
 bool state_result_write(Pg *pg, int64_t batch_id, const char *feed, int64_t checked,
                         const RuleCount *rules, size_t n_rules, Error *err);
+/* ops.batch_attribute: of how many members a batch changed an attribute, by versions and in place. */
+typedef struct AttributeChange {
+    const char *attribute;
+    int64_t versions, corrected;
+} AttributeChange;
+bool state_attributes_write(Pg *pg, int64_t batch_id, const AttributeChange *changes, size_t n, Error *err);

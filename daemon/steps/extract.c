@@ -156,7 +156,7 @@ static bool open_extraction(RunContext *run, Extraction *x, Error *err) {
     PlaceSource source = {
         .feed = feed->name, .source_system = feed->source->name, .timezone = feed->source->timezone,
         .zone = feed->source->zone, .mapping = &feed->mapping, .fields = x->table.fields,
-        .types = without_types(run->arena, &x->table), .n_fields = x->table.n_fields,
+        .types = without_types(run->arena, &x->table), .n_fields = x->table.n_fields, .tells = feed->tells,
     };
     TRY(place_open(run, &source, &x->place, err));
     x->collisions = collisions_open(&x->place, x->my, &x->my_mutex, &x->table);

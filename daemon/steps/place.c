@@ -20,12 +20,13 @@ enum { ATTEMPTS_MAX = 10 }; /* at one page, in a run */
 /* Which verbs serve which kind of entity. */
 typedef struct Kind {
     bool (*look_up)(Pg *pg, SilverPage *page, Error *err);
-    void (*decide)(SilverPage *page); /* after cleaning, where a row's fate depends on others; or NULL */
+    /* after cleaning, where a row's fate depends on more than its hash; or NULL */
+    bool (*decide)(Pg *pg, SilverPage *page, Error *err);
     bool (*write)(Pg *pg, SilverPage *page, Error *err);
     bool last_counts; /* the same id twice in a page: the last one alone counts */
 } Kind;
 static const Kind KINDS[] = {
-    [ENTITY_HISTORY] = {history_look_up, NULL, history_write, true},
+    [ENTITY_HISTORY] = {history_look_up, history_decide, history_write, true},
     [ENTITY_MEMBER] = {silver_look_up, NULL, silver_write, true},
     [ENTITY_FACT] = {silver_look_up, NULL, silver_write, true},
     [ENTITY_CLAIM] = {claim_look_up, claim_decide, claim_write, false},
@@ -62,6 +63,7 @@ bool place_open(RunContext *run, const PlaceSource *source, PlaceFeed *ret_feed,
         .entity = source->mapping->entity,
         .fields = source->fields,
         .n_fields = source->n_fields,
+        .tells = source->tells,
         .commit = PG_RELAXED,
     };
     feed.mapping = mapping_compile(run->arena, source->mapping, source->fields, source->n_fields,
@@ -97,6 +99,7 @@ static SilverPage *make_page(const PlaceFeed *feed, const RawRows *rows, Arena *
         .received_us = feed->clock_us ? feed->clock_us : clock_wall_us(),
         .source_now_us = rows->source_now_us,
         .mapping_version = feed->mapping_version,
+        .tells = feed->tells,
         .arena = arena,
     };
     for (size_t i = 0; i < rows->n_rows; i++) {
@@ -132,27 +135,52 @@ static void mark_rejected(const RawRows *rows, SilverPage *page) {
         }
 }
 
-/* The same id twice: all but the last are counted and passed over. */
-static void mark_repeated(SilverPage *page) {
-    const RowIndex *last = row_index_make(page->arena, page); /* later rows replace earlier ones */
-    for (size_t i = 0; i < page->n_rows; i++) {
-        SilverRow *row = &page->rows[i];
-        if (!str_is_null(row->id) && row_index_find(last, row->id) != row)
-            row->fate = ROW_REPEATED;
+/* When the source says that a row was changed; of rows that cannot be cleaned, unknown. */
+static Value modified_of(const PlaceFeed *feed, const RawRows *rows, SilverPage *page, SilverRow *row) {
+    int column = entity_column(feed->entity, STR("source_modified_at"));
+    size_t i = (size_t)(row - page->rows);
+    if (column == COLUMN_NONE || !rows->n_rows || is_rejected(rows, i))
+        return VALUE_NULL;
+    if (!row->record.values)
+        clean_record(feed, page, row);
+    return row->record.values[column];
+}
+
+static bool is_newer(Value a, Value b) { return a.is_set && (!b.is_set || a.number > b.number); }
+
+/* The same id twice: the newest counts, of equally new ones the last; the others are passed over. */
+static void mark_repeated(const PlaceFeed *feed, const RawRows *rows, SilverPage *page) {
+    RowIndex *newest = row_index_make(page->arena, page); /* later rows replace earlier ones */
+    for (size_t i = page->n_rows; i-- > 0;) {
+        SilverRow *row = &page->rows[i], *other = str_is_null(row->id) ? row : row_index_find(newest, row->id);
+        if (other == row)
+            continue;
+        bool is_row = is_newer(modified_of(feed, rows, page, row), modified_of(feed, rows, page, other));
+        (is_row ? other : row)->fate = ROW_REPEATED;
+        if (is_row)
+            row_index_prefer(newest, row);
     }
 }
 
 static bool look_up(PlaceFeed *feed, const RawRows *rows, SilverPage *page, Error *err) {
     const Kind *kind = &KINDS[feed->entity->kind];
-    if (kind->last_counts)
-        mark_repeated(page);
+    if (kind->last_counts && feed->tells == TELLS_NOW)
+        mark_repeated(feed, rows, page);
     if (!rows->is_first_load || feed->entity->kind != ENTITY_FACT)
         TRY(kind->look_up(feed->run->pg, page, err));
     return quarantine_look_up(feed->run->pg, feed->feed, page, err);
 }
 
+/* What is cleaned anew counts for as long as it is the newest that was received; versions see to that themselves. */
+static bool is_outdated(const PlaceFeed *feed, const SilverRow *row) {
+    return feed->tells == TELLS_AGAIN && feed->entity->kind != ENTITY_HISTORY && row->known.is_found &&
+           (row->known.is_deleted || row->known.source_hash != row->source_hash);
+}
+
 /* An entry in quarantine is the row's last content, so its hash goes before the silver row's. */
 static bool is_known(const SilverPage *page, const SilverRow *row) {
+    if (page->tells != TELLS_NOW)
+        return false; /* what counts is where its time belongs, or the clean form */
     if (row->held.is_found)
         return row->held.source_hash == row->source_hash &&
                row->held.mapping_version == page->mapping_version;
@@ -186,19 +214,22 @@ static void count_row(const SilverRow *row, PlaceOutcome *outcome) {
     outcome->rows_flagged += !is_passed && row->fate != ROW_REJECTED && row->record.flags != 0;
 }
 
-static void clean_rows(const PlaceFeed *feed, const RawRows *rows, SilverPage *page,
-                       PlaceOutcome *outcome) {
+static bool decide_fates(const PlaceFeed *feed, SilverPage *page, PlaceOutcome *outcome, Error *err) {
+    const Kind *kind = &KINDS[feed->entity->kind];
+    TRY(!kind->decide || kind->decide(feed->run->pg, page, err));
+    for (size_t i = 0; i < page->n_rows; i++)
+        count_row(&page->rows[i], outcome);
+    return true;
+}
+
+static void clean_rows(const PlaceFeed *feed, const RawRows *rows, SilverPage *page) {
     for (size_t i = 0; i < page->n_rows; i++) {
         SilverRow *row = &page->rows[i];
-        if (row->fate != ROW_REPEATED && is_known(page, row))
+        if (row->fate != ROW_REPEATED && (is_known(page, row) || is_outdated(feed, row)))
             row->fate = ROW_SAME;
         else if (row->fate != ROW_REPEATED)
             clean_row(feed, rows, i, page);
     }
-    if (KINDS[feed->entity->kind].decide)
-        KINDS[feed->entity->kind].decide(page);
-    for (size_t i = 0; i < page->n_rows; i++)
-        count_row(&page->rows[i], outcome);
 }
 
 /* ---- counts ---- */
@@ -261,6 +292,17 @@ static uint64_t hash_of_keys(const SilverPage *page) {
     return hash;
 }
 
+/* Which attributes made versions, and which were corrected. */
+static bool write_attributes(Pg *pg, const SilverPage *page, Error *err) {
+    AttributeChange changes[ENTITY_COLUMNS_MAX];
+    size_t n = 0;
+    for (int i = 0; page->attributes && i < page->entity->n_columns; i++)
+        if (page->attributes[i].versions + page->attributes[i].corrected > 0)
+            changes[n++] = (AttributeChange){page->entity->columns[i].name, page->attributes[i].versions,
+                                             page->attributes[i].corrected};
+    return state_attributes_write(pg, page->batch_id, changes, n, err);
+}
+
 static int64_t rows_written(const PlaceOutcome *outcome) {
     return outcome->rows_new + outcome->rows_changed + outcome->rows_deleted;
 }
@@ -278,6 +320,7 @@ static bool write_ledgers(const PlaceFeed *feed, const SilverPage *page, const P
     TRY(state_batch_write(pg, page->batch_id, feed->run->run_id, feed->feed, &counts, err));
     FlagCounts flags;
     count_flags(feed, page, &flags);
+    TRY(write_attributes(pg, page, err));
     int64_t n_checked = outcome->rows_new + outcome->rows_changed;
     TRY(state_result_write(pg, page->batch_id, feed->feed, n_checked, flags.rules, flags.n, err));
     const char *details = arena_printf(
@@ -376,7 +419,8 @@ static bool place_once(PlaceFeed *feed, const RawRows *rows, const CursorState *
     TRY(tx && lock_page(feed, err));
     FAILPOINT("page.after_lock");
     TRY(look_up(feed, rows, page, err));
-    clean_rows(feed, rows, page, &outcome);
+    clean_rows(feed, rows, page);
+    TRY(decide_fates(feed, page, &outcome, err));
     TRY(check_stops(feed, page, err));
     bool has_news = outcome.rows_same < (int64_t)page->n_rows ||
                     silver_count(page, ROW_TOUCHED) + silver_count(page, ROW_ABSORBED) > 0;
@@ -422,14 +466,13 @@ static SilverPage *make_gone_page(const PlaceFeed *feed, const Str *ids, size_t 
     return page;
 }
 
-static void decide_gone(SilverPage *page, PlaceOutcome *outcome) {
+static void mark_gone(SilverPage *page) {
     for (size_t i = 0; i < page->n_rows; i++) {
         SilverRow *row = &page->rows[i];
         bool is_here = known_can_go(&row->known) || row->held.is_found;
         if (row->fate != ROW_REPEATED)
             row->fate = is_here ? ROW_GONE : ROW_SAME;
         row->source_hash = row->held.is_found ? row->held.source_hash : row->known.source_hash;
-        count_row(row, outcome);
     }
 }
 
@@ -443,7 +486,8 @@ bool place_gone(PlaceFeed *feed, const Str *ids, size_t n, Arena *arena, PlaceOu
     TRY(tx && lock_page(feed, err));
     FAILPOINT("page.after_lock");
     TRY(look_up(feed, &(RawRows){0}, page, err));
-    decide_gone(page, &outcome);
+    mark_gone(page);
+    TRY(decide_fates(feed, page, &outcome, err));
     if (outcome.rows_deleted > 0) {
         TRY(write_page(feed, page, &outcome, err));
         TRY(commit_page(feed, &tx, NULL, true, &outcome, err));

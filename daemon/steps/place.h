@@ -23,6 +23,7 @@ typedef struct PlaceFeed {
     BronzeFeed bronze;
     CursorState cursor; /* after the last committed page */
     Members *members;   /* remembered over the run's pages */
+    Tells tells;
     PgCommit commit;    /* PG_RELAXED where a lost page is read again */
     int64_t clock_us;   /* tests: what rows are received at; 0: this machine's clock */
 } PlaceFeed;
@@ -36,6 +37,7 @@ typedef struct PlaceSource {
     const Field *fields;
     const char *const *types;
     size_t n_fields;
+    Tells tells; /* the past and again: members with versions alone count every row of a page */
 } PlaceSource;
 
 /* Registers source, schema and mapping, makes the bronze table, opens the cursor, compiles the mapping.

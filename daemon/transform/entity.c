@@ -270,6 +270,17 @@ const Entity *entity_find(Str name) {
     return NULL;
 }
 
+bool history_mode_find(const char *name, HistoryMode *ret_mode) {
+    static const char *const NAMES[] = {
+        [HISTORY_VERSION] = "history", [HISTORY_OVERWRITE] = "overwrite", [HISTORY_IGNORE] = "ignore"};
+    for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++)
+        if (strcmp(NAMES[i], name) == 0) {
+            *ret_mode = (HistoryMode)i;
+            return true;
+        }
+    return false;
+}
+
 int entity_column(const Entity *entity, Str name) {
     for (int i = 0; i < entity->n_columns; i++)
         if (str_equal(str_of(entity->columns[i].name), name))

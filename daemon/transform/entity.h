@@ -46,6 +46,16 @@ typedef enum PrivacyClass {
 
 typedef enum HistoryMode { HISTORY_VERSION, HISTORY_OVERWRITE, HISTORY_IGNORE } HistoryMode;
 
+/* What a feed's rows speak of (rules, section 7). */
+typedef enum Tells {
+    TELLS_NOW,  /* a live table: what is true */
+    TELLS_PAST, /* what was: a history table; each row at the time it bears */
+    TELLS_AGAIN /* what was received before, cleaned anew: it corrects, it is no news */
+} Tells;
+
+/* "history", "overwrite", "ignore"; false for any other word. */
+bool history_mode_find(const char *name, HistoryMode *ret_mode);
+
 typedef enum EntityKind {
     ENTITY_HISTORY, /* SCD2: patients, providers */
     ENTITY_MEMBER,  /* dimension with its current row only: departments, payers */

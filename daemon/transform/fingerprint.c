@@ -27,6 +27,8 @@ static void add_column(XXH3_state_t *state, const MapSpec *column) {
     add(state, ":");
     for (size_t i = 0; i < column->n_clean; i++)
         add_cleaner(state, &column->clean[i]);
+    if (column->history)
+        add(state, column->history);
 }
 
 static void add_rule(XXH3_state_t *state, const RuleSpec *rule, const char *entity) {

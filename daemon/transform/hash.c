@@ -149,6 +149,16 @@ HashPlan hash_plan(const Entity *entity) {
     return plan;
 }
 
+void hash_plan_leave_out(HashPlan *plan, int column) {
+    int kept = 0;
+    for (int i = 0; i < plan->n; i++) {
+        plan->columns[kept] = plan->columns[i];
+        plan->is_text[kept] = plan->is_text[i];
+        kept += plan->columns[i] != column;
+    }
+    plan->n = kept;
+}
+
 void hash_record(const Record *record, uint8_t ret_hash[16]) {
     HashPlan plan = hash_plan(record->entity);
     hash_record_by(&plan, record, ret_hash);

@@ -15,4 +15,6 @@ typedef struct HashPlan {
     bool is_text[ENTITY_COLUMNS_MAX];
 } HashPlan;
 HashPlan hash_plan(const Entity *entity);
+/* Without a column: what is to be ignored is no part of the content. */
+void hash_plan_leave_out(HashPlan *plan, int column);
 void hash_record_by(const HashPlan *plan, const Record *record, uint8_t ret_hash[16]);

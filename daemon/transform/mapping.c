@@ -41,6 +41,7 @@ struct Mapping {
     const Target *id; /* NULL when it is not mapped */
     const Derivation *derivation;
     HashPlan hash;
+    HistoryMode history[ENTITY_COLUMNS_MAX];
     BoundRule rules[FLAGS_MAX];
     size_t n_rules;
     uint64_t quarantined; /* flags whose rows are not fit for use */
@@ -191,9 +192,36 @@ static bool is_id_mapped(const MappingSpec *spec) {
     return false;
 }
 
+/* What the map says of a column's versions; only attributes of members that have versions may be told of. */
+static void compile_history(const MappingSpec *spec, const MapSpec *map, Mapping *mapping, Reporter *reporter) {
+    int column = entity_column(spec->entity, str_of(map->column));
+    if (!map->history || column == COLUMN_NONE)
+        return;
+    if (spec->entity->kind != ENTITY_HISTORY || spec->entity->columns[column].role != ROLE_ATTRIBUTE)
+        mistake(reporter, map->line, map->column_number,
+                "column `%s` has no versions: `history` is for attributes of patients and providers", map->column);
+    else if (!history_mode_find(map->history, &mapping->history[column]))
+        mistake(reporter, map->line, map->column_number,
+                "`history` of column `%s` is `history`, `overwrite` or `ignore`, not `%s`", map->column, map->history);
+}
+
+/* What is ignored is no part of the content: it does not make the record another one. */
+static HashPlan plan_hash(const Mapping *mapping) {
+    const Entity *entity = mapping->entity;
+    HashPlan plan = hash_plan(entity);
+    for (int i = 0; entity->kind == ENTITY_HISTORY && i < entity->n_columns; i++)
+        if (entity->columns[i].role == ROLE_ATTRIBUTE && mapping->history[i] == HISTORY_IGNORE)
+            hash_plan_leave_out(&plan, i);
+    return plan;
+}
+
 static void compile_columns(Arena *arena, const MappingSpec *spec, Mapping *mapping,
                             Reporter *reporter) {
     mapping->entity = spec->entity;
+    for (int i = 0; i < spec->entity->n_columns; i++)
+        mapping->history[i] = spec->entity->columns[i].history;
+    for (size_t i = 0; i < spec->n_columns; i++)
+        compile_history(spec, &spec->columns[i], mapping, reporter);
     mapping->targets = ARENA_ARRAY(arena, Target, spec->n_columns + 1);
     mapping->n_targets = spec->n_columns;
     for (size_t i = 0; i < spec->n_columns; i++)
@@ -403,7 +431,7 @@ Mapping *mapping_compile(Arena *arena, const MappingSpec *spec, const Field *fie
     mapping->zone = zone;
     mapping->id = target_of(mapping, entity_column(spec->entity, str_of(spec->entity->id)));
     mapping->derivation = derive_compile(arena, spec->entity);
-    mapping->hash = hash_plan(spec->entity);
+    mapping->hash = plan_hash(mapping);
     return mapping;
 }
 
@@ -509,6 +537,10 @@ Str mapping_spelling(const Mapping *mapping, int column, const Str *fields, Aren
     clean_target(&target, fields, &row, &text);
     return text.is_set ? text.text : STR_NULL;
 }
+
+HistoryMode mapping_history(const Mapping *mapping, int column) { return mapping->history[column]; }
+
+bool mapping_fills(const Mapping *mapping, int column) { return target_of(mapping, column) != NULL; }
 
 const RuleSpec *mapping_stop_rule(const Mapping *mapping, int flag) {
     return flag >= 0 && flag < FLAGS_MAX ? mapping->stops[flag] : NULL;

@@ -31,6 +31,7 @@ typedef struct MapSpec {
     size_t n_from;
     const CleanerSpec *clean;
     size_t n_clean;
+    const char *history; /* "history", "overwrite", "ignore"; NULL: as the entity has it by default */
     int line, column_number;
 } MapSpec;
 
@@ -105,5 +106,9 @@ Str mapping_fold_id(const Mapping *mapping, Str text, Arena *page);
 int mapping_folded_field(const Mapping *mapping, int column);
 /* What stands there, trimmed and repaired but not folded; STR_NULL when it tells nothing. */
 Str mapping_spelling(const Mapping *mapping, int column, const Str *fields, Arena *page);
+/* What a change of a column means to the versions of its member: as the map says, or by default. */
+HistoryMode mapping_history(const Mapping *mapping, int column);
+/* Does the map fill the column? */
+bool mapping_fills(const Mapping *mapping, int column);
 /* Which rules with SEVERITY_STOP a page broke: share in percent, or NULL. */
 const RuleSpec *mapping_stop_rule(const Mapping *mapping, int flag);

@@ -155,7 +155,7 @@ WHERE v.batch_id BETWEEN
 -- name: publish_all_rows
 DECLARE {cursor} NO SCROLL CURSOR FOR SELECT {columns} FROM gold.{view} v
 
--- Facts that stood in BigQuery and stand in silver no more.
+-- Rows that stood in BigQuery and stand in silver no more, and deleted facts; {is_fact}: deleted members stay, marked.
 -- name: publish_gone_rows
 DECLARE {cursor} NO SCROLL CURSOR FOR
 SELECT gone.key FROM (
@@ -164,10 +164,10 @@ SELECT gone.key FROM (
       AND m.table_name = current_setting('revcycled.table')
     UNION
     SELECT s.{key} FROM silver.{table} s
-    WHERE s.is_deleted AND s.batch_id IN (SELECT batch_id FROM ops.batch
+    WHERE {is_fact} AND s.is_deleted AND s.batch_id IN (SELECT batch_id FROM ops.batch
         WHERE publication_id = current_setting('revcycled.publication')::bigint)
 ) AS gone(key)
-WHERE NOT EXISTS (SELECT FROM silver.{table} s WHERE s.{key} = gone.key AND NOT s.is_deleted)
+WHERE NOT EXISTS (SELECT FROM silver.{table} s WHERE s.{key} = gone.key AND NOT ({is_fact} AND s.is_deleted))
 
 -- name: publish_set_table
 SELECT set_config('revcycled.table', $1, true)

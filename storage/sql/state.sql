@@ -49,3 +49,8 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 -- name: state_result_write
 INSERT INTO dq.result (batch_id, feed, rule, checked, failed)
 SELECT $1, $2, u.rule, $3, u.failed FROM unnest($4::text[], $5::bigint[]) AS u(rule, failed)
+
+-- name: state_attributes_write
+INSERT INTO ops.batch_attribute (batch_id, attribute, versions, corrected)
+SELECT $1, u.attribute, u.versions, u.corrected
+FROM unnest($2::text[], $3::bigint[], $4::bigint[]) AS u(attribute, versions, corrected)

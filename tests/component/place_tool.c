@@ -3,7 +3,8 @@
  *     place_tool DSN < COMMANDS
  *
  * One command a line, its words parted by tabs; \N is NULL. Every command is answered by one line.
- *     feed NAME SOURCE ENTITY COLUMN...            opens a feed; the mapping takes every column by its own name
+ *     feed NAME SOURCE ENTITY TELLS COLUMN...      opens a feed that tells `now`, `past` or `again`; the mapping takes
+ *                                                  every column by its own name; COLUMN may end in :overwrite, …
  *     page NAME RECEIVED_US SOURCE_NOW_US N        N lines of fields follow
  *     gone NAME RECEIVED_US ID...                  place_gone()
  *     settle
@@ -53,7 +54,7 @@ static int64_t number(const Tool *tool, size_t i) { return strtoll(word(tool, i)
 static char *kept(const Tool *tool, size_t i) { return arena_string(tool->run.arena, str_of(word(tool, i))); }
 
 static PlaceFeed *find_feed(Tool *tool, const char *name) {
-    for (size_t i = 0; i < tool->n_feeds; i++)
+    for (size_t i = tool->n_feeds; i-- > 0;) /* opened again, the last one counts */
         if (strcmp(tool->feeds[i].feed, name) == 0)
             return &tool->feeds[i];
     fprintf(stderr, "no feed %s\n", name);
@@ -62,20 +63,27 @@ static PlaceFeed *find_feed(Tool *tool, const char *name) {
 
 static bool open_feed(Tool *tool, Error *err) {
     Arena *arena = tool->run.arena;
-    size_t n = tool->words.n - 4;
+    static const char *const TELLS[] = {"now", "past", "again"};
+    size_t n = tool->words.n - 5;
     Field *fields = ARENA_ARRAY(arena, Field, n);
     const char **types = ARENA_ARRAY(arena, const char *, n);
     MapSpec *columns = ARENA_ARRAY(arena, MapSpec, n);
     for (size_t i = 0; i < n; i++) {
         const char **from = ARENA_ARRAY(arena, const char *, 1);
-        *from = fields[i].name = kept(tool, 4 + i);
+        char *name = kept(tool, 5 + i), *mode = strchr(name, ':');
+        if (mode)
+            *mode++ = 0;
+        *from = fields[i].name = name;
         types[i] = "text";
-        columns[i] = (MapSpec){.column = fields[i].name, .from = from, .n_from = 1};
+        columns[i] = (MapSpec){.column = name, .from = from, .n_from = 1, .history = mode};
     }
     MappingSpec *mapping = ARENA_NEW(arena, MappingSpec);
     *mapping = (MappingSpec){.entity = entity_find(str_of(word(tool, 3))), .columns = columns, .n_columns = n};
     PlaceSource source = {.feed = kept(tool, 1), .source_system = kept(tool, 2), .timezone = "UTC", .zone = tool->zone,
                           .mapping = mapping, .fields = fields, .types = types, .n_fields = n};
+    for (size_t i = 0; i < sizeof TELLS / sizeof *TELLS; i++)
+        if (strcmp(word(tool, 4), TELLS[i]) == 0)
+            source.tells = (Tells)i;
     if (tool->n_feeds == FEEDS_MAX)
         return error_set(err, STATE_BUG, "too many feeds");
     return place_open(&tool->run, &source, &tool->feeds[tool->n_feeds], err) && ++tool->n_feeds;

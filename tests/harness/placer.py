@@ -59,8 +59,8 @@ class Placer:
             raise Killed()
         raise AssertionError(f"place_tool ended with {code}")
 
-    def feed(self, name, source, entity, columns, *options):
-        words = ("feed", name, source, entity, *options, *columns)
+    def feed(self, name, source, entity, columns, tells="now"):
+        words = ("feed", name, source, entity, tells, *columns)
         self.feeds[name] = words
         return self._say(words)
 

@@ -178,10 +178,21 @@ static const Case CASES[] = {
      "c.yaml:13:11: unknown column `frist_name` of entity patients, did you mean `first_name`?\n"},
     {FEED_HEAD "        entity: patients\n        key: [ID]\n        map:\n          source_patient_id: ID\n"
                "          first_name: {from: F, cleen: [trim]}\n",
-     "c.yaml:13:33: unknown key `cleen`; a column has `from` and `clean`\n"},
+     "c.yaml:13:33: unknown key `cleen`; a column has `from`, `clean` and `history`\n"},
     {FEED_HEAD "        entity: patients\n        key: [ID]\n        map:\n          source_patient_id: ID\n"
                "          first_name: {from: F, clean: [trimm]}\n",
      "c.yaml:13:41: unknown cleaner `trimm`, did you mean `trim`?\n"},
+    {FEED_HEAD "        entity: patients\n        key: [ID]\n        map:\n          source_patient_id: ID\n"
+               "          first_name: {from: F, history: never}\n",
+     "c.yaml:13:11: `history` of column `first_name` is `history`, `overwrite` or `ignore`, not `never`\n"},
+    {FEED_HEAD "        entity: departments\n        key: [ID]\n        map:\n          source_department_id: ID\n"
+               "          name: {from: F, history: overwrite}\n",
+     "c.yaml:13:11: column `name` has no versions: `history` is for attributes of patients and providers\n"},
+    {FEED_HEAD "        entity: departments\n        key: [ID]\n        tells: past\n        reconcile: 24h\n"
+               "        map: {source_department_id: ID}\n",
+     "c.yaml:8:7: `tells: past` is for patients and providers: nothing else has versions\n"
+     "c.yaml:8:7: a table of the past is not reconciled: what it lacks is not gone\n"
+     "c.yaml:8:7: a table of the past needs `source_modified_at` in its map: when what a row says came true\n"},
     {FEED "rules: [{name: r, entity: claims, check: \"copay <\"}]\n",
      "c.yaml:12:9: rule `r`: check \"copay <\" ends where a column or a value is expected\n"},
     {FEED "rules: [{name: r, entity: claim, check: \"copay < 5\"}]\n",
