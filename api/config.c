@@ -24,6 +24,15 @@ static void answer_refused(Call *call, const ReloadOutcome *outcome) {
                        "the configuration has mistakes; the old one stays in force");
 }
 
+/* What the configuration wants and the store cannot give is the asker's to mend, not a fault of ours. */
+static Handling answer_failed(Call *call, const Error *why, Error *err) {
+    *err = *why;
+    if (error_class(why) != ERROR_CONFIGURATION)
+        return CALL_FAILED;
+    reply_problem(&call->reply, 409, "%s%s%s", why->text, why->hint[0] ? "; " : "", why->hint);
+    return CALL_ANSWERED;
+}
+
 /* Waits for the end, which comes when the runs under way have come to the end of their page. */
 Handling config_post_reload(Call *call, Error *err) {
     if (!call->awaited) {
@@ -43,8 +52,7 @@ Handling config_post_reload(Call *call, Error *err) {
         answer_refused(call, &outcome);
         return CALL_ANSWERED;
     case RELOAD_FAILED:
-        *err = outcome.error;
-        return CALL_FAILED;
+        return answer_failed(call, &outcome.error, err);
     default:
         if (!call->is_last_look)
             return CALL_WAIT;

@@ -170,6 +170,12 @@ static size_t n_runs(void *ctx, const char *state) {
     return n;
 }
 
+static size_t n_retired(void *ctx) { return jobs_retired_count(ctx); }
+
+static void retired_at(void *ctx, size_t index, const char **ret_source, int64_t *ret_since_us) {
+    jobs_retired_at(ctx, index, ret_source, ret_since_us);
+}
+
 static size_t queue_depth(void *ctx) { return n_runs(ctx, "queued"); }
 
 Control control_of(Jobs *jobs, Reloads *reloads) {
@@ -185,6 +191,8 @@ Control control_of(Jobs *jobs, Reloads *reloads) {
         .cancel = cancel,
         .queue_depth = queue_depth,
         .n_runs = n_runs,
+        .n_retired = n_retired,
+        .retired_at = retired_at,
         .reloads = reloads,
     };
 }

@@ -66,6 +66,9 @@ typedef struct Control {
     size_t (*queue_depth)(void *ctx);
     size_t (*n_runs)(void *ctx, const char *state); /* in memory, in this state */
 
+    size_t (*n_retired)(void *ctx); /* sources that no configuration reads any more */
+    void (*retired_at)(void *ctx, size_t index, const char **ret_source, int64_t *ret_since_us);
+
     Reloads *reloads; /* the configuration: reload.h is its own interface */
 } Control;
 

@@ -13,6 +13,19 @@ static json_t *feed_json(const JobView *job, int64_t now_us) {
                      json_instant(job->next_due_us), "last_error", json_text(job->last_run.error));
 }
 
+/* Rows of theirs stay in every figure; nothing of theirs is read. */
+static json_t *retired_json(const Control *control) {
+    json_t *retired = json_array();
+    for (size_t i = 0; i < control->n_retired(control->ctx); i++) {
+        const char *source;
+        int64_t since_us;
+        control->retired_at(control->ctx, i, &source, &since_us);
+        json_array_append_new(retired, json_pack("{s:s, s:s, s:o}", "source", source, "state", "retired", "since",
+                                                 json_instant(since_us)));
+    }
+    return retired;
+}
+
 Handling status_get(Call *call, Error *err) {
     (void)err;
     const Control *control = call->control;
@@ -26,12 +39,12 @@ Handling status_get(Call *call, Error *err) {
         all_well = all_well && !job.why_not && !job.last_run.error;
     }
     reply_json(&call->reply, 200,
-               json_pack("{s:s, s:s, s:o, s:s, s:I, s:I, s:o}", "state",
+               json_pack("{s:s, s:s, s:o, s:s, s:I, s:I, s:o, s:o}", "state",
                          all_well ? "well" : "attention", "version", REVCYCLED_VERSION, "now",
                          json_instant(now_us), "store",
                          call->api->store_is_reachable ? "reachable" : "unreachable",
                          "runs_running", (json_int_t)control->n_runs(control->ctx, "running"),
                          "runs_held", (json_int_t)control->n_runs(control->ctx, "held"), "feeds",
-                         feeds));
+                         feeds, "retired", retired_json(control)));
     return CALL_ANSWERED;
 }

@@ -258,6 +258,32 @@ static void read_source(Loader *loader, const TreeItem *item, SourceConfig *sour
     check_source(loader, source, item);
 }
 
+static bool is_source(const Config *config, const char *name) {
+    for (size_t i = 0; i < config->n_sources; i++)
+        if (strcmp(config->sources[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* What had the old name has the new one now, and there is one heir. */
+static void check_renames(Loader *loader, const TreeNode *sources) {
+    const Config *config = loader->config;
+    for (size_t i = 0; i < config->n_sources; i++) {
+        const char *old = config->sources[i].renamed_from;
+        Mark mark = mark_in(sources->items[i].value, "renamed_from");
+        if (!old)
+            continue;
+        if (!is_name(old))
+            mistake_add(&loader->mistakes, mark, "`renamed_from: %s` cannot have named a source", old);
+        else if (is_source(config, old))
+            mistake_add(&loader->mistakes, mark, "`renamed_from: %s` is still a source of its own here", old);
+        for (size_t k = 0; k < i; k++)
+            if (config->sources[k].renamed_from && strcmp(config->sources[k].renamed_from, old) == 0)
+                mistake_add(&loader->mistakes, mark, "`renamed_from: %s` stands at `%s` already", old,
+                            config->sources[k].name);
+    }
+}
+
 static void read_sources(Loader *loader) {
     const TreeNode *node = section_of(loader->root, "sources");
     if (!is_kind(loader, node, TREE_MAP, "sources"))
@@ -267,6 +293,7 @@ static void read_sources(Loader *loader) {
     loader->config->n_sources = node->n;
     for (size_t i = 0; i < node->n; i++)
         read_source(loader, &node->items[i], &sources[i]);
+    check_renames(loader, node);
 }
 
 /* ---- claims ---- */

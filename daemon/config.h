@@ -20,6 +20,7 @@ typedef struct FeedConfig FeedConfig;
 
 typedef struct SourceConfig {
     const char *name; /* source_system */
+    const char *renamed_from; /* its name before, or NULL */
     SourceKind kind;
     const char *host, *socket, *database, *user;
     const char *password_file, *password_env; /* at most one */

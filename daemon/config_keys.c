@@ -42,6 +42,8 @@ const ConfigKey CONFIG_KEYS[] = {
     {"sources", KEY_PART, .help = "the hospitals, by name"},
     {"sources.*.kind", KEY_CHOICE, IN(SourceConfig, kind), "mysql", .choices = CHOICES("mysql", "files"),
      .help = "mysql, or files: a source that is known by its files alone"},
+    {"sources.*.renamed_from", KEY_TEXT, IN(SourceConfig, renamed_from),
+     .help = "its name before: all that bears it gets the new one, once"},
     {"sources.*.host", KEY_TEXT, IN(SourceConfig, host), .help = "name or address of the database server"},
     {"sources.*.port", KEY_INT, IN(SourceConfig, port), "3306", 1, 65535, .help = "its port"},
     {"sources.*.socket", KEY_PATH, IN(SourceConfig, socket), .help = "its unix socket, instead of host and port"},

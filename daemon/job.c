@@ -6,6 +6,7 @@
 #include "base/metrics.h"
 #include "base/own.h"
 #include "schedule.h"
+#include "storage/hospitals.h"
 #include "storage/run_store.h"
 
 #include <stdlib.h>
@@ -52,6 +53,8 @@ struct Jobs {
     size_t n_jobs;
     LeaseJob *lease_jobs;
     Lease *leases;
+    RetiredHospital *retired; /* as of the last start or reload */
+    size_t n_retired;
     LoopTimer *due_timer, *lease_timer;
     Run *runs[RUNS_KEPT]; /* newest at [n_runs - 1 mod] */
     size_t n_runs;        /* ever made */
@@ -155,9 +158,22 @@ static void take_leases(Jobs *jobs) {
     }
 }
 
+/* The store's sources as the configuration has them, before anything is read under their names. */
+static bool take_hospitals(Jobs *jobs, Pg *pg, Error *err) {
+    const Config *config = jobs->options.config;
+    Hospital *hospitals = ARENA_ARRAY(jobs->arena, Hospital, config->n_sources + 1);
+    const char **names = ARENA_ARRAY(jobs->arena, const char *, jobs->n_jobs);
+    for (size_t i = 0; i < config->n_sources; i++)
+        hospitals[i] = (Hospital){config->sources[i].name, config->sources[i].timezone, config->sources[i].renamed_from};
+    for (size_t i = 0; i < jobs->n_jobs; i++)
+        names[i] = jobs->jobs[i].name;
+    return hospitals_take(pg, jobs->options.owner, hospitals, config->n_sources, names, jobs->n_jobs, err) &&
+           hospitals_retired(pg, jobs->arena, &jobs->retired, &jobs->n_retired, err);
+}
+
 static bool claim_leases(Jobs *jobs, Error *err) {
     CLEANUP(pg_drop) Pg *pg = pg_pool_take(jobs->options.pg_pool, err);
-    TRY(pg);
+    TRY(pg && take_hospitals(jobs, pg, err));
     TRY(lease_claim(pg, jobs->options.owner, LEASE_S, jobs->lease_jobs, jobs->n_jobs, jobs->leases, err));
     TRY(run_close_orphans(pg, jobs->options.owner, err));
     TRY(run_reserve_ids(pg, IDS_KEPT, jobs->ids, err));
@@ -639,11 +655,25 @@ static void reload_drop(Reload *reload) {
     free(reload);
 }
 
+/* What the job is called in another configuration: its source may have been renamed. In `ret_name`. */
+static void name_now(const Config *config, const char *name, char ret_name[RUN_JOB_BYTES]) {
+    const char *prefix = strncmp(name, "reconcile.", strlen("reconcile.")) == 0 ? "reconcile." : "";
+    const char *feed = name + strlen(prefix);
+    snprintf(ret_name, RUN_JOB_BYTES, "%s", name);
+    for (size_t i = 0; i < config->n_sources; i++) {
+        const char *old = config->sources[i].renamed_from;
+        if (old && strncmp(feed, old, strlen(old)) == 0 && feed[strlen(old)] == '.')
+            snprintf(ret_name, RUN_JOB_BYTES, "%s%s%s", prefix, config->sources[i].name, feed + strlen(old));
+    }
+}
+
 /* A job of the same name goes on where the old one was; one that was canceled starts again. */
 static void inherit(Jobs *fresh, const Jobs *old) {
     for (size_t i = 0; i < old->n_jobs; i++) {
         const Job *from = &old->jobs[i];
-        Job *to = jobs_find(fresh, from->name);
+        char name[RUN_JOB_BYTES];
+        name_now(fresh->options.config, from->name, name);
+        Job *to = jobs_find(fresh, name);
         if (!to)
             continue;
         to->last = from->last;
@@ -656,8 +686,12 @@ static void inherit(Jobs *fresh, const Jobs *old) {
 static void swap_tables(Jobs *jobs, Jobs *fresh) {
     inherit(fresh, jobs);
     for (size_t i = 0; i < RUNS_KEPT; i++)
-        if (jobs->runs[i])
-            jobs->runs[i]->owner = jobs_find(fresh, jobs->runs[i]->job);
+        if (jobs->runs[i]) {
+            char name[RUN_JOB_BYTES];
+            name_now(fresh->options.config, jobs->runs[i]->job, name);
+            memcpy(jobs->runs[i]->job, name, sizeof name);
+            jobs->runs[i]->owner = jobs_find(fresh, name);
+        }
     close_table(jobs);
     jobs->options.config = fresh->options.config;
     jobs->arena = fresh->arena;
@@ -665,6 +699,8 @@ static void swap_tables(Jobs *jobs, Jobs *fresh) {
     jobs->n_jobs = fresh->n_jobs;
     jobs->lease_jobs = fresh->lease_jobs;
     jobs->leases = fresh->leases;
+    jobs->retired = fresh->retired;
+    jobs->n_retired = fresh->n_retired;
     memcpy(jobs->ids, fresh->ids, sizeof jobs->ids);
     jobs->n_ids = fresh->n_ids;
     free(fresh);
@@ -779,6 +815,13 @@ bool jobs_reload(Jobs *jobs, const Config *config, JobsReloaded done, void *cont
 }
 
 const Config *jobs_config(const Jobs *jobs) { return jobs->options.config; }
+size_t jobs_retired_count(const Jobs *jobs) { return jobs->n_retired; }
+
+void jobs_retired_at(const Jobs *jobs, size_t index, const char **ret_source, int64_t *ret_since_us) {
+    *ret_source = jobs->retired[index].name;
+    *ret_since_us = jobs->retired[index].retired_us;
+}
+
 size_t jobs_count(const Jobs *jobs) { return jobs->n_jobs; }
 Job *jobs_at(Jobs *jobs, size_t index) { return &jobs->jobs[index]; }
 

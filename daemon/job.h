@@ -75,6 +75,10 @@ bool jobs_reload(Jobs *jobs, const Config *config, JobsReloaded done, void *cont
 
 /* The configuration in force; until the next reload is done. */
 const Config *jobs_config(const Jobs *jobs);
+/* Sources whose rows are here and that no configuration reads any more, as of the start or the last reload. */
+size_t jobs_retired_count(const Jobs *jobs);
+void jobs_retired_at(const Jobs *jobs, size_t index, const char **ret_source, int64_t *ret_since_us);
+
 size_t jobs_count(const Jobs *jobs);
 Job *jobs_at(Jobs *jobs, size_t index);
 Job *jobs_find(Jobs *jobs, const char *name);

@@ -18,7 +18,10 @@ static Number number(int64_t value) {
 }
 
 bool state_source(Pg *pg, const char *source_system, const char *timezone, Error *err) {
-    return pg_exec(pg, SQL_STATE_SOURCE, PG_PARAMS(source_system, timezone), NULL, err);
+    CLEANUP(pg_result_drop) PgResult *row = pg_query(pg, SQL_STATE_SOURCE, PG_PARAMS(source_system, timezone), err);
+    TRY(row);
+    return pg_rows(row) == 0 || error_set(err, STATE_CONFIG, "source %s was renamed: its rows bear the name %s",
+                                          source_system, pg_text(row, 0, 0));
 }
 
 bool state_feed(Pg *pg, const char *feed, const char *entity, Error *err) {

@@ -1,5 +1,6 @@
 """Another configuration for a daemon that runs: POST /v1/config/reload and HUP, one way."""
 import re
+import signal
 import threading
 
 import pytest
@@ -127,3 +128,129 @@ def test_feeds_come_and_go_while_runs_are_in_flight(fresh, loaded_order_dump):
     fresh.once()
     dump.assert_equal(loaded_order_dump, fresh.dump(dump.ORDER))
     assert fresh.value("SELECT count(*) FROM ops.run WHERE state IN ('queued', 'running', 'waiting')") == 0
+
+
+# -- a source leaves, and is called otherwise
+
+
+def without(world, source):
+    """Takes the source's block and its claims pattern out of the configuration: what was taken out."""
+    with open(world.config, encoding="utf-8") as file:
+        text = file.read()
+    block = re.search(rf"  {source}:\n(    .*\n|\n)+", text).group(0)
+    pattern = re.search(rf"      - .*source: {source}.*\n", text).group(0)
+    world.edit(block, "")
+    world.edit(pattern, "")
+    return block, pattern
+
+
+@pytest.fixture
+def standing(loaded):
+    """A daemon over a loaded state, quiet."""
+    loaded.configure(jobs.rarely)
+    loaded.daemon.make_token()
+    loaded.daemon.start()
+    jobs.await_quiet(loaded.daemon, 90)
+    return loaded
+
+
+def test_a_retired_source_is_read_no_more_and_its_rows_stay(standing, loaded_order_dump):
+    counts = standing.counts("transactions")
+    block, pattern = without(standing, "hospital_b")
+    changes = reload(standing)["changes"]
+    assert changes["sources"]["removed"] == ["hospital_b"] and len(changes["feeds"]["removed"]) == 5
+    status = standing.daemon.get("/v1/status")[2]
+    assert [(line["source"], line["state"]) for line in status["retired"]] == [("hospital_b", "retired")]
+    assert not [line for line in status["feeds"] if line["job"].startswith("hospital_b")]
+    assert standing.value("SELECT count(*) FROM ops.job WHERE name LIKE 'hospital_b.%%' AND owner IS NOT NULL") == 0
+    assert standing.value("SELECT count(*) FROM ops.audit WHERE action = 'source.retire'") == 1
+    standing.play("UPDATE tblPatient SET FName = 'Nobody', LastChange = NOW() WHERE PatientNo = (SELECT MIN(PatientNo) FROM tblPatient)",
+                  place=1)
+    jobs.run_job(standing.daemon, "publish")
+    assert standing.counts("transactions") == counts
+    dump.assert_equal(loaded_order_dump, standing.dump(dump.ORDER))
+    standing.edit("  hospital_a:\n", block + "  hospital_a:\n")
+    standing.edit("    from:\n", "    from:\n" + pattern)
+    assert reload(standing)["changes"]["sources"]["added"] == ["hospital_b"]
+    assert standing.daemon.get("/v1/status")[2]["retired"] == []
+    jobs.until(lambda: standing.value("SELECT count(*) FROM silver.patients WHERE source_system = 'hospital_b' "
+                                      "AND first_name = 'Nobody' AND is_current") == 1)
+    assert standing.counts("transactions") == counts, "it goes on where it stood"
+
+
+def rename(text, old="hospital_b", new="hospital_c"):
+    """The configuration with the source called otherwise, and saying so."""
+    text = text.replace(f"  {old}:\n", f"  {new}:\n    renamed_from: {old}\n")
+    return text.replace(f"source: {old}", f"source: {new}")
+
+
+def renamed(state, old="hospital_b", new="hospital_c"):
+    """A dump in which it always had that name: the names' order is the same, so the rest is, too."""
+    return {name.replace(old, new): sorted(row.replace(old, new) for row in rows) for name, rows in state.items()}
+
+
+SURROGATES = ("SELECT 'patient', source_patient_id, version, patient_key FROM silver.patients WHERE source_system = %s "
+              "UNION ALL SELECT 'transaction', source_transaction_id, 0, transaction_key FROM silver.transactions "
+              "WHERE source_system = %s ORDER BY 1, 2, 3")
+
+
+def test_a_renamed_source_is_as_if_it_had_always_been_called_so(standing, loaded_dump):
+    keys = standing.rows(SURROGATES, "hospital_b", "hospital_b")
+    pages = standing.value("SELECT page FROM ops.cursor WHERE feed = 'hospital_b.patients'")
+    runs = standing.value("SELECT count(*) FROM ops.run WHERE job LIKE 'hospital_b.%%'")
+    with open(standing.config, encoding="utf-8") as file:
+        text = file.read()
+    with open(standing.config, "w", encoding="utf-8") as file:
+        file.write(rename(text))
+    changes = reload(standing)["changes"]
+    assert changes["sources"] == {**NOTHING, "renamed": [{"from": "hospital_b", "to": "hospital_c"}]}
+    assert changes["feeds"] == NOTHING
+    assert standing.rows(SURROGATES, "hospital_c", "hospital_c") == keys
+    assert standing.value("SELECT page FROM ops.cursor WHERE feed = 'hospital_c.patients'") == pages
+    assert len(standing.daemon.get("/v1/runs?job=hospital_c.patients")[2]["items"]) > 0
+    assert standing.value("SELECT count(*) FROM ops.run WHERE job LIKE 'hospital_c.%%'") >= runs
+    assert standing.value("SELECT count(*) FROM bronze.hospital_c__patients") > 0
+    assert jobs.run_job(standing.daemon, "publish")["state"] == "succeeded"
+    for feed in ("patients", "transactions"):
+        assert jobs.run_job(standing.daemon, f"hospital_c.{feed}", mode="full")["rows_changed"] == 0
+    standing.daemon.stop()
+    dump.assert_equal(renamed(loaded_dump), standing.dump())
+    standing.once()
+    dump.assert_equal(renamed(loaded_dump), standing.dump())
+    assert list(standing.warehouse.rows("SELECT DISTINCT source_system FROM healthcare_rcm.fact_claims "
+                                        "WHERE source_system = 'hospital_b'")) == []
+    assert standing.rows("SELECT object, details->>'from' FROM ops.audit WHERE action = 'source.rename'") == [
+        ("hospital_c", "hospital_b")]
+
+
+def test_a_name_that_was_given_up_or_is_taken_is_refused(standing):
+    with open(standing.config, encoding="utf-8") as file:
+        text = file.read()
+
+    def write(changed):
+        with open(standing.config, "w", encoding="utf-8") as file:
+            file.write(changed)
+    write(rename(text, new="hospital_x").replace("renamed_from: hospital_b", "renamed_from: hospital_a"))
+    assert "is still a source of its own here" in reload(standing, 422)["errors"][0]["detail"]
+    write(rename(text))
+    reload(standing)
+    write(text)
+    body = reload(standing, 409)
+    assert "source hospital_b was renamed: its rows bear the name hospital_c" in body["detail"], body
+    assert standing.daemon.get("/v1/jobs/hospital_c.patients")[0] == 200, "the old jobs go on"
+    assert trail(standing)[-1][1] == "failed"
+    write(rename(text, "hospital_a", "hospital_c").replace("hospital_b", "hospital_z"))
+    body = reload(standing, 409)
+    assert "another source of that name has rows" in body["detail"], body
+    write(rename(rename(text), "hospital_c", "hospital_b").replace("    renamed_from: hospital_b\n", ""))
+    reload(standing)
+    assert standing.counts("patients").keys() == {"hospital_a", "hospital_b"}
+
+
+@pytest.mark.parametrize("name", ["hospitals.before_commit", "hospitals.after_commit"])
+def test_killed_while_a_source_gets_its_name_the_end_is_equal(loaded, loaded_dump, name):
+    loaded.configure(rename)
+    done = loaded.daemon.once(REVCYCLED_FAILPOINT=name)
+    assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
+    loaded.once()
+    dump.assert_equal(renamed(loaded_dump), loaded.dump())

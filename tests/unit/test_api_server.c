@@ -111,10 +111,16 @@ static size_t fake_queue_depth(void *ctx) {
     return 0;
 }
 
+static size_t fake_n_retired(void *ctx) {
+    (void)ctx;
+    return 0;
+}
+
 static const Control FAKE = {
     .n_jobs = fake_n_jobs, .job_at = fake_job_at, .find_job = fake_find_job,
     .trigger = fake_trigger, .pause = fake_pause, .find_run = fake_find_run,
     .cancel = fake_cancel, .queue_depth = fake_queue_depth, .n_runs = fake_n_runs,
+    .n_retired = fake_n_retired,
 };
 
 /* ---- the loop's thread ---- */
