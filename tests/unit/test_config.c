@@ -172,6 +172,10 @@ static const Case CASES[] = {
     {FEED "        table: t\n        query: SELECT 1\n", "c.yaml:13:16: `table` and `query` exclude each other\n"},
     {FEED "        query: DELETE FROM t\n", "c.yaml:12:16: `query` must be one SELECT\n"},
     {FEED "        query: SELECT 1; DROP TABLE t\n", "c.yaml:12:16: `query`: one statement, and no `;`\n"},
+    {FEED "    renamed_from: a\n", "c.yaml:12:19: `renamed_from: a` is still a source of its own here\n"},
+    {FEED "    renamed_from: A-1\n", "c.yaml:12:19: `renamed_from: A-1` cannot have named a source\n"},
+    {FEED "    renamed_from: z\n  b: {kind: files, renamed_from: z}\n",
+     "c.yaml:13:34: `renamed_from: z` stands at `a` already\n"},
     /* mappings: the rest of them is tested with transform/mapping.c */
     {FEED_HEAD "        entity: patients\n        key: [ID]\n        map:\n          source_patient_id: ID\n"
                "          frist_name: {from: F, clean: [trim]}\n",

@@ -88,6 +88,8 @@ static void what_changed_is_named(void **state) {
                    "{\"feeds\":{\"added\":[\"a.e\"],\"changed\":[\"a.d\"]}}");
     assert_changes(one, STORE "workers: 2\nsources:\n" SOURCE("a", "    port: 1\n") FEED("d", ""),
                    "{\"sources\":{\"changed\":[\"a\"]},\"settings\":{\"changed\":[\"workers\"]}}");
+    assert_changes(one, STORE "sources:\n" SOURCE("b", "    renamed_from: a\n") FEED("d", "") FEED("e", ""),
+                   "{\"sources\":{\"renamed\":[{\"from\":\"a\",\"to\":\"b\"}]},\"feeds\":{\"added\":[\"b.e\"]}}");
     assert_changes(one, STORE "sources:\n" SOURCE("b", "") FEED("d", ""),
                    "{\"sources\":{\"added\":[\"b\"],\"removed\":[\"a\"]},"
                    "\"feeds\":{\"added\":[\"b.d\"],\"removed\":[\"a.d\"]}}");
