@@ -33,6 +33,7 @@ static void view_run(const Run *run, RunView *ret_run) {
     ret_run->bytes_read = run->counts.bytes_read;
     ret_run->bytes_sent = run->counts.bytes_sent;
     ret_run->pages = run->counts.pages;
+    ret_run->note = text_or_null(run->note);
     ret_run->error_code = text_or_null(run->error.state);
     ret_run->error = text_or_null(run->error.text);
     ret_run->hint = text_or_null(run->error.hint);

@@ -20,6 +20,7 @@ typedef struct RunView {
     int64_t queued_us, started_us, finished_us;
     int64_t rows_read, rows_changed, rows_quarantined;
     int64_t bytes_read, bytes_sent, pages;
+    const char *note;                      /* what a person should know of it; NULL: nothing */
     const char *step;                      /* what the job does: extract, settle, … */
     const char *error_code, *error, *hint; /* NULL: none */
 } RunView;

@@ -7,10 +7,10 @@
 static json_t *steps_json(const RunView *run) {
     if (!run->finished_us)
         return json_array();
-    return json_pack("[{s:s, s:I, s:I, s:I, s:I, s:I, s:I}]", "step", run->step, "rows_read",
+    return json_pack("[{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o}]", "step", run->step, "rows_read",
                      run->rows_read, "rows_changed", run->rows_changed, "bytes_read",
                      run->bytes_read, "bytes_sent", run->bytes_sent, "pages", run->pages, "ms",
-                     (run->finished_us - run->started_us) / 1000);
+                     (run->finished_us - run->started_us) / 1000, "note", json_text(run->note));
 }
 
 static json_t *error_json(const RunView *run) {

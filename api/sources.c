@@ -9,8 +9,6 @@
 
 #include <stdlib.h>
 
-static const char *const CONTRACTS[] = {
-    [CONTRACT_EVOLVE] = "evolve", [CONTRACT_FREEZE] = "freeze", [CONTRACT_DISCARD] = "discard"};
 static const char *const KINDS[] = {[SOURCE_MYSQL] = "mysql", [SOURCE_FILES] = "files"};
 
 static const Config *config_of(const Call *call) { return call->control->config(call->control->ctx); }
@@ -81,9 +79,9 @@ static json_t *key_json(const FeedConfig *feed) {
 static json_t *known_json(const Call *call, const FeedConfig *feed) {
     JobView job = {.state = "idle"};
     call->control->find_job(call->control->ctx, feed->name, &job);
-    json_t *contract = json_pack("{s:s, s:s, s:s}", "on_new_column", CONTRACTS[feed->on_new_column],
-                                 "on_missing_column", CONTRACTS[feed->on_missing_column], "on_retyped_column",
-                                 CONTRACTS[feed->on_retyped_column]);
+    json_t *contract = json_pack("{s:s, s:s, s:s}", "on_new_column", contract_name(feed->on_new_column),
+                                 "on_missing_column", contract_name(feed->on_missing_column), "on_retyped_column",
+                                 contract_name(feed->on_retyped_column));
     return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:o}", "name", feed->name, "source",
                      feed->source->name, "entity", feed->mapping.entity->name, "table", feed->table, "key",
                      key_json(feed), "contract", contract, "state", job.state, "why_not", json_text(job.why_not),

@@ -7,11 +7,11 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "storage/watermark.h"
+#include "transform/drift.h"
 #include "transform/mapping.h"
 
 #include <stdio.h>
 
-typedef enum Contract { CONTRACT_EVOLVE, CONTRACT_FREEZE, CONTRACT_DISCARD } Contract;
 typedef enum TlsMode { TLS_OFF, TLS_PREFERRED, TLS_REQUIRED } TlsMode;
 
 typedef enum SourceKind { SOURCE_MYSQL, SOURCE_FILES /* known by its files alone */ } SourceKind;

@@ -385,6 +385,9 @@ static void wake_reconcile(Jobs *jobs, const Job *job) {
 static void take_cursor_report(Jobs *jobs, Job *job, const Run *run) {
     if (run->wants_reconcile)
         wake_reconcile(jobs, job);
+    if (run->wants_full)
+        jobs_wake(jobs, job);
+    job->is_full_due = run->wants_full;
     if (!run->cursor.is_known)
         return;
     job->cursor = run->cursor;
@@ -400,7 +403,7 @@ static void count_run(const Job *job, const Run *run) {
 
 /* A quiet poll leaves nothing behind; its id is used again. */
 static bool was_quiet(const Run *run) {
-    return !run->was_asked && run->state == RUN_SUCCEEDED && run->counts.rows_changed == 0 &&
+    return !run->was_asked && !run->note[0] && run->state == RUN_SUCCEEDED && run->counts.rows_changed == 0 &&
            run->counts.batches == 0 && run->counts.rows_quarantined == 0 && run->counts.bytes_sent == 0;
 }
 
@@ -527,9 +530,12 @@ static int64_t due_us(const Jobs *jobs, const Job *job) {
 }
 
 static void start_scheduled(Jobs *jobs, Job *job) {
-    TriggerRequest request = {.mode = job->kind == JOB_RECONCILE ? RUN_RECONCILE : RUN_INCREMENTAL,
-                              .by = "schedule"};
-    submit(jobs, make_run(jobs, job, &request, false));
+    bool is_full = job->kind == JOB_EXTRACT && job->is_full_due;
+    TriggerRequest request = {.mode = job->kind == JOB_RECONCILE ? RUN_RECONCILE
+                                      : is_full                  ? RUN_FULL
+                                                                 : RUN_INCREMENTAL,
+                              .by = is_full ? "schema drift" : "schedule"};
+    submit(jobs, make_run(jobs, job, &request, is_full));
 }
 
 /* Starts queued runs whose group is free, then what is due; arms the timer for what comes next. */

@@ -32,6 +32,7 @@ typedef struct Job {
     bool is_stopped;            /* a configuration error: until triggered or reloaded */
     int failures;               /* in a row */
     bool is_woken;
+    bool is_full_due;           /* the next turn reads everything: the table changed */
     int64_t woken_us, finished_us; /* monotonic */
     int64_t begun_us, took_us;  /* of the last run; monotonic, and how long */
     int64_t last_success_us;    /* wall; 0: never */

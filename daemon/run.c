@@ -45,20 +45,25 @@ bool run_mode_find(const char *name, RunMode *ret_mode) {
 /* ---- on a worker ---- */
 
 static bool record(const Run *run, Pg *pg, RunState state, Error *err) {
-    char steps[320];
-    snprintf(steps, sizeof steps,
+    CLEANUP(buf_drop) Buf steps;
+    buf_init(&steps, 8 << 10);
+    buf_printf(&steps,
              "[{\"step\":\"%s\",\"rows_read\":%lld,\"rows_changed\":%lld,\"bytes_read\":%lld,"
-             "\"bytes_sent\":%lld,\"pages\":%lld,\"ms\":%lld}]",
+             "\"bytes_sent\":%lld,\"pages\":%lld,\"ms\":%lld,\"note\":",
              job_kind_name(run->kind), (long long)run->counts.rows_read,
              (long long)run->counts.rows_changed, (long long)run->counts.bytes_read,
              (long long)run->counts.bytes_sent, (long long)run->counts.pages,
              (long long)(run->finished_us ? (run->finished_us - run->started_us) / 1000 : 0));
+    if (run->note[0])
+        buf_put_json(&steps, run->note);
+    buf_put_str(&steps, run->note[0] ? STR("}]") : STR("null}]"));
+    buf_put_byte(&steps, 0);
     RunRow row = {
         .id = run->id, .job = run->job, .mode = run_mode_name(run->mode), .trigger = run->trigger,
         .state = run_state_name(state), .attempt = run->attempt, .queued_us = run->queued_us,
         .started_us = run->started_us, .finished_us = run->finished_us,
         .rows_read = run->counts.rows_read, .rows_changed = run->counts.rows_changed,
-        .rows_quarantined = run->counts.rows_quarantined, .steps = steps,
+        .rows_quarantined = run->counts.rows_quarantined, .steps = steps.data,
         .range_from = run->range_from[0] ? run->range_from : NULL,
         .range_to = run->range_to[0] ? run->range_to : NULL, .error = &run->error,
     };
@@ -78,11 +83,13 @@ static bool take_step(Run *run, Pg *pg, Arena *arena, Error *err) {
     run->counts = context.counts;
     run->cursor = context.cursor;
     run->wants_reconcile = context.wants_reconcile;
+    run->wants_full = context.wants_full;
+    memcpy(run->note, context.note, sizeof run->note);
     return ok;
 }
 
 static bool is_worth_recording(const Run *run) {
-    return run->was_asked || run->outcome != RUN_SUCCEEDED || run->counts.rows_changed > 0 ||
+    return run->was_asked || run->note[0] || run->outcome != RUN_SUCCEEDED || run->counts.rows_changed > 0 ||
            run->counts.rows_quarantined > 0 || run->counts.bytes_sent > 0;
 }
 

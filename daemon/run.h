@@ -50,7 +50,8 @@ typedef struct Run {
     int64_t queued_us, started_us, finished_us;
     RunCounts counts;
     CursorReport cursor;
-    bool wants_reconcile;
+    bool wants_reconcile, wants_full;
+    char note[RUN_NOTE_BYTES];
     Error error;
     atomic_bool canceled;
     pthread_mutex_t pg_mutex; /* guards `pg`: the statement in flight may be canceled from the loop */

@@ -184,6 +184,19 @@ static bool is_binary(const MYSQL_FIELD *field) {
     return false;
 }
 
+/* FNV-1a over what changes with a column's type. */
+static uint64_t outline_of(MYSQL_RES *result, size_t n_fields) {
+    const MYSQL_FIELD *fields = mysql_fetch_fields(result);
+    uint64_t hash = 14695981039346656037U;
+    for (size_t i = 0; i < n_fields; i++) {
+        uint64_t parts[] = {(uint64_t)fields[i].type, fields[i].length, fields[i].decimals, fields[i].charsetnr,
+                            fields[i].flags & (UNSIGNED_FLAG | ZEROFILL_FLAG | ENUM_FLAG | SET_FLAG)};
+        for (size_t j = 0; j < sizeof parts / sizeof *parts; j++)
+            hash = (hash ^ parts[j]) * 1099511628211U;
+    }
+    return hash;
+}
+
 static const bool *find_binary(Arena *arena, MYSQL_RES *result, size_t n_fields) {
     const MYSQL_FIELD *fields = mysql_fetch_fields(result);
     bool *are_binary = ARENA_ARRAY(arena, bool, n_fields);
@@ -238,6 +251,7 @@ bool my_read(My *my, const char *sql, size_t max_rows, size_t max_bytes, Arena *
     MyPage page = {.n_fields = mysql_num_fields(result)};
     page.fields = arena_alloc(arena, sizeof(Str) * max_rows * page.n_fields);
     const bool *are_binary = find_binary(arena, result, page.n_fields);
+    page.shape = outline_of(result, page.n_fields);
     MYSQL_ROW row;
     while ((row = mysql_fetch_row(result))) {
         if (page.n_rows == max_rows || (page.n_rows > 0 && page.size_bytes >= max_bytes))

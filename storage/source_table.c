@@ -379,6 +379,15 @@ bool source_bind(Arena *arena, const SourceColumns *columns, const char *const *
     return true;
 }
 
+bool source_is_still(const SourceTable *table, const SourceColumns *now) {
+    for (size_t i = 0; i < table->n_fields; i++) {
+        int index = find_told(now, table->fields[i].name);
+        if (index < 0 || strcmp(now->shapes[index], table->shapes[i]) != 0)
+            return false;
+    }
+    return true;
+}
+
 bool source_describe(My *my, Arena *arena, const char *name, const char *query, const char *const *key,
                      size_t n_key, const char *cursor, SourceTable *ret_table, Error *err) {
     SourceColumns columns;

@@ -55,6 +55,8 @@ bool source_key_is_unique(const SourceColumns *columns, const char *const *key, 
 /* The table with these of its columns, in this order. */
 bool source_bind(Arena *arena, const SourceColumns *columns, const char *const *names, size_t n_names,
                  const char *const *key, size_t n_key, const char *cursor, SourceTable *ret_table, Error *err);
+/* Whether every column of `table` is still there, with the type it had. */
+bool source_is_still(const SourceTable *table, const SourceColumns *now);
 /* Both, with every column. Names what is missing: the table, a key column, the cursor. Allocates in
  * `arena`. `cursor` may be NULL. */
 bool source_describe(My *my, Arena *arena, const char *table, const char *query, const char *const *key,

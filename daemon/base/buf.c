@@ -43,6 +43,19 @@ char *buf_reserve(Buf *buf, size_t size) {
     return buf->data + buf->size;
 }
 
+void buf_put_json(Buf *buf, const char *text) {
+    buf_put_byte(buf, '"');
+    for (const char *c = text; *c; c++) {
+        if (*c == '"' || *c == '\\')
+            buf_put_byte(buf, '\\'), buf_put_byte(buf, (uint8_t)*c);
+        else if ((unsigned char)*c < 0x20)
+            buf_printf(buf, "\\u%04x", (unsigned char)*c);
+        else
+            buf_put_byte(buf, (uint8_t)*c);
+    }
+    buf_put_byte(buf, '"');
+}
+
 void buf_printf(Buf *buf, const char *format, ...) {
     va_list args, again;
     va_start(args, format);

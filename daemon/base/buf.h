@@ -45,4 +45,6 @@ static inline void buf_put_i64(Buf *buf, int64_t value) {
     uint64_t wire = __builtin_bswap64((uint64_t)value);
     buf_put(buf, &wire, sizeof wire);
 }
+/* A text in quotes, as JSON writes it. */
+void buf_put_json(Buf *buf, const char *text);
 void buf_printf(Buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -20,23 +20,10 @@ static const char *level_name(LogLevel level) {
                                      : "debug";
 }
 
-static void put_json_text(Buf *line, const char *text) {
-    buf_put_byte(line, '"');
-    for (const char *c = text; *c; c++) {
-        if (*c == '"' || *c == '\\')
-            buf_put_byte(line, '\\'), buf_put_byte(line, (uint8_t)*c);
-        else if ((unsigned char)*c < 0x20)
-            buf_printf(line, "\\u%04x", (unsigned char)*c);
-        else
-            buf_put_byte(line, (uint8_t)*c);
-    }
-    buf_put_byte(line, '"');
-}
-
 static void put_field(Buf *line, const LogField *field) {
     buf_printf(line, ",\"%s\":", field->name);
     if (field->text)
-        put_json_text(line, field->text);
+        buf_put_json(line, field->text);
     else
         buf_printf(line, "%lld", (long long)field->number);
 }
@@ -47,7 +34,7 @@ static void put_head(Buf *line, LogLevel level, const char *message) {
     if (getenv("JOURNAL_STREAM"))
         buf_printf(line, "<%d>", (int)level);
     buf_printf(line, "{\"time\":\"%s\",\"level\":\"%s\",\"message\":", when, level_name(level));
-    put_json_text(line, message);
+    buf_put_json(line, message);
 }
 
 void log_error(LogLevel level, const char *message, const Error *err, const LogField *fields,

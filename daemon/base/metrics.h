@@ -21,6 +21,7 @@ typedef enum MetricId {
     METRIC_FEED_LAST_SUCCESS,       /* feed */
     METRIC_FEED_LAG,                /* feed */
     METRIC_FEED_CURSOR_HELD,        /* feed */
+    METRIC_FEED_DRIFT,              /* feed, kind: column_added …, state: evolved discarded frozen */
     METRIC_FEED_ROWS_READ,          /* feed */
     METRIC_FEED_ROWS_CHANGED,       /* feed, op: insert update delete */
     METRIC_FEED_ROWS_QUARANTINED,   /* feed, rule */

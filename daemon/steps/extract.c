@@ -12,6 +12,7 @@
  * A feed without a cursor is read whole and compared by hash. */
 #include "steps/ahead.h"
 #include "steps/collision.h"
+#include "steps/drift.h"
 
 #include "base/clock.h"
 #include "base/failpoint.h"
@@ -89,6 +90,9 @@ typedef struct Extraction {
     My *my;
     pthread_mutex_t my_mutex; /* two threads ask in turn while a table is walked */
     SourceTable table;
+    DriftLook look;
+    uint64_t shape;  /* of the columns of pages that were found to be as described; 0: none yet */
+    bool is_described, was_read_whole;
     PlaceFeed place;
     Collisions collisions;
     SourceLimits limits;
@@ -150,8 +154,11 @@ static bool open_extraction(RunContext *run, Extraction *x, Error *err) {
     x->limits = (SourceLimits){(size_t)feed->page_rows, (size_t)feed->page_bytes};
     x->my = session_connection(run, err);
     TRY(x->my);
-    TRY(source_describe(x->my, run->arena, feed->table, feed->query, feed->key, feed->n_key, feed->cursor, &x->table,
-                        err));
+    SourceColumns *columns = ARENA_NEW(run->arena, SourceColumns);
+    TRY(drift_look(run, x->my, columns, &x->look, err));
+    TRY(source_bind(run->arena, columns, x->look.answer.names, x->look.answer.n_names, feed->key, feed->n_key,
+                    feed->cursor, &x->table, err));
+    x->is_described = true;
     TRY(take_watermark(x, err));
     PlaceSource source = {
         .feed = feed->name, .source_system = feed->source->name, .timezone = feed->source->timezone,
@@ -159,8 +166,49 @@ static bool open_extraction(RunContext *run, Extraction *x, Error *err) {
         .types = without_types(run->arena, &x->table), .n_fields = x->table.n_fields, .tells = feed->tells,
     };
     TRY(place_open(run, &source, &x->place, err));
+    TRY(drift_agree(run, &x->look, &x->place, err));
     x->collisions = collisions_open(&x->place, x->my, &x->my_mutex, &x->table);
     return true;
+}
+
+/* ---- a table that changes under the run's hands ---- */
+
+static bool is_as_described(Extraction *x, Arena *arena, bool *ret_is, Error *err) {
+    SourceColumns now;
+    pthread_mutex_lock(&x->my_mutex);
+    bool ok = source_columns(x->my, arena, x->run->feed->table, x->run->feed->query, &now, err);
+    pthread_mutex_unlock(&x->my_mutex);
+    if (!ok && strcmp(err->state, STATE_MISSING) != 0)
+        return false;
+    *ret_is = ok && source_is_still(&x->table, &now);
+    return true;
+}
+
+static bool fail_changed(const Extraction *x, Error *err) {
+    return error_set(err, STATE_CONFLICT, "table %s was changed while it was read", x->run->feed->table);
+}
+
+/* A page whose columns look otherwise than those before: the table is asked again what it is. */
+static bool check_columns(Extraction *x, const MyPage *page, Arena *arena, Error *err) {
+    if (page->shape == x->shape)
+        return true;
+    bool is_still;
+    TRY(is_as_described(x, arena, &is_still, err));
+    if (!is_still)
+        return fail_changed(x, err);
+    x->shape = page->shape;
+    return true;
+}
+
+/* A statement that failed for a column or a table that is not there any more: the run is taken up again at once, and
+ * what became of the table is found at its start. */
+static bool judge_failure(Extraction *x, Error *err) {
+    bool is_missing = strcmp(err->state, STATE_MISSING) == 0 || strcmp(err->state, "42703") == 0;
+    Error ignored = {0};
+    bool is_still = true;
+    if (is_missing && x->is_described && is_as_described(x, x->run->arena, &is_still, &ignored) && !is_still)
+        fail_changed(x, err);
+    return false;
 }
 
 /* A page's last row, where the next page goes on. */
@@ -220,6 +268,7 @@ static bool compare_uncommitted(Extraction *x, const MyPage *page, const SilverP
 static bool place_read(Extraction *x, const MyPage *page, Error *err) {
     RawRows rows = {.fields = page->fields, .n_rows = page->n_rows, .source_now_us = x->mark.now_us};
     PlaceOutcome outcome;
+    TRY(check_columns(x, page, x->page_arena, err));
     x->rows_seen += (int64_t)page->n_rows;
     x->run->counts.bytes_read += (int64_t)page->size_bytes;
     rows.prepared = place_prepare(&x->place, &rows, x->page_arena);
@@ -244,6 +293,7 @@ static bool place_ahead(Extraction *x, const AheadPage *page, Pass pass, Error *
     next.n_load_key = x->table.n_key;
     RawRows rows = page->rows;
     PlaceOutcome outcome;
+    TRY(check_columns(x, &page->read, page->arena, err));
     x->rows_seen += (int64_t)page->read.n_rows;
     x->run->counts.bytes_read += (int64_t)page->read.size_bytes;
     TRY(collisions_find(&x->collisions, page->arena, &rows, err));
@@ -270,6 +320,7 @@ static bool walk_table(Extraction *x, const Str *after_key, Pass pass, Error *er
         ended = page->is_last;
         TRY(page->read.n_rows == 0 || place_ahead(x, page, pass, err));
     }
+    x->was_read_whole = after_key == NULL;
     return true;
 }
 
@@ -445,21 +496,35 @@ static void extraction_close(Extraction *x) {
     pthread_mutex_destroy(&x->my_mutex);
 }
 
+static bool read_table(Extraction *x, bool whole, Error *err) {
+    bool was_loading = x->place.cursor.is_loading;
+    if (was_loading)
+        TRY(load(x, err) && take_watermark(x, err));
+    if (x->run->mode == RUN_BACKFILL && !was_loading)
+        return backfill(x, err);
+    bool has_cursor = x->table.cursor_kind != CURSOR_NONE;
+    if (has_cursor)
+        TRY(follow(x, err));
+    if (!was_loading && (whole || !has_cursor))
+        TRY(walk_table(x, NULL, PASS_WHOLE, err));
+    return !x->table.key_may_be_null || walk(x, read_keyless, err);
+}
+
+/* Rows that were read under an earlier list of columns are read once more, by a run of its own. */
+static bool settle_full(Extraction *x, Error *err) {
+    RunContext *run = x->run;
+    bool is_due = x->look.agreed.full_due || (x->look.agreed.is_known && x->look.answer.has_evolved);
+    run->wants_full = is_due && !x->was_read_whole;
+    return !is_due || !x->was_read_whole ||
+           feed_full_done(run->pg, run->feed->name, x->place.bronze.schema_id, err);
+}
+
 static bool extract(RunContext *run, bool whole, Error *err) {
     CLEANUP(arena_drop) Arena *page_arena = arena_open();
     CLEANUP(extraction_close) Extraction x = {.page_arena = page_arena, .is_compared = true, .my_mutex = PTHREAD_MUTEX_INITIALIZER};
-    TRY(open_extraction(run, &x, err));
-    bool was_loading = x.place.cursor.is_loading;
-    if (was_loading)
-        TRY(load(&x, err) && take_watermark(&x, err));
-    if (run->mode == RUN_BACKFILL && !was_loading)
-        return backfill(&x, err);
-    bool has_cursor = x.table.cursor_kind != CURSOR_NONE;
-    if (has_cursor)
-        TRY(follow(&x, err));
-    if (!was_loading && (whole || !has_cursor))
-        TRY(walk_table(&x, NULL, PASS_WHOLE, err));
-    return !x.table.key_may_be_null || walk(&x, read_keyless, err);
+    if (!open_extraction(run, &x, err) || !read_table(&x, whole, err))
+        return judge_failure(&x, err);
+    return settle_full(&x, err);
 }
 
 bool step_extract(RunContext *run, Error *err) {

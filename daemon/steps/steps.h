@@ -48,6 +48,7 @@ struct Pg;
 typedef struct FeedSession FeedSession;
 void feed_session_free(FeedSession *session);
 
+enum { RUN_NOTE_BYTES = 400 };
 typedef struct RunContext {
     const Config *config;
     const FeedConfig *feed;     /* extract, reconcile; else NULL */
@@ -62,6 +63,8 @@ typedef struct RunContext {
     atomic_bool *canceled;
     RunCounts counts;
     CursorReport cursor;  /* set by extract */
+    bool wants_full;      /* set by extract: the table changed, its rows are to be read again */
+    char note[RUN_NOTE_BYTES]; /* what a person should know of it though it is no error; "" mostly */
     bool wants_reconcile; /* set by extract: polling alone may have missed something */
 } RunContext;
 

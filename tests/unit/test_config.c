@@ -128,7 +128,7 @@ static const Case CASES[] = {
     {FEED "server: {metrics_need_token: yes}\n", "c.yaml:12:30: `metrics_need_token: yes` is neither true nor false\n"},
     {FEED "    tls: requird\n",
      "c.yaml:12:10: `tls: requird` is not one of `off`, `required`, did you mean `required`?\n"},
-    {FEED "        on_new_column: freeze\n", "c.yaml:12:24: `on_new_column: freeze` is not one of `evolve`\n"},
+    {FEED "        on_new_column: thaw\n", "c.yaml:12:24: `on_new_column: thaw` is not one of `evolve`, `freeze`, `discard`\n"},
     {FEED "server: {listen: localhost}\n",
      "c.yaml:12:18: `listen: localhost` is no address: write 127.0.0.1:8080, [::1]:8080 or the path of a socket\n"},
     {FEED "server: {listen: \"127.0.0.1:99999\"}\n",
