@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/own.h"
 #include "sql.h"
+#include "storage/check.h"
 #include "storage/template.h"
 
 #include <inttypes.h>
@@ -13,7 +14,6 @@
 enum {
     LIST_MAX_ROWS = 10000, /* of sessions */
     LIST_MAX_BYTES = 1 << 20,
-    LITERAL_MAX_BYTES = 4096,
     UNKNOWN_WAIT_S = 60,  /* where the server does not tell how long a statement waits for a lock */
     AFTER_WAIT_S = 10,    /* and what it does then, until it commits */
     UNPROVEN_MARGIN_S = 10,
@@ -30,13 +30,6 @@ const char *watermark_quality_name(WatermarkQuality quality) {
 }
 
 /* ---- what can be known here ---- */
-
-static const char *literal(Arena *arena, const char *text) {
-    CLEANUP(buf_drop) Buf out;
-    buf_init(&out, LITERAL_MAX_BYTES);
-    my_put_text(&out, str_of(text));
-    return arena_string(arena, buf_str(&out));
-}
 
 static bool can_read(My *my, Arena *arena, const char *sql) {
     MyPage page;
@@ -59,31 +52,13 @@ static WatermarkList find_list(My *my, Arena *arena) {
     return WATERMARK_LIST_NONE;
 }
 
-/* A server that does not say is taken for what it mostly is: one that is written to. */
-static bool is_follower(My *my, Arena *arena) {
-    const char *sql = my_is_mariadb(my) ? SQL_WATERMARK_FOLLOWER_MARIADB : SQL_WATERMARK_FOLLOWER_MYSQL;
+static int64_t lock_wait_s(My *my, Arena *arena) {
     MyPage page;
     Error ignored = {0};
-    return my_read(my, sql, 1, LIST_MAX_BYTES, arena, &page, &ignored) && str_equal(page.fields[0], STR("1"));
-}
-
-/* The facts of a table, as watermark_table answers them. */
-typedef struct TableState {
-    bool is_innodb, is_stamped_by_server;
-    int64_t lock_wait_s;
-} TableState;
-
-static bool read_state(My *my, const SourceTable *table, Arena *arena, TableState *ret_state, Error *err) {
-    const char *sql = sql_fill(arena, SQL_WATERMARK_TABLE, {"table", literal(arena, table->name)},
-                               {"cursor", literal(arena, table->fields[table->cursor].name)});
-    MyPage page;
-    TRY(my_read(my, sql, 1, LIST_MAX_BYTES, arena, &page, err));
-    TableState state = {.is_innodb = str_equal(page.fields[0], STR("INNODB")),
-                        .is_stamped_by_server = str_equal(page.fields[1], STR("1")),
-                        .lock_wait_s = UNKNOWN_WAIT_S};
-    str_to_int64(page.fields[2], &state.lock_wait_s);
-    *ret_state = state;
-    return true;
+    int64_t seconds = UNKNOWN_WAIT_S;
+    if (my_read(my, SQL_WATERMARK_LOCK_WAIT, 1, LIST_MAX_BYTES, arena, &page, &ignored))
+        str_to_int64(page.fields[0], &seconds);
+    return seconds;
 }
 
 __attribute__((format(printf, 4, 5)))
@@ -99,29 +74,31 @@ static void judge(WatermarkBasis *basis, WatermarkQuality quality, int64_t margi
 bool watermark_judge(My *my, const SourceTable *table, CursorClock clock, int64_t margin_us,
                      WatermarkBasis *ret_basis, Error *err) {
     CLEANUP(arena_drop) Arena *arena = arena_open();
-    TableState state;
-    TRY(read_state(my, table, arena, &state, err));
-    if (table->is_query) /* no one table to look at: what is declared has to do */
-        state.is_innodb = true;
+    TableFacts facts;
+    ServerFacts server;
+    TRY(check_table(my, table, &facts, err) && check_server(my, &server, err));
+    bool is_follower = server.is_replica || server.is_group_member || server.is_read_only;
+    int64_t late_s = lock_wait_s(my, arena) + AFTER_WAIT_S;
+    bool is_innodb = table->is_query || facts.is_innodb; /* no one table to look at: what is declared has to do */
     const char *cursor = table->fields[table->cursor].name;
     WatermarkBasis basis = {.list = find_list(my, arena), .margin_us = margin_us};
     bool is_counter = table->cursor_kind == CURSOR_COUNTER;
-    if (!state.is_innodb)
+    if (!is_innodb)
         judge(&basis, WATERMARK_UNPROVEN, US(UNPROVEN_MARGIN_S),
               "table %s is not InnoDB: what is not committed yet cannot be told apart", table->name);
-    else if (is_follower(my, arena))
-        judge(&basis, WATERMARK_UNPROVEN, US(state.lock_wait_s + AFTER_WAIT_S),
+    else if (is_follower)
+        judge(&basis, WATERMARK_UNPROVEN, US(late_s),
               "the server follows another one: what has not arrived yet cannot be seen; read the server that is written to");
     else if (is_counter)
         judge(&basis, WATERMARK_BOUNDED, 0, "column %s counts: it is read again for %d s behind its greatest value",
               cursor, COUNTER_LOOK_BACK_S);
-    else if (clock == CURSOR_CLOCK_AUTO && !state.is_stamped_by_server)
+    else if (clock == CURSOR_CLOCK_AUTO && !facts.is_cursor_kept)
         judge(&basis, WATERMARK_UNPROVEN, US(UNPROVEN_MARGIN_S),
               "nothing says whose clock fills %s: it is not ON UPDATE CURRENT_TIMESTAMP; set `cursor_clock`", cursor);
     else if (basis.list == WATERMARK_LIST_NONE)
-        judge(&basis, WATERMARK_BOUNDED, US(state.lock_wait_s + AFTER_WAIT_S),
+        judge(&basis, WATERMARK_BOUNDED, US(late_s),
               "the account lacks PROCESS: a statement that runs longer than %" PRId64 " s can be missed; GRANT PROCESS ON *.*",
-              state.lock_wait_s + AFTER_WAIT_S);
+              late_s);
     else if (clock == CURSOR_CLOCK_APPLICATION)
         judge(&basis, WATERMARK_BOUNDED, 0, "an application's clock fills %s: `margin` must cover its skew and latency", cursor);
     else if (table->is_query)

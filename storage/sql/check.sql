@@ -27,8 +27,10 @@ SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)),
 -- name: check_mariadb_replication
 SELECT COUNT(*) FROM information_schema.processlist WHERE command LIKE 'Slave%'
 
+-- MySQL's threads of replication are told from its events by what they wait for.
 -- name: check_mysql_replication
-SELECT COUNT(*) FROM performance_schema.processlist WHERE user = 'system user' AND command IN ('Connect', 'Query')
+SELECT COUNT(*) FROM performance_schema.processlist
+WHERE user = 'system user' AND (state LIKE '% to send event%' OR state LIKE '%relay log%')
 
 -- Members of a group: MySQL's group replication, Galera.
 -- name: check_mysql_group

@@ -30,27 +30,9 @@ WHERE t.processlist_id IS NOT NULL AND t.processlist_id <> CONNECTION_ID()
 -- name: watermark_readers
 SELECT t.trx_mysql_thread_id FROM information_schema.innodb_trx t WHERE t.trx_is_read_only = 1
 
--- What a cursor's proof needs of the table, and how long a statement may wait for a lock.
--- name: watermark_table
-SELECT IFNULL((SELECT UPPER(t.engine) FROM information_schema.tables t
-               WHERE t.table_schema = DATABASE() AND t.table_name = {table}), ''),
-       IFNULL((SELECT LOWER(c.extra) LIKE '%on update current_timestamp%' FROM information_schema.columns c
-               WHERE c.table_schema = DATABASE() AND c.table_name = {table} AND c.column_name = {cursor}), 0),
-       @@innodb_lock_wait_timeout
-
--- 1 when the server's rows come from another one, or go to others before they are seen here.
--- name: watermark_follower_mariadb
-SELECT @@global.read_only
-    OR EXISTS (SELECT 1 FROM information_schema.processlist p WHERE p.command LIKE 'Slave%')
-    OR EXISTS (SELECT 1 FROM information_schema.global_variables v
-               WHERE v.variable_name = 'WSREP_ON' AND v.variable_value = 'ON')
-
--- name: watermark_follower_mysql
-SELECT @@global.read_only
-    OR EXISTS (SELECT 1 FROM performance_schema.processlist p
-               WHERE p.user = 'system user' AND p.command IN ('Connect', 'Query'))
-    OR EXISTS (SELECT 1 FROM performance_schema.global_variables v
-               WHERE v.variable_name = 'group_replication_group_name' AND v.variable_value <> '')
+-- How long a statement may wait for a lock.
+-- name: watermark_lock_wait
+SELECT @@innodb_lock_wait_timeout
 
 -- Of a counter.
 -- name: watermark_greatest
