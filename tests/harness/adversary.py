@@ -18,6 +18,7 @@ TABLES = {
     "second": "DATETIME NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP",
     "day": "DATE NOT NULL",
 }
+SHOWN = {"second": len("2026-01-01 00:00:00")}  # what a value shows of a time; else all of it
 ROWS = 1000
 LOCKED = 1    # a row of each table that long transactions fight for
 EVENT = range(10, 20)
@@ -286,7 +287,7 @@ class Poller(threading.Thread):
         """To the lowest bound, cut to what the column's values show of a second."""
         known = set(clean)
         unseen = [value for key, number, value in dirty if (key, number, value) not in known]
-        self.cursor = max(self.cursor, min(bounds + unseen)[:len(clean[0][2]) if clean else None])
+        self.cursor = max(self.cursor, min(bounds + unseen)[:SHOWN.get(self.table)])
 
 
 def naive(poller):
