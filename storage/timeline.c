@@ -20,6 +20,8 @@ TimelineShape timeline_shape(SilverPage *page) {
             shape.source_hash = shape.n;
         else if (strcmp(name, "record_hash") == 0)
             shape.record_hash = shape.n;
+        else if (strcmp(name, "made_by_batch") == 0)
+            shape.made_by_batch = shape.n;
         shape.columns[shape.n++] = i;
     }
     return shape;
@@ -160,10 +162,12 @@ static void take_overwritten(const TimelineShape *shape, Moment *told, const Mom
     told->values = values;
 }
 
-/* The moment stays where it is, and says something else. */
+/* The moment stays where it is, and says something else; it was made by whoever made it. */
 static void replace(const TimelineShape *shape, Moment *m, const Moment *told) {
     count_corrected(shape, m->values, told->values);
-    m->values = told->values;
+    Str *values = copy_values(shape, told->values);
+    values[shape->made_by_batch] = m->values[shape->made_by_batch];
+    m->values = values;
     m->flags = told->flags;
     m->row = told->row;
     m->is_changed = true;

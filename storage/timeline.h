@@ -12,7 +12,7 @@ typedef struct TimelineShape {
     SilverPage *page;
     int columns[ENTITY_COLUMNS_MAX]; /* the entity's column behind each stored one */
     int n;
-    int modified_at, source_hash, record_hash; /* stored columns */
+    int modified_at, source_hash, record_hash, made_by_batch; /* stored columns */
 } TimelineShape;
 
 typedef struct Moment {
