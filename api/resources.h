@@ -46,6 +46,11 @@ Handling config_post_reload(Call *call, Error *err);
 /* audit.c */
 bool audit_list(Call *call, struct Pg *pg, Error *err);
 bool audit_verify_get(Call *call, struct Pg *pg, Error *err);
+/* lineage.c */
+bool patients_versions(Call *call, struct Pg *pg, Error *err);
+bool patients_search(Call *call, struct Pg *pg, Error *err);
+bool lineage_get(Call *call, struct Pg *pg, Error *err);
+bool lineage_search(Call *call, struct Pg *pg, Error *err);
 /* kpis.c */
 bool kpis_list(Call *call, struct Pg *pg, Error *err);
 bool kpis_get(Call *call, struct Pg *pg, Error *err);

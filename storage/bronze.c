@@ -240,3 +240,14 @@ bool bronze_write(Pg *pg, const BronzeFeed *bronze, const SilverPage *page, Erro
     }
     return row_stream_end(&out, err);
 }
+
+const char *bronze_table(Arena *arena, const char *feed) { return relation(arena, feed, "_raw"); }
+
+void bronze_summarize(Pg *pg, Arena *arena, const char *feed) {
+    const char *index = arena_printf(arena, "bronze.%s", relation(arena, feed, "_raw_ranges"));
+    Error ignored = {0};
+    if (!pg_exec(pg, SQL_BRONZE_PATIENCE, PG_PARAMS("300ms"), NULL, &ignored))
+        return;
+    pg_exec(pg, SQL_BRONZE_SUMMARIZE, PG_PARAMS(index), NULL, &ignored);
+    pg_exec(pg, SQL_BRONZE_PATIENCE, PG_PARAMS("0"), NULL, &ignored);
+}

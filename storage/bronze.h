@@ -23,5 +23,10 @@ bool bronze_open(Pg *pg, Arena *arena, const char *feed, int64_t schema_id, bool
                  size_t n_fields, BronzeFeed *ret_bronze, Error *err);
 /* Appends the page's rows whose content is not known yet: all but ROW_SAME, ROW_REPEATED and ROW_ABSORBED. */
 bool bronze_write(Pg *pg, const BronzeFeed *bronze, const SilverPage *page, Error *err);
+/* bronze."<source>__<feed>_raw" without the schema, quoted. */
+const char *bronze_table(Arena *arena, const char *feed);
+/* Lets the index know the pages that came since: then one key's rows cost milliseconds. Passes over a table that
+ * somebody else works on, or that is not there. */
+void bronze_summarize(Pg *pg, Arena *arena, const char *feed);
 /* The packed form of one row; also what quarantine and the tests read. */
 void bronze_pack(Buf *out, const Str *fields, size_t n_fields);

@@ -24,3 +24,10 @@ WHERE s.feed = $1 ORDER BY s.schema_id, c.position
 DROP VIEW IF EXISTS bronze.{view};
 CREATE VIEW bronze.{view} AS
 SELECT {columns} batch_id, op, source_hash, received_at, file_id, line, schema_id FROM bronze.{raw}
+
+-- Ranges of a table that its index has no summary of yet are read whole: one row's past would cost a scan.
+-- name: bronze_summarize
+SELECT brin_summarize_new_values(to_regclass($1))
+
+-- name: bronze_patience
+SELECT set_config('lock_timeout', $1, false)
