@@ -19,7 +19,7 @@ static const struct {
     unsigned modes;
 } KINDS[] = {
     [JOB_EXTRACT] = {"extract", step_extract,
-                     MODE(INCREMENTAL) | MODE(FULL) | MODE(BACKFILL) | MODE(RECONCILE)},
+                     MODE(INCREMENTAL) | MODE(FULL) | MODE(BACKFILL) | MODE(REMAP) | MODE(RECONCILE)},
     [JOB_RECEIVE] = {"receive", step_receive, MODE(INCREMENTAL)},
     [JOB_RECONCILE] = {"reconcile", step_reconcile, MODE(INCREMENTAL) | MODE(RECONCILE)},
     [JOB_SETTLE] = {"settle", step_settle, MODE(INCREMENTAL)},

@@ -170,6 +170,45 @@ void bronze_pack(Buf *out, const Str *fields, size_t n_fields) {
     }
 }
 
+static const char *const ESCAPED = "tnr\\", *const PLAIN = "\t\n\r\\";
+
+static uint8_t hex_digit(char c) { return (uint8_t)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10); }
+
+/* One field's escapes taken back, in memory of its size at most. */
+static Str unescape(Str packed, Arena *arena) {
+    char *out = arena_alloc(arena, packed.size + 1);
+    size_t size = 0;
+    for (size_t i = 0; i < packed.size; i++) {
+        char c = packed.at[i];
+        if (c == '\\' && i + 3 < packed.size && packed.at[i + 1] == 'x') {
+            c = (char)(hex_digit(packed.at[i + 2]) << 4 | hex_digit(packed.at[i + 3]));
+            i += 3;
+        } else if (c == '\\' && i + 1 < packed.size) {
+            const char *at = strchr(ESCAPED, packed.at[++i]);
+            c = at ? PLAIN[at - ESCAPED] : packed.at[i];
+        }
+        out[size++] = c;
+    }
+    return (Str){out, size};
+}
+
+bool bronze_unpack(Str raw, size_t n_fields, Arena *arena, Str *fields) {
+    for (size_t i = 0; i < n_fields; i++) {
+        if (str_is_null(raw))
+            return false;
+        const char *tab = memchr(raw.at, '\t', raw.size);
+        Str field = {raw.at, tab ? (size_t)(tab - raw.at) : raw.size};
+        raw = tab ? (Str){tab + 1, raw.size - field.size - 1} : STR_NULL;
+        if (str_equal(field, STR("\\N")))
+            fields[i] = STR_NULL;
+        else
+            fields[i] = memchr(field.at, '\\', field.size) ? unescape(field, arena) : field;
+    }
+    return str_is_null(raw);
+}
+
+const char *bronze_raw_name(Arena *arena, const char *feed) { return relation(arena, feed, "_raw"); }
+
 /* That a fact named the member before it came does not make its arrival an update. */
 static const char *op_of(const SilverRow *row) {
     if (row->fate == ROW_REJECTED)

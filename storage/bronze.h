@@ -30,3 +30,8 @@ const char *bronze_table(Arena *arena, const char *feed);
 void bronze_summarize(Pg *pg, Arena *arena, const char *feed);
 /* The packed form of one row; also what quarantine and the tests read. */
 void bronze_pack(Buf *out, const Str *fields, size_t n_fields);
+/* The fields of a packed row, byte for byte; what had no escapes points into `raw`. False when it does not hold
+ * so many. */
+bool bronze_unpack(Str raw, size_t n_fields, Arena *arena, Str *fields);
+/* hospital_a__patients_raw, quoted. */
+const char *bronze_raw_name(Arena *arena, const char *feed);

@@ -164,6 +164,77 @@ static bool supersede_one(Pg *pg, const char *feed, const SilverPage *page, Str 
     return supersede_outdated(pg, feed, page, &outdated, err);
 }
 
+/* ---- cleaned again ---- */
+
+typedef struct HeldList {
+    Buf keys, hashes, rules, reasons;
+    size_t n;
+} HeldList;
+
+static void held_list_init(HeldList *list) {
+    Buf *const bufs[] = {&list->keys, &list->hashes, &list->rules, &list->reasons};
+    list->n = 0;
+    for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++) {
+        buf_init(bufs[i], PAGE_MAX_BYTES);
+        pg_array_begin(bufs[i]);
+    }
+}
+
+static void held_list_drop(HeldList *list) {
+    buf_done(&list->keys);
+    buf_done(&list->hashes);
+    buf_done(&list->rules);
+    buf_done(&list->reasons);
+}
+
+static void held_list_add(HeldList *list, const SilverRow *row) {
+    pg_array_text(&list->keys, row->held.lacked_id ? STR_NULL : row->id);
+    pg_array_int(&list->hashes, row->source_hash);
+    pg_array_text(&list->rules, str_of(row->record.reject_rule));
+    pg_array_text(&list->reasons, str_of(row->record.reject_reason));
+    list->n++;
+}
+
+static bool replay(Pg *pg, const char *feed, const SilverPage *page, HeldList *list, int64_t *ret_n, Error *err) {
+    const char *keys = pg_array_end(&list->keys, err), *hashes = pg_array_end(&list->hashes, err);
+    TRY(keys && hashes);
+    return list->n == 0 || pg_exec(pg, SQL_QUARANTINE_REPLAYED, PG_PARAMS(feed, page->source_system, keys, hashes),
+                                   ret_n, err);
+}
+
+static bool confirm(Pg *pg, const char *feed, const SilverPage *page, HeldList *list, int64_t *ret_n, Error *err) {
+    const char *keys = pg_array_end(&list->keys, err), *hashes = pg_array_end(&list->hashes, err);
+    const char *rules = pg_array_end(&list->rules, err), *reasons = pg_array_end(&list->reasons, err);
+    TRY(keys && hashes && rules && reasons);
+    const char *version = arena_printf(page->arena, "%d", page->mapping_version);
+    return list->n == 0 || pg_exec(pg, SQL_QUARANTINE_CONFIRM, PG_PARAMS(feed, page->source_system, keys, hashes,
+                                                                         rules, reasons, version), ret_n, err);
+}
+
+bool quarantine_again(Pg *pg, const char *feed, SilverPage *page, int64_t *ret_n, Error *err) {
+    CLEANUP(held_list_drop) HeldList usable;
+    CLEANUP(held_list_drop) HeldList unusable;
+    held_list_init(&usable);
+    held_list_init(&unusable);
+    for (size_t i = 0; i < page->n_rows; i++) {
+        SilverRow *row = &page->rows[i];
+        bool is_it = (row->held.is_found && row->held.source_hash == row->source_hash) || row->held.lacked_id;
+        if (!is_it || row->fate == ROW_REPEATED)
+            continue;
+        if (!row->record.reject_rule)
+            held_list_add(&usable, row);
+        else if (row->held.mapping_version != page->mapping_version || row->held.lacked_id)
+            held_list_add(&unusable, row);
+        row->held = (Held){.is_found = false};
+    }
+    int64_t n_usable = 0, n_unusable = 0;
+    TRY(replay(pg, feed, page, &usable, &n_usable, err) && confirm(pg, feed, page, &unusable, &n_unusable, err));
+    *ret_n = n_usable + n_unusable;
+    return true;
+}
+
+/* ---- writing ---- */
+
 /* A row without an id is known by its content: the same content once more adds nothing. */
 static bool has_entry_by_now(const SilverPage *page, size_t i) {
     if (!str_is_null(page->rows[i].id))

@@ -7,6 +7,10 @@
 
 /* Fills `held` of the page's rows; a feed without entries costs one EXISTS. */
 bool quarantine_look_up(Pg *pg, const char *feed, SilverPage *page, Error *err);
+/* Cleaned again from bronze, before quarantine_write(): entries whose content is usable now become `replayed`, of those
+ * that are held still rule and reason are today's. What was seen to is no longer `held` in the page.
+ * `ret_n` counts the entries that changed. */
+bool quarantine_again(Pg *pg, const char *feed, SilverPage *page, int64_t *ret_n, Error *err);
 /* Rows of fate REJECTED become entries; entries of rows that are usable now are superseded. */
 bool quarantine_write(Pg *pg, const char *feed, const Field *columns, size_t n_columns,
                       const SilverPage *page, Error *err);

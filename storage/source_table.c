@@ -95,6 +95,12 @@ int source_find_field(const SourceTable *table, const char *name) {
     return -1;
 }
 
+Field source_field_of(const char *name, const char *shape) {
+    char type[64];
+    snprintf(type, sizeof type, "%.*s", (int)strcspn(shape, "( "), shape);
+    return (Field){.name = name, .kind = type_of(type)->kind, .folds_case = ends_in_ci(str_of(shape))};
+}
+
 /* What information_schema says of a column, in the statement's order. */
 typedef enum Told { TOLD_NAME, TOLD_TYPE, TOLD_COLLATION, TOLD_DIGITS, TOLD_NULLABLE, TOLD_SHAPE } Told;
 

@@ -62,6 +62,9 @@ bool source_is_still(const SourceTable *table, const SourceColumns *now);
 bool source_describe(My *my, Arena *arena, const char *table, const char *query, const char *const *key,
                      size_t n_key, const char *cursor, SourceTable *ret_table, Error *err);
 
+/* The column as it was when its shape was noted: its kind, and whether its collation ignores case. */
+Field source_field_of(const char *name, const char *shape);
+
 /* Parts of statements; what is taken lives in `arena`, and the Buf is done with. */
 const char *source_take(Arena *arena, Buf *buf);
 const char *source_literal(Arena *arena, Str value);

@@ -13,6 +13,7 @@
 #include "steps/ahead.h"
 #include "steps/collision.h"
 #include "steps/drift.h"
+#include "steps/remap.h"
 
 #include "base/clock.h"
 #include "base/failpoint.h"
@@ -496,7 +497,14 @@ static void extraction_close(Extraction *x) {
     pthread_mutex_destroy(&x->my_mutex);
 }
 
+/* The mapping is another one since the last run: what is there is cleaned again first. */
+static bool catch_up_with_mapping(Extraction *x, Error *err) {
+    TRY(remap_if_due(x->run, err));
+    return state_cursor_open(x->run->pg, x->place.feed, x->run->epoch, x->run->arena, &x->place.cursor, err);
+}
+
 static bool read_table(Extraction *x, bool whole, Error *err) {
+    TRY(catch_up_with_mapping(x, err));
     bool was_loading = x->place.cursor.is_loading;
     if (was_loading)
         TRY(load(x, err) && take_watermark(x, err));
@@ -529,7 +537,8 @@ static bool extract(RunContext *run, bool whole, Error *err) {
 
 bool step_extract(RunContext *run, Error *err) {
     bool whole = run->mode != RUN_INCREMENTAL;
-    return extract(run, whole, err) || error_context(err, "feed %s", run->feed->name);
+    bool ok = run->mode == RUN_REMAP ? remap(run, err) : extract(run, whole, err);
+    return ok || error_context(err, "feed %s", run->feed->name);
 }
 
 bool step_reconcile(RunContext *run, Error *err) {

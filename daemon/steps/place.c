@@ -498,6 +498,94 @@ bool place_gone(PlaceFeed *feed, const Str *ids, size_t n, Arena *arena, PlaceOu
     return true;
 }
 
+/* ---- rows cleaned again from bronze ---- */
+
+/* Ids are what rows are known by: a mapping that makes others of them describes other rows. */
+static bool check_ids(const PlaceFeed *feed, const AgainRows *again, const SilverPage *page, Error *err) {
+    for (size_t i = 0; again->ids && i < page->n_rows; i++)
+        if (!str_equal(page->rows[i].id, again->ids[i])) {
+            error_set(err, STATE_CONFIG, "feed %s: the mapping makes other ids of rows that are known by theirs",
+                      feed->feed);
+            return error_hint(err, "keep the mapping of %s, or name the feed anew", feed->entity->id);
+        }
+    return true;
+}
+
+/* A version that is not the current one: no entry is about it. */
+static bool is_past(const PlaceFeed *feed, const SilverRow *row) {
+    return feed->entity->kind == ENTITY_HISTORY && feed->tells == TELLS_AGAIN && row->known.is_found &&
+           row->known.source_hash != row->source_hash;
+}
+
+static bool look_up_again(PlaceFeed *feed, const AgainRows *again, SilverPage *page, Error *err) {
+    if (again->kind == AGAIN_HELD)
+        return look_up(feed, &again->rows, page, err);
+    TRY(KINDS[feed->entity->kind].look_up(feed->run->pg, page, err));
+    for (size_t i = 0; i < page->n_rows; i++)
+        page->rows[i].fate = is_past(feed, &page->rows[i]) ? ROW_REPEATED : ROW_SAME;
+    TRY(quarantine_look_up(feed->run->pg, feed->feed, page, err));
+    for (size_t i = 0; i < page->n_rows; i++)
+        page->rows[i].fate = ROW_SAME;
+    return true;
+}
+
+static RowFate fate_again(const PlaceFeed *feed, AgainKind kind, const SilverRow *row) {
+    bool is_held = row->held.is_found || row->held.lacked_id;
+    if (row->record.reject_rule) /* one entry a row, and a newer content has it already */
+        return is_held || is_past(feed, row) ? ROW_SAME : ROW_REJECTED;
+    if (kind == AGAIN_STORED && is_outdated(feed, row))
+        return ROW_SAME;
+    RowFate fate = fate_of(row);
+    return kind == AGAIN_STORED && feed->entity->kind != ENTITY_HISTORY && fate != ROW_CHANGED ? ROW_SAME : fate;
+}
+
+static bool decide_again(const PlaceFeed *feed, AgainKind kind, SilverPage *page, PlaceOutcome *outcome, Error *err) {
+    for (size_t i = 0; i < page->n_rows; i++) {
+        SilverRow *row = &page->rows[i];
+        if (!row->record.values)
+            clean_record(feed, page, row);
+        if (row->fate != ROW_REPEATED)
+            row->fate = fate_again(feed, kind, row);
+        if (kind == AGAIN_STORED && row->held.source_hash != row->source_hash)
+            row->held = (Held){.is_found = false};
+    }
+    return decide_fates(feed, page, outcome, err);
+}
+
+static bool write_again(PlaceFeed *feed, SilverPage *page, const PlaceOutcome *outcome, Error *err) {
+    Pg *pg = feed->run->pg;
+    TRY(state_batch_id(pg, &page->batch_id, err));
+    TRY(members_resolve(feed->members, pg, page, err));
+    FAILPOINT("page.after_members");
+    TRY(KINDS[feed->entity->kind].write(pg, page, err));
+    FAILPOINT("page.after_silver");
+    TRY(quarantine_write(pg, feed->feed, feed->fields, feed->n_fields, page, err));
+    return write_ledgers(feed, page, outcome, err);
+}
+
+bool place_again(PlaceFeed *feed, const AgainRows *again, Arena *arena, PlaceOutcome *ret_outcome, Error *err) {
+    SilverPage *page = make_page(feed, &again->rows, arena);
+    PlaceOutcome outcome = {0};
+    TRY(check_ids(feed, again, page, err));
+    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(feed->run->pg, err);
+    TRY(tx && lock_page(feed, err));
+    FAILPOINT("page.after_lock");
+    TRY(look_up_again(feed, again, page, err));
+    TRY(decide_again(feed, again->kind, page, &outcome, err));
+    TRY(check_stops(feed, page, err));
+    int64_t n_entries = 0;
+    TRY(quarantine_again(feed->run->pg, feed->feed, page, &n_entries, err));
+    bool has_news = outcome.rows_same < (int64_t)page->n_rows || silver_count(page, ROW_TOUCHED) > 0;
+    if (has_news)
+        TRY(write_again(feed, page, &outcome, err));
+    if (has_news || n_entries > 0)
+        TRY(commit_page(feed, &tx, NULL, has_news, &outcome, err));
+    count_run(feed, page, &outcome);
+    count_metrics(feed, page, &outcome);
+    *ret_outcome = outcome;
+    return true;
+}
+
 bool place_cursor(PlaceFeed *feed, const CursorState *next, Error *err) {
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(feed->run->pg, err);
     TRY(tx && lock_page(feed, err));

@@ -87,5 +87,17 @@ bool place_page(PlaceFeed *feed, const RawRows *rows, const CursorState *next, A
  * written. Claims come from files, and one that a file lacks is not thereby deleted: refused.
  * The caller has made sure that they are gone (rules, section 5). */
 bool place_gone(PlaceFeed *feed, const Str *ids, size_t n, Arena *page, PlaceOutcome *ret_outcome, Error *err);
+/* Rows from bronze, cleaned once more (storage/again.h): `record_hash` decides, bronze gets nothing.
+ * AGAIN_STORED: what clean rows were made of; a difference corrects the row in place, a version too, and makes no
+ * history. One that is unusable now goes to quarantine, and its clean row stays as it was: so it is with any row
+ * whose newest content cannot be used. AGAIN_HELD: what quarantine holds; what is usable now is placed as any delivery, and
+ * its entry is `replayed`. */
+typedef enum AgainKind { AGAIN_STORED, AGAIN_HELD } AgainKind;
+typedef struct AgainRows {
+    AgainKind kind;
+    RawRows rows;
+    const Str *ids; /* AGAIN_STORED: of the clean rows */
+} AgainRows;
+bool place_again(PlaceFeed *feed, const AgainRows *again, Arena *page, PlaceOutcome *ret_outcome, Error *err);
 /* The cursor alone, fenced, when a run ends without a page to carry it. */
 bool place_cursor(PlaceFeed *feed, const CursorState *next, Error *err);

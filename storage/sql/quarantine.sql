@@ -13,6 +13,20 @@ UPDATE dq.quarantine SET state = 'superseded'
 WHERE feed = $1 AND source_system = $3 AND state IN ('open', 'dismissed')
   AND (natural_key = ANY($2::text[]) OR (natural_key IS NULL AND source_hash = ANY($4::bigint[])))
 
+-- The rows of these entries are usable now: by id, or by content where they had none.
+-- name: quarantine_replayed
+UPDATE dq.quarantine q SET state = 'replayed'
+FROM unnest($3::text[], $4::bigint[]) AS u(natural_key, source_hash)
+WHERE q.feed = $1 AND q.source_system = $2 AND q.state IN ('open', 'dismissed')
+  AND q.natural_key IS NOT DISTINCT FROM u.natural_key AND q.source_hash = u.source_hash
+
+-- The same content, looked at once more and still unusable: the entry says why by today's mapping.
+-- name: quarantine_confirm
+UPDATE dq.quarantine q SET rule = u.rule, reason = u.reason, mapping_version = $7::int
+FROM unnest($3::text[], $4::bigint[], $5::text[], $6::text[]) AS u(natural_key, source_hash, rule, reason)
+WHERE q.feed = $1 AND q.source_system = $2 AND q.state IN ('open', 'dismissed')
+  AND q.natural_key IS NOT DISTINCT FROM u.natural_key AND q.source_hash = u.source_hash
+
 -- name: quarantine_insert
 INSERT INTO dq.quarantine (feed, source_system, natural_key, raw, rule, reason, file_id, line,
                            source_hash, mapping_version, batch_id)

@@ -40,7 +40,8 @@ SELECT mapping_version, fingerprint = decode($2, 'hex') FROM ops.feed_mapping
 WHERE feed = $1 ORDER BY mapping_version DESC LIMIT 1
 
 -- name: state_mapping_add
-INSERT INTO ops.feed_mapping (feed, mapping_version, fingerprint) VALUES ($1, $2, decode($3, 'hex'))
+INSERT INTO ops.feed_mapping (feed, mapping_version, fingerprint, remapped_at)
+VALUES ($1, $2, decode($3, 'hex'), CASE WHEN $2 = 1 THEN now() END)
 ON CONFLICT DO NOTHING
 
 -- name: state_batch_id

@@ -1,9 +1,11 @@
 """Delivering again: `full`, `backfill`, `remap`. What is equal changes nothing; what differs is put right."""
 import contextlib
+import re
+import signal
 
 import pytest
 
-from harness import jobs
+from harness import dump, jobs
 
 
 @pytest.fixture
@@ -90,3 +92,127 @@ def test_ranges_that_cannot_be_are_refused(running):
     assert "does not run in the mode backfill" in refused("settle", mode="backfill", **{"from": "2025-02-02"})
     run = jobs.run_job(running.daemon, "hospital_a.departments", mode="backfill", **{"from": "2025-01-01"})
     assert run["state"] == "failed" and "neither a date of service nor a cursor" in run["error"]["detail"]
+
+
+# -- remap
+
+NAMES = ("first_name: {from: given_name, clean: [trim, unknown_words, proper_case]}",
+         "first_name: {from: given_name, clean: [trim, unknown_words, upper]}")
+READABLE = ("bigquery:\n", "rules:\n  - {name: amount_unreadable, entity: transactions, severity: flag}\n\nbigquery:\n")
+VERSIONS = ("SELECT source_system, source_patient_id, version, patient_key, effective_date, expiry_date, is_current, "
+            "is_deleted, source_hash, person_id FROM silver.patients ORDER BY 1, 2, 3")
+
+
+def mended(*mends):
+    def edit(text):
+        for old, new in mends:
+            assert old in text, old
+            text = text.replace(old, new, 1)
+        return text
+    return edit
+
+
+def silver_of(world):
+    """Silver and BigQuery without the number of the mapping, which a first load begins to count anew."""
+    return {table: sorted(re.sub(r'"mapping_version": "?\d+"?', "", row) for row in rows)
+            for table, rows in world.dump(dump.ORDER).items() if not table.startswith("dq.")}
+
+
+@pytest.fixture
+def with_history(loaded):
+    """Some patients have two or three versions, one of them a name that a mended mapping reads otherwise."""
+    for street in ("1 First Street", "2 Second Street"):
+        loaded.play("UPDATE patient_master SET street = %s, given_name = CONCAT(given_name, 'x') WHERE pat_id LIKE %s",
+                    street, "%7")
+        loaded.once()
+    return loaded
+
+
+def test_a_mended_mapping_corrects_every_version_in_place(with_history):
+    world = with_history
+    before, raw = world.rows(VERSIONS), world.value('SELECT count(*) FROM bronze."hospital_a__patients_raw"')
+    told = {(row[0], row[1]): row[2] for row in world.rows(
+        "SELECT pat_id, source_hash, given_name FROM bronze.hospital_a__patients")}
+    others = world.rows("SELECT batch_id, p.* FROM silver.patients p WHERE source_system = 'hospital_b' ORDER BY 1, 2")
+    world.configure(mended(NAMES))
+    world.once()
+    assert world.rows(VERSIONS) == before  # no version, no other key, no other interval
+    assert world.value('SELECT count(*) FROM bronze."hospital_a__patients_raw"') == raw
+    found = world.rows("SELECT source_patient_id, source_hash, first_name FROM silver.patients "
+                       "WHERE source_system = 'hospital_a' AND source_hash IS NOT NULL")
+    assert len(found) > 100 and len({row[0] for row in found}) < len(found)
+    for number, source_hash, name in found:
+        said = (told[number, source_hash] or "").strip().upper()
+        assert name == (None if said in ("", "NULL", "UNKNOWN", "N/A") else said), number
+    assert world.rows("SELECT batch_id, p.* FROM silver.patients p WHERE source_system = 'hospital_b' "
+                      "ORDER BY 1, 2") == others
+    state, batches_now = world.dump(), batches(world)
+    world.once()
+    assert world.dump() == state and batches(world) == batches_now
+
+
+def test_remapped_is_what_a_first_load_by_the_mended_mapping_is(loaded, make_world, small_base):
+    held = loaded.rows("SELECT natural_key FROM dq.quarantine WHERE feed = 'hospital_a.transactions' AND state = 'open' "
+                       "AND rule = 'amount_unreadable' ORDER BY 1")
+    edit = mended(NAMES, READABLE)
+    loaded.configure(edit)
+    loaded.once()
+    first = make_world(small_base)
+    first.configure(edit)
+    first.once()
+    dump.assert_equal(silver_of(loaded), silver_of(first))
+    assert held == loaded.rows("SELECT natural_key FROM dq.quarantine WHERE feed = 'hospital_a.transactions' "
+                               "AND state = 'replayed' ORDER BY 1")
+
+
+STRICT = ("bigquery:\n", "rules:\n  - {name: paid_above_billed, entity: transactions, severity: quarantine}\n\nbigquery:\n")
+
+
+def test_rows_that_a_stricter_mapping_refuses_are_held_and_come_back(loaded):
+    """Their clean rows stay meanwhile, as those of any row whose newest content cannot be used."""
+    rows = "SELECT * FROM silver.transactions ORDER BY transaction_key"
+    entries = ("SELECT state, count(*) FROM dq.quarantine WHERE rule = 'paid_above_billed' GROUP BY 1")
+    flagged = loaded.flags("transactions")["paid_above_billed"]
+    before = loaded.rows(rows)
+    loaded.configure(mended(STRICT))
+    loaded.once()
+    assert loaded.rows(rows) == before and loaded.rows(entries) == [("open", flagged)]
+    loaded.once()
+    assert loaded.rows(rows) == before and loaded.rows(entries) == [("open", flagged)]
+    loaded.configure()
+    loaded.once()
+    assert loaded.rows(rows) == before and loaded.rows(entries) == [("replayed", flagged)]
+
+
+def test_a_remap_that_is_killed_at_any_page_ends_as_one_that_was_not(loaded_base, make_world):
+    """It is due as long as it has not come to its end."""
+    edit = mended(NAMES, READABLE)
+
+    def by_pages(text):
+        return jobs.small_pages(edit(text))
+    undisturbed, killed = make_world(loaded_base), make_world(loaded_base)
+    for world in (undisturbed, killed):
+        world.configure(by_pages)
+    undisturbed.once()
+    for name in ("page.after_silver", "page.before_commit:2", "page.after_commit:2", "page.after_members:3"):
+        killed.once(expect=-signal.SIGKILL, REVCYCLED_FAILPOINT=name)
+        assert killed.value("SELECT count(*) FROM ops.feed_mapping WHERE remapped_at IS NULL") > 0
+    killed.once()
+    dump.assert_equal(undisturbed.dump(), killed.dump())
+    assert killed.value("SELECT count(*) FROM ops.feed_mapping WHERE remapped_at IS NULL") == 0
+
+
+def test_a_remap_that_is_asked_for_leaves_what_was_deleted_deleted(running):
+    """Two rows whose clean form is not what today's mapping makes of them; one of them is no longer at the source."""
+    first, second = (row[0] for row in running.rows(
+        "SELECT source_transaction_id FROM silver.transactions WHERE source_system = 'hospital_a' ORDER BY 1 LIMIT 2"))
+    running.store.execute(
+        "UPDATE silver.transactions SET visit_type = 'Wrong', record_hash = decode(repeat('11', 16), 'hex'), "
+        f"is_deleted = source_transaction_id = '{second}' WHERE source_system = 'hospital_a' "
+        f"AND source_transaction_id IN ('{first}', '{second}')", running.database)
+    run = jobs.run_job(running.daemon, "hospital_a.transactions", mode="remap")
+    assert (run["state"], run["mode"], run["rows_changed"]) == ("succeeded", "remap", 1), run
+    assert run["rows_read"] >= running.value("SELECT count(*) FROM silver.transactions WHERE source_system = 'hospital_a'")
+    assert running.rows("SELECT visit_type = 'Wrong', is_deleted FROM silver.transactions WHERE source_system = 'hospital_a' "
+                        "AND source_transaction_id IN (%s, %s) ORDER BY source_transaction_id", first, second) == [
+        (False, False), (True, True)]

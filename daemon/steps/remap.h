@@ -1,0 +1,10 @@
+/* remap.h - everything cleaned again from bronze, by today's mapping (rules, section 2).
+ *
+ * Asked for, or due because the mapping is another than the last time: extract does it before anything else. The
+ * hospital is not asked. Idempotent: a run that was cut begins again, and what is right already changes nothing. */
+#pragma once
+#include "steps/steps.h"
+
+bool remap(RunContext *run, Error *err);
+/* When the newest mapping was not applied to what is there yet. */
+bool remap_if_due(RunContext *run, Error *err);

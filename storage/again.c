@@ -1,0 +1,127 @@
+/* again.c - see again.h. Bronze is read where it lies, stretch by stretch: it has no index that orders it, and
+ * needs none. */
+#include "storage/again.h"
+
+#include "base/own.h"
+#include "sql.h"
+#include "storage/bronze.h"
+#include "storage/spelling.h"
+#include "storage/template.h"
+
+enum { STRETCH_BLOCKS = 64 };
+
+/* ---- columns ---- */
+
+static size_t count_schemas(const PgResult *rows) {
+    size_t n = 0;
+    for (int r = 0; r < pg_rows(rows); r++)
+        n += r == 0 || pg_int(rows, r, 0) != pg_int(rows, r - 1, 0);
+    return n;
+}
+
+bool again_schemas(Pg *pg, const char *feed, Arena *arena, AgainSchema **ret_schemas, size_t *ret_n, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, SQL_AGAIN_SCHEMAS, PG_PARAMS(feed), err);
+    TRY(rows);
+    size_t n_columns = (size_t)pg_rows(rows), n = 0;
+    AgainSchema *schemas = ARENA_ARRAY(arena, AgainSchema, count_schemas(rows) + 1);
+    const char **names = ARENA_ARRAY(arena, const char *, n_columns + 1), **types = ARENA_ARRAY(arena, const char *, n_columns + 1);
+    for (int r = 0; r < pg_rows(rows); r++) {
+        names[r] = arena_string(arena, pg_value(rows, r, 1));
+        types[r] = arena_string(arena, pg_value(rows, r, 2));
+        if (r == 0 || pg_int(rows, r, 0) != schemas[n - 1].id)
+            schemas[n++] = (AgainSchema){.id = pg_int(rows, r, 0), .names = names + r, .types = types + r};
+        schemas[n - 1].n++;
+    }
+    *ret_schemas = schemas;
+    *ret_n = n;
+    return true;
+}
+
+/* ---- rows ---- */
+
+static Str copy_or_null(Arena *arena, Str text) { return str_is_null(text) ? text : arena_copy(arena, text); }
+
+/* At which column of the answer what stands. */
+typedef struct Layout {
+    int schema, entry, id, hash, raw;
+} Layout;
+
+static AgainPage take_rows(const PgResult *found, Layout at, Arena *arena) {
+    AgainPage page = {.n = (size_t)pg_rows(found)};
+    page.rows = ARENA_ARRAY(arena, AgainRow, page.n + 1);
+    for (int r = 0; r < pg_rows(found); r++)
+        page.rows[r] = (AgainRow){
+            .schema_id = pg_int(found, r, at.schema),
+            .entry = pg_int(found, r, at.entry),
+            .id = copy_or_null(arena, pg_value(found, r, at.id)),
+            .source_hash = pg_int(found, r, at.hash),
+            .raw = copy_or_null(arena, pg_value(found, r, at.raw)),
+        };
+    return page;
+}
+
+static const char *number(Arena *arena, int64_t value) { return arena_printf(arena, "%lld", (long long)value); }
+
+static bool count_blocks(Pg *pg, const AgainFeed *feed, Arena *arena, int64_t *ret_blocks, Error *err) {
+    const char *name = arena_printf(arena, "bronze.%s", bronze_raw_name(arena, feed->feed));
+    CLEANUP(pg_result_drop) PgResult *row = pg_query(pg, SQL_AGAIN_BLOCKS, PG_PARAMS(name), err);
+    TRY(row);
+    *ret_blocks = pg_int(row, 0, 0);
+    return true;
+}
+
+bool again_stored(Pg *pg, const AgainFeed *feed, AgainPlace *place, Arena *run, Arena *arena, AgainPage *ret_page,
+                  bool *ret_more, Error *err) {
+    const Entity *entity = feed->entity;
+    *ret_page = (AgainPage){.n = 0};
+    if (place->block == 0 && !place->within)
+        TRY(count_blocks(pg, feed, arena, &place->n_blocks, err));
+    *ret_more = place->block < place->n_blocks;
+    if (!*ret_more)
+        return true;
+    const char *sql = sql_fill(arena, SQL_AGAIN_STORED, {"raw", bronze_raw_name(arena, feed->feed)},
+                               {"table", entity->name}, {"id", entity->id});
+    const char *from = place->within ? place->within : arena_printf(arena, "(%lld,0)", (long long)place->block);
+    const char *until = arena_printf(arena, "(%lld,0)", (long long)place->block + STRETCH_BLOCKS);
+    CLEANUP(pg_result_drop) PgResult *found =
+        pg_query_as(pg, PG_BINARY, sql, PG_PARAMS(from, until, feed->source_system,
+                    number(arena, (int64_t)feed->max_rows), number(arena, (int64_t)feed->max_bytes)), err);
+    TRY(found);
+    *ret_page = take_rows(found, (Layout){.schema = 0, .entry = 1, .id = 2, .hash = 3, .raw = 4}, arena);
+    if (ret_page->n > 0) {
+        place->within = arena_string(run, pg_value(found, 0, 5));
+    } else {
+        place->block += STRETCH_BLOCKS;
+        place->within = NULL;
+    }
+    return true;
+}
+
+bool again_held(Pg *pg, const AgainFeed *feed, AgainPlace *place, Arena *arena, AgainPage *ret_page, bool *ret_more,
+                Error *err) {
+    const char *sql = sql_fill(arena, SQL_AGAIN_HELD, {"raw", bronze_raw_name(arena, feed->feed)});
+    CLEANUP(pg_result_drop) PgResult *found =
+        pg_query_as(pg, PG_BINARY, sql, PG_PARAMS(feed->feed, feed->source_system, number(arena, place->entry),
+                    number(arena, (int64_t)feed->max_rows), RULE_KEY_COLLISION), err);
+    TRY(found);
+    *ret_page = take_rows(found, (Layout){.schema = 1, .entry = 0, .id = 2, .hash = 3, .raw = 4}, arena);
+    *ret_more = ret_page->n > 0;
+    if (*ret_more)
+        place->entry = ret_page->rows[ret_page->n - 1].entry;
+    return true;
+}
+
+/* ---- what is still to be done ---- */
+
+bool again_due(Pg *pg, const char *feed, bool *ret_due, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *row = pg_query(pg, SQL_AGAIN_DUE, PG_PARAMS(feed), err);
+    TRY(row);
+    *ret_due = pg_rows(row) > 0 && pg_bool(row, 0, 0);
+    return true;
+}
+
+bool again_done(Pg *pg, const char *feed, int32_t mapping_version, Error *err) {
+    char version[16];
+    snprintf(version, sizeof version, "%d", mapping_version);
+    return pg_exec(pg, SQL_AGAIN_DONE, PG_PARAMS(feed, version), NULL, err);
+}

@@ -1,0 +1,53 @@
+/* again.h - reading what was received once more, to clean it by today's mapping (rules, section 2).
+ *
+ * Of bronze's copies those that a clean row was made of: the newest of a fact or member, that of each version
+ * of a patient or provider; and those that quarantine holds. Reads only; whoever cleans is the feed's one run,
+ * so that nothing is appended meanwhile. */
+#pragma once
+#include "storage/pg.h"
+#include "transform/mapping.h"
+
+/* Columns that rows of the feed were read with. */
+typedef struct AgainSchema {
+    int64_t id;
+    const char **names, **types;
+    size_t n;
+} AgainSchema;
+/* Newest first; none when nothing was ever read. */
+bool again_schemas(Pg *pg, const char *feed, Arena *arena, AgainSchema **ret_schemas, size_t *ret_n, Error *err);
+
+typedef struct AgainRow {
+    int64_t schema_id; /* 0: bronze does not have it any more */
+    int64_t entry;     /* in quarantine; 0: a clean row was made of it */
+    int64_t source_hash;
+    Str id;            /* STR_NULL: it had none */
+    Str raw;           /* packed: bronze_unpack() */
+} AgainRow;
+typedef struct AgainPage {
+    AgainRow *rows; /* those of one schema stand together */
+    size_t n;
+} AgainPage;
+
+/* Where reading goes on. Zeroed: at the start. */
+typedef struct AgainPlace {
+    int64_t block, n_blocks;
+    const char *within; /* the stretch's last row read; NULL: its start */
+    int64_t entry;      /* the last entry of quarantine */
+} AgainPlace;
+typedef struct AgainFeed {
+    const char *feed, *source_system;
+    const Entity *entity;
+    size_t max_rows, max_bytes;
+} AgainFeed;
+
+/* The next page's rows, in `arena`, and where the one after it begins, in `run`; a page may be empty before the
+ * end. False in `ret_more` behind the last. */
+bool again_stored(Pg *pg, const AgainFeed *feed, AgainPlace *place, Arena *run, Arena *arena, AgainPage *ret_page,
+                  bool *ret_more, Error *err);
+/* Open entries of quarantine, in the order they were made. */
+bool again_held(Pg *pg, const AgainFeed *feed, AgainPlace *place, Arena *arena, AgainPage *ret_page, bool *ret_more,
+                Error *err);
+
+/* Whether the feed's newest mapping has not been applied to everything yet. */
+bool again_due(Pg *pg, const char *feed, bool *ret_due, Error *err);
+bool again_done(Pg *pg, const char *feed, int32_t mapping_version, Error *err);
