@@ -402,6 +402,71 @@ static void read_rules(Loader *loader) {
     map_check_rules(&loader->mistakes, rules, node->n, node);
 }
 
+/* ---- persons ---- */
+
+static void check_attribute(Loader *loader, Mark mark, const char *name, bool *is_selective) {
+    const PersonAttribute *attribute = person_attribute(str_of(name));
+    if (attribute) {
+        *is_selective |= attribute->is_selective;
+        return;
+    }
+    Nearest nearest = nearest_start(str_of(name));
+    for (size_t i = 0; i < N_PERSON_ATTRIBUTES; i++)
+        nearest_offer(&nearest, PERSON_ATTRIBUTES[i].name);
+    char suggestion[NEAREST_TEXT_BYTES];
+    nearest_suggest(&nearest, suggestion);
+    mistake_add(&loader->mistakes, mark, "patients have no attribute `%s`%s", name, suggestion);
+}
+
+static void check_match(Loader *loader, const TreeNode *match, const PersonRule *rule) {
+    bool is_selective = false;
+    for (size_t i = 0; i < rule->n_match; i++) {
+        Mark mark = match->kind == TREE_LIST ? match->items[i].value->mark : match->mark;
+        check_attribute(loader, mark, rule->match[i], &is_selective);
+        for (size_t before = 0; before < i; before++)
+            if (strcmp(rule->match[before], rule->match[i]) == 0)
+                mistake_add(&loader->mistakes, mark, "`%s` is named twice", rule->match[i]);
+    }
+    if (!is_selective)
+        mistake_add(&loader->mistakes, match->mark,
+                    "`match` must name ssn, birth_date or phone: everybody would be compared with everybody");
+}
+
+static void check_rule_name(Loader *loader, Mark mark, const PersonRule *rules, size_t n_before, const char *name) {
+    if (strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(name))
+        mistake_add(&loader->mistakes, mark, "rule `%s` must be named by small letters, digits and _", name);
+    if (person_rule_name_is_taken(str_of(name)))
+        mistake_add(&loader->mistakes, mark, "`%s` cannot name a rule: explanations use the word", name);
+    for (size_t i = 0; i < n_before; i++)
+        if (rules[i].name && strcmp(rules[i].name, name) == 0)
+            mistake_add(&loader->mistakes, mark, "there is a rule `%s` already", name);
+}
+
+static void read_person_rule(Loader *loader, const TreeNode *node, PersonRule *rules, size_t place) {
+    PersonRule *rule = &rules[place];
+    if (!keys_read(&loader->mistakes, "persons[]", node, rule))
+        return;
+    if (rule->name)
+        check_rule_name(loader, mark_in(node, "name"), rules, place, rule->name);
+    if (rule->n_match > 0)
+        check_match(loader, tree_find(node, "match")->value, rule);
+}
+
+static void read_persons(Loader *loader) {
+    const TreeNode *node = section_of(loader->root, "persons");
+    loader->config->person_rules = PERSON_RULES;
+    loader->config->n_person_rules = N_PERSON_RULES;
+    if (!is_kind(loader, node, TREE_LIST, "persons"))
+        return;
+    if (node->n == 0)
+        mistake_add(&loader->mistakes, node->mark, "`persons` names no rule; leave it out to have those built in");
+    PersonRule *rules = ARENA_ARRAY(loader->mistakes.arena, PersonRule, node->n + 1);
+    loader->config->person_rules = rules;
+    loader->config->n_person_rules = node->n;
+    for (size_t i = 0; i < node->n; i++)
+        read_person_rule(loader, node->items[i].value, rules, i);
+}
+
 /* ---- the whole ---- */
 
 /* Where a section is missing its fallbacks still count. */
@@ -442,6 +507,7 @@ static void read_root(Loader *loader) {
     config->zone = load_zone(loader, mark_in(loader->root, "timezone"), config->timezone);
     read_server(loader);
     read_rules(loader);
+    read_persons(loader);
     read_sources(loader);
     read_claims(loader);
     read_bigquery(loader);

@@ -9,6 +9,7 @@
 #include "storage/watermark.h"
 #include "transform/drift.h"
 #include "transform/mapping.h"
+#include "transform/person.h"
 
 #include <stdio.h>
 
@@ -111,6 +112,8 @@ typedef struct Config {
     size_t n_claims;
     const RuleSpec *rules;
     size_t n_rules;
+    const PersonRule *person_rules; /* strongest first; PERSON_RULES where none are written */
+    size_t n_person_rules;
     BigQueryConfig bigquery;
 } Config;
 

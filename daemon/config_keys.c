@@ -113,6 +113,11 @@ const ConfigKey CONFIG_KEYS[] = {
     {"rules[].severity", KEY_CHOICE, IN(RuleSpec, severity), "flag", .choices = CHOICES("flag", "quarantine", "stop"), .help = "what becomes of a row that breaks it"},
     {"rules[].stop_percent", KEY_INT, IN(RuleSpec, stop_percent), "10", 1, 100, .help = "severity stop: share of a page above which the feed stops"},
 
+    {"persons", KEY_PART, .help = "rules by which patients are one person, strongest first; without it those built in"},
+    {"persons[].name", KEY_TEXT, IN(PersonRule, name), .is_required = true, .help = "what explanations call the rule"},
+    {"persons[].match", KEY_TEXTS, IN(PersonRule, match), .min = 1, .max = 8, .is_required = true,
+     .help = "attributes that must agree: ssn, birth_date, birth_digits, first_name, first_initial, middle_initial, last_name, gender, phone, email, street, city, state, zip, member_id"},
+
     {"bigquery", KEY_PART, .help = "where the star schema is published; nowhere without it"},
     {"bigquery.project", KEY_TEXT, IN(BigQueryConfig, project), .is_required = true, .help = "the Google project"},
     {"bigquery.dataset", KEY_TEXT, IN(BigQueryConfig, dataset), "healthcare_rcm", .help = "the dataset"},

@@ -196,6 +196,13 @@ static const TreeNode *rules_node(Arena *arena, const Config *config) {
     return list;
 }
 
+static const TreeNode *persons_node(Arena *arena, const Config *config) {
+    TreeNode *list = new_list(arena);
+    for (size_t i = 0; i < config->n_person_rules; i++)
+        put(arena, list, NULL, keys_node(arena, "persons[]", &config->person_rules[i]));
+    return list;
+}
+
 /* Sections that are one struct; what stands several times is written out in show(). */
 static const struct {
     const char *name;
@@ -206,7 +213,8 @@ static const struct {
     {"audit", 0},
     {"bigquery", offsetof(Config, bigquery)},
 };
-static const char *const LISTED[] = {"", "sources.*", "sources.*.feeds.*", "claims.*", "claims.*.from[]", "rules[]"};
+static const char *const LISTED[] = {"", "sources.*", "sources.*.feeds.*", "claims.*", "claims.*.from[]", "rules[]",
+                                     "persons[]"};
 
 bool config_shows(const char *path) {
     const char *dot = strrchr(path, '.');
@@ -233,6 +241,7 @@ static const TreeNode *show(Arena *arena, const Config *config) {
     put(arena, root, "sources", sources);
     put(arena, root, "claims", claims);
     put(arena, root, "rules", rules_node(arena, config));
+    put(arena, root, "persons", persons_node(arena, config));
     return root;
 }
 

@@ -5,17 +5,17 @@
 #include "base/own.h"
 #include "sql.h"
 #include "storage/audit.h"
+#include "storage/person.h"
 #include "storage/state.h"
 #include "storage/template.h"
 #include "transform/entity.h"
 
 /* From here on hash joins; below, the indexes. */
-enum { LARGE_ROWS = 20000, REPEAT_MAX = 10000 };
+enum { LARGE_ROWS = 20000 };
 
 typedef enum StepKind {
     ONCE,
-    COUNTED, /* writes silver: its rows are rows_changed */
-    REPEATED /* until it writes nothing */
+    COUNTED /* writes silver: its rows are rows_changed */
 } StepKind;
 
 typedef enum StepWhen {
@@ -96,22 +96,6 @@ static const Step TWINS[] = {
     {SQL_SETTLE_ANALYZE, NULL, ONCE, ALWAYS},
 };
 
-static const Step PERSONS[] = {
-    {SQL_SETTLE_MEMBERS, NULL, ONCE, ALWAYS},
-    {SQL_SETTLE_MEMBERS_CHANGED, NULL, ONCE, ALWAYS},
-    {SQL_SETTLE_MEMBERS_SPREAD, NULL, REPEATED, ALWAYS},
-    {SQL_SETTLE_MEMBERS_ANALYZE, NULL, ONCE, ALWAYS},
-    {SQL_SETTLE_MEMBERS_KEYS, NULL, ONCE, ALWAYS},
-    {SQL_SETTLE_MEMBERS_LABEL, NULL, REPEATED, ALWAYS},
-    {SQL_SETTLE_PERSONS, NULL, ONCE, ALWAYS},
-    {SQL_SETTLE_PERSONS_ALIAS_AGAIN, NULL, ONCE, ALWAYS},
-    {SQL_SETTLE_PERSONS_ALIAS, NULL, ONCE, ALWAYS},
-    {SQL_SETTLE_PERSONS_LINK, NULL, ONCE, ALWAYS},
-    {SQL_SETTLE_REVIEWS, NULL, ONCE, ALWAYS},
-    {SQL_SETTLE_REVIEWS_CLOSE, NULL, ONCE, ALWAYS},
-    {SQL_SETTLE_REVIEWS_OPEN, NULL, ONCE, ALWAYS},
-};
-
 static const Step WRITE[] = {
     {SQL_SETTLE_CLAIMED, NULL, ONCE, ALWAYS},
     {SQL_SETTLE_WRITE_PATIENTS, NULL, COUNTED, ALWAYS},
@@ -129,6 +113,7 @@ typedef struct Settle {
     Pg *pg;
     const SettleOptions *options;
     int64_t n_unsettled; /* rows changed by the batches that wait */
+    PersonOutcome persons;
     SettleOutcome outcome;
 } Settle;
 
@@ -163,15 +148,10 @@ static bool walk_step(Settle *s, const Step *step, const char *table, Error *err
         return true;
     const char *sql = fill_step(s, step, table);
     int64_t n = 0;
-    int rounds = 0;
-    do {
-        if (!pg_exec(s->pg, sql, PG_NONE, &n, err))
-            return error_context(err, "settle%s%s", table ? " of " : "", table ? table : "");
-        if (step->kind == COUNTED)
-            s->outcome.rows_changed += n;
-    } while (step->kind == REPEATED && n > 0 && ++rounds < REPEAT_MAX);
-    if (rounds == REPEAT_MAX)
-        return error_set(err, STATE_BUG, "settle: groups of persons do not come to rest");
+    if (!pg_exec(s->pg, sql, PG_NONE, &n, err))
+        return error_context(err, "settle%s%s", table ? " of " : "", table ? table : "");
+    if (step->kind == COUNTED)
+        s->outcome.rows_changed += n;
     return true;
 }
 
@@ -253,9 +233,22 @@ static bool spread(Settle *s, Error *err) {
     return find_twins(s, err);
 }
 
+/* ---- persons ---- */
+
+static bool link_persons(Settle *s, Error *err) {
+    const SettleOptions *options = s->options;
+    PersonWork work = {.actor = "pipeline", .run_id = options->run_id, .arena = options->arena};
+    TRY(person_rules_set(s->pg, options->person_rules, options->n_person_rules, options->arena, &work.is_all, err));
+    TRY(person_begin(s->pg, err));
+    TRY(pg_exec(s->pg, SQL_SETTLE_PERSONS_CHANGED, PG_NONE, NULL, err));
+    TRY(person_link(s->pg, &work, &s->persons, err));
+    FAILPOINT("settle.after_persons");
+    return true;
+}
+
 static bool write_found(Settle *s, Error *err) {
+    TRY(link_persons(s, err));
     TRY(count_scope(s, err));
-    TRY(walk(s, PERSONS, COUNT(PERSONS), err));
     TRY(walk(s, WRITE, COUNT(WRITE), err));
     FAILPOINT("settle.after_write");
     return true;
@@ -266,20 +259,31 @@ static bool close_run(Settle *s, Error *err) {
     BatchCounts counts = {.rows_read = outcome->rows_read, .rows_changed = outcome->rows_changed};
     TRY(state_batch_write(s->pg, outcome->batch_id, s->options->run_id, "settle", &counts, err));
     TRY(pg_exec(s->pg, SQL_SETTLE_BATCH_CLOSE, PG_PARAMS(number(s, outcome->batch_id)), NULL, err));
-    const char *details = arena_printf(s->options->arena, "{\"batch\":\"%lld\",\"read\":%lld,\"changed\":%lld}",
-                                       (long long)outcome->batch_id, (long long)outcome->rows_read,
-                                       (long long)outcome->rows_changed);
+    const char *details = arena_printf(
+        s->options->arena,
+        "{\"batch\":\"%lld\",\"read\":%lld,\"changed\":%lld,\"persons\":{\"linked\":%lld,\"merged\":%lld,\"to_review\":%lld}}",
+        (long long)outcome->batch_id, (long long)outcome->rows_read, (long long)outcome->rows_changed,
+        (long long)s->persons.n_linked, (long long)s->persons.n_merged, (long long)s->persons.n_opened);
     return audit_write(s->pg, &(AuditLine){.actor = "pipeline", .action = "settle.commit", .object = "settle",
                                            .outcome = "done", .details = details}, err);
 }
 
 /* ---- the whole ---- */
 
+/* When rows wait, or when persons were linked by other rules than those of the configuration. */
+static bool is_due(Settle *s, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *due = pg_query(s->pg, SQL_SETTLE_IS_DUE, PG_NONE, err);
+    const SettleOptions *options = s->options;
+    bool has_other_rules;
+    TRY(due && person_rules_differ(s->pg, options->person_rules, options->n_person_rules, options->arena,
+                                   &has_other_rules, err));
+    s->outcome.was_due = has_other_rules || pg_bool(due, 0, 0);
+    return true;
+}
+
 bool settle_rows(Pg *pg, const SettleOptions *options, SettleOutcome *ret_outcome, Error *err) {
     Settle s = {.pg = pg, .options = options};
-    CLEANUP(pg_result_drop) PgResult *due = pg_query(pg, SQL_SETTLE_IS_DUE, PG_NONE, err);
-    TRY(due);
-    s.outcome.was_due = pg_bool(due, 0, 0);
+    TRY(is_due(&s, err));
     if (s.outcome.was_due)
         TRY(open_run(&s, err) && find_scope(&s, err) && spread(&s, err) && write_found(&s, err) &&
             close_run(&s, err));

@@ -4,13 +4,17 @@
  * inferred members, payers, codes and dates in use, persons, payment status, age, cross-feed flags. Of
  * encounters and transactions only at those that place could not tell all of (member.h); the others are
  * checked by reading, and written where they are wrong. The end state is a function of the rows, not of the
- * order they came in. Set-based: every statement stands in storage/sql/settle.sql; settle.c is their order. */
+ * order they came in. Set-based: every statement stands in storage/sql/settle.sql; settle.c is their order.
+ * Persons are person.h's. */
 #pragma once
 #include "storage/pg.h"
+#include "transform/person.h"
 
 typedef struct SettleOptions {
     int64_t run_id;
     int fiscal_year_start_month; /* 1 to 12 */
+    const PersonRule *person_rules; /* strongest first */
+    size_t n_person_rules;
     Arena *arena;
 } SettleOptions;
 

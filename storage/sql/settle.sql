@@ -27,7 +27,8 @@ CREATE TEMP TABLE settle_batch ON COMMIT DROP AS
 SELECT batch_id, rows_changed > rows_new AS corrects FROM ops.batch WHERE settled_by IS NULL
 
 -- name: settle_unsettled
-SELECT coalesce(sum(rows_changed), 0), min(batch_id), max(batch_id) FROM settle_batch JOIN ops.batch USING (batch_id)
+SELECT coalesce(sum(rows_changed), 0), coalesce(min(batch_id), 0), coalesce(max(batch_id), 0)
+FROM settle_batch JOIN ops.batch USING (batch_id)
 
 -- The facts of those batches: few are copied once ($1, $2: the least and the greatest batch, for the index),
 -- many are read where they are.
@@ -301,148 +302,9 @@ WHERE t.record_hash IN (SELECT record_hash FROM settle_hash_{table})
       <> ({current} AND (t.source_system, t.record_hash) IN (SELECT source_system, record_hash FROM settle_twin_{table}))
   AND t.{key} NOT IN (SELECT {key} FROM settle_{table})
 
--- ---- who is one person (rules, section 7) ----
-
--- Links rest on the current version. Two rules, each an equality of keys: social security number and
--- birth date; names, birth date and telephone number. Both hold the birth date, so a group has one.
--- name: settle_members
-CREATE TEMP TABLE settle_member (
-    source_system text COLLATE "C", source_patient_id text COLLATE "C", ssn text, birth_date date,
-    ssn_key text COLLATE "C", name_key text COLLATE "C", old_person uuid, linked_at timestamptz,
-    label bigint
-) ON COMMIT DROP
-
--- Whoever changed, then, again and again until there are no more, whoever shares a key, a person or a
--- review with somebody already there.
--- name: settle_members_changed
-INSERT INTO settle_member
-SELECT p.source_system, p.source_patient_id,
-       CASE WHEN p.ssn !~ '^(000|666|9)' THEN p.ssn END, p.birth_date, NULL,
-       lower(p.last_name) || '|' || lower(p.first_name) || '|' || p.birth_date || '|' || p.phone,
-       l.person_id, l.linked_at
-FROM silver.patients p
-LEFT JOIN silver.person_link l USING (source_patient_id, source_system)
-WHERE p.is_current AND (p.source_patient_id, p.source_system) IN (SELECT id, source_system FROM settle_patients)
-
--- name: settle_members_spread
-INSERT INTO settle_member
-SELECT p.source_system, p.source_patient_id,
-       CASE WHEN p.ssn !~ '^(000|666|9)' THEN p.ssn END, p.birth_date, NULL,
-       lower(p.last_name) || '|' || lower(p.first_name) || '|' || p.birth_date || '|' || p.phone,
-       l.person_id, l.linked_at
-FROM silver.patients p
-LEFT JOIN silver.person_link l USING (source_patient_id, source_system)
-WHERE p.is_current
-  AND p.patient_key IN (
-    SELECT o.patient_key FROM (SELECT DISTINCT ssn FROM settle_member) m
-    JOIN silver.patients o ON o.ssn = m.ssn AND o.is_current
-    UNION
-    SELECT o.patient_key FROM settle_member m
-    JOIN silver.patients n ON n.source_patient_id = m.source_patient_id
-        AND n.source_system = m.source_system AND n.is_current
-    JOIN silver.patients o ON o.birth_date = n.birth_date AND o.phone = n.phone AND o.is_current
-        AND lower(o.last_name) = lower(n.last_name) AND lower(o.first_name) = lower(n.first_name)
-    WHERE m.name_key IS NOT NULL
-    UNION
-    SELECT o.patient_key FROM (SELECT DISTINCT old_person FROM settle_member) m
-    JOIN silver.person_link k ON k.person_id = m.old_person
-    JOIN silver.patients o USING (source_patient_id, source_system)
-    WHERE o.is_current
-    UNION
-    SELECT o.patient_key
-    FROM silver.person_review r
-    JOIN silver.patients o ON o.source_system || '|' || o.source_patient_id = ANY (r.members) AND o.is_current
-    WHERE EXISTS (SELECT FROM settle_member m
-                  WHERE m.source_system || '|' || m.source_patient_id = ANY (r.members)))
-  AND (p.source_patient_id, p.source_system) NOT IN (SELECT source_patient_id, source_system FROM settle_member)
-
--- name: settle_members_analyze
-ANALYZE settle_member
-
--- A number shared by more than three persons of different birth date is no evidence; one key that
--- nobody shares links nobody.
--- name: settle_members_keys
-UPDATE settle_member m
-SET ssn_key = CASE WHEN n.births BETWEEN 1 AND 3 AND n.ssn_members > 1 THEN m.ssn || '|' || m.birth_date END,
-    name_key = CASE WHEN n.name_members > 1 THEN m.name_key END,
-    label = n.label
-FROM (
-    SELECT source_system, source_patient_id,
-           row_number() OVER (ORDER BY source_system, source_patient_id) AS label,
-           count(*) OVER (PARTITION BY name_key) AS name_members,
-           count(*) OVER (PARTITION BY ssn, birth_date) AS ssn_members, s.births
-    FROM settle_member
-    LEFT JOIN (SELECT ssn, count(DISTINCT birth_date) AS births FROM settle_member GROUP BY ssn) s USING (ssn)
-) n
-WHERE n.source_patient_id = m.source_patient_id AND n.source_system = m.source_system
-
--- The least label of all with an equal key, until nothing moves.
--- name: settle_members_label
-UPDATE settle_member m SET label = n.label
-FROM (SELECT source_system, source_patient_id,
-             least(min(label) OVER (PARTITION BY coalesce(ssn_key, label::text)),
-                   min(label) OVER (PARTITION BY coalesce(name_key, label::text))) AS label
-      FROM settle_member WHERE ssn_key IS NOT NULL OR name_key IS NOT NULL) n
-WHERE n.source_patient_id = m.source_patient_id AND n.source_system = m.source_system AND n.label < m.label
-
--- An old id goes to the group of the member that bore it first; a group keeps the oldest it got.
--- name: settle_persons
-CREATE TEMP TABLE settle_person ON COMMIT DROP AS
-WITH owned AS (
-    SELECT DISTINCT ON (old_person) old_person, label, linked_at
-    FROM settle_member WHERE old_person IS NOT NULL
-    ORDER BY old_person, linked_at, source_system, source_patient_id
-), kept AS (
-    SELECT DISTINCT ON (label) label, old_person FROM owned ORDER BY label, linked_at, old_person
-)
-SELECT g.label, coalesce(k.old_person, gen_random_uuid()) AS person_id,
-       ARRAY(SELECT o.old_person FROM owned o WHERE o.label = g.label AND o.old_person <> k.old_person) AS merged,
-       CASE WHEN g.by_ssn THEN 'ssn_birth_date' WHEN g.by_name THEN 'name_birth_phone' ELSE 'alone' END AS rule
-FROM (SELECT label, bool_or(ssn_key IS NOT NULL) AS by_ssn, bool_or(name_key IS NOT NULL) AS by_name
-      FROM settle_member GROUP BY label) g
-LEFT JOIN kept k USING (label)
-
--- name: settle_persons_alias_again
-UPDATE silver.person_alias a SET person_id = p.person_id
-FROM settle_person p
-WHERE a.person_id = ANY (p.merged)
-
--- name: settle_persons_alias
-INSERT INTO silver.person_alias (old_id, person_id, rule)
-SELECT old_id, p.person_id, p.rule FROM settle_person p, unnest(p.merged) AS m(old_id)
-ON CONFLICT (old_id) DO UPDATE SET person_id = EXCLUDED.person_id, rule = EXCLUDED.rule
-
--- name: settle_persons_link
-INSERT INTO silver.person_link (source_patient_id, source_system, person_id, rule, run_id)
-SELECT m.source_patient_id, m.source_system, p.person_id,
-       CASE WHEN m.ssn_key IS NOT NULL THEN 'ssn_birth_date'
-            WHEN m.name_key IS NOT NULL THEN 'name_birth_phone' ELSE 'alone' END,
-       (SELECT nullif(run_id, 0) FROM settle_run)
-FROM settle_member m JOIN settle_person p USING (label)
-ON CONFLICT (source_patient_id, source_system) DO UPDATE
-SET person_id = EXCLUDED.person_id, rule = EXCLUDED.rule, run_id = EXCLUDED.run_id,
-    linked_at = CASE WHEN silver.person_link.person_id = EXCLUDED.person_id
-                     THEN silver.person_link.linked_at ELSE now() END
-WHERE (silver.person_link.person_id, silver.person_link.rule) IS DISTINCT FROM (EXCLUDED.person_id, EXCLUDED.rule)
-
--- One number, several birth dates: links nothing, and a person looks at it.
--- name: settle_reviews
-CREATE TEMP TABLE settle_review ON COMMIT DROP AS
-SELECT array_agg(source_system || '|' || source_patient_id ORDER BY source_system, source_patient_id) AS members,
-       CASE WHEN count(DISTINCT birth_date) > 3 THEN 'ssn_shared' ELSE 'ssn_birth_date' END AS rule
-FROM settle_member WHERE ssn IS NOT NULL
-GROUP BY ssn HAVING count(DISTINCT birth_date) > 1
-
--- name: settle_reviews_close
-DELETE FROM silver.person_review r
-WHERE state = 'open'
-  AND EXISTS (SELECT FROM settle_member m WHERE m.source_system || '|' || m.source_patient_id = ANY (r.members))
-  AND NOT EXISTS (SELECT FROM settle_review n WHERE n.members = r.members AND n.rule = r.rule)
-
--- name: settle_reviews_open
-INSERT INTO silver.person_review (members, rule)
-SELECT members, rule FROM settle_review n
-WHERE NOT EXISTS (SELECT FROM silver.person_review r WHERE r.members = n.members AND r.rule = n.rule)
+-- Who may be another person now (storage/sql/person.sql).
+-- name: settle_persons_changed
+INSERT INTO person_found SELECT DISTINCT id, source_system FROM settle_patients
 
 -- ---- settle's columns: one statement a table, writing only what differs ----
 
@@ -459,7 +321,7 @@ WITH found AS MATERIALIZED (
     WHERE p.patient_key IN (
         SELECT patient_key FROM settle_patients
         UNION ALL
-        SELECT v.patient_key FROM settle_member JOIN silver.patients v USING (source_patient_id, source_system))
+        SELECT v.patient_key FROM person_moved JOIN silver.patients v USING (source_patient_id, source_system))
 ), flags AS MATERIALIZED (
     SELECT dq_flags, found, silver.merge_flags(dq_flags, found) AS merged FROM found GROUP BY dq_flags, found
 )

@@ -120,7 +120,8 @@ static bool remove_gone(Tool *tool, Arena *arena, PlaceOutcome *outcome, Error *
 }
 
 static bool settle_now(Tool *tool, Arena *arena, Error *err) {
-    SettleOptions options = {.fiscal_year_start_month = 10, .arena = arena};
+    SettleOptions options = {.fiscal_year_start_month = 10, .person_rules = PERSON_RULES,
+                             .n_person_rules = N_PERSON_RULES, .arena = arena};
     SettleOutcome outcome;
     return settle(tool->run.pg, &options, &outcome, err);
 }

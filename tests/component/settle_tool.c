@@ -12,7 +12,8 @@ int main(int argc, char **argv) {
     Error err = {0};
     CLEANUP(arena_drop) Arena *arena = arena_open();
     CLEANUP(pg_drop) Pg *pg = argc >= 2 ? pg_open(argv[1], "settle_tool", 0, &err) : NULL;
-    SettleOptions options = {.fiscal_year_start_month = argc > 2 ? atoi(argv[2]) : 10, .arena = arena};
+    SettleOptions options = {.fiscal_year_start_month = argc > 2 ? atoi(argv[2]) : 10,
+                             .person_rules = PERSON_RULES, .n_person_rules = N_PERSON_RULES, .arena = arena};
     SettleOutcome outcome;
     if (!pg || !settle(pg, &options, &outcome, &err)) {
         fprintf(stderr, "%s %s\n%s\n", err.state, err.text, err.hint);

@@ -315,7 +315,7 @@ def test_a_merge_keeps_the_older_id_and_a_correction_parts_again(world):
     world.place("patients", "2", ssn="123456789", birth_date="1980-01-01")
     world.settle()
     assert {row[0] for row in world.sql("SELECT person_id FROM silver.patients")} == {ids["1"]}
-    assert world.sql("SELECT old_id, person_id, rule FROM silver.person_alias") == [(ids["2"], ids["1"], "ssn_birth_date")]
+    assert world.sql("SELECT old_id, person_id, rule FROM silver.person_alias") == [(ids["2"], ids["1"], "ssn_birth")]
     world.place("patients", "2", ssn="123456780", birth_date="1980-01-01")
     world.settle()
     assert world.persons() == [(["a1"],), (["a2"],)]

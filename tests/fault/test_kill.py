@@ -14,7 +14,8 @@ from harness.world import World
 
 
 # Passed only when something is asked for that a plain run does not do; a test of its own walks each.
-ELSEWHERE = {"hospitals.before_commit": "flow/test_reload.py", "hospitals.after_commit": "flow/test_reload.py"}
+ELSEWHERE = {"hospitals.before_commit": "flow/test_reload.py", "hospitals.after_commit": "flow/test_reload.py",
+             "person.after_decision": "component/test_persons.py", "person.before_commit": "component/test_persons.py"}
 
 
 def failpoints():

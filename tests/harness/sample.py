@@ -20,6 +20,7 @@ import os
 import random
 
 from . import names
+from .sample_persons import STRANGERS, People
 
 SEED = 20260101
 TRANSACTIONS = 50_000
@@ -31,6 +32,7 @@ NULL = "\\N"
 PLANT = {
     # patients
     "persons_by_ssn": 300, "persons_by_name": 200, "ssn_conflicts": 5, "duplicate_patients": 20,
+    "strangers": 20,
     "phone_invalid": 60, "email_invalid": 50, "birth_date_invalid": 40, "name_unknown": 35,
     "address_unparsed": 15, "unborn": 10, "null_cursors": 10, "hard_names": 240,
     # providers
@@ -70,6 +72,7 @@ class Sample:
         self.quarantine = {}
         self.facts = {}
         self.phones, self.ssns, self.contents = set(), set(), set()
+        self.people, self.duplicates = None, []
 
     # -- counting
 
@@ -114,6 +117,15 @@ class Sample:
                 self.ssns.add(number)
                 return "{:03}-{:02}-{:04}".format(*number)
 
+    def address(self):
+        city, state, zip_code = self.random.choice(names.PLACES)
+        street = (f"{self.random.randint(1, 9999)} {self.random.choice(names.STREETS)} "
+                  f"{self.random.choice(names.STREET_KINDS)}")
+        return street, city, state, zip_code
+
+    def other_name(self, first):
+        return self.random.choice([name for name in names.FIRST if name != first])
+
     def npi(self, valid=True):
         """Ten digits whose last is the Luhn digit over 80840 + the first nine (45 CFR 162.406)."""
         body = f"1{self.random.randint(0, 99999999):08}"
@@ -154,7 +166,7 @@ class Sample:
 
     def make_patient(self, hospital, number, **known):
         text = hospital.name == "hospital_a"
-        city, state, zip_code = self.random.choice(names.PLACES)
+        street, city, state, zip_code = self.address()
         first, last = self.random.choice(names.FIRST), self.random.choice(names.LAST)
         born = datetime.date(1925, 1, 1) + datetime.timedelta(days=self.random.randrange(97 * 365))
         row = {
@@ -162,47 +174,35 @@ class Sample:
             "first": first, "last": last, "middle": self.random.choice("ABCDEFGHIJKLMNOPRST"),
             "ssn": None, "born": born, "gender": self.random.choice(["Male", "Female"]),
             "phone": None, "email": f"{first}.{last}{number}@example.org".lower(),
-            "street": f"{self.random.randint(1, 9999)} {self.random.choice(names.STREETS)} "
-                      f"{self.random.choice(names.STREET_KINDS)}",
-            "city": city, "state": state, "zip": zip_code, "modified": self.moment(), "dirt": "",
+            "street": street, "city": city, "state": state, "zip": zip_code, "modified": self.moment(), "dirt": "",
             **known}
-        row["ssn"] = row["ssn"] or self.ssn()
+        row["ssn"] = self.ssn() if row["ssn"] is None else row["ssn"]  # "": the hospital has none
         row["phone"] = row["phone"] or self.phone()
         row["written_phone"] = self.written_phone(row["phone"])
         hospital.patients.append(row)
         return row
 
     def make_patients(self):
-        """Hospital A's, then B's: some of whom are A's, under one social security number or under
-        one name, birth date and telephone number."""
+        """Hospital A's, then B's: some of whom are A's, under one social security number or without
+        one, and some of whom only look so (sample_persons.py)."""
         a, b = self.hospitals
         by_ssn, by_name = self.amount("persons_by_ssn"), self.amount("persons_by_name")
         duplicates, conflicts = self.amount("duplicate_patients"), self.amount("ssn_conflicts")
         n_a = round(self.n_patients * a.share) - duplicates
         for number in range(1, n_a + 1):
             self.make_patient(a, number)
-        shared = self.random.sample(a.patients, by_ssn + by_name + conflicts)
-        same = ("first", "last", "born", "gender")
-        number = 0
-        for place, twin in enumerate(shared):
-            number += 1
-            known = {key: twin[key] for key in same}
-            if place < by_ssn:
-                known["ssn"] = twin["ssn"]
-            elif place < by_ssn + by_name:
-                known["phone"] = twin["phone"]
-            else:
-                known = {"ssn": twin["ssn"], "born": twin["born"] + datetime.timedelta(days=400)}
-            twin["dirt"] = "shared"
-            self.make_patient(b, number, **known)["dirt"] = "shared"
+        self.people = People(self)
+        self.people.make(by_ssn, by_name, conflicts, self.amount("strangers"))
+        number = len(b.patients)
         while len(a.patients) + len(b.patients) < self.n_patients - duplicates:
             number += 1
             self.make_patient(b, number)
         self.duplicate_patients(a, n_a, duplicates)
         self.facts |= {
             "patients": self.n_patients, "persons_in_both": by_ssn + by_name,
-            "persons_by_ssn": by_ssn, "persons_by_name": by_name, "ssn_conflicts": conflicts,
-            "duplicate_patients": duplicates,
+            "persons_by_ssn": by_ssn, "persons_by_name": by_name,
+            "ssn_conflicts": conflicts + self.people.reviewed(),
+            "strangers": self.amount("strangers") * len(STRANGERS), "duplicate_patients": duplicates,
             "persons": self.n_patients - by_ssn - by_name - duplicates}
 
     def duplicate_patients(self, hospital, n_first, duplicates):
@@ -210,6 +210,7 @@ class Sample:
         for place, twin in enumerate(self.take(hospital.patients, "duplicate_patients"), 1):
             copy = dict(twin, id=f"A-{n_first + place:07}")
             hospital.patients.append(copy)
+            self.duplicates.append((twin["id"], copy["id"]))
         self.count("patients", "possible_duplicate", 2 * duplicates)
 
     def dirty_patients(self):
@@ -681,6 +682,9 @@ def generate(directory, transactions=TRANSACTIONS, seed=SEED):
         text = file.read()
     with open(os.path.join(directory, "revcycled.yaml.in"), "w", encoding="utf-8") as file:
         file.write(text)
+    with open(os.path.join(directory, "persons.json"), "w", encoding="utf-8") as file:
+        json.dump(sample.people.truth(sample.duplicates), file, indent=1)
+        file.write("\n")
     rows = {what: {h.name: len(getattr(h, what)) for h in sample.hospitals}
             for what in ("patients", "providers", "departments", "encounters", "transactions")}
     lost = sum(sample.quarantine.values())

@@ -209,6 +209,22 @@ static const Case CASES[] = {
     {CLAIMS "    from: [{pattern: \"*.csv\", source: a}]\n    delimiter: ab\n",
      "c.yaml:9:16: `delimiter` must be one ASCII character\n"},
     {CLAIMS "    from: [{pattern: \"*.csv\", source: a}]\n    format: x12\n", "c.yaml:9:13: `format: x12` is not one of `csv`\n"},
+    /* persons */
+    {FEED "persons: [{name: number, match: [ssn, birthdate]}]\n",
+     "c.yaml:12:39: patients have no attribute `birthdate`, did you mean `birth_date`?\n"},
+    {FEED "persons: [{name: n, match: ssn}, {name: n, match: [phone, phone]}]\n",
+     "c.yaml:12:41: there is a rule `n` already\nc.yaml:12:59: `phone` is named twice\n"},
+    {FEED "persons: [{name: names, match: [first_name, last_name]}]\n",
+     "c.yaml:12:32: `match` must name ssn, birth_date or phone: everybody would be compared with everybody\n"},
+    {FEED "persons: [{name: alone, match: ssn}, {name: A, match: ssn}]\n",
+     "c.yaml:12:18: `alone` cannot name a rule: explanations use the word\n"
+     "c.yaml:12:45: rule `A` must be named by small letters, digits and _\n"},
+    {FEED "persons: [{name: n}, {match: ssn}]\n",
+     "c.yaml:12:11: `match` is missing: attributes that must agree: ssn, birth_date, birth_digits, first_name, "
+     "first_initial, middle_initial, last_name, gender, phone, email, street, city, state, zip, member_id\n"
+     "c.yaml:12:22: `name` is missing: what explanations call the rule\n"},
+    {FEED "persons: []\n", "c.yaml:12:10: `persons` names no rule; leave it out to have those built in\n"},
+    {FEED "persons: {ssn: x}\n", "c.yaml:12:10: `persons` must be a list, not a map\n"},
     {FEED "bigquery: {profile: limitd}\n",
      "c.yaml:12:11: `project` is missing: the Google project\n"
      "c.yaml:12:21: `profile: limitd` is not one of `limited`, `full`, did you mean `limited`?\n"},
