@@ -535,7 +535,11 @@ static void start_scheduled(Jobs *jobs, Job *job) {
                                       : is_full                  ? RUN_FULL
                                                                  : RUN_INCREMENTAL,
                               .by = is_full ? "schema drift" : "schedule"};
-    submit(jobs, make_run(jobs, job, &request, is_full));
+    Interrupted again = job->interrupted;
+    job->interrupted.is_asked = false;
+    if (again.is_asked)
+        request = (TriggerRequest){again.mode, again.by, again.from, again.to};
+    submit(jobs, make_run(jobs, job, &request, is_full || again.is_asked));
 }
 
 /* Starts queued runs whose group is free, then what is due; arms the timer for what comes next. */
@@ -673,7 +677,7 @@ static void name_now(const Config *config, const char *name, char ret_name[RUN_J
     }
 }
 
-/* A job of the same name goes on where the old one was; one that was canceled starts again. */
+/* A job of the same name goes on where the old one was. */
 static void inherit(Jobs *fresh, const Jobs *old) {
     for (size_t i = 0; i < old->n_jobs; i++) {
         const Job *from = &old->jobs[i];
@@ -685,7 +689,8 @@ static void inherit(Jobs *fresh, const Jobs *old) {
         to->last = from->last;
         to->last_success_us = from->last_success_us;
         to->finished_us = from->finished_us;
-        to->is_woken |= from->is_woken || (from->last && from->last->state == RUN_CANCELED);
+        to->is_woken |= from->is_woken;
+        to->interrupted = from->interrupted;
     }
 }
 
@@ -803,6 +808,21 @@ void jobs_drain(Jobs *jobs, LoopCall done, void *context) {
     plan(jobs);
 }
 
+/* Whatever the reload comes to, what it ends is to begin again. */
+static void note_interrupted(Jobs *jobs) {
+    for (size_t i = 0; i < jobs->n_jobs; i++) {
+        Job *job = &jobs->jobs[i];
+        const Run *run = job->current;
+        if (!run)
+            continue;
+        job->is_woken = true;
+        job->interrupted = (Interrupted){.is_asked = run->was_asked, .mode = run->mode};
+        memcpy(job->interrupted.by, run->trigger, sizeof run->trigger);
+        memcpy(job->interrupted.from, run->range_from, sizeof run->range_from);
+        memcpy(job->interrupted.to, run->range_to, sizeof run->range_to);
+    }
+}
+
 bool jobs_reload(Jobs *jobs, const Config *config, JobsReloaded done, void *context) {
     if (jobs->is_draining || jobs->once.is_on)
         return false;
@@ -815,6 +835,7 @@ bool jobs_reload(Jobs *jobs, const Config *config, JobsReloaded done, void *cont
     jobs->reload = reload;
     jobs->drained = reload_claim;
     jobs->drain_context = jobs;
+    note_interrupted(jobs);
     cancel_all(jobs);
     plan(jobs);
     return true;

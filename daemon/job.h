@@ -16,6 +16,13 @@
 
 typedef struct Jobs Jobs;
 
+/* A run that a person asked for and a reload ended: it is begun again as it was asked for. */
+typedef struct Interrupted {
+    bool is_asked;
+    RunMode mode;
+    char by[64], from[RUN_DATE_BYTES], to[RUN_DATE_BYTES]; /* "": none */
+} Interrupted;
+
 typedef struct Job {
     const char *name;
     JobKind kind;
@@ -34,6 +41,7 @@ typedef struct Job {
     bool is_woken;
     bool is_full_due;           /* the next turn reads everything: the table changed */
     int64_t woken_us, finished_us; /* monotonic */
+    Interrupted interrupted;
     int64_t begun_us, took_us;  /* of the last run; monotonic, and how long */
     int64_t last_success_us;    /* wall; 0: never */
     Run *current;               /* queued, running or waiting; NULL */
@@ -69,7 +77,7 @@ int jobs_once_status(const Jobs *jobs);
 void jobs_drain(Jobs *jobs, LoopCall done, void *context);
 
 /* Cancels what runs, then goes on with the jobs of another configuration, which must live as long as they
- * do. `done(context, NULL)` afterwards, and then the old configuration is in no use; or with the error
+ * do; what was canceled for it begins again, also when the old jobs stay. `done(context, NULL)` afterwards, and then the old configuration is in no use; or with the error
  * that left the old jobs in place. False when a stop or another reload is on its way. */
 typedef void (*JobsReloaded)(void *context, const Error *err);
 bool jobs_reload(Jobs *jobs, const Config *config, JobsReloaded done, void *context);

@@ -1,4 +1,5 @@
 """Another configuration for a daemon that runs: POST /v1/config/reload and HUP, one way."""
+import contextlib
 import re
 import signal
 import threading
@@ -130,6 +131,33 @@ def test_feeds_come_and_go_while_runs_are_in_flight(fresh, loaded_order_dump):
     assert fresh.value("SELECT count(*) FROM ops.run WHERE state IN ('queued', 'running', 'waiting')") == 0
 
 
+def held_run(world, act):
+    """The mode full is asked for and held up by the hospital's lock while `act` goes on: its id."""
+    with contextlib.closing(world.hospital()) as link, link.cursor() as cursor:
+        cursor.execute("LOCK TABLES patient_master WRITE")
+        run = world.daemon.post("/v1/jobs/hospital_a.patients/runs", {"mode": "full"})[2]["id"]
+        act()
+        cursor.execute("UNLOCK TABLES")
+    return int(run)
+
+
+def succeeded_after(world, run):
+    return [item for item in world.daemon.get("/v1/runs?job=hospital_a.patients")[2]["items"]
+            if (item["mode"], item["state"]) == ("full", "succeeded") and int(item["id"]) > run]
+
+
+def test_what_was_asked_for_and_ended_by_a_reload_begins_again_as_it_was_asked_for(standing):
+    standing.edit("every: 12h", "every: 11h")
+    run = held_run(standing, lambda: reload(standing))
+    jobs.until(lambda: succeeded_after(standing, run))
+    with contextlib.closing(standing.store.connect(standing.database)) as link, link.cursor() as cursor:
+        cursor.execute("INSERT INTO ops.source (source_system, timezone, renamed_to) VALUES ('past', 'UTC', 'x')")
+        link.commit()
+    standing.edit("sources:\n", "sources:\n  past: {kind: files}\n")
+    run = held_run(standing, lambda: reload(standing, 409))
+    jobs.until(lambda: succeeded_after(standing, run))
+
+
 # -- a source leaves, and is called otherwise
 
 
@@ -232,6 +260,13 @@ def test_a_name_that_was_given_up_or_is_taken_is_refused(standing):
     write(rename(text, new="hospital_x").replace("renamed_from: hospital_b", "renamed_from: hospital_a"))
     assert "is still a source of its own here" in reload(standing, 422)["errors"][0]["detail"]
     write(rename(text))
+    with contextlib.closing(standing.store.connect(standing.database)) as link, link.cursor() as cursor:
+        cursor.execute("UPDATE ops.job SET owner = 'another', lease_until = now() + interval '1 hour' "
+                       "WHERE name = 'hospital_b.patients'")
+        link.commit()
+        assert "another daemon reads it" in reload(standing, 503)["detail"]
+        cursor.execute("UPDATE ops.job SET owner = NULL WHERE name = 'hospital_b.patients'")
+        link.commit()
     reload(standing)
     write(text)
     body = reload(standing, 409)

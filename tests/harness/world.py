@@ -82,12 +82,13 @@ class World:
                 file.write(text)
 
     def edit(self, old, new, count=1):
-        """Changes the text of the configuration, as a person would."""
+        """Changes the text of the configuration, as a careful person would: whole or not at all."""
         with open(self.config, encoding="utf-8") as file:
             text = file.read()
         assert old in text, old
-        with open(self.config, "w", encoding="utf-8") as file:
+        with open(self.config + ".new", "w", encoding="utf-8") as file:
             file.write(text.replace(old, new, count))
+        os.replace(self.config + ".new", self.config)
 
     def end(self):
         self.daemon.stop()
