@@ -265,6 +265,9 @@ bool my_read(My *my, const char *sql, size_t max_rows, size_t max_bytes, Arena *
     return true;
 }
 
+/* Of MySQL 9; MariaDB's client library has no name for it. */
+#define TYPE_VECTOR ((enum enum_field_types)242)
+
 /* Texts and bytes are told apart by their character set alone: number 63 is `binary`. */
 static const struct {
     enum enum_field_types type;
@@ -280,6 +283,7 @@ static const struct {
     {MYSQL_TYPE_DATETIME, "datetime", NULL},  {MYSQL_TYPE_TIMESTAMP, "timestamp", NULL},
     {MYSQL_TYPE_STRING, "char", "binary"},    {MYSQL_TYPE_VAR_STRING, "varchar", "varbinary"},
     {MYSQL_TYPE_BLOB, "text", "blob"},        {MYSQL_TYPE_GEOMETRY, "geometry", NULL},
+    {MYSQL_TYPE_JSON, "json", NULL},          {TYPE_VECTOR, "vector", NULL},
 };
 
 static const char *type_name(const MYSQL_FIELD *field) {
@@ -290,7 +294,7 @@ static const char *type_name(const MYSQL_FIELD *field) {
         if (TYPE_NAMES[i].type == field->type)
             return TYPE_NAMES[i].binary_name && field->charsetnr == CHARSET_BINARY ? TYPE_NAMES[i].binary_name
                                                                                   : TYPE_NAMES[i].name;
-    return "text"; /* JSON, and what a later server may have */
+    return "text"; /* what a later server may have */
 }
 
 /* Of an expression a server may not tell how many digits its fraction has: then all of them count. */

@@ -137,12 +137,21 @@ static bool is_cursor_other(const FeedConfig *feed, const DriftAnswer *answer) {
     return false;
 }
 
+/* A query has no index: its key is what the configuration vouches for. */
+static void take_declared_key(Arena *arena, const FeedConfig *feed, SourceColumns *columns) {
+    columns->primary_key = ARENA_ARRAY(arena, const char *, feed->n_key);
+    memcpy(columns->primary_key, feed->key, sizeof *feed->key * feed->n_key);
+    columns->n_primary_key = feed->n_key;
+}
+
 bool drift_look(RunContext *run, My *my, SourceColumns *ret_columns, DriftLook *ret_look, Error *err) {
     const FeedConfig *feed = run->feed;
     DriftLook look = {.seen = ret_columns};
     TRY(feed_agreed_read(run->pg, feed->name, run->arena, &look.agreed, err));
     if (!source_columns(my, run->arena, feed->table, feed->query, ret_columns, err))
         return strcmp(err->state, STATE_MISSING) == 0 && table_is_missing(run, &look.agreed, err);
+    if (feed->query)
+        take_declared_key(run->arena, feed, ret_columns);
     TableShape seen = {.names = ret_columns->names, .types = ret_columns->shapes, .n = ret_columns->n,
                        .primary_key = join(run->arena, ret_columns->primary_key, ret_columns->n_primary_key)};
     DriftQuestion question = {
@@ -150,7 +159,7 @@ bool drift_look(RunContext *run, My *my, SourceColumns *ret_columns, DriftLook *
         .seen = &seen,
         .contract = {feed->on_new_column, feed->on_missing_column, feed->on_retyped_column},
         .standing = look.agreed.standing, .n_standing = look.agreed.n_standing,
-        .key_is_unique = source_key_is_unique(ret_columns, feed->key, feed->n_key),
+        .key_is_unique = feed->query || source_key_is_unique(ret_columns, feed->key, feed->n_key),
     };
     question.needed = needed_by(feed, run->arena, &question.n_needed);
     drift_judge(run->arena, &question, &look.answer);

@@ -317,3 +317,12 @@ def test_a_value_of_16_mib(source_server, make_feed):
     assert rows[1][1] == hashlib.md5(b"y" * BIG).hexdigest()
     assert feed.rows("SELECT visit_type FROM silver.transactions ORDER BY source_transaction_id") == [
         ("before",), ("big",), ("after",)]
+
+
+def test_a_query_shows_every_type_as_its_table_does(typed):
+    """The same bytes of each value: nothing of what was read as a table is news when a query reads it."""
+    typed.once()
+    typed.write(table=None, query="SELECT t.* FROM t")
+    raw = typed.bronze()
+    typed.once()
+    assert typed.bronze() == raw
