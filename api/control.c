@@ -28,11 +28,17 @@ static void view_run(const Run *run, RunView *ret_run) {
     ret_run->started_us = run->started_us;
     ret_run->finished_us = run_state_is_final(run->state) ? run->finished_us : 0;
     ret_run->rows_read = run->counts.rows_read;
+    ret_run->rows_new = run->counts.rows_new;
     ret_run->rows_changed = run->counts.rows_changed;
     ret_run->rows_quarantined = run->counts.rows_quarantined;
     ret_run->bytes_read = run->counts.bytes_read;
     ret_run->bytes_sent = run->counts.bytes_sent;
     ret_run->pages = run->counts.pages;
+    for (int i = 0; i < run->counts.n_attributes && i < ATTRIBUTES_SHOWN_MAX; i++) {
+        const RunAttribute *attribute = &run->counts.attributes[i];
+        ret_run->attributes[ret_run->n_attributes++] =
+            (AttributeView){attribute->name, attribute->versions, attribute->corrected};
+    }
     ret_run->note = text_or_null(run->note);
     ret_run->error_code = text_or_null(run->error.state);
     ret_run->error = text_or_null(run->error.text);

@@ -12,14 +12,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
+typedef struct AttributeView {
+    const char *name;
+    int64_t versions, corrected;
+} AttributeView;
+enum { ATTRIBUTES_SHOWN_MAX = 24 };
+
 typedef struct RunView {
     int64_t id; /* of ops.run; 0: no run */
     const char *job;
     const char *mode, *trigger, *state; /* the words of interfaces.md */
     int attempt;
     int64_t queued_us, started_us, finished_us;
-    int64_t rows_read, rows_changed, rows_quarantined;
+    int64_t rows_read, rows_new, rows_changed, rows_quarantined;
     int64_t bytes_read, bytes_sent, pages;
+    AttributeView attributes[ATTRIBUTES_SHOWN_MAX]; /* what changed of patients or providers */
+    int n_attributes;
     const char *note;                      /* what a person should know of it; NULL: nothing */
     const char *step;                      /* what the job does: extract, settle, … */
     const char *error_code, *error, *hint; /* NULL: none */

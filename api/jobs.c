@@ -7,10 +7,16 @@
 static json_t *steps_json(const RunView *run) {
     if (!run->finished_us)
         return json_array();
-    return json_pack("[{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o}]", "step", run->step, "rows_read",
-                     run->rows_read, "rows_changed", run->rows_changed, "bytes_read",
+    json_t *attributes = json_array();
+    for (int i = 0; i < run->n_attributes; i++)
+        json_array_append_new(attributes, json_pack("{s:s, s:I, s:I}", "attribute", run->attributes[i].name, "versions",
+                                                    run->attributes[i].versions, "corrected",
+                                                    run->attributes[i].corrected));
+    return json_pack("[{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}]", "step", run->step, "rows_read",
+                     run->rows_read, "rows_new", run->rows_new, "rows_changed", run->rows_changed, "bytes_read",
                      run->bytes_read, "bytes_sent", run->bytes_sent, "pages", run->pages, "ms",
-                     (run->finished_us - run->started_us) / 1000, "note", json_text(run->note));
+                     (run->finished_us - run->started_us) / 1000, "note", json_text(run->note),
+                     "attributes", attributes);
 }
 
 static json_t *error_json(const RunView *run) {

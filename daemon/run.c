@@ -44,20 +44,37 @@ bool run_mode_find(const char *name, RunMode *ret_mode) {
 
 /* ---- on a worker ---- */
 
-static bool record(const Run *run, Pg *pg, RunState state, Error *err) {
-    CLEANUP(buf_drop) Buf steps;
-    buf_init(&steps, 8 << 10);
-    buf_printf(&steps,
-             "[{\"step\":\"%s\",\"rows_read\":%lld,\"rows_changed\":%lld,\"bytes_read\":%lld,"
-             "\"bytes_sent\":%lld,\"pages\":%lld,\"ms\":%lld,\"note\":",
-             job_kind_name(run->kind), (long long)run->counts.rows_read,
-             (long long)run->counts.rows_changed, (long long)run->counts.bytes_read,
-             (long long)run->counts.bytes_sent, (long long)run->counts.pages,
-             (long long)(run->finished_us ? (run->finished_us - run->started_us) / 1000 : 0));
+static void put_attributes(Buf *steps, const RunCounts *counts) {
+    for (int i = 0; i < counts->n_attributes; i++) {
+        const RunAttribute *attribute = &counts->attributes[i];
+        buf_printf(steps, "%s{\"attribute\":\"%s\",\"versions\":%lld,\"corrected\":%lld}", i > 0 ? "," : "",
+                   attribute->name, (long long)attribute->versions, (long long)attribute->corrected);
+    }
+}
+
+static void put_steps(Buf *steps, const Run *run) {
+    const RunCounts *counts = &run->counts;
+    buf_printf(steps,
+               "[{\"step\":\"%s\",\"rows_read\":%lld,\"rows_new\":%lld,\"rows_changed\":%lld,\"bytes_read\":%lld,"
+               "\"bytes_sent\":%lld,\"pages\":%lld,\"ms\":%lld,\"note\":",
+               job_kind_name(run->kind), (long long)counts->rows_read, (long long)counts->rows_new,
+               (long long)counts->rows_changed, (long long)counts->bytes_read, (long long)counts->bytes_sent,
+               (long long)counts->pages,
+               (long long)(run->finished_us ? (run->finished_us - run->started_us) / 1000 : 0));
     if (run->note[0])
-        buf_put_json(&steps, run->note);
-    buf_put_str(&steps, run->note[0] ? STR("}]") : STR("null}]"));
-    buf_put_byte(&steps, 0);
+        buf_put_json(steps, run->note);
+    else
+        buf_put_str(steps, STR("null"));
+    buf_put_str(steps, STR(",\"attributes\":["));
+    put_attributes(steps, counts);
+    buf_put(steps, "]}]", sizeof "]}]"); /* terminated */
+}
+
+static bool record(const Run *run, Pg *pg, RunState state, Error *err) {
+    enum { STEPS_MAX_BYTES = 8 << 10 };
+    CLEANUP(buf_drop) Buf steps;
+    buf_init(&steps, STEPS_MAX_BYTES);
+    put_steps(&steps, run);
     RunRow row = {
         .id = run->id, .job = run->job, .mode = run_mode_name(run->mode), .trigger = run->trigger,
         .state = run_state_name(state), .attempt = run->attempt, .queued_us = run->queued_us,

@@ -346,10 +346,30 @@ static void count_metrics(const PlaceFeed *feed, const SilverPage *page, const P
             METRIC_ADD(METRIC_FEED_ROWS_QUARANTINED, 1, feed->feed, page->rows[i].record.reject_rule);
 }
 
+static void count_attribute(RunCounts *counts, const char *name, const AttributeCount *found) {
+    int i = 0;
+    while (i < counts->n_attributes && strcmp(counts->attributes[i].name, name) != 0)
+        i++;
+    if (i == RUN_ATTRIBUTES_MAX)
+        return;
+    if (i == counts->n_attributes)
+        counts->attributes[counts->n_attributes++] = (RunAttribute){.name = name};
+    counts->attributes[i].versions += found->versions;
+    counts->attributes[i].corrected += found->corrected;
+}
+
+static void count_attributes(RunCounts *counts, const SilverPage *page) {
+    for (int i = 0; page->attributes && i < page->entity->n_columns; i++)
+        if (page->attributes[i].versions + page->attributes[i].corrected > 0)
+            count_attribute(counts, page->entity->columns[i].name, &page->attributes[i]);
+}
+
 static void count_run(PlaceFeed *feed, const SilverPage *page, const PlaceOutcome *outcome) {
     RunCounts *counts = &feed->run->counts;
     counts->rows_read += (int64_t)page->n_rows;
+    counts->rows_new += outcome->rows_new;
     counts->rows_changed += rows_written(outcome);
+    count_attributes(counts, page);
     counts->rows_flagged += outcome->rows_flagged;
     counts->rows_quarantined += outcome->rows_quarantined;
     counts->pages++;

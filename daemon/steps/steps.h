@@ -22,8 +22,16 @@ typedef enum RunMode {
     RUN_REBUILD      /* publish: replace BigQuery's tables */
 } RunMode;
 
+/* Of how many patients or providers an attribute made a new version, and of how many it was corrected in place. */
+typedef struct RunAttribute {
+    const char *name; /* of the entity table */
+    int64_t versions, corrected;
+} RunAttribute;
+enum { RUN_ATTRIBUTES_MAX = 24 }; /* more than any entity has */
+
 typedef struct RunCounts {
     int64_t rows_read;
+    int64_t rows_new;
     int64_t rows_changed; /* new and changed rows in silver */
     int64_t rows_flagged;
     int64_t rows_quarantined;
@@ -31,6 +39,8 @@ typedef struct RunCounts {
     int64_t bytes_sent; /* to BigQuery */
     int64_t pages;
     int64_t batches; /* pages that had news: they bear the run's id */
+    RunAttribute attributes[RUN_ATTRIBUTES_MAX];
+    int n_attributes;
 } RunCounts;
 
 /* Where a feed's cursor stands, for people: what may be known of it, and what holds it back. */

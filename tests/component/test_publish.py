@@ -12,6 +12,7 @@ import urllib.request
 import pytest
 
 from harness.bigquery import BigQuery
+from harness.placer import Placer
 from harness.proxy import Fault, Proxy
 
 class Publishing:
@@ -203,6 +204,28 @@ def test_a_fact_that_vanished_from_silver_leaves(publishing):
     publishing.sql("DELETE FROM silver.transactions WHERE transaction_key = 3")
     publishing.publish()
     assert [row[0] for row in publishing.facts()] == [1, 2]
+
+
+def test_a_version_that_another_shows_leaves_and_a_tombstone_stays_marked(publishing, build, postgres, schema_database):
+    placer = Placer(build, postgres, schema_database)
+    for name, tells in (("a.patients", "now"), ("a.past", "past")):
+        placer.feed(name, "a", "patients", ("source_patient_id", "first_name", "source_modified_at"), tells)
+    for name, day in (("Ann", 1), ("Bea", 5), ("Ann", 9)):
+        placer.page("a.patients", [("P1", name, f"2024-01-0{day} 00:00:00")])
+    publishing.publish()
+    placer.page("a.past", [("P1", "Ann", "2024-01-05 00:00:00")])  # it was never Bea: three versions are one
+    placer.gone("a.patients", ["P1"])
+    placer.stop()
+    publishing.publish()
+    rows = publishing.bigquery.rows("SELECT version, is_deleted, is_current, patient_key FROM "
+                                    f"`{publishing.project}.healthcare_rcm.dim_patients` "
+                                    "WHERE source_system = 'a' ORDER BY version")
+    found = [(int(row["version"]), row["is_deleted"] == "true", row["is_current"] == "true", int(row["patient_key"]))
+             for row in rows]
+    assert found == publishing.sql("SELECT version, is_deleted, is_current, patient_key FROM silver.patients "
+                                   "ORDER BY version")
+    assert publishing.sql("SELECT version, is_deleted FROM silver.patients ORDER BY version") == [(1, False), (2, True)]
+    assert publishing.states() == ["succeeded"] * 2
 
 
 @pytest.mark.parametrize("fault", [

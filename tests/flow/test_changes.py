@@ -44,6 +44,22 @@ def test_a_changed_address_makes_one_version_and_facts_keep_theirs(loaded, patie
     assert versions(loaded, patient) == after
 
 
+def test_a_run_says_how_many_patients_changed_in_what(loaded, patient):
+    loaded.configure(jobs.rarely)
+    loaded.daemon.make_token()
+    loaded.daemon.start()
+    jobs.await_quiet(loaded.daemon)
+    loaded.play("UPDATE patient_master SET street = '1 New Street' WHERE pat_id = %s", patient)
+    run = jobs.run_job(loaded.daemon, "hospital_a.patients", mode="full")
+    step = run["steps"][0]
+    patients = loaded.value("SELECT count(*) FROM silver.patients WHERE source_system = 'hospital_a' AND is_current")
+    assert (step["rows_new"], step["rows_changed"]) == (0, 1) and step["rows_read"] >= patients
+    assert step["attributes"] == [{"attribute": "address", "versions": 1, "corrected": 0}]
+    stored = jobs.until(lambda: loaded.rows("SELECT steps FROM ops.run WHERE run_id = %s AND finished_at IS NOT NULL",
+                                            int(run["id"])))
+    assert stored[0][0][0]["attributes"] == step["attributes"]
+
+
 def test_a_time_that_moved_alone_makes_no_version(loaded, patient):
     loaded.play("UPDATE patient_master SET updated_at = NOW(6) WHERE pat_id = %s", patient)
     publications = loaded.value("SELECT count(*) FROM ops.publication")
