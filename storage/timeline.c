@@ -275,6 +275,15 @@ static size_t moment_at(const Timeline *timeline, int64_t at_us) {
     return place;
 }
 
+/* What a live table shows next is compared with the newest row that changed something. */
+static void take_hashes(const TimelineShape *shape, Moment *m, const Moment *told) {
+    Str *values = copy_values(shape, m->values);
+    values[shape->source_hash] = told->values[shape->source_hash];
+    values[shape->record_hash] = told->values[shape->record_hash];
+    m->values = values;
+    m->row = told->row;
+}
+
 static void tell_same_instant(const TimelineShape *shape, Timeline *timeline, Moment *m, SilverRow *row,
                               const Moment *told) {
     bool is_newest = m == last_of(timeline);
@@ -291,8 +300,11 @@ static void tell_same_instant(const TimelineShape *shape, Timeline *timeline, Mo
     m->is_time_inferred = false;
     if (is_newest)
         is_corrected |= overwrite_all(shape, timeline, told->values);
-    if (is_corrected)
-        row->fate = ROW_CHANGED;
+    if (!is_corrected)
+        return;
+    row->fate = ROW_CHANGED;
+    if (is_newest)
+        take_hashes(shape, m, told);
 }
 
 static void tell_between(const TimelineShape *shape, Timeline *timeline, size_t place, int64_t at_us,
@@ -423,13 +435,15 @@ Version *timeline_versions(const TimelineShape *shape, Timeline *timeline, size_
         inherit(shape, timeline);
     Version *versions = ARENA_ARRAY(shape->page->arena, Version, timeline->n + 1);
     size_t n = gather(shape, timeline, versions);
+    bool is_written = false;
     for (size_t v = 0; v < n; v++) {
         versions[v].is_current = v == n - 1;
         versions[v].is_written = stands_otherwise(&versions[v]);
+        is_written |= versions[v].is_written;
     }
     for (size_t i = 0; i < timeline->n; i++) {
         const Moment *m = &timeline->moments[i];
-        if (m->row && m->is_made && !m->opens)
+        if (m->row && m->is_made && !m->opens && !is_written)
             m->row->fate = ROW_TOUCHED;
     }
     *ret_n = n;

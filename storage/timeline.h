@@ -65,5 +65,5 @@ void timeline_bury(const TimelineShape *shape, Timeline *timeline, SilverRow *ro
 /* Does the row, by its modification time, show after an instant what it showed then? */
 bool timeline_sees(const TimelineShape *shape, const SilverRow *row, int64_t after_us);
 
-/* The versions in order. Rows that tell of moments which open none are given fate TOUCHED. */
+/* The versions in order. Where none stands otherwise than stored, the rows that were told are given fate TOUCHED. */
 Version *timeline_versions(const TimelineShape *shape, Timeline *timeline, size_t *ret_n);

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from harness.history_model import OPEN_END, Member
-from harness.placer import START, Killed, Placer
+from harness.placer import START, Killed, Placer, Refused
 
 HOUR = 3600 * 1_000_000
 DAY = 24 * HOUR
@@ -310,7 +310,7 @@ def tell(stage, stories):
 def noting(failed, seed):
     try:
         yield
-    except Wrong as wrong:
+    except (Wrong, Refused) as wrong:
         failed[seed] = str(wrong)
 
 

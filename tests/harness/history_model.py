@@ -29,6 +29,7 @@ class Member:
     def __init__(self):
         self.moments = {}
         self.overwritten = None  # attributes that every version shows alike
+        self.text = None         # of the row that told of the current version last
 
     def versions(self):
         found = []
@@ -52,8 +53,11 @@ class Member:
         self.moments[at] = moment
 
     def now(self, content, overwritten, modified, received, source_now):
-        """A live table shows the row: that is true now."""
-        current = self._current()
+        """A live table shows the row: that is true now. A text that is known says nothing."""
+        current, text = self._current(), (content, overwritten, modified)
+        if text == self.text and not current.deleted:
+            return
+        self.text = text
         usable = modified is not None and modified <= source_now and (current is None or modified > current.start)
         if current is None:
             self._begin(modified if usable else received, Moment(content, inferred=not usable))
@@ -75,9 +79,13 @@ class Member:
             return False
         if modified in self.moments and self.moments[modified].deleted:
             return True
-        if not self.moments or modified >= max(self.moments):
+        before = self._current(), self.overwritten
+        is_newest = not self.moments or modified >= max(self.moments)
+        if is_newest:
             self.overwritten = overwritten
         self.moments[modified] = Moment(content)
+        if is_newest and before != (self._current(), self.overwritten):
+            self.text = content, overwritten, modified
         return True
 
     def as_of(self, day_end):
