@@ -95,13 +95,24 @@ static void raw_drop(MYSQL **owner) {
         mysql_close(*owner);
 }
 
-/* TLS without a CA and a checked name proves nothing: with `tls` both are set. */
+/* TLS without a CA and a checked name proves nothing: with `tls` both are set. Connector/C and Oracle's client say
+ * it in other words; the latter takes TLS of its own accord, and without it a password needs the server's key. */
 static void set_tls(MYSQL *conn, const MyOptions *options) {
+#ifdef MARIADB_PACKAGE_VERSION
     my_bool yes = 1;
-    mysql_options(conn, MYSQL_OPT_SSL_ENFORCE, &yes);
-    mysql_options(conn, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &yes);
-    mysql_options(conn, MYSQL_OPT_SSL_CA,
-                  options->tls_ca ? options->tls_ca : "/etc/ssl/certs/ca-certificates.crt");
+    if (options->tls) {
+        mysql_options(conn, MYSQL_OPT_SSL_ENFORCE, &yes);
+        mysql_options(conn, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &yes);
+    }
+#else
+    unsigned int mode = options->tls ? SSL_MODE_VERIFY_IDENTITY : SSL_MODE_DISABLED;
+    bool yes = true;
+    mysql_options(conn, MYSQL_OPT_SSL_MODE, &mode);
+    mysql_options(conn, MYSQL_OPT_GET_SERVER_PUBLIC_KEY, &yes);
+#endif
+    if (options->tls)
+        mysql_options(conn, MYSQL_OPT_SSL_CA,
+                      options->tls_ca ? options->tls_ca : "/etc/ssl/certs/ca-certificates.crt");
 }
 
 static MYSQL *connect_once(const MyOptions *options, Error *err) {
@@ -117,8 +128,7 @@ static MYSQL *connect_once(const MyOptions *options, Error *err) {
     mysql_options(conn, MYSQL_OPT_MAX_ALLOWED_PACKET, &max_row_bytes);
     unsigned int no_local_files = 0;
     mysql_options(conn, MYSQL_OPT_LOCAL_INFILE, &no_local_files);
-    if (options->tls)
-        set_tls(conn, options);
+    set_tls(conn, options);
     if (!mysql_real_connect(conn, options->host, options->user, options->password,
                             options->database, (unsigned int)options->port, options->socket, 0)) {
         fail_connect(conn, err);
