@@ -41,6 +41,7 @@ bool feed_agreed_read(Pg *pg, const char *feed, Arena *arena, FeedAgreed *ret_ag
         agreed.schema_id = pg_int(rows, 0, 0);
         agreed.shape.primary_key = arena_string(arena, pg_value(rows, 0, 3));
         agreed.full_due = pg_bool(rows, 0, 4);
+        agreed.read_by = arena_string(arena, pg_value(rows, 0, 5));
     }
     TRY(read_standing(pg, feed, arena, &agreed, err));
     *ret_agreed = agreed;
@@ -48,7 +49,7 @@ bool feed_agreed_read(Pg *pg, const char *feed, Arena *arena, FeedAgreed *ret_ag
 }
 
 bool feed_agree(Pg *pg, const char *feed, int64_t schema_id, const char *const *primary_key, size_t n_key,
-                bool full_due, Error *err) {
+                const char *read_by, bool full_due, Error *err) {
     CLEANUP(buf_drop) Buf key;
     buf_init(&key, ARRAY_MAX_BYTES);
     pg_array_begin(&key);
@@ -58,7 +59,7 @@ bool feed_agree(Pg *pg, const char *feed, int64_t schema_id, const char *const *
     TRY(array);
     char id[24];
     snprintf(id, sizeof id, "%lld", (long long)schema_id);
-    return pg_exec(pg, SQL_FEED_AGREE, PG_PARAMS(feed, id, array, full_due ? "true" : "false"), NULL, err);
+    return pg_exec(pg, SQL_FEED_AGREE, PG_PARAMS(feed, id, array, full_due ? "true" : "false", read_by), NULL, err);
 }
 
 bool feed_full_done(Pg *pg, const char *feed, int64_t schema_id, Error *err) {

@@ -10,6 +10,7 @@ typedef struct FeedAgreed {
     bool is_known; /* false: the feed was never read */
     int64_t schema_id;
     TableShape shape;
+    const char *read_by; /* the feed's key and cursor; "" is not known */
     bool full_due; /* rows of an earlier list are to be read again */
     DriftEvent *standing;
     size_t n_standing;
@@ -18,7 +19,7 @@ typedef struct FeedAgreed {
 /* Allocates in `arena`. */
 bool feed_agreed_read(Pg *pg, const char *feed, Arena *arena, FeedAgreed *ret_agreed, Error *err);
 bool feed_agree(Pg *pg, const char *feed, int64_t schema_id, const char *const *primary_key, size_t n_key,
-                bool full_due, Error *err);
+                const char *read_by, bool full_due, Error *err);
 /* Every row was read again under this schema. */
 bool feed_full_done(Pg *pg, const char *feed, int64_t schema_id, Error *err);
 

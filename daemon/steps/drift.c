@@ -144,6 +144,11 @@ static void take_declared_key(Arena *arena, const FeedConfig *feed, SourceColumn
     columns->n_primary_key = feed->n_key;
 }
 
+/* The configuration has another key or cursor than rows were read by. */
+static bool is_read_otherwise(const DriftLook *look) {
+    return look->agreed.is_known && look->agreed.read_by[0] && strcmp(look->agreed.read_by, look->read_by) != 0;
+}
+
 bool drift_look(RunContext *run, My *my, SourceColumns *ret_columns, DriftLook *ret_look, Error *err) {
     const FeedConfig *feed = run->feed;
     DriftLook look = {.seen = ret_columns};
@@ -165,7 +170,9 @@ bool drift_look(RunContext *run, My *my, SourceColumns *ret_columns, DriftLook *
     drift_judge(run->arena, &question, &look.answer);
     if (look.answer.is_frozen)
         return freeze(run, &look.agreed, &look.answer, err);
-    look.cursor_is_other = is_cursor_other(feed, &look.answer);
+    look.read_by = arena_printf(run->arena, "%s by %s", join(run->arena, feed->key, feed->n_key),
+                                feed->cursor ? feed->cursor : "nothing");
+    look.cursor_is_other = is_cursor_other(feed, &look.answer) || is_read_otherwise(&look);
     *ret_look = look;
     return true;
 }
@@ -183,7 +190,8 @@ static bool restart_cursor(PlaceFeed *place, Error *err) {
 bool drift_agree(RunContext *run, const DriftLook *look, PlaceFeed *place, Error *err) {
     const FeedAgreed *agreed = &look->agreed;
     const SourceColumns *seen = look->seen;
-    bool is_other = !agreed->is_known || agreed->schema_id != place->bronze.schema_id || look->answer.has_evolved;
+    bool is_other = !agreed->is_known || agreed->schema_id != place->bronze.schema_id || look->answer.has_evolved ||
+                    strcmp(agreed->read_by, look->read_by) != 0;
     if (!is_other && !has_news(agreed, &look->answer))
         return true;
     if (look->cursor_is_other)
@@ -193,8 +201,8 @@ bool drift_agree(RunContext *run, const DriftLook *look, PlaceFeed *place, Error
     TRY(tx && write_events(run, tx, agreed, &look->answer, err));
     bool is_at_start = place->cursor.is_loading && place->cursor.n_load_key == 0;
     bool full_due = agreed->is_known && look->answer.has_evolved && !is_at_start;
-    TRY(feed_agree(tx, run->feed->name, place->bronze.schema_id, seen->primary_key, seen->n_primary_key, full_due,
-                   err));
+    TRY(feed_agree(tx, run->feed->name, place->bronze.schema_id, seen->primary_key, seen->n_primary_key,
+                   look->read_by, full_due, err));
     TRY(pg_commit(&tx, PG_FLUSHED, err));
     tell_news(run, agreed, &look->answer);
     return true;

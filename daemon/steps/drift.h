@@ -12,7 +12,8 @@ typedef struct DriftLook {
     const SourceColumns *seen;
     FeedAgreed agreed;
     DriftAnswer answer;
-    bool cursor_is_other; /* its column has another type: positions mean something else */
+    const char *read_by;  /* the feed's key and cursor */
+    bool cursor_is_other; /* another column, or one of another type: positions mean something else */
 } DriftLook;
 
 /* False when the table is gone or the contract freezes; the cursor stays. Lives in the run's arena. */

@@ -160,6 +160,10 @@ static bool open_extraction(RunContext *run, Extraction *x, Error *err) {
     TRY(source_bind(run->arena, columns, x->look.answer.names, x->look.answer.n_names, feed->key, feed->n_key,
                     feed->cursor, &x->table, err));
     x->is_described = true;
+    if (x->look.cursor_is_other) { /* what was known of the other one */
+        x->session->judged_us = 0;
+        x->session->memory = (WatermarkMemory){0};
+    }
     TRY(take_watermark(x, err));
     PlaceSource source = {
         .feed = feed->name, .source_system = feed->source->name, .timezone = feed->source->timezone,

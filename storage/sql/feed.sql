@@ -1,7 +1,7 @@
 -- What a feed's table is agreed to be, and its drift.
 
 -- name: feed_agreed_read
-SELECT f.schema_id, c.name, c.type, array_to_string(f.primary_key, ', '), f.full_due
+SELECT f.schema_id, c.name, c.type, array_to_string(f.primary_key, ', '), f.full_due, f.read_by
 FROM ops.feed_agreed f JOIN ops.feed_schema s USING (schema_id),
     unnest(s.columns, s.types) WITH ORDINALITY AS c(name, type, position)
 WHERE f.feed = $1 ORDER BY c.position
@@ -12,8 +12,9 @@ WHERE feed = $1 AND ended_at IS NULL ORDER BY drift_id
 
 -- A full that is due stays due.
 -- name: feed_agree
-INSERT INTO ops.feed_agreed (feed, schema_id, primary_key, full_due) VALUES ($1, $2, $3::text[], $4)
+INSERT INTO ops.feed_agreed (feed, schema_id, primary_key, full_due, read_by) VALUES ($1, $2, $3::text[], $4, $5)
 ON CONFLICT (feed) DO UPDATE SET schema_id = EXCLUDED.schema_id, primary_key = EXCLUDED.primary_key,
+    read_by = EXCLUDED.read_by,
     full_due = ops.feed_agreed.full_due OR EXCLUDED.full_due, agreed_at = now()
 
 -- name: feed_full_done

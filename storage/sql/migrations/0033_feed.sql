@@ -5,6 +5,7 @@ CREATE TABLE ops.feed_agreed (
     feed text PRIMARY KEY,
     schema_id bigint NOT NULL REFERENCES ops.feed_schema,
     primary_key text[] NOT NULL,
+    read_by text NOT NULL DEFAULT '', -- the feed's key and cursor; '' is not known
     full_due boolean NOT NULL DEFAULT false,
     agreed_at timestamptz NOT NULL DEFAULT now()
 );
