@@ -91,7 +91,7 @@ static void view_job(const Jobs *jobs, const Job *job, JobView *ret_job) {
         .paused = job->is_paused,
         .paused_by = text_or_null(job->paused_by),
         .state = state_of(job),
-        .why_not = why_not(jobs, job),
+        .why_not = why_not(jobs, job), .cursor = job->cursor,
         .last_success_us = job->last_success_us,
     };
     const Run *last = job->current ? job->current : job->last;

@@ -7,6 +7,7 @@
 #pragma once
 #include "base/error.h"
 #include "reload.h"
+#include "steps/steps.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,6 +44,7 @@ typedef struct JobView {
     const char *state;   /* idle queued running waiting held paused */
     const char *why_not; /* why it is not running, for a person; NULL when it runs or is just not due */
     int64_t last_success_us;
+    CursorReport cursor; /* of the last poll; extract alone */
     RunView last_run; /* running, or the last that ended */
 } JobView;
 

@@ -76,15 +76,26 @@ static json_t *key_json(const FeedConfig *feed) {
     return key;
 }
 
+/* Up to where the table is known whole; null before the first poll, and without a cursor. */
+static json_t *watermark_json(const CursorReport *cursor) {
+    if (!cursor->is_known)
+        return json_null();
+    char thread[24];
+    snprintf(thread, sizeof thread, "%lld", (long long)cursor->thread_id);
+    return json_pack("{s:s, s:s, s:f, s:o, s:o}", "quality", watermark_quality_name(cursor->quality), "why", cursor->why,
+                     "held_seconds", (double)cursor->held_us / 1e6, "held_by", json_text(cursor->cause[0] ? cursor->cause : NULL),
+                     "thread_id", json_text(cursor->thread_id ? thread : NULL));
+}
+
 static json_t *known_json(const Call *call, const FeedConfig *feed) {
     JobView job = {.state = "idle"};
     call->control->find_job(call->control->ctx, feed->name, &job);
     json_t *contract = json_pack("{s:s, s:s, s:s}", "on_new_column", contract_name(feed->on_new_column),
                                  "on_missing_column", contract_name(feed->on_missing_column), "on_retyped_column",
                                  contract_name(feed->on_retyped_column));
-    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:o}", "name", feed->name, "source",
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:s, s:o, s:o}", "name", feed->name, "source",
                      feed->source->name, "entity", feed->mapping.entity->name, "table", feed->table, "key",
-                     key_json(feed), "contract", contract, "state", job.state, "why_not", json_text(job.why_not),
+                     key_json(feed), "watermark", watermark_json(&job.cursor), "contract", contract, "state", job.state, "why_not", json_text(job.why_not),
                      "last_error", json_text(job.last_run.error));
 }
 

@@ -21,6 +21,7 @@ class Hospital:
     def __init__(self, server, store, database, store_database, binary, directory):
         self.server, self.store = server, store
         self.database, self.store_database = database, store_database
+        self.feeds = list(adversary.TABLES)
         server.create_database(database)
         adversary.make_tables(server, database)
         self.daemon = Daemon(directory / "daemon", binary, str(directory / "revcycled.yaml"))
@@ -28,6 +29,17 @@ class Hospital:
         values = settings.values(server, store, "http://127.0.0.1:1", "none", str(directory), store_database,
                                  "/nowhere", self.daemon.port, (database, database))
         settings.write_config(TEMPLATE, self.daemon.config, values)
+
+    def start(self):
+        if not self.daemon.token:
+            self.daemon.make_token()
+        self.daemon.start()
+        self.wait_for_polls()
+
+    def watermark(self, feed):
+        status, _, body = self.daemon.get(f"/v1/feeds/hospital.{feed}")
+        assert status == 200, body
+        return body["watermark"]
 
     def end(self):
         self.daemon.stop()
@@ -37,7 +49,8 @@ class Hospital:
         self.server.drop_database(self.database)
 
     def ask(self, statement):
-        with contextlib.closing(self.server.connect(self.database)) as link, link.cursor() as cursor:
+        """As `hospital`, whom the watching pollers take for a reader."""
+        with contextlib.closing(self.server.connect(self.database, user="hospital")) as link, link.cursor() as cursor:
             cursor.execute(statement)
             return cursor.fetchall()
 
@@ -65,7 +78,7 @@ class Hospital:
 
     def wait_for_polls(self, count=2, seconds=60):
         """Until every feed was polled so many times from now on."""
-        last, polls = self.metric("feed_last_success_timestamp_seconds"), dict.fromkeys(adversary.TABLES, 0)
+        last, polls = self.metric("feed_last_success_timestamp_seconds"), dict.fromkeys(self.feeds, 0)
         end = time.monotonic() + seconds
         while min(polls.values()) < count:
             assert time.monotonic() < end, polls
@@ -122,9 +135,7 @@ def judge(hospital, pollers, rules):
 
 @pytest.mark.parametrize("seconds", [20, pytest.param(60, marks=pytest.mark.nightly)])
 def test_no_update_is_lost_and_shorter_rules_lose_some(hospital, seconds, capsys):
-    hospital.daemon.start()
-    hospital.daemon.make_token()
-    hospital.wait_for_polls()
+    hospital.start()
     began = hospital.positions()
     rules = (adversary.naive, adversary.list_last, adversary.list_first)
     pollers = watch(hospital, rules)
@@ -149,9 +160,7 @@ def test_no_update_is_lost_and_shorter_rules_lose_some(hospital, seconds, capsys
 
 
 def test_the_list_read_last_loses_what_ends_in_between(hospital):
-    hospital.daemon.start()
-    hospital.daemon.make_token()
-    hospital.wait_for_polls()
+    hospital.start()
     for rule, loses in ((adversary.list_first, False), (adversary.list_last, True)):
         race = adversary.Race(hospital.server, hospital.database, "instant", 0)
         poller = adversary.Poller(hospital.server, hospital.database, "instant", rule, race)
@@ -166,21 +175,91 @@ def test_the_list_read_last_loses_what_ends_in_between(hospital):
 
 
 def test_a_report_does_not_hold_the_cursor_and_a_writing_statement_does(hospital):
-    hospital.daemon.start()
-    hospital.daemon.make_token()
-    hospital.wait_for_polls()
+    hospital.start()
     with contextlib.closing(hospital.server.connect(hospital.database)) as link, \
             contextlib.closing(hospital.server.connect(hospital.database)) as other:
-        begin_sleeping(link, "SELECT SUM(n), SLEEP(5) FROM (SELECT SUM(n) AS n FROM instant) AS report")
+        begin_sleeping(link, "SELECT SUM(n) FROM instant WHERE SLEEP(0.01) = 0")
+        end = time.monotonic() + 20
+        while not hospital.ask("SELECT 1 FROM information_schema.innodb_trx"
+                               f" WHERE trx_is_read_only = 1 AND trx_mysql_thread_id = {link.thread_id()}"):
+            assert time.monotonic() < end, "the report does not read"
+            time.sleep(0.01)
         hospital.wait_for_polls(3)
         assert hospital.metric("feed_cursor_held_seconds")["instant"] == 0
+        assert hospital.watermark("instant")["quality"] == "proven" and hospital.watermark("instant")["held_by"] is None
         kill(hospital, link)
         begin_sleeping(other, "UPDATE civil SET n = n + 1 WHERE id = 'C000007' AND SLEEP(5) = 0")
         hospital.wait_for_polls(3)
         assert hospital.metric("feed_cursor_held_seconds")["instant"] > 0
+        held = hospital.watermark("instant")
+        assert (held["held_by"], held["thread_id"]) == ("a running statement", str(other.thread_id()))
         kill(hospital, other)
         hospital.wait_for_polls(3)
         assert hospital.metric("feed_cursor_held_seconds")["instant"] == 0
+
+
+def test_an_uncommitted_row_holds_the_cursor_and_not_the_rows(hospital):
+    hospital.start()
+    with contextlib.closing(hospital.server.connect(hospital.database)) as link, link.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("UPDATE instant SET n = 5 WHERE id = 'I000003'")
+        hospital.server.execute("UPDATE instant SET n = 6 WHERE id = 'I000004'", database=hospital.database)
+        hospital.wait_for_polls()
+        assert hospital.watermark("instant")["held_by"] == "a row that is not committed"
+        assert hospital.watermark("civil")["held_by"] is None
+        assert hospital.placed()["I000004"] == 6 and hospital.placed()["I000003"] == 0
+        cursor.execute("COMMIT")
+    hospital.wait_for_polls()
+    assert hospital.placed()["I000003"] == 5 and hospital.watermark("instant")["held_by"] is None
+
+
+def test_a_row_stamped_into_the_past_is_found_and_makes_the_cursor_unproven(hospital):
+    hospital.start()
+    began = hospital.positions()["instant"]
+    hospital.server.execute("UPDATE instant SET n = 1 WHERE id = 'I000001'", database=hospital.database)
+    while hospital.positions()["instant"] == began:
+        hospital.wait_for_polls(1)
+    hospital.daemon.stop()
+    hospital.server.execute("UPDATE instant SET n = 7, v = NOW(6) - INTERVAL 5 MINUTE WHERE id = 'I000009'",
+                            database=hospital.database)
+    hospital.start()  # the ten minutes behind the position are read at the first poll
+    assert hospital.placed()["I000009"] == 7
+    told = hospital.watermark("instant")
+    assert told["quality"] == "unproven" and "behind the cursor" in told["why"]
+    assert hospital.watermark("civil")["quality"] == "proven"
+
+
+def test_without_process_the_cursor_is_bounded_and_says_so(hospital):
+    reader = "'revcycle_ro'@'127.0.0.1'"
+    hospital.server.execute(f"REVOKE PROCESS ON *.* FROM {reader}")
+    try:
+        hospital.start()
+        told = hospital.watermark("instant")
+        assert told["quality"] == "bounded" and "GRANT PROCESS" in told["why"]
+        hospital.server.execute("UPDATE instant SET n = 3 WHERE id = 'I000003'", database=hospital.database)
+        hospital.wait_for_polls()
+        assert hospital.placed()["I000003"] == 3
+    finally:
+        hospital.server.execute(f"GRANT PROCESS ON *.* TO {reader}")
+
+
+def test_a_counter_is_followed(hospital):
+    hospital.server.execute(
+        "CREATE TABLE counted (id VARCHAR(12) NOT NULL PRIMARY KEY, n INT NOT NULL, v BIGINT NOT NULL AUTO_INCREMENT UNIQUE)",
+        "INSERT INTO counted (id, n) VALUES ('K1', 1), ('K2', 2)", database=hospital.database)
+    with open(hospital.daemon.config, encoding="utf-8") as file:
+        text = file.read()
+    day = next(line for line in text.splitlines() if line.startswith("      day:"))
+    counted = day.replace("day:", "counted:").replace(", cursor_clock: server", "")
+    with open(hospital.daemon.config, "w", encoding="utf-8") as file:
+        file.write(text.replace(day, f"{day}\n{counted}"))
+    hospital.feeds.append("counted")
+    hospital.start()
+    hospital.server.execute("INSERT INTO counted (id, n) VALUES ('K3', 3)",
+                            "UPDATE counted SET n = 9, v = 10 WHERE id = 'K1'", database=hospital.database)
+    hospital.wait_for_polls()
+    assert {key: number for key, number in hospital.placed().items() if key[0] == "K"} == {"K1": 9, "K2": 2, "K3": 3}
+    assert hospital.watermark("counted")["quality"] == "bounded"
 
 
 def begin_sleeping(link, statement):
