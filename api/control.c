@@ -81,11 +81,10 @@ static const char *why_not(const Jobs *jobs, const Job *job) {
 }
 
 static void view_job(const Jobs *jobs, const Job *job, JobView *ret_job) {
-    const bool has_feed = job->feed || job->claims;
     *ret_job = (JobView){
         .name = job->name,
         .kind = job_kind_name(job->kind),
-        .feed = has_feed ? job->name : NULL,
+        .feed = job->feed ? job->feed->name : job->claims ? job->name : NULL,
         .schedule = job->schedule,
         .next_due_us = jobs_next_due_us(jobs, job),
         .paused = job->is_paused,
@@ -119,7 +118,7 @@ static ControlOutcome trigger(void *ctx, const ControlTrigger *request, int64_t 
     Job *job = jobs_find(ctx, request->job);
     if (!job)
         return CONTROL_UNKNOWN;
-    TriggerRequest wish = {.by = request->actor, .from = request->from, .to = request->to};
+    TriggerRequest wish = {.by = request->actor, .from = request->from, .to = request->to, .is_dry = request->dry_run};
     if (!run_mode_find(request->mode, &wish.mode)) {
         error_set(err, STATE_DATA, "unknown mode");
         return CONTROL_REFUSED;
@@ -170,6 +169,27 @@ static ControlOutcome cancel(void *ctx, int64_t run_id, const char *actor, Error
     return CONTROL_REFUSED;
 }
 
+static ControlOutcome approve(void *ctx, int64_t run_id, Error *err) {
+    const Run *run = jobs_run_find(ctx, run_id);
+    if (!run)
+        return CONTROL_UNKNOWN;
+    if (run->state != RUN_HELD) {
+        error_set(err, STATE_BUSY, "the run is not held: there is nothing to approve");
+        return CONTROL_REFUSED;
+    }
+    switch (jobs_run_approve(ctx, run_id)) {
+    case TRIGGER_STARTED:
+        return CONTROL_DONE;
+    case TRIGGER_RUNNING:
+        error_set(err, STATE_BUSY, "another run of this job is under way");
+        return CONTROL_REFUSED;
+    case TRIGGER_NO_LEASE:
+        error_set(err, STATE_BUSY, "another daemon holds the lease of this job");
+        return CONTROL_REFUSED;
+    }
+    return CONTROL_REFUSED;
+}
+
 static size_t n_runs(void *ctx, const char *state) {
     size_t n = 0;
     for (size_t i = 0; i < jobs_run_count(ctx); i++)
@@ -196,6 +216,7 @@ Control control_of(Jobs *jobs, Reloads *reloads) {
         .pause = pause_job,
         .find_run = find_run,
         .cancel = cancel,
+        .approve = approve,
         .queue_depth = queue_depth,
         .n_runs = n_runs,
         .n_retired = n_retired,

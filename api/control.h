@@ -52,6 +52,7 @@ typedef struct ControlTrigger {
     const char *job;
     const char *mode;      /* incremental full backfill remap reconcile rebuild */
     const char *from, *to; /* ISO dates or NULL */
+    bool dry_run;          /* reconcile */
     const char *actor;     /* token's name */
 } ControlTrigger;
 
@@ -74,6 +75,7 @@ typedef struct Control {
     ControlOutcome (*pause)(void *ctx, const char *job, bool paused, const char *actor, Error *err);
     bool (*find_run)(void *ctx, int64_t run_id, RunView *ret_run);
     ControlOutcome (*cancel)(void *ctx, int64_t run_id, const char *actor, Error *err);
+    ControlOutcome (*approve)(void *ctx, int64_t run_id, Error *err); /* a held run goes on */
     size_t (*queue_depth)(void *ctx);
     size_t (*n_runs)(void *ctx, const char *state); /* in memory, in this state */
 

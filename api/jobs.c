@@ -120,6 +120,14 @@ static bool date_member(Call *call, const char *name, const char **ret_date) {
                              "must be a date like 2026-01-31");
 }
 
+static bool flag_member(Call *call, const char *name, bool *ret_flag) {
+    const json_t *value = json_object_get(call->body, name);
+    *ret_flag = json_is_true(value);
+    if (!value || json_is_null(value) || json_is_boolean(value))
+        return true;
+    return reply_input_error(&call->reply, arena_printf(call->arena, "#/%s", name), "must be true or false");
+}
+
 static bool check_members(Call *call) {
     static const char *const KNOWN[] = {"mode", "from", "to", "dry_run"};
     bool fine = true;
@@ -147,9 +155,9 @@ static bool read_trigger(Call *call, ControlTrigger *ret_trigger) {
     if (!is_mode(trigger.mode))
         fine = reply_input_error(&call->reply, "#/mode",
                                  "must be incremental, full, backfill, remap, reconcile or rebuild");
-    if (json_is_true(json_object_get(call->body, "dry_run")))
-        fine = reply_input_error(&call->reply, "#/dry_run",
-                                 "is not offered over HTTP; the command plan does it");
+    fine = flag_member(call, "dry_run", &trigger.dry_run) && fine;
+    if (trigger.dry_run && strcmp(trigger.mode, "reconcile") != 0)
+        fine = reply_input_error(&call->reply, "#/dry_run", "belongs to the mode reconcile; the command plan does it for others");
     if ((trigger.from || trigger.to) && strcmp(trigger.mode, "backfill") != 0)
         fine = reply_input_error(&call->reply, "#/from", "a range belongs to the mode backfill");
     if (strcmp(trigger.mode, "backfill") == 0 && !trigger.from && !trigger.to)

@@ -31,6 +31,8 @@ Handling runs_get(Call *call, Error *err);
 bool runs_get_stored(Call *call, struct Pg *pg, Error *err);
 Handling runs_cancel(Call *call, Error *err);
 bool runs_cancel_stored(Call *call, struct Pg *pg, Error *err);
+Handling runs_approve(Call *call, Error *err);
+bool runs_approve_stored(Call *call, struct Pg *pg, Error *err);
 /* ledgers.c */
 bool files_list(Call *call, struct Pg *pg, Error *err);
 bool files_get(Call *call, struct Pg *pg, Error *err);

@@ -1,4 +1,4 @@
-/* runs.c - /v1/runs: what ran and what is running, waiting for it, ending it.
+/* runs.c - /v1/runs: what ran and what is running, waiting for it, ending it, releasing it.
  *
  * The newest thousand runs are in memory and answered from there; older ones from the store. */
 #include "api/resources.h"
@@ -67,12 +67,9 @@ bool runs_get_stored(Call *call, struct Pg *pg, Error *err) {
     return stored_item(call, pg, REPORT_RUN, err);
 }
 
-Handling runs_cancel(Call *call, Error *err) {
-    int64_t id;
+static Handling answer_decision(Call *call, int64_t id, ControlOutcome outcome, const Error *err) {
     RunView run;
-    if (!call_id_segment(call, 0, &id))
-        return CALL_ANSWERED;
-    switch (call->control->cancel(call->control->ctx, id, call->actor, err)) {
+    switch (outcome) {
     case CONTROL_UNKNOWN:
         return CALL_TO_WORKER;
     case CONTROL_DONE:
@@ -85,10 +82,31 @@ Handling runs_cancel(Call *call, Error *err) {
     }
 }
 
+Handling runs_cancel(Call *call, Error *err) {
+    int64_t id;
+    if (!call_id_segment(call, 0, &id))
+        return CALL_ANSWERED;
+    return answer_decision(call, id, call->control->cancel(call->control->ctx, id, call->actor, err), err);
+}
+
+Handling runs_approve(Call *call, Error *err) {
+    int64_t id;
+    if (!call_id_segment(call, 0, &id))
+        return CALL_ANSWERED;
+    return answer_decision(call, id, call->control->approve(call->control->ctx, id, err), err);
+}
+
 /* Not in memory: it has ended, or there never was one. */
 bool runs_cancel_stored(Call *call, struct Pg *pg, Error *err) {
     TRY(stored_item(call, pg, REPORT_RUN, err));
     if (call->reply.status == 200)
         reply_problem(&call->reply, 409, "the run has ended");
+    return true;
+}
+
+bool runs_approve_stored(Call *call, struct Pg *pg, Error *err) {
+    TRY(stored_item(call, pg, REPORT_RUN, err));
+    if (call->reply.status == 200)
+        reply_problem(&call->reply, 409, "the run is not held: there is nothing to approve");
     return true;
 }

@@ -46,7 +46,8 @@ struct FeedConfig {
     CursorClock cursor_clock;
     int64_t margin_ms; /* for an application's clock */
     int64_t every_ms;
-    int64_t reconcile_ms; /* 0: never */
+    int64_t reconcile_ms; /* 0: on demand only */
+    int delete_share, delete_rows; /* the delete guard: percent of the rows, and rows in any case */
     int page_rows;
     int page_bytes;
     Contract on_new_column, on_missing_column, on_retyped_column;

@@ -7,6 +7,7 @@
 #include "base/own.h"
 #include "schedule.h"
 #include "storage/hospitals.h"
+#include "storage/reconcile.h"
 #include "storage/run_store.h"
 
 #include <stdlib.h>
@@ -42,6 +43,9 @@ typedef struct Once {
     bool is_on;
     int phase; /* index into PHASES */
     int status;
+    bool is_reconcile; /* of `feed`, NULL: of all */
+    bool is_dry;
+    const char *feed;
     LoopCall done;
     void *context;
 } Once;
@@ -78,11 +82,12 @@ static const struct {
     {{[JOB_EXTRACT] = true, [JOB_RECEIVE] = true}, RANK_MEMBERS},
     {{[JOB_EXTRACT] = true, [JOB_RECEIVE] = true}, RANK_ENCOUNTERS},
     {{[JOB_EXTRACT] = true, [JOB_RECEIVE] = true}, RANK_LAST},
+    {{[JOB_RECONCILE] = true}, RANK_RECONCILE},
     {{[JOB_SETTLE] = true}, RANK_MEMBERS},
     {{[JOB_PUBLISH] = true}, RANK_MEMBERS},
     {{[JOB_KPI] = true}, RANK_MEMBERS},
 };
-enum { N_PHASES = sizeof PHASES / sizeof *PHASES };
+enum { N_PHASES = sizeof PHASES / sizeof *PHASES, PHASE_RECONCILE = 3 };
 
 static void plan(Jobs *jobs);
 static void once_continue(Jobs *jobs);
@@ -109,11 +114,11 @@ static void add_feeds(Jobs *jobs, const SourceConfig *source) {
         add_job(jobs, (Job){.name = feed->name, .kind = JOB_EXTRACT, .feed = feed, .group = feed->name,
                             .rank = rank_of(feed->mapping.entity), .every_us = feed->every_ms * 1000,
                             .schedule = every_text(jobs->arena, feed->every_ms)});
-        if (feed->reconcile_ms > 0)
-            add_job(jobs, (Job){.name = arena_printf(jobs->arena, "reconcile.%s", feed->name),
-                                .kind = JOB_RECONCILE, .feed = feed, .group = feed->name,
-                                .rank = RANK_RECONCILE, .every_us = feed->reconcile_ms * 1000,
-                                .schedule = every_text(jobs->arena, feed->reconcile_ms)});
+        add_job(jobs, (Job){.name = arena_printf(jobs->arena, "reconcile.%s", feed->name),
+                            .kind = JOB_RECONCILE, .feed = feed, .group = feed->name,
+                            .rank = RANK_RECONCILE, .every_us = feed->reconcile_ms * 1000,
+                            .schedule = feed->reconcile_ms ? every_text(jobs->arena, feed->reconcile_ms)
+                                                           : "on demand"});
     }
 }
 
@@ -151,10 +156,13 @@ static void make_jobs(Jobs *jobs) {
 
 /* ---- leases ---- */
 
+/* A reconcile places pages of its feed, so it goes by the lease of the feed's job, which stands before it: one
+ * epoch fences both. */
 static void take_leases(Jobs *jobs) {
     for (size_t i = 0; i < jobs->n_jobs; i++) {
-        jobs->jobs[i].has_lease = jobs->leases[i].is_held;
-        jobs->jobs[i].epoch = jobs->leases[i].epoch;
+        const Lease *lease = &jobs->leases[jobs->jobs[i].kind == JOB_RECONCILE ? i - 1 : i];
+        jobs->jobs[i].has_lease = lease->is_held;
+        jobs->jobs[i].epoch = lease->epoch;
     }
 }
 
@@ -171,6 +179,20 @@ static bool take_hospitals(Jobs *jobs, Pg *pg, Error *err) {
            hospitals_retired(pg, jobs->arena, &jobs->retired, &jobs->n_retired, err);
 }
 
+/* A table is compared so long after the last time, however often the daemon starts. */
+static bool take_ages(Jobs *jobs, Pg *pg, Error *err) {
+    int64_t now_us = clock_monotonic_us();
+    for (size_t i = 0; i < jobs->n_jobs; i++) {
+        Job *job = &jobs->jobs[i];
+        int64_t age_us = 0;
+        if (job->kind == JOB_RECONCILE)
+            TRY(reconcile_find_age(pg, job->feed->name, &age_us, err));
+        if (age_us > 0)
+            job->finished_us = now_us > age_us ? now_us - age_us : 1;
+    }
+    return true;
+}
+
 static bool claim_leases(Jobs *jobs, Error *err) {
     CLEANUP(pg_drop) Pg *pg = pg_pool_take(jobs->options.pg_pool, err);
     TRY(pg && take_hospitals(jobs, pg, err));
@@ -178,6 +200,7 @@ static bool claim_leases(Jobs *jobs, Error *err) {
     TRY(run_close_orphans(pg, jobs->options.owner, err));
     TRY(run_reserve_ids(pg, IDS_KEPT, jobs->ids, err));
     jobs->n_ids = IDS_KEPT;
+    TRY(take_ages(jobs, pg, err));
     take_leases(jobs);
     for (size_t i = 0; i < jobs->n_jobs; i++) {
         jobs->jobs[i].is_paused = jobs->leases[i].is_paused;
@@ -281,31 +304,43 @@ static void tell(Jobs *jobs, const Run *run) {
         jobs->listener(jobs->listener_context, run);
 }
 
+static void record_work(void *context) { run_record(context); }
+static void record_done(void *context) { (void)context; }
+
+/* What a run is held for does not happen. */
+static void refuse(Jobs *jobs, Run *run) {
+    run->state = run->outcome = RUN_CANCELED;
+    run->finished_us = clock_wall_us();
+    pool_submit(jobs->options.pool, (PoolWork){record_work, record_done, run});
+    tell(jobs, run);
+}
+
 static void run_free(Run *run) {
     pthread_mutex_destroy(&run->pg_mutex);
     free(run);
 }
 
-/* Keeps the run among the last thousand; an older one goes, unless it is still somebody's. */
+/* Keeps the run among the last thousand; an older one goes, unless it waits for a person or has gone on. */
 static void keep_run(Jobs *jobs, Run *run) {
     Run **slot = &jobs->runs[jobs->n_runs++ % RUNS_KEPT];
     Run *old = *slot;
     *slot = run;
+    run->is_kept = true;
     if (!old)
         return;
+    old->is_kept = false;
     Job *job = old->owner;
-    if (job && job->last == old)
-        job->last = NULL;
-    run_free(old);
+    if (old->state == RUN_HELD) {
+        keep_run(jobs, old);
+    } else if (!job || job->current != old) {
+        if (job && job->last == old)
+            job->last = NULL;
+        run_free(old);
+    }
 }
 
-static Run *make_run(Jobs *jobs, Job *job, const TriggerRequest *request, bool was_asked) {
-    Run *run = calloc(1, sizeof *run);
-    if (!run)
-        abort();
-    pthread_mutex_init(&run->pg_mutex, NULL);
-    run->id = jobs->ids[--jobs->n_ids];
-    snprintf(run->job, sizeof run->job, "%s", job->name);
+/* What a run has from its job, which another configuration may have made anew. */
+static void bind(Jobs *jobs, Run *run, Job *job) {
     run->kind = job->kind;
     run->config = jobs->options.config;
     run->feed = job->feed;
@@ -313,11 +348,38 @@ static Run *make_run(Jobs *jobs, Job *job, const TriggerRequest *request, bool w
     run->session = &job->session;
     run->pg_pool = jobs->options.pg_pool;
     run->epoch = job->epoch;
+    run->owner = job;
+}
+
+static Run *new_run(Jobs *jobs, Job *job, int64_t id) {
+    Run *run = calloc(1, sizeof *run);
+    if (!run)
+        abort();
+    pthread_mutex_init(&run->pg_mutex, NULL);
+    run->id = id;
+    snprintf(run->job, sizeof run->job, "%s", job->name);
+    bind(jobs, run, job);
+    return run;
+}
+
+/* The job's run that waits for a person, or NULL. */
+static Run *find_held(const Jobs *jobs, const Job *job) {
+    for (size_t i = 0; i < jobs_run_count(jobs); i++)
+        if (jobs->runs[i]->owner == job && jobs->runs[i]->state == RUN_HELD)
+            return jobs->runs[i];
+    return NULL;
+}
+
+static Run *make_run(Jobs *jobs, Job *job, const TriggerRequest *request, bool was_asked) {
+    Run *run = new_run(jobs, job, jobs->ids[--jobs->n_ids]);
+    Run *held = find_held(jobs, job);
+    if (held && !request->is_dry) /* it finds anew what that one was held for */
+        refuse(jobs, held);
     run->mode = request->mode;
     run->was_asked = was_asked;
+    run->is_dry = request->is_dry;
     run->attempt = 1;
     run->queued_us = clock_wall_us();
-    run->owner = job;
     snprintf(run->trigger, sizeof run->trigger, "%s", request->by);
     snprintf(run->range_from, sizeof run->range_from, "%s", request->from ? request->from : "");
     snprintf(run->range_to, sizeof run->range_to, "%s", request->to ? request->to : "");
@@ -394,18 +456,17 @@ static void take_cursor_report(Jobs *jobs, Job *job, const Run *run) {
     METRIC_SET(METRIC_FEED_CURSOR_HELD, (double)run->cursor.held_us / 1e6, job->name);
 }
 
+static bool is_place(const Job *job) { return job->kind == JOB_EXTRACT || job->kind == JOB_RECEIVE; }
+
 static void count_run(const Job *job, const Run *run) {
     METRIC_ADD(METRIC_RUNS, 1, job->name, run_state_name(run->state));
     METRIC_OBSERVE(METRIC_RUN_DURATION, (double)(run->finished_us - run->started_us) / 1e6, job->name);
-    if (run->state == RUN_SUCCEEDED && (job->feed || job->claims))
+    if (run->state == RUN_SUCCEEDED && is_place(job))
         METRIC_SET(METRIC_FEED_LAST_SUCCESS, (double)run->finished_us / 1e6, job->name);
 }
 
 /* A quiet poll leaves nothing behind; its id is used again. */
-static bool was_quiet(const Run *run) {
-    return !run->was_asked && !run->note[0] && run->state == RUN_SUCCEEDED && run->counts.rows_changed == 0 &&
-           run->counts.batches == 0 && run->counts.rows_quarantined == 0 && run->counts.bytes_sent == 0;
-}
+static bool was_quiet(const Run *run) { return !run_leaves_trace(run) && run->counts.batches == 0; }
 
 static void end_run(Jobs *jobs, Job *job, Run *run) {
     job->current = NULL;
@@ -418,7 +479,7 @@ static void end_run(Jobs *jobs, Job *job, Run *run) {
         job->is_stopped = true;
     count_run(job, run);
     take_cursor_report(jobs, job, run);
-    if (jobs->once.is_on && run->state != RUN_SUCCEEDED && jobs->once.status == 0)
+    if (jobs->once.is_on && run->state != RUN_SUCCEEDED && jobs->once.status != 1)
         jobs->once.status = run->state == RUN_HELD ? 3 : 1;
     wake_followers(jobs, job, run);
     tell(jobs, run);
@@ -428,7 +489,8 @@ static void end_run(Jobs *jobs, Job *job, Run *run) {
         return;
     }
     job->last = run;
-    keep_run(jobs, run);
+    if (!run->is_kept)
+        keep_run(jobs, run);
 }
 
 /* Its group may be busy by now: it queues like any other. */
@@ -450,9 +512,6 @@ static void retry_later(Jobs *jobs, Run *run, int64_t delay_ms) {
         job->retry_timer = loop_timer_open(jobs->options.loop, retry_now, job);
     loop_timer_start(job->retry_timer, delay_ms, 0);
 }
-
-static void record_work(void *context) { run_record(context); }
-static void record_done(void *context) { (void)context; }
 
 /* One that runs ends at its next page; one that only waits ends at once. */
 static void cancel_run(Jobs *jobs, Run *run) {
@@ -487,8 +546,6 @@ static void run_done(void *context) {
 
 /* ---- what is due ---- */
 
-static bool is_place(const Job *job) { return job->kind == JOB_EXTRACT || job->kind == JOB_RECEIVE; }
-
 /* Not had its first turn since the start, and about to have it: what is paused, stopped, somebody else's or
  * trying again keeps nobody waiting. */
 static bool awaits_first_turn(const Job *job) {
@@ -518,10 +575,11 @@ static bool is_behind(const Jobs *jobs, const Job *job) {
 }
 
 static int64_t due_us(const Jobs *jobs, const Job *job) {
+    bool waits_for_person = job->kind == JOB_RECONCILE && find_held(jobs, job);
     DueInput in = {
         .every_us = job->every_us, .finished_us = job->finished_us, .failures = job->failures,
         .is_paused = job->is_paused, .is_running = job->current != NULL, .has_lease = job->has_lease,
-        .is_stopped = job->is_stopped, .is_woken = job->is_woken, .woken_us = job->woken_us,
+        .is_stopped = job->is_stopped || waits_for_person, .is_woken = job->is_woken, .woken_us = job->woken_us,
         .is_behind = is_behind(jobs, job),
         .quiet_us = job->kind == JOB_SETTLE ? SETTLE_QUIET_US : 0,
         .rest_us = job->kind == JOB_KPI ? KPI_REST * job->took_us : 0,
@@ -591,10 +649,17 @@ static void on_due(void *context) { plan(context); }
 
 static void once_start(Jobs *jobs, Job *job, RunMode mode) {
     const Run *ignored;
-    if (jobs_trigger(jobs, job, &(TriggerRequest){.mode = mode, .by = "once"}, &ignored) != TRIGGER_NO_LEASE)
+    TriggerRequest request = {.mode = mode, .by = "once", .is_dry = jobs->once.is_dry && mode == RUN_RECONCILE};
+    if (jobs_trigger(jobs, job, &request, &ignored) != TRIGGER_NO_LEASE)
         return;
     LOG_ERROR("another daemon holds this job", LOG_TEXT("job", job->name));
     jobs->once.status = 1;
+}
+
+/* Publishing in that mode compares all that BigQuery holds. */
+static RunMode once_mode(const Jobs *jobs, const Job *job) {
+    bool compares = job->kind == JOB_RECONCILE || (job->kind == JOB_PUBLISH && jobs->once.is_reconcile);
+    return compares ? RUN_RECONCILE : RUN_INCREMENTAL;
 }
 
 static void once_start_phase(Jobs *jobs) {
@@ -602,10 +667,12 @@ static void once_start_phase(Jobs *jobs) {
         Job *job = &jobs->jobs[i];
         if (!PHASES[jobs->once.phase].kinds[job->kind] || PHASES[jobs->once.phase].rank != job->rank)
             continue;
+        if (job->kind == JOB_RECONCILE && jobs->once.feed && strcmp(job->feed->name, jobs->once.feed) != 0)
+            continue;
         if (job->is_paused)
             LOG_WARN("paused, not run", LOG_TEXT("job", job->name), LOG_TEXT("by", &job->paused_by[0]));
-        else /* whole tables too: what moved no cursor is found, as reconcile would */
-            once_start(jobs, job, job->kind == JOB_EXTRACT ? RUN_FULL : RUN_INCREMENTAL);
+        else
+            once_start(jobs, job, once_mode(jobs, job));
     }
 }
 
@@ -629,6 +696,12 @@ void jobs_run_one(Jobs *jobs, Job *job, RunMode mode, LoopCall done, void *conte
     jobs->once = (Once){.is_on = true, .phase = N_PHASES - 1, .done = done, .context = context};
     once_start(jobs, job, mode);
     plan(jobs);
+}
+
+void jobs_run_reconcile(Jobs *jobs, const char *feed, bool is_dry, LoopCall done, void *context) {
+    jobs->once = (Once){.is_on = true, .phase = PHASE_RECONCILE - 1, .done = done, .context = context,
+                        .is_reconcile = true, .is_dry = is_dry, .feed = feed};
+    once_continue(jobs);
 }
 
 int jobs_once_status(const Jobs *jobs) { return jobs->once.status; }
@@ -749,9 +822,36 @@ static void reload_claim(void *context) {
 
 /* ---- public ---- */
 
+/* Runs that were held before this start wait on. */
+static bool take_held(Jobs *jobs, Error *err) {
+    CLEANUP(arena_drop) Arena *arena = arena_open();
+    CLEANUP(pg_drop) Pg *pg = pg_pool_take(jobs->options.pg_pool, err);
+    HeldRun *held;
+    size_t n;
+    TRY(pg && run_find_held(pg, jobs->options.owner, arena, &held, &n, err));
+    for (size_t i = 0; i < n; i++) {
+        Job *job = jobs_find(jobs, held[i].row.job);
+        if (!job)
+            continue;
+        Run *run = new_run(jobs, job, held[i].row.id);
+        run->state = run->outcome = RUN_HELD;
+        run_mode_find(held[i].row.mode, &run->mode);
+        snprintf(run->trigger, sizeof run->trigger, "%s", held[i].row.trigger);
+        run->was_asked = true;
+        run->attempt = held[i].row.attempt;
+        run->queued_us = held[i].row.queued_us;
+        run->started_us = held[i].row.started_us;
+        run->finished_us = held[i].row.finished_us;
+        run->error = held[i].error;
+        keep_run(jobs, run);
+        job->last = run;
+    }
+    return true;
+}
+
 Jobs *jobs_open(const JobsOptions *options, Error *err) {
     Jobs *jobs = make_table(options);
-    if (!claim_leases(jobs, err)) {
+    if (!claim_leases(jobs, err) || !take_held(jobs, err)) {
         close_table(jobs);
         free(jobs);
         return NULL;
@@ -869,7 +969,19 @@ int64_t jobs_next_due_us(const Jobs *jobs, const Job *job) {
 
 bool jobs_is_behind(const Jobs *jobs, const Job *job) { return is_behind(jobs, job); }
 
-TriggerResult jobs_trigger(Jobs *jobs, Job *job, const TriggerRequest *request, const Run **ret_run) {
+static Job *reconcile_job(Jobs *jobs, const Job *job) {
+    size_t i = 0;
+    while (jobs->jobs[i].kind != JOB_RECONCILE || jobs->jobs[i].feed != job->feed)
+        i++;
+    return &jobs->jobs[i];
+}
+
+TriggerResult jobs_trigger(Jobs *jobs, Job *job, const TriggerRequest *asked, const Run **ret_run) {
+    TriggerRequest wish = *asked, *request = &wish;
+    if (job->kind == JOB_EXTRACT && wish.mode == RUN_RECONCILE)
+        job = reconcile_job(jobs, job);
+    if (job->kind == JOB_RECONCILE)
+        wish.mode = RUN_RECONCILE;
     if (!job->has_lease || jobs->is_draining || jobs->n_ids == 0)
         return TRIGGER_NO_LEASE;
     if (job->current) {
@@ -943,9 +1055,30 @@ bool jobs_run_cancel(Jobs *jobs, int64_t id) {
     Run *run = find_run(jobs, id);
     if (!run || run_state_is_final(run->state))
         return false;
-    cancel_run(jobs, run);
+    if (run->state == RUN_HELD)
+        refuse(jobs, run);
+    else
+        cancel_run(jobs, run);
     plan(jobs);
     return true;
+}
+
+TriggerResult jobs_run_approve(Jobs *jobs, int64_t id) {
+    Run *run = find_run(jobs, id);
+    Job *job = run ? run->owner : NULL;
+    if (!job || run->state != RUN_HELD || !job->has_lease || jobs->is_draining)
+        return TRIGGER_NO_LEASE;
+    if (job->current)
+        return TRIGGER_RUNNING;
+    bind(jobs, run, job);
+    run->is_approved = run->was_asked = true;
+    run->attempt = 1;
+    run->state = RUN_QUEUED;
+    job->current = run;
+    job->begun_us = 0;
+    tell(jobs, run);
+    plan(jobs);
+    return TRIGGER_STARTED;
 }
 
 void jobs_listen(Jobs *jobs, RunListener listener, void *context) {

@@ -1,7 +1,7 @@
 /* job.h - the jobs that exist, what is due, and the runs in memory.
  *
- * Built from the configuration: `<source>.<feed>` extracts, `claims.<name>` receives, `settle`, `publish`
- * and `kpi` follow. Everything here is called on the loop thread and answers from memory, so that a busy
+ * Built from the configuration: `<source>.<feed>` extracts, `reconcile.<source>.<feed>` compares the whole
+ * table, `claims.<name>` receives, `settle`, `publish` and `kpi` follow. Everything here is called on the loop thread and answers from memory, so that a busy
  * PostgreSQL does not slow a list of jobs. What must survive a restart (paused, leases, runs) is written
  * by workers.
  *
@@ -60,7 +60,8 @@ typedef struct JobsOptions {
     const char *owner; /* this daemon's name on leases */
 } JobsOptions;
 
-/* Claims leases (blocking; before the loop runs). NULL when PostgreSQL cannot be reached. */
+/* Claims leases and finds the runs that are held (blocking; before the loop runs). NULL when PostgreSQL cannot be
+ * reached. */
 Jobs *jobs_open(const JobsOptions *options, Error *err);
 /* Nothing may be running any more. */
 void jobs_close(Jobs *jobs);
@@ -71,7 +72,10 @@ void jobs_start(Jobs *jobs);
 void jobs_run_once(Jobs *jobs, LoopCall done, void *context);
 /* One job once; then `done(context)`. */
 void jobs_run_one(Jobs *jobs, Job *job, RunMode mode, LoopCall done, void *context);
-/* Of both: 0: all succeeded, 1: some failed, 3: some held. */
+/* Every reconcile job once, or that of one feed; then settle, publish and a comparison of all that BigQuery
+ * holds. `is_dry`: what differs is counted, not mended. */
+void jobs_run_reconcile(Jobs *jobs, const char *feed, bool is_dry, LoopCall done, void *context);
+/* Of all: 0: all succeeded, 1: some failed, 3: some held. */
 int jobs_once_status(const Jobs *jobs);
 /* No new runs; running ones are canceled; `done(context)` when the last has ended. */
 void jobs_drain(Jobs *jobs, LoopCall done, void *context);
@@ -105,7 +109,9 @@ typedef struct TriggerRequest {
     RunMode mode;
     const char *by;         /* a token's name, "command line" */
     const char *from, *to;  /* ISO dates or NULL */
+    bool is_dry;            /* reconcile */
 } TriggerRequest;
+/* Mode reconcile of a feed's job is the run of its reconcile job. */
 TriggerResult jobs_trigger(Jobs *jobs, Job *job, const TriggerRequest *request, const Run **ret_run);
 void jobs_pause(Jobs *jobs, Job *job, bool paused, const char *by);
 /* A file arrived: run soon, without waiting for the interval. */
@@ -115,8 +121,11 @@ void jobs_wake(Jobs *jobs, Job *job);
 size_t jobs_run_count(const Jobs *jobs);
 const Run *jobs_run_at(const Jobs *jobs, size_t index);
 const Run *jobs_run_find(const Jobs *jobs, int64_t id);
-/* False when it has ended already. */
+/* A held run is refused: what it was held for does not happen. False when it has ended already. */
 bool jobs_run_cancel(Jobs *jobs, int64_t id);
+/* A held run goes on: a reconcile deletes exactly what it found, once it has looked at it again; any other tries
+ * again. TRIGGER_RUNNING: another run of the job is on its way. */
+TriggerResult jobs_run_approve(Jobs *jobs, int64_t id);
 /* Called at every change of state of a run; one listener. */
 typedef void (*RunListener)(void *context, const Run *run);
 void jobs_listen(Jobs *jobs, RunListener listener, void *context);

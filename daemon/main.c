@@ -12,6 +12,7 @@
 #include "inbox.h"
 #include "job.h"
 #include "notify.h"
+#include "proof.h"
 #include "reload.h"
 #include "sealer.h"
 #include "storage/http.h"
@@ -33,6 +34,8 @@ typedef struct Options {
     const char *config;
     bool check_config, once, rebuild;
     const char *job; /* this one alone, and stop */
+    bool reconcile, repair; /* the tables against silver and BigQuery, and stop */
+    const char *feed;       /* of this one alone */
     const char *command;
     char **args; /* after the command */
     int n_args;
@@ -54,6 +57,8 @@ static void print_usage(FILE *out) {
           "revcycled --config FILE migrate          create or upgrade the PostgreSQL schemas\n"
           "revcycled --config FILE publish [--rebuild]\n"
           "                                         publish now; or replace BigQuery's tables\n"
+          "revcycled --config FILE reconcile [FEED] [--repair]\n"
+          "                                         prove source = silver = BigQuery; or mend what differs\n"
           "revcycled --config FILE verify [SEAL:HMAC]\n"
           "                                         look through the audit trail; the seal was noted before\n"
           "revcycled --config FILE token add NAME --scope read,operate\n"
@@ -87,7 +92,9 @@ typedef struct Daemon {
 } Daemon;
 
 /* True when the daemon stops by itself after its work. */
-static bool ends_by_itself(const Daemon *daemon) { return daemon->options->once || daemon->options->job; }
+static bool ends_by_itself(const Daemon *daemon) {
+    return daemon->options->once || daemon->options->job || daemon->options->reconcile;
+}
 
 static void end_loop(void *context) { loop_stop(((Daemon *)context)->loop); }
 
@@ -279,6 +286,11 @@ static void print_failure(const Run *run) {
         printf("  hint: %s\n", run->error.hint);
 }
 
+static void print_failures(const Daemon *daemon) {
+    for (size_t i = jobs_run_count(daemon->jobs); i-- > 0;)
+        print_failure(jobs_run_at(daemon->jobs, i));
+}
+
 static void print_once(const Daemon *daemon) {
     printf("%-32s %-10s %10s %10s %10s %12s %8s\n", "job", "state", "read", "changed", "flagged", "quarantined", "ms");
     for (size_t i = jobs_run_count(daemon->jobs); i-- > 0;) {
@@ -288,8 +300,20 @@ static void print_once(const Daemon *daemon) {
                (long long)run->counts.rows_flagged, (long long)run->counts.rows_quarantined,
                (long long)(run->finished_us - run->started_us) / 1000);
     }
-    for (size_t i = jobs_run_count(daemon->jobs); i-- > 0;)
-        print_failure(jobs_run_at(daemon->jobs, i));
+    print_failures(daemon);
+}
+
+/* What differs and was not mended is a failure, and stands in the exit code. */
+static void print_proof(Daemon *daemon, int64_t since_us) {
+    Error err = {0};
+    bool is_equal = true;
+    Pg *pg = pg_pool_take(daemon->pg_pool, &err);
+    if (!pg || !proof_print(pg, daemon->jobs, since_us, stdout, &is_equal, &err))
+        print_error(&err);
+    pg_pool_give(daemon->pg_pool, pg);
+    if ((!is_equal || err.state[0]) && daemon->status == EXIT_DONE)
+        daemon->status = EXIT_FAILED;
+    print_failures(daemon);
 }
 
 static void start_jobs(Daemon *daemon) {
@@ -297,6 +321,8 @@ static void start_jobs(Daemon *daemon) {
     if (options->job)
         jobs_run_one(daemon->jobs, jobs_find(daemon->jobs, options->job),
                      options->rebuild ? RUN_REBUILD : RUN_INCREMENTAL, once_done, daemon);
+    else if (options->reconcile)
+        jobs_run_reconcile(daemon->jobs, options->feed, !options->repair, once_done, daemon);
     else if (options->once)
         jobs_run_once(daemon->jobs, once_done, daemon);
     else
@@ -308,9 +334,12 @@ static void start(Daemon *daemon) {
              LOG_INT("jobs", jobs_count(daemon->jobs)));
     METRIC_SET(METRIC_UP_SINCE, (double)clock_wall_us() / 1e6);
     notify_ready();
+    int64_t since_us = clock_wall_us();
     start_jobs(daemon);
     loop_run(daemon->loop);
-    if (ends_by_itself(daemon))
+    if (daemon->options->reconcile)
+        print_proof(daemon, since_us);
+    else if (ends_by_itself(daemon))
         print_once(daemon);
 }
 
@@ -411,6 +440,34 @@ static int command_publish(const Options *options, Config *config) {
     return run_daemon(&one, config);
 }
 
+static const FeedConfig *find_feed(const Config *config, const char *name) {
+    for (size_t i = 0; i < config->n_sources; i++)
+        for (size_t k = 0; k < config->sources[i].n_feeds; k++)
+            if (strcmp(config->sources[i].feeds[k].name, name) == 0)
+                return &config->sources[i].feeds[k];
+    return NULL;
+}
+
+/* `reconcile [FEED] [--repair]`, through the same machinery as the daemon's. */
+static int command_reconcile(const Options *options, Config *config) {
+    Options one = *options;
+    one.reconcile = true;
+    for (int i = 0; i < options->n_args; i++) {
+        bool is_repair = strcmp(options->args[i], "--repair") == 0;
+        if (!is_repair && (one.feed || options->args[i][0] == '-')) {
+            fputs("revcycled: reconcile [FEED] [--repair]\n", stderr);
+            return EXIT_USAGE;
+        }
+        one.repair = one.repair || is_repair;
+        one.feed = is_repair ? one.feed : options->args[i];
+    }
+    if (one.feed && !find_feed(config, one.feed)) {
+        fprintf(stderr, "revcycled: no source of the configuration has a feed %s\n", one.feed);
+        return EXIT_USAGE;
+    }
+    return run_daemon(&one, config);
+}
+
 static int command_routes(const Options *options, Config *config) {
     (void)options;
     (void)config;
@@ -426,6 +483,7 @@ static const struct {
     {"migrate", command_migrate},
     {"publish", command_publish},
     {"verify", command_verify},
+    {"reconcile", command_reconcile},
     {"routes", command_routes},
     {"token", command_token},
 };

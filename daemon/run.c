@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/own.h"
+#include "storage/reconcile.h"
 #include "storage/run_store.h"
 
 static const char *const STATE_NAMES[] = {"queued", "running", "waiting", "held",
@@ -23,7 +24,7 @@ static const struct {
     [JOB_RECEIVE] = {"receive", step_receive, MODE(INCREMENTAL)},
     [JOB_RECONCILE] = {"reconcile", step_reconcile, MODE(INCREMENTAL) | MODE(RECONCILE)},
     [JOB_SETTLE] = {"settle", step_settle, MODE(INCREMENTAL)},
-    [JOB_PUBLISH] = {"publish", step_publish, MODE(INCREMENTAL) | MODE(REBUILD)},
+    [JOB_PUBLISH] = {"publish", step_publish, MODE(INCREMENTAL) | MODE(RECONCILE) | MODE(REBUILD)},
     [JOB_KPI] = {"kpi", step_kpi, MODE(INCREMENTAL)},
 };
 
@@ -95,6 +96,7 @@ static bool take_step(Run *run, Pg *pg, Arena *arena, Error *err) {
         .session = run->session, .arena = arena, .run_id = run->id, .epoch = run->epoch,
         .mode = run->mode, .range_from = run->range_from[0] ? run->range_from : NULL,
         .range_to = run->range_to[0] ? run->range_to : NULL, .canceled = &run->canceled,
+        .is_dry = run->is_dry, .is_approved = run->is_approved,
     };
     bool ok = KINDS[run->kind].step(&context, err);
     run->counts = context.counts;
@@ -105,14 +107,14 @@ static bool take_step(Run *run, Pg *pg, Arena *arena, Error *err) {
     return ok;
 }
 
-static bool is_worth_recording(const Run *run) {
-    return run->was_asked || run->note[0] || run->outcome != RUN_SUCCEEDED || run->counts.rows_changed > 0 ||
-           run->counts.rows_quarantined > 0 || run->counts.bytes_sent > 0;
+bool run_leaves_trace(const Run *run) {
+    return run->was_asked || run->note[0] || run->kind == JOB_RECONCILE ||
+           run->outcome != RUN_SUCCEEDED || run->counts.rows_changed > 0 || run->counts.rows_quarantined > 0 || run->counts.bytes_sent > 0;
 }
 
 static void log_end(const Run *run) {
     int64_t ms = (run->finished_us - run->started_us) / 1000;
-    if (run->outcome == RUN_SUCCEEDED && !is_worth_recording(run)) {
+    if (run->outcome == RUN_SUCCEEDED && !run_leaves_trace(run)) {
         LOG_DEBUG("quiet poll", LOG_TEXT("job", run->job), LOG_INT("ms", ms));
         return;
     }
@@ -121,6 +123,9 @@ static void log_end(const Run *run) {
                  LOG_INT("rows_read", run->counts.rows_read), LOG_INT("rows_changed", run->counts.rows_changed),
                  LOG_INT("rows_quarantined", run->counts.rows_quarantined),
                  LOG_INT("bytes_sent", run->counts.bytes_sent), LOG_INT("ms", ms));
+    else if (run->outcome == RUN_HELD)
+        LOG_FAILURE(LOG_LEVEL_ERROR, "run held until a person decides", &run->error, LOG_TEXT("job", run->job),
+                    LOG_INT("run", run->id), LOG_INT("ms", ms));
     else if (run->outcome == RUN_CANCELED)
         LOG_INFO("run canceled", LOG_TEXT("job", run->job), LOG_INT("run", run->id), LOG_INT("ms", ms));
     else
@@ -162,7 +167,7 @@ void run_execute(Run *run) {
     run->outcome = ok ? RUN_SUCCEEDED : state_of_error(&run->error);
     lend_pg(run, NULL);
     Error ignored = {0}; /* a run that cannot be recorded is in the log */
-    if (pg && is_worth_recording(run))
+    if (pg && run_leaves_trace(run))
         record(run, pg, run->outcome, &ignored);
     pg_pool_give(run->pg_pool, pg);
     log_end(run);
@@ -171,7 +176,8 @@ void run_execute(Run *run) {
 void run_record(Run *run) {
     Error err = {0};
     Pg *pg = pg_pool_take(run->pg_pool, &err);
-    if (!pg || !record(run, pg, run->outcome, &err))
+    bool forgets = run->kind == JOB_RECONCILE; /* what it found is nobody's to delete any more */
+    if (!pg || !record(run, pg, run->outcome, &err) || (forgets && !reconcile_forget_run(pg, run->id, &err)))
         LOG_FAILURE(LOG_LEVEL_WARN, "a canceled run was not recorded", &err, LOG_TEXT("job", run->job),
                     LOG_INT("run", run->id));
     pg_pool_give(run->pg_pool, pg);

@@ -43,6 +43,9 @@ typedef struct Run {
     RunMode mode;
     char trigger[64]; /* "schedule", "once", a token's name */
     bool was_asked;   /* by a person: recorded even when it did nothing */
+    bool is_dry;      /* reconcile: says what differs, mends nothing */
+    bool is_approved; /* a person released what it was held for */
+    bool is_kept;     /* among the last runs of job.c */
     char range_from[RUN_DATE_BYTES], range_to[RUN_DATE_BYTES];
     RunState state;   /* the loop's */
     RunState outcome; /* the worker's, for the loop to take over when the work is done */
@@ -63,8 +66,11 @@ typedef struct Run {
  * Sets counts, error, and an outcome of SUCCEEDED, FAILED or CANCELED. */
 void run_execute(Run *run);
 
-/* On a worker: records a run that ended without being executed. */
+/* On a worker: records a run that ended without being executed, also one that was held and is refused. */
 void run_record(Run *run);
+
+/* False: it may leave no trace, and its id be used again. A reconcile's proof bears its id. */
+bool run_leaves_trace(const Run *run);
 
 /* On the loop thread: the run ends at its next page, a statement in flight at once. */
 void run_cancel(Run *run);

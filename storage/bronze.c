@@ -3,12 +3,13 @@
 
 #include "base/own.h"
 #include "sql.h"
+#include "storage/hexkey.h"
 #include "storage/template.h"
 
 #include <stdlib.h>
 #include <unistr.h>
 
-enum { COPY_COLUMNS = 9, NAME_MAX_BYTES = 256 };
+enum { COPY_COLUMNS = 9, NAME_MAX_BYTES = 256, KEYS_MAX_BYTES = 64 << 20 };
 static const int64_t MICROS_1970_TO_2000 = INT64_C(946684800) * 1000000;
 
 /* "hospital_a.patients" -> hospital_a__patients<suffix>, quoted. */
@@ -289,4 +290,46 @@ void bronze_summarize(Pg *pg, Arena *arena, const char *feed) {
         return;
     pg_exec(pg, SQL_BRONZE_SUMMARIZE, PG_PARAMS(index), NULL, &ignored);
     pg_exec(pg, SQL_BRONZE_PATIENCE, PG_PARAMS("0"), NULL, &ignored);
+}
+
+/* ---- what was there ---- */
+
+static const char *texts_array(Buf *list, const Str *texts, size_t n, Error *err) {
+    buf_init(list, KEYS_MAX_BYTES);
+    pg_array_begin(list);
+    for (size_t i = 0; i < n; i++)
+        pg_array_text(list, texts[i]);
+    return pg_array_end(list, err);
+}
+
+static const char *names_array(Buf *list, const char *const *names, size_t n, Error *err) {
+    buf_init(list, KEYS_MAX_BYTES);
+    pg_array_begin(list);
+    for (size_t i = 0; i < n; i++)
+        pg_array_text(list, str_of(names[i]));
+    return pg_array_end(list, err);
+}
+
+bool bronze_find_fields(Pg *pg, Arena *arena, const char *feed, const Str *keys, size_t n,
+                        const char *const *columns, size_t n_columns, BronzeFields *ret_found, Error *err) {
+    CLEANUP(buf_drop) Buf key_list = {0};
+    CLEANUP(buf_drop) Buf name_list = {0};
+    const char *key_array = texts_array(&key_list, keys, n, err);
+    const char *name_array = names_array(&name_list, columns, n_columns, err);
+    TRY(key_array && name_array);
+    const char *sql = sql_fill(arena, SQL_BRONZE_FIND_FIELDS, {"raw", relation(arena, feed, "_raw")});
+    CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, sql, PG_PARAMS(feed, key_array, name_array), err);
+    TRY(rows);
+    BronzeFields found = {.fields = ARENA_ARRAY(arena, Str, n * n_columns + 1), /* zeroed: NULL */
+                          .is_seen = ARENA_ARRAY(arena, bool, n + 1)};
+    for (int r = 0; r < pg_rows(rows); r++)
+        for (size_t i = 0; i < n; i++) {
+            if (!str_equal(keys[i], pg_value(rows, r, 0)))
+                continue;
+            found.is_seen[i] = true;
+            if (!str_is_null(pg_value(rows, r, 1)))
+                hexkey_take(arena, pg_value(rows, r, 1), n_columns, found.fields + i * n_columns);
+        }
+    *ret_found = found;
+    return true;
 }

@@ -35,3 +35,12 @@ void bronze_pack(Buf *out, const Str *fields, size_t n_fields);
 bool bronze_unpack(Str raw, size_t n_fields, Arena *arena, Str *fields);
 /* hospital_a__patients_raw, quoted. */
 const char *bronze_raw_name(Arena *arena, const char *feed);
+/* Of the newest content of each key some columns: all of them STR_NULL where one is, or is not among the columns that
+ * the row was received with. */
+typedef struct BronzeFields {
+    Str *fields;   /* n_columns values per key */
+    bool *is_seen; /* the feed has received a row of that key */
+} BronzeFields;
+/* Of a page's worth of keys. */
+bool bronze_find_fields(Pg *pg, Arena *arena, const char *feed, const Str *keys, size_t n,
+                        const char *const *columns, size_t n_columns, BronzeFields *ret_found, Error *err);

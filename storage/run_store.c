@@ -142,3 +142,23 @@ bool run_write(Pg *pg, const RunRow *row, Error *err) {
                   failure && failure->hint[0] ? failure->hint : NULL),
         NULL, err);
 }
+
+bool run_find_held(Pg *pg, const char *owner, Arena *arena, HeldRun **ret_runs, size_t *ret_n, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, SQL_RUN_FIND_HELD, PG_PARAMS(owner), err);
+    TRY(rows);
+    HeldRun *runs = ARENA_ARRAY(arena, HeldRun, (size_t)pg_rows(rows) + 1);
+    for (int r = 0; r < pg_rows(rows); r++) {
+        HeldRun *run = &runs[r];
+        run->row = (RunRow){
+            .id = pg_int(rows, r, 0), .job = arena_string(arena, pg_value(rows, r, 1)),
+            .mode = arena_string(arena, pg_value(rows, r, 2)), .trigger = arena_string(arena, pg_value(rows, r, 3)),
+            .attempt = (int)pg_int(rows, r, 4), .queued_us = pg_int(rows, r, 5), .started_us = pg_int(rows, r, 6),
+            .finished_us = pg_int(rows, r, 7),
+        };
+        error_set(&run->error, pg_text(rows, r, 8), "%s", pg_text(rows, r, 9));
+        error_hint(&run->error, "%s", pg_text(rows, r, 10));
+    }
+    *ret_runs = runs;
+    *ret_n = (size_t)pg_rows(rows);
+    return true;
+}

@@ -43,3 +43,11 @@ typedef struct RunRow {
 } RunRow;
 /* Inserts or updates by id. */
 bool run_write(Pg *pg, const RunRow *row, Error *err);
+
+/* A run that waits for a person; counts and steps are left out. Texts live in `arena`. */
+typedef struct HeldRun {
+    RunRow row;
+    Error error;
+} HeldRun;
+/* Of the owner's jobs, oldest first. */
+bool run_find_held(Pg *pg, const char *owner, Arena *arena, HeldRun **ret_runs, size_t *ret_n, Error *err);

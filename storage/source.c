@@ -103,8 +103,7 @@ static void put_sent(Buf *list, const SourceTable *table, size_t index) {
     buf_put_str(list, is_text ? STR(" USING utf8mb4)") : STR(" AS CHAR)"));
 }
 
-/* hash_source() of the row, by the server. */
-static void put_hash(Buf *out, const SourceTable *table) {
+void source_put_hash(Buf *out, const SourceTable *table) {
     buf_put_str(out, STR("CAST(CONV(LEFT(SHA2(CONCAT("));
     for (size_t i = 0; i < table->n_fields; i++) {
         buf_put_str(out, i > 0 ? STR(", IFNULL(CONCAT(LENGTH(") : STR("IFNULL(CONCAT(LENGTH("));
@@ -126,7 +125,7 @@ static const char *identity_list(Arena *arena, const SourceTable *table) {
     }
     if (source_cursor_is_coarse(table)) {
         source_put_between(&list, ", ");
-        put_hash(&list, table);
+        source_put_hash(&list, table);
     }
     return source_take(arena, &list);
 }
@@ -306,4 +305,8 @@ static int compare_numbers(Str a, Str b) {
 
 int source_compare_positions(const SourceTable *table, Str a, Str b) {
     return table->cursor_kind == CURSOR_COUNTER ? compare_numbers(a, b) : str_compare(a, b);
+}
+
+void source_put_key_value(Buf *sql, const SourceTable *table, size_t i, Str value) {
+    put_value(sql, &table->fields[table->key[i]], value);
 }

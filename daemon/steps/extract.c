@@ -10,6 +10,8 @@
  * margin. Rows whose cursor is NULL are read at every poll, and so are those whose key is, where it may be: no
  * page can go on behind NULL.
  * A feed without a cursor is read whole and compared by hash. */
+#include "steps/extract.h"
+
 #include "steps/ahead.h"
 #include "steps/collision.h"
 #include "steps/drift.h"
@@ -74,7 +76,7 @@ static FeedSession *session_of(RunContext *run) {
 }
 
 /* The job's connection: kept, checked, made anew. */
-static My *session_connection(RunContext *run, Error *err) {
+My *feed_connection(RunContext *run, Error *err) {
     FeedSession *session = session_of(run);
     if (session->my && my_is_alive(session->my))
         return session->my;
@@ -148,12 +150,22 @@ static bool take_watermark(Extraction *x, Error *err) {
                           x->run->arena, &x->mark, err);
 }
 
+bool feed_open_place(RunContext *run, const SourceTable *table, PlaceFeed *ret_place, Error *err) {
+    const FeedConfig *feed = run->feed;
+    PlaceSource source = {
+        .feed = feed->name, .source_system = feed->source->name, .timezone = feed->source->timezone,
+        .zone = feed->source->zone, .mapping = &feed->mapping, .fields = table->fields,
+        .types = without_types(run->arena, table), .n_fields = table->n_fields, .tells = feed->tells,
+    };
+    return place_open(run, &source, ret_place, err);
+}
+
 static bool open_extraction(RunContext *run, Extraction *x, Error *err) {
     const FeedConfig *feed = run->feed;
     x->run = run;
     x->session = session_of(run);
     x->limits = (SourceLimits){(size_t)feed->page_rows, (size_t)feed->page_bytes};
-    x->my = session_connection(run, err);
+    x->my = feed_connection(run, err);
     TRY(x->my);
     SourceColumns *columns = ARENA_NEW(run->arena, SourceColumns);
     TRY(drift_look(run, x->my, columns, &x->look, err));
@@ -165,12 +177,7 @@ static bool open_extraction(RunContext *run, Extraction *x, Error *err) {
         x->session->memory = (WatermarkMemory){0};
     }
     TRY(take_watermark(x, err));
-    PlaceSource source = {
-        .feed = feed->name, .source_system = feed->source->name, .timezone = feed->source->timezone,
-        .zone = feed->source->zone, .mapping = &feed->mapping, .fields = x->table.fields,
-        .types = without_types(run->arena, &x->table), .n_fields = x->table.n_fields, .tells = feed->tells,
-    };
-    TRY(place_open(run, &source, &x->place, err));
+    TRY(feed_open_place(run, &x->table, &x->place, err));
     TRY(drift_agree(run, &x->look, &x->place, err));
     x->collisions = collisions_open(&x->place, x->my, &x->my_mutex, &x->table);
     return true;
@@ -531,7 +538,8 @@ static bool settle_full(Extraction *x, Error *err) {
            feed_full_done(run->pg, run->feed->name, x->place.bronze.schema_id, err);
 }
 
-static bool extract(RunContext *run, bool whole, Error *err) {
+bool feed_extract(RunContext *run, Error *err) {
+    bool whole = run->mode != RUN_INCREMENTAL;
     CLEANUP(arena_drop) Arena *page_arena = arena_open();
     CLEANUP(extraction_close) Extraction x = {.page_arena = page_arena, .is_compared = true, .my_mutex = PTHREAD_MUTEX_INITIALIZER};
     if (!open_extraction(run, &x, err) || !read_table(&x, whole, err))
@@ -540,11 +548,6 @@ static bool extract(RunContext *run, bool whole, Error *err) {
 }
 
 bool step_extract(RunContext *run, Error *err) {
-    bool whole = run->mode != RUN_INCREMENTAL;
-    bool ok = run->mode == RUN_REMAP ? remap(run, err) : extract(run, whole, err);
+    bool ok = run->mode == RUN_REMAP ? remap(run, err) : feed_extract(run, err);
     return ok || error_context(err, "feed %s", run->feed->name);
-}
-
-bool step_reconcile(RunContext *run, Error *err) {
-    return extract(run, true, err) || error_context(err, "feed %s", run->feed->name);
 }

@@ -464,7 +464,8 @@ static bool end_unfinished(Publisher *p, bool due, Error *err) {
 static bool find_due(Publisher *p, PublicationDue *ret_due, Error *err) {
     bool compares;
     TRY(publication_find_due(p->run->pg, ret_due, err));
-    TRY(comparison_is_due(p->run->pg, p->run->config->bigquery.compare_every_ms, &compares, err));
+    int64_t every_ms = p->run->mode == RUN_RECONCILE ? 0 : p->run->config->bigquery.compare_every_ms;
+    TRY(comparison_is_due(p->run->pg, every_ms, &compares, err));
     METRIC_SET(METRIC_BIGQUERY_PUBLICATION_LAG, ret_due->lag_s);
     p->is_rebuild = p->run->mode == RUN_REBUILD || ret_due->rebuild;
     p->comparison = compares ? ARENA_NEW(p->run->arena, Comparison) : NULL;

@@ -70,6 +70,8 @@ typedef struct RunContext {
     int64_t epoch;              /* of the job's lease: the page fence */
     RunMode mode;
     const char *range_from, *range_to; /* backfill: ISO dates, or NULL */
+    bool is_dry;                /* reconcile: says what differs, mends nothing */
+    bool is_approved;           /* a person released what this run was held for */
     atomic_bool *canceled;
     RunCounts counts;
     CursorReport cursor;  /* set by extract */
@@ -79,7 +81,7 @@ typedef struct RunContext {
 } RunContext;
 
 bool step_extract(RunContext *run, Error *err);   /* MySQL -> bronze, silver */
-bool step_reconcile(RunContext *run, Error *err); /* read a feed whole and compare */
+bool step_reconcile(RunContext *run, Error *err); /* a feed's table against silver, and mending what differs */
 bool step_receive(RunContext *run, Error *err);   /* claims files -> bronze, silver */
 bool step_settle(RunContext *run, Error *err);    /* what depends on other feeds' rows */
 bool step_publish(RunContext *run, Error *err);   /* PostgreSQL -> BigQuery */

@@ -31,3 +31,15 @@ SELECT brin_summarize_new_values(to_regclass($1))
 
 -- name: bronze_patience
 SELECT set_config('lock_timeout', $1, false)
+
+-- The newest content of rows by their keys, some of its columns: as storage/hexkey.h has them, NULL when one of
+-- them is.
+-- name: bronze_find_fields
+SELECT b.source_key, (
+    SELECT CASE WHEN count(*) = count(f.field)
+                THEN string_agg(encode(convert_to(f.field, 'UTF8'), 'hex'), ',' ORDER BY c.n) END
+    FROM unnest($3::text[]) WITH ORDINALITY AS c(name, n),
+         LATERAL (SELECT ops.bronze_field(b.raw, array_position(s.columns, c.name)) AS field) f)
+FROM (SELECT DISTINCT ON (source_key) source_key, schema_id, raw FROM bronze.{raw}
+      WHERE source_key = ANY($2::text[]) AND op <> 'delete' ORDER BY source_key, batch_id DESC) b
+JOIN ops.feed_schema s ON s.schema_id = b.schema_id AND s.feed = $1

@@ -127,10 +127,12 @@ ORDER BY publication.publication_id DESC LIMIT $1::int
 
 -- name: report_reconciliations
 SELECT reconciliation_id::text, json_build_object(
-    'id', reconciliation_id::text, 'subject', subject,
+    'id', reconciliation_id::text, 'subject', subject, 'run', run_id::text,
     'started_at', to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
     'finished_at', to_char(finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-    'differences', differences, 'difference', difference, 'tables', details)::text
+    'differences', differences, 'difference', difference,
+    'tables', CASE WHEN run_id IS NULL THEN details ELSE '{}' END,
+    'rows', CASE WHEN run_id IS NOT NULL THEN details END)::text
 FROM ops.reconciliation
 WHERE ($2::bigint IS NULL OR reconciliation_id < $2::bigint)
 ORDER BY reconciliation.reconciliation_id DESC LIMIT $1::int

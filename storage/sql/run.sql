@@ -45,3 +45,10 @@ SET state = EXCLUDED.state, attempt = EXCLUDED.attempt, started_at = EXCLUDED.st
     finished_at = EXCLUDED.finished_at, rows_read = EXCLUDED.rows_read, rows_changed = EXCLUDED.rows_changed,
     rows_quarantined = EXCLUDED.rows_quarantined, steps = EXCLUDED.steps, error_code = EXCLUDED.error_code,
     error_class = EXCLUDED.error_class, error = EXCLUDED.error, hint = EXCLUDED.hint
+
+-- name: run_find_held
+SELECT r.run_id, r.job, r.mode, r.trigger, r.attempt, (extract(epoch FROM r.queued_at) * 1000000)::bigint,
+    (extract(epoch FROM r.started_at) * 1000000)::bigint, (extract(epoch FROM r.finished_at) * 1000000)::bigint,
+    r.error_code, r.error, coalesce(r.hint, '')
+FROM ops.run r JOIN ops.job j ON j.name = r.job
+WHERE r.state = 'held' AND j.owner = $1 ORDER BY r.run_id

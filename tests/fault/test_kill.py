@@ -15,7 +15,9 @@ from harness.world import World
 
 # Passed only when something is asked for that a plain run does not do; a test of its own walks each.
 ELSEWHERE = {"hospitals.before_commit": "flow/test_reload.py", "hospitals.after_commit": "flow/test_reload.py",
-             "person.after_decision": "component/test_persons.py", "person.before_commit": "component/test_persons.py"}
+             "person.after_decision": "component/test_persons.py", "person.before_commit": "component/test_persons.py",
+             "repair.after_deleted": "flow/test_reconcile.py", "repair.after_delivered": "flow/test_reconcile.py",
+             "repair.after_found": "flow/test_reconcile.py"}
 
 
 def failpoints():

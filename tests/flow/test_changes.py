@@ -96,7 +96,7 @@ def test_a_day_later_all_of_bigquery_is_compared_and_agrees(loaded, patient):
         assert found[n][1]["fact_transactions"]["expected"]["rows"] == loaded.value(
             "SELECT count(*) FROM gold.fact_transactions")
     loaded.once()
-    assert loaded.value("SELECT count(*) FROM ops.reconciliation") == 2
+    assert loaded.value("SELECT count(*) FROM ops.reconciliation WHERE subject = 'bigquery'") == 2
 
 
 def test_a_row_without_a_cursor_value_is_read_all_the_same(loaded):

@@ -6,7 +6,7 @@ import pytest
 
 from harness import jobs
 
-PATIENTS = {"entity": "patients", "key": ["id"], "cursor": "changed", "page_rows": 50, "map": {
+PATIENTS = {"entity": "patients", "key": ["id"], "cursor": "changed", "page_rows": 50, "reconcile": "0", "map": {
     "source_patient_id": "id", "first_name": "first", "last_name": "last", "source_modified_at": "changed"}}
 TABLE = ("CREATE TABLE t (id int PRIMARY KEY, first varchar(40), last varchar(40), extra int, "
          "changed datetime(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6), KEY (changed))")

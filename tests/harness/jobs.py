@@ -54,12 +54,19 @@ def run_job(daemon, job, **body):
             pass  # a scheduled one that found nothing leaves no trace
 
 
+def is_at_rest(job):
+    """Neither under way nor before its first turn; a reconcile's may have been before this daemon began."""
+    if job["state"] in ("queued", "running", "waiting"):
+        return False
+    rests = job["kind"] == "reconcile" and (job["next_due_at"] or job["state"] == "held")
+    return bool(rests or job["last_success_at"] or job["last_run"])
+
+
 def await_quiet(daemon, seconds=60):
     """Until every job has run and none runs: the jobs as they are then. A run that found nothing
     leaves no trace but its time."""
     def waiting():
-        return [name for name, job in jobs(daemon).items() if name != "kpi" and (
-            job["state"] in ("queued", "running", "waiting") or not (job["last_success_at"] or job["last_run"]))]
+        return [name for name, job in jobs(daemon).items() if name != "kpi" and not is_at_rest(job)]
     deadline = time.monotonic() + seconds
     while waiting():
         assert time.monotonic() < deadline, f"not within {seconds} s: {waiting()}"

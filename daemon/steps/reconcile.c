@@ -1,0 +1,559 @@
+/* reconcile.c - a hospital's table held against silver, and mending what differs (rules, section 5).
+ *
+ * A poll first. Then both sides count and add up their rows by buckets; of buckets that differ the source tells
+ * keys and hashes, and what is unlike is noted. Then a second poll, and a second look: rows of the source that
+ * are unlike are read whole, by key; of rows that only we have, bronze knows the key, and the source is asked for
+ * it. What differs still is delivered again, as a page like any other. What is not there is noted in ops.gone,
+ * and deleted when all of it is known, unless that is more than the guard allows: then the run is held, and
+ * what it found waits for a person. A run that was approved deletes that and nothing else, after another look.
+ *
+ * Rows of other feeds that become the same table's are compared with, never mended: their own reconcile does. Rows
+ * without a key are read at every poll. A row whose id another row of the table holds (same id, other key) is no
+ * difference while that one is there as it is here. */
+#include "steps/collision.h"
+#include "steps/extract.h"
+
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/own.h"
+#include "storage/feed_schema.h"
+#include "storage/reconcile.h"
+#include "transform/hash.h"
+
+#include <pthread.h>
+
+enum {
+    LOOK_ROWS = 200,       /* read by key in one statement */
+    GONE_ROWS = 1000,      /* deleted in one page */
+    STATEMENT_US = 300000, /* how long a chunk's statement may take, about */
+    CHUNK_ROWS_MIN = 500,
+    CHUNK_ROWS_FIRST = 5000,
+    COUNT_ROWS_MAX = 100000,
+    READ_ROWS_MAX = 20000, /* of a chunk whose keys may all come back */
+};
+
+/* Rows that were asked for by key, and which of them were found. */
+typedef struct Sought {
+    const Str *ids; /* NULL: nothing but keys are known */
+    const Str *keys;
+    bool *is_found;
+    size_t n;
+} Sought;
+
+typedef struct Reconcile {
+    RunContext *run;
+    My *my;
+    pthread_mutex_t my_mutex;
+    SourceTable *tables; /* the feed's own first, then those of others of the same entity */
+    size_t n_tables;
+    ReconcileScope scope;
+    ReconcileReport report;
+    Buckets here, there;
+    BucketList unlike;
+    uint64_t own_rows; /* of `there` */
+    const char *server;
+    PlaceFeed place;
+    Collisions collisions;
+    int64_t source_now_us;
+    Arena *arena; /* rewound after every page */
+    int64_t n_gone_contents;
+} Reconcile;
+
+static bool is_canceled(const Reconcile *r, Error *err) {
+    if (!atomic_load(r->run->canceled))
+        return false;
+    error_set(err, STATE_CANCELED, "the run was canceled");
+    return true;
+}
+
+static bool extract_as(Reconcile *r, RunMode mode, Error *err) {
+    RunMode own = r->run->mode;
+    r->run->mode = mode;
+    bool ok = feed_extract(r->run, err);
+    r->run->mode = own;
+    return ok;
+}
+
+/* As the schedule would: the same step, from the cursor. Under another list of columns every row has another hash,
+ * and is read anew, which would follow in any case. */
+static bool poll(Reconcile *r, Error *err) {
+    TRY(extract_as(r, RUN_INCREMENTAL, err));
+    return !r->run->wants_full || extract_as(r, RUN_FULL, err);
+}
+
+/* ---- opening ---- */
+
+/* With the columns that rows are read with: those that are not read must not be hashed (steps/drift.h). */
+static bool describe(Reconcile *r, const FeedConfig *feed, SourceTable *ret_table, Error *err) {
+    Arena *arena = r->run->arena;
+    SourceColumns *columns = ARENA_NEW(arena, SourceColumns);
+    FeedAgreed agreed;
+    TRY(feed_agreed_read(r->run->pg, feed->name, arena, &agreed, err));
+    TRY(source_columns(r->my, arena, feed->table, feed->query, columns, err));
+    const char *const *names = agreed.is_known ? agreed.shape.names : columns->names;
+    return source_bind(arena, columns, names, agreed.is_known ? agreed.shape.n : columns->n, feed->key, feed->n_key,
+                       feed->cursor, ret_table, err);
+}
+
+static bool open_source(Reconcile *r, Error *err) {
+    const FeedConfig *own = r->run->feed;
+    const SourceConfig *source = own->source;
+    Arena *arena = r->run->arena;
+    const char **names = ARENA_ARRAY(arena, const char *, source->n_feeds + 1);
+    r->tables = ARENA_ARRAY(arena, SourceTable, source->n_feeds + 1);
+    r->my = feed_connection(r->run, err);
+    TRY(r->my && reconcile_server(r->my, arena, &r->server, err));
+    for (size_t i = 0; i <= source->n_feeds; i++) {
+        const FeedConfig *feed = i == 0 ? own : &source->feeds[i - 1];
+        bool is_sibling = strcmp(feed->name, own->name) != 0 && feed->mapping.entity == own->mapping.entity;
+        if (i > 0 && !is_sibling)
+            continue;
+        names[r->n_tables] = feed->name;
+        TRY(describe(r, feed, &r->tables[r->n_tables++], err));
+    }
+    r->scope = (ReconcileScope){.entity = own->mapping.entity, .feed = own->name, .source_system = source->name,
+                                .feeds = names, .n_feeds = r->n_tables, .run_id = r->run->run_id};
+    return true;
+}
+
+/* After the last poll: from here on nothing else places rows of this feed. */
+static bool open_place(Reconcile *r, Error *err) {
+    SourceClock clock;
+    TRY(source_clock(r->my, r->run->arena, &clock, err));
+    r->source_now_us = clock.now_us;
+    TRY(feed_open_place(r->run, &r->tables[0], &r->place, err));
+    r->collisions = collisions_open(&r->place, r->my, &r->my_mutex, &r->tables[0]);
+    return true;
+}
+
+static void reconcile_done(Reconcile *r) {
+    place_close(&r->place);
+    pthread_mutex_destroy(&r->my_mutex);
+}
+
+/* ---- both sides by buckets ---- */
+
+typedef bool (*VisitChunk)(Reconcile *r, const SourceTable *table, const Chunk *chunk, Error *err);
+
+static size_t next_size(size_t rows, int64_t took_us, size_t rows_max) {
+    if (took_us < STATEMENT_US / 2)
+        rows *= 2;
+    else if (took_us > STATEMENT_US)
+        rows /= 2;
+    return rows < CHUNK_ROWS_MIN ? CHUNK_ROWS_MIN : rows > rows_max ? rows_max : rows;
+}
+
+static const Str *keep_key(Arena *arena, const Str *key, size_t n) {
+    Str *copy = ARENA_ARRAY(arena, Str, n);
+    for (size_t i = 0; i < n; i++)
+        copy[i] = arena_copy(arena, key[i]);
+    return copy;
+}
+
+/* A table in chunks of its key, and its rows without one: no statement takes long, none stays open. */
+static bool walk_chunks(Reconcile *r, const SourceTable *table, size_t rows_max, VisitChunk visit, Error *err) {
+    size_t rows = CHUNK_ROWS_FIRST;
+    const Str *after = NULL;
+    for (bool ended = false; !ended;) {
+        if (is_canceled(r, err))
+            return false;
+        ArenaMark mark = arena_mark(r->arena);
+        int64_t begun_us = clock_monotonic_us();
+        Str *upto = NULL;
+        bool ok = reconcile_chunk_end(r->my, table, after, rows, r->arena, &upto, err) &&
+                  visit(r, table, &(Chunk){after, upto}, err);
+        rows = next_size(rows, clock_monotonic_us() - begun_us, rows_max);
+        ended = upto == NULL;
+        after = upto ? keep_key(r->run->arena, upto, table->n_key) : NULL;
+        arena_rewind(r->arena, mark);
+        TRY(ok);
+    }
+    return !table->key_may_be_null || visit(r, table, NULL, err);
+}
+
+static bool count_chunk(Reconcile *r, const SourceTable *table, const Chunk *chunk, Error *err) {
+    return reconcile_count_there(r->my, table, chunk, r->arena, &r->there, err);
+}
+
+static bool compare_buckets(Reconcile *r, Error *err) {
+    for (size_t i = 0; i < r->n_tables; i++) {
+        TRY(walk_chunks(r, &r->tables[i], COUNT_ROWS_MAX, count_chunk, err));
+        if (i == 0)
+            r->own_rows = r->there.n_rows;
+    }
+    TRY(reconcile_count_here(r->run->pg, r->run->arena, &r->scope, &r->here, err));
+    buckets_compare(&r->here, &r->there, &r->unlike);
+    r->report.rows_here = (int64_t)r->here.n_rows;
+    r->report.rows_there = (int64_t)r->there.n_rows;
+    r->report.n_buckets = r->unlike.n;
+    FAILPOINT("reconcile.after_buckets");
+    return true;
+}
+
+/* ---- what is unlike in them ---- */
+
+static bool keep_chunk(Reconcile *r, const SourceTable *table, const Chunk *chunk, Error *err) {
+    MyPage page;
+    TRY(reconcile_read_there(r->my, table, chunk, &r->unlike, r->arena, &page, err));
+    r->report.rows_shipped += (int64_t)page.n_rows;
+    bool is_own = table == &r->tables[0] && chunk != NULL;
+    return reconcile_keep_there(r->run->pg, &page, table->n_key, is_own, err);
+}
+
+/* Without a bucket that differs there is nothing to compare, but for entries that are looked at in any case. */
+static bool find_unlike(Reconcile *r, int64_t *ret_n, Error *err) {
+    Pg *pg = r->run->pg;
+    int32_t mapping_version;
+    TRY(reconcile_begin(pg, err));
+    for (size_t i = 0; i < r->n_tables && r->unlike.n + (int64_t)r->there.n_unhashed > 0; i++)
+        TRY(walk_chunks(r, &r->tables[i], READ_ROWS_MAX, keep_chunk, err));
+    TRY(reconcile_keep_here(pg, r->run->arena, &r->scope, &r->unlike, err));
+    TRY(reconcile_mapping_version(pg, r->scope.feed, &mapping_version, err));
+    TRY(reconcile_find_unlike(pg, &r->scope, RULE_KEY_COLLISION, mapping_version, ret_n, err));
+    return reconcile_count_gone_contents(pg, &r->n_gone_contents, err);
+}
+
+/* ---- the second look: whole rows of the source ---- */
+
+static void mark_sought(const Reconcile *r, const SilverRow *row, Sought *sought) {
+    const SourceTable *table = &r->tables[0];
+    for (size_t i = 0; i < sought->n; i++) {
+        bool is_it = !str_is_null(row->id) && str_equal(row->id, sought->ids[i]);
+        bool has_key = true;
+        for (size_t k = 0; k < table->n_key; k++) {
+            Str key = sought->keys[i * table->n_key + k];
+            has_key = has_key && !str_is_null(key) && str_equal_nocase(key, row->fields[table->key[k]]);
+        }
+        sought->is_found[i] = sought->is_found[i] || is_it || has_key;
+    }
+}
+
+/* Whether the content that is here stands at the source under another key: then it holds the id, and the row
+ * that was asked about repeats it. */
+static bool find_holders(Reconcile *r, const SilverPage *page, Unlike *unlike, size_t n, Error *err) {
+    const SourceTable *table = &r->tables[0];
+    const char **names = ARENA_ARRAY(r->arena, const char *, table->n_key);
+    Str *ids = ARENA_ARRAY(r->arena, Str, n + 1);
+    BronzeFields known;
+    for (size_t k = 0; k < table->n_key; k++)
+        names[k] = table->fields[table->key[k]].name;
+    for (size_t i = 0; i < n; i++)
+        ids[i] = page->rows[unlike[i].row].id;
+    TRY(bronze_find_fields(r->run->pg, r->arena, r->scope.feed, ids, n, names, table->n_key, &known, err));
+    for (size_t i = 0; i < n; i++) {
+        const Str *fields = page->rows[unlike[i].row].fields, *key = known.fields + i * table->n_key;
+        bool is_same = true;
+        for (size_t k = 0; k < table->n_key; k++)
+            is_same = is_same && (str_is_null(key[k]) || str_equal(key[k], fields[table->key[k]]));
+        MyPage found = {0};
+        SourceLimits limits = {LOOK_ROWS, (size_t)r->run->feed->page_bytes};
+        if (unlike[i].key && !is_same)
+            TRY(reconcile_read_keys(r->my, table, key, 1, limits, r->arena, &found, err));
+        r->report.rows_shipped += (int64_t)found.n_rows;
+        for (size_t f = 0; f < found.n_rows; f++)
+            unlike[i].is_held |= hash_source(found.fields + f * found.n_fields, found.n_fields) == unlike[i].hash;
+    }
+    return true;
+}
+
+static size_t drop_held(Unlike *unlike, size_t n) {
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++)
+        if (!unlike[i].is_held)
+            unlike[kept++] = unlike[i];
+    return kept;
+}
+
+static void count_unlike(ReconcileReport *report, const Unlike *unlike, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        report->missing += !unlike[i].is_here;
+        report->differing += unlike[i].is_here;
+        if (unlike[i].key && report->n_differing_keys < RECONCILE_KEYS_MAX)
+            report->differing_keys[report->n_differing_keys++] = unlike[i].key;
+    }
+}
+
+/* As a page of their own. */
+static bool deliver(Reconcile *r, const MyPage *page, const Unlike *unlike, size_t n, Error *err) {
+    Str *fields = ARENA_ARRAY(r->arena, Str, n * page->n_fields + 1);
+    for (size_t i = 0; i < n; i++)
+        memcpy(fields + i * page->n_fields, page->fields + unlike[i].row * page->n_fields,
+               page->n_fields * sizeof *fields);
+    RawRows rows = {.fields = fields, .n_rows = n, .source_now_us = r->source_now_us};
+    PlaceOutcome outcome;
+    if (n == 0 || r->run->is_dry)
+        return true;
+    rows.prepared = place_prepare(&r->place, &rows, r->arena);
+    TRY(collisions_find(&r->collisions, r->arena, &rows, err));
+    return place_page(&r->place, &rows, NULL, r->arena, &outcome, err);
+}
+
+/* Rows that were sought by their ids are delivered as they are: among them are those that a holder kept out, and
+ * place drops what is here. */
+static Unlike *choose(Reconcile *r, const Sought *sought, const MyPage *page, Unlike *unlike, size_t *n) {
+    if (!sought->ids)
+        return unlike;
+    Unlike *all = ARENA_ARRAY(r->arena, Unlike, page->n_rows + 1);
+    for (size_t i = 0; i < page->n_rows; i++)
+        all[i].row = i;
+    *n = page->n_rows;
+    return all;
+}
+
+static bool look_at_page(Reconcile *r, const MyPage *page, Sought *sought, Error *err) {
+    RawRows rows = {.fields = page->fields, .n_rows = page->n_rows, .source_now_us = r->source_now_us};
+    const SilverPage *prepared = place_prepare(&r->place, &rows, r->arena);
+    Str *ids = ARENA_ARRAY(r->arena, Str, page->n_rows + 1);
+    int64_t *hashes = ARENA_ARRAY(r->arena, int64_t, page->n_rows + 1);
+    for (size_t i = 0; i < page->n_rows; i++) {
+        ids[i] = prepared->rows[i].id;
+        hashes[i] = prepared->rows[i].source_hash;
+        if (sought->ids)
+            mark_sought(r, &prepared->rows[i], sought);
+    }
+    r->report.rows_shipped += (int64_t)page->n_rows;
+    r->run->counts.bytes_read += (int64_t)page->size_bytes;
+    Unlike *unlike;
+    size_t n;
+    TRY(reconcile_mark_found(r->run->pg, ids, page->n_rows, err));
+    TRY(reconcile_look(r->run->pg, r->arena, &r->scope, ids, hashes, page->n_rows, &unlike, &n, err));
+    TRY(find_holders(r, prepared, unlike, n, err));
+    n = drop_held(unlike, n);
+    count_unlike(&r->report, unlike, n);
+    unlike = choose(r, sought, page, unlike, &n);
+    return deliver(r, page, unlike, n, err);
+}
+
+/* A page that was cut may lack rows that are there: asked for in halves, for what is not found is deleted. */
+static bool look_at_rows(Reconcile *r, const Str *keys, size_t n, Sought *sought, Error *err) {
+    SourceLimits limits = {4 * LOOK_ROWS, (size_t)r->run->feed->page_bytes};
+    const SourceTable *table = &r->tables[0];
+    MyPage page;
+    if (n == 0)
+        return true;
+    TRY(reconcile_read_keys(r->my, table, keys, n, limits, r->arena, &page, err));
+    if (page.is_cut && n > 1)
+        return look_at_rows(r, keys, n / 2, sought, err) &&
+               look_at_rows(r, keys + n / 2 * table->n_key, n - n / 2, sought, err);
+    return page.n_rows == 0 || look_at_page(r, &page, sought, err);
+}
+
+static bool look_at_theirs(Reconcile *r, Error *err) {
+    size_t n = 1;
+    for (int64_t position = 0; n > 0;) {
+        if (is_canceled(r, err))
+            return false;
+        ArenaMark mark = arena_mark(r->arena);
+        Str *keys;
+        Sought nothing = {0};
+        bool ok = reconcile_next_keys(r->run->pg, r->arena, r->tables[0].n_key, LOOK_ROWS, &position, &keys, &n,
+                                      err) &&
+                  look_at_rows(r, keys, n, &nothing, err);
+        arena_rewind(r->arena, mark);
+        TRY(ok);
+    }
+    return true;
+}
+
+/* ---- the second look: rows that only we have ---- */
+
+/* The id itself may be the key, spelled otherwise than it was when the row came, or under another name. */
+static bool id_is_key(const Reconcile *r) {
+    const SourceTable *table = &r->tables[0];
+    return table->n_key == 1 && mapping_id_field(r->place.mapping) == table->key[0];
+}
+
+/* The keys to look for, of one id: none where another feed brought it, or its key cannot be known any more. */
+static size_t put_keys(const Reconcile *r, const Str *known, Str id, bool is_seen, Str *ret_keys) {
+    size_t n_key = r->tables[0].n_key, n = 0;
+    if (is_seen && !str_is_null(known[0]))
+        memcpy(ret_keys + n++ * n_key, known, n_key * sizeof *known);
+    if (is_seen && id_is_key(r) && !str_equal(known[0], id))
+        ret_keys[n++] = id;
+    return n;
+}
+
+/* What the source lacks of these ids. Those that are not looked for are not gone. */
+static bool look_at_ids(Reconcile *r, const Str *ids, size_t n, Str **ret_gone, size_t *ret_n, Error *err) {
+    const SourceTable *table = &r->tables[0];
+    const char **names = ARENA_ARRAY(r->arena, const char *, table->n_key);
+    for (size_t k = 0; k < table->n_key; k++)
+        names[k] = table->fields[table->key[k]].name;
+    Sought sought = {.ids = ids, .n = n, .is_found = ARENA_ARRAY(r->arena, bool, n + 1)};
+    BronzeFields known;
+    TRY(bronze_find_fields(r->run->pg, r->arena, r->scope.feed, ids, n, names, table->n_key, &known, err));
+    sought.keys = known.fields;
+    Str *keys = ARENA_ARRAY(r->arena, Str, 2 * n * table->n_key + 1);
+    size_t n_keys = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t n_put = put_keys(r, known.fields + i * table->n_key, ids[i], known.is_seen[i],
+                                keys + n_keys * table->n_key);
+        sought.is_found[i] = n_put == 0;
+        n_keys += n_put;
+    }
+    TRY(look_at_rows(r, keys, n_keys, &sought, err));
+    Str *gone = ARENA_ARRAY(r->arena, Str, n + 1);
+    *ret_n = 0;
+    for (size_t i = 0; i < n; i++)
+        if (!sought.is_found[i])
+            gone[(*ret_n)++] = ids[i];
+    *ret_gone = gone;
+    return true;
+}
+
+static bool look_at_ours(Reconcile *r, Error *err) {
+    size_t n = 1;
+    for (int64_t position = 0; n > 0;) {
+        if (is_canceled(r, err))
+            return false;
+        ArenaMark mark = arena_mark(r->arena);
+        Str *ids, *gone;
+        size_t n_gone = 0;
+        bool ok = reconcile_next_ids(r->run->pg, r->arena, LOOK_ROWS, &position, &ids, &n, err) &&
+                  (n == 0 || look_at_ids(r, ids, n, &gone, &n_gone, err)) &&
+                  (n_gone == 0 || reconcile_keep_gone(r->run->pg, r->arena, &r->scope, gone, n_gone, err));
+        arena_rewind(r->arena, mark);
+        TRY(ok);
+    }
+    return true;
+}
+
+/* ---- the delete guard ---- */
+
+static bool hold(Error *err) {
+    return error_hint(err, "look at the source: POST /v1/runs/ID/approve deletes these rows, /cancel keeps them");
+}
+
+static bool check_guard(Reconcile *r, const GoneCounts *gone, Error *err) {
+    const FeedConfig *feed = r->run->feed;
+    int64_t all = r->report.rows_here, allowed = all * feed->delete_share / 100;
+    bool is_known;
+    if (gone->in_silver == 0)
+        return true;
+    if (r->own_rows == 0) {
+        error_set(err, STATE_HELD, "the source's table %s is empty: %lld rows that are here would be deleted",
+                  feed->table, (long long)gone->in_silver);
+        return hold(err);
+    }
+    TRY(reconcile_server_is_known(r->run->pg, feed->name, r->server, &is_known, err));
+    if (!is_known) {
+        error_set(err, STATE_HELD, "another server answers than at the last reconcile, and lacks %lld of %lld rows",
+                  (long long)gone->in_silver, (long long)all);
+        return hold(err);
+    }
+    if (gone->in_silver <= feed->delete_rows || gone->in_silver <= allowed)
+        return true;
+    error_set(err, STATE_HELD, "the source lacks %lld of %lld rows, more than %d %% (delete_share)",
+              (long long)gone->in_silver, (long long)all, feed->delete_share);
+    return hold(err);
+}
+
+/* ---- deleting ---- */
+
+/* Pages of what was found; an approved run looks at them again, for its finding may be days old. */
+static bool delete_gone(Reconcile *r, Error *err) {
+    Str after = STR("");
+    size_t n = 1;
+    while (n > 0) {
+        if (is_canceled(r, err))
+            return false;
+        ArenaMark mark = arena_mark(r->arena);
+        Str *ids;
+        size_t max = r->run->is_approved ? LOOK_ROWS : GONE_ROWS;
+        PlaceOutcome outcome = {0};
+        bool ok = reconcile_next_gone(r->run->pg, r->arena, r->run->run_id, after, max, &ids, &n, err);
+        if (ok && n > 0) {
+            after = arena_copy(r->run->arena, ids[n - 1]);
+            size_t n_gone = n;
+            ok = (!r->run->is_approved || look_at_ids(r, ids, n, &ids, &n_gone, err)) &&
+                 (n_gone == 0 || place_gone(&r->place, ids, n_gone, r->arena, &outcome, err));
+            r->report.gone += r->run->is_approved ? (int64_t)n_gone : 0;
+        }
+        arena_rewind(r->arena, mark);
+        TRY(ok);
+        FAILPOINT("repair.after_deleted");
+    }
+    return true;
+}
+
+/* ---- one reconcile ---- */
+
+static bool record(Reconcile *r, bool is_repaired, Error *err) {
+    int64_t n = reconcile_differences(&r->report);
+    r->report.is_repaired = is_repaired;
+    TRY(reconcile_record(r->run->pg, r->run->arena, &r->report, err));
+    METRIC_SET(METRIC_RECONCILE_DIFFERENCES, n, r->scope.feed);
+    if (n > 0)
+        LOG_WARN("reconcile found differences", LOG_TEXT("feed", r->scope.feed), LOG_INT("run", r->run->run_id),
+                 LOG_INT("missing", r->report.missing), LOG_INT("differing", r->report.differing),
+                 LOG_INT("gone", r->report.gone), LOG_INT("rows_shipped", r->report.rows_shipped));
+    return true;
+}
+
+/* The report is written before the guard speaks: of a held run, too. */
+static bool repair(Reconcile *r, const GoneCounts *gone, Error *err) {
+    if (!check_guard(r, gone, err)) {
+        Error held = *err;
+        error_clear(err);
+        TRY(record(r, false, err));
+        *err = held;
+        return false;
+    }
+    TRY(gone->all == 0 || delete_gone(r, err));
+    TRY(r->n_gone_contents == 0 || reconcile_end_gone_contents(r->run->pg, r->scope.feed, err));
+    return true;
+}
+
+static bool end(Reconcile *r, bool is_repaired, Error *err) {
+    FAILPOINT("reconcile.before_record");
+    TRY(record(r, is_repaired, err) && reconcile_forget_run(r->run->pg, r->run->run_id, err));
+    return r->run->is_dry || reconcile_server_keep(r->run->pg, r->scope.feed, r->server, err);
+}
+
+static bool find_and_repair(Reconcile *r, Error *err) {
+    Pg *pg = r->run->pg;
+    GoneCounts gone = {0};
+    int64_t n_unlike;
+    bool is_dry = r->run->is_dry;
+    TRY(is_dry || reconcile_forget_gone(pg, r->scope.feed, err));
+    TRY(compare_buckets(r, err) && find_unlike(r, &n_unlike, err));
+    if (n_unlike + r->n_gone_contents > 0) {
+        TRY(poll(r, err) && open_place(r, err));
+        TRY(look_at_theirs(r, err));
+        FAILPOINT("repair.after_delivered");
+        TRY(look_at_ours(r, err));
+        FAILPOINT("repair.after_found");
+        TRY(reconcile_count_gone(pg, r->run->run_id, &gone, err));
+        r->report.gone = gone.all + r->n_gone_contents;
+        TRY(is_dry || repair(r, &gone, err));
+    }
+    return end(r, !is_dry && reconcile_differences(&r->report) > 0, err);
+}
+
+static bool delete_approved(Reconcile *r, Error *err) {
+    return open_place(r, err) && delete_gone(r, err) && end(r, true, err);
+}
+
+static bool reconcile(RunContext *run, Error *err) {
+    CLEANUP(arena_drop) Arena *arena = arena_open();
+    Reconcile *r = ARENA_NEW(run->arena, Reconcile);
+    *r = (Reconcile){.run = run, .arena = arena, .my_mutex = PTHREAD_MUTEX_INITIALIZER};
+    r->report.started_us = clock_wall_us();
+    r->report.scope = &r->scope;
+    bool ok = poll(r, err) && open_source(r, err) && (run->is_approved ? delete_approved(r, err) : find_and_repair(r, err));
+    reconcile_done(r);
+    return ok;
+}
+
+/* Of claims every delivery counts; there is no one row to compare with. */
+static bool read_whole(RunContext *run, Error *err) {
+    run->mode = RUN_FULL;
+    return feed_extract(run, err);
+}
+
+bool step_reconcile(RunContext *run, Error *err) {
+    bool is_claims = run->feed->mapping.entity->kind == ENTITY_CLAIM;
+    return (is_claims ? read_whole(run, err) : reconcile(run, err)) || error_context(err, "feed %s", run->feed->name);
+}
