@@ -124,7 +124,8 @@ static Moment told_by(const TimelineShape *shape, SilverRow *row, const Moment *
         return told;
     Str *values = copy_values(shape, encoded);
     for (int s = 0; s < shape->n; s++) {
-        bool is_untold = page->tells == TELLS_PAST && is_attribute(shape, s) && str_is_null(encoded[s]) &&
+        bool is_content = is_attribute(shape, s) || column_of(shape, s)->role == ROLE_DERIVED;
+        bool is_untold = page->tells == TELLS_PAST && is_content && str_is_null(encoded[s]) &&
                          !mapping_fills(page->mapping, shape->columns[s]);
         if (column_of(shape, s)->type == TYPE_UUID || (is_untold && !beside->is_blank))
             values[s] = beside->values[s];

@@ -41,7 +41,7 @@ typedef struct Answers {
 Collisions collisions_open(const PlaceFeed *feed, My *my, pthread_mutex_t *my_mutex,
                            const SourceTable *table) {
     int field = mapping_id_field(feed->mapping);
-    bool is_text = field >= 0 && table->fields[field].kind == FIELD_TEXT;
+    bool is_text = field >= 0 && table->fields[field].kind == FIELD_TEXT && feed->tells == TELLS_NOW;
     return (Collisions){.feed = feed, .my = my, .my_mutex = my_mutex, .table = table,
                         .field = is_text ? field : -1};
 }

@@ -8,7 +8,8 @@
  * mended there collides with nothing.
  *
  * Where every row is spelled as its id, nothing is asked of anybody. Ids made of several columns, or from
- * others than texts, are not looked at. Used by extract; one per run. */
+ * others than texts, are not looked at, and a table of the past has many rows of one id. Used by extract; one per
+ * run. */
 #pragma once
 #include "steps/place.h"
 #include "storage/source.h"
