@@ -10,6 +10,7 @@ import fcntl
 import glob
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 
@@ -86,6 +87,7 @@ def loader(base):
 
 class MySQL(MariaDB):
     name = "MySQL"
+    death_signal = signal.SIGKILL  # its orderly end waits for ever when its directory is gone by then
 
     def __init__(self, directory, outlive=False, options=()):
         super().__init__(directory, outlive, options)

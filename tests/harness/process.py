@@ -142,6 +142,7 @@ class Server:
     name = "server"
     accounts = ("nobody",)
     stop_signal = signal.SIGTERM
+    death_signal = None  # what it gets when we end without stopping it; None: stop_signal
     start_seconds = 60
     stop_seconds = 30
 
@@ -211,12 +212,12 @@ class Server:
         if self.user is not None:
             command = as_account(self.user, command)
             if not self.outlive:
-                command.insert(1, f"--pdeathsig={signal.Signals(self.stop_signal).name[3:]}")
+                command.insert(1, f"--pdeathsig={signal.Signals(self.death_signal or self.stop_signal).name[3:]}")
         with open(self.log_file, "ab") as log:
             self.child = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 cwd=self.directory, env=self.environment(), start_new_session=True,
-                preexec_fn=None if self.outlive else _die_with_parent(self.stop_signal))
+                preexec_fn=None if self.outlive else _die_with_parent(self.death_signal or self.stop_signal))
         with open(self.pid_file, "w", encoding="ascii") as file:
             file.write(f"{self.child.pid} {start_time(self.child.pid)}\n")
 
