@@ -39,6 +39,11 @@ bool files_get(Call *call, struct Pg *pg, Error *err);
 bool publications_list(Call *call, struct Pg *pg, Error *err);
 bool reconciliations_list(Call *call, struct Pg *pg, Error *err);
 bool quality_get(Call *call, struct Pg *pg, Error *err);
+/* persons.c */
+bool persons_get(Call *call, struct Pg *pg, Error *err);
+bool persons_review(Call *call, struct Pg *pg, Error *err);
+bool persons_split(Call *call, struct Pg *pg, Error *err);
+bool persons_merge(Call *call, struct Pg *pg, Error *err);
 /* quarantine.c */
 bool quarantine_counts(Call *call, struct Pg *pg, Error *err);
 bool quarantine_get(Call *call, struct Pg *pg, Error *err);

@@ -242,6 +242,15 @@ bool person_link(Pg *tx, const PersonWork *work, PersonOutcome *ret_outcome, Err
     return true;
 }
 
+bool person_show(Pg *pg, const char *person_id, Buf *out, bool *ret_found, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, SQL_PERSON_SHOW, PG_PARAMS(person_id), err);
+    TRY(rows);
+    *ret_found = pg_rows(rows) == 1;
+    if (*ret_found)
+        buf_put_str(out, pg_value(rows, 0, 0));
+    return true;
+}
+
 /* ---- decisions ---- */
 
 /* In the arena, NULL when nobody bears or bore it. */

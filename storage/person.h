@@ -37,6 +37,11 @@ typedef struct PersonWork {
 } PersonWork;
 bool person_link(Pg *tx, const PersonWork *work, PersonOutcome *ret_outcome, Error *err);
 
+/* Appends the person as JSON: members and by which rule, since when and by which run they are linked, aliases,
+ * the versions of all members in the order of time, encounters by source. An alias is answered
+ * with the survivor. */
+bool person_show(Pg *pg, const char *person_id, Buf *out, bool *ret_found, Error *err);
+
 /* ---- decisions of people: each a transaction of its own, flushed ---- */
 
 typedef enum PersonDecided {

@@ -19,6 +19,7 @@ static const struct {
     [REPORT_RECONCILIATIONS] = {SQL_REPORT_RECONCILIATIONS, 0},
     [REPORT_KPIS] = {SQL_REPORT_KPIS, 0},
     [REPORT_AUDIT] = {SQL_REPORT_AUDIT, 3},
+    [REPORT_PERSON_REVIEWS] = {SQL_REPORT_PERSON_REVIEWS, 0},
 };
 
 static const char *const ITEMS[] = {

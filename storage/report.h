@@ -15,6 +15,7 @@ typedef enum ReportList {
     REPORT_RECONCILIATIONS, /* newest first */
     REPORT_KPIS,         /* by name */
     REPORT_AUDIT,        /* newest first; who, since, object */
+    REPORT_PERSON_REVIEWS, /* conflicts that are open, oldest first; patient data */
 } ReportList;
 
 typedef enum ReportItem {

@@ -367,6 +367,51 @@ INSERT INTO silver.person_review (members, rule, conflict)
 SELECT members, rule, conflict FROM person_open o
 WHERE NOT EXISTS (SELECT FROM silver.person_review r WHERE r.members = o.members AND r.rule = o.rule)
 
+-- ---- who is asked for ----
+
+-- name: person_show
+WITH person AS MATERIALIZED (
+    SELECT coalesce((SELECT person_id FROM silver.person_alias WHERE old_id = $1::uuid), $1::uuid) AS person_id
+), member AS MATERIALIZED (
+    SELECT l.* FROM silver.person_link l JOIN person USING (person_id)
+)
+SELECT json_build_object(
+    'person_id', person_id::text,
+    'aliases', coalesce((
+        SELECT json_agg(json_build_object('person_id', a.old_id::text, 'rule', a.rule, 'run', a.run_id::text,
+            'merged_at', to_char(a.made_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+            ORDER BY a.made_at, a.old_id)
+        FROM silver.person_alias a WHERE a.person_id = person.person_id), '[]'),
+    'members', (
+        SELECT json_agg(json_build_object('source_system', m.source_system, 'source_patient_id', m.source_patient_id,
+            'rule', m.rule, 'run', m.run_id::text,
+            'linked_at', to_char(m.linked_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+            'explanation', CASE m.rule WHEN 'alone' THEN 'linked with nobody' WHEN 'manual' THEN 'linked by decision'
+                                       ELSE 'linked by rule ' || m.rule END
+                || ' on ' || to_char(m.linked_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') || coalesce(', run ' || m.run_id, ''))
+            ORDER BY m.source_system, m.source_patient_id)
+        FROM member m),
+    'versions', (
+        SELECT json_agg(json_build_object('patient_key', p.patient_key::text, 'source_system', p.source_system,
+            'source_patient_id', p.source_patient_id, 'version', p.version,
+            'effective_date', to_char(p.effective_date AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+            'expiry_date', to_char(p.expiry_date AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+            'is_current', p.is_current, 'is_deleted', p.is_deleted, 'first_name', p.first_name,
+            'middle_name', p.middle_name, 'last_name', p.last_name, 'ssn', p.ssn, 'birth_date', p.birth_date,
+            'gender', p.gender, 'phone', p.phone, 'email', p.email, 'address', p.address, 'city', p.city,
+            'state', p.state, 'zip', p.zip, 'source_payer_id', p.source_payer_id, 'member_id', p.member_id,
+            'dq_flags', p.dq_flags)
+            ORDER BY p.effective_date, p.source_system, p.source_patient_id)
+        FROM member JOIN silver.patients p USING (source_patient_id, source_system)),
+    'encounters', coalesce((
+        SELECT json_agg(json_build_object('source_system', s.source_system, 'count', s.n, 'first', s.first_day,
+                                          'last', s.last_day) ORDER BY s.first_day, s.source_system)
+        FROM (SELECT e.source_system, count(*) AS n, min(e.encounter_date) AS first_day,
+                     max(e.encounter_date) AS last_day
+              FROM member JOIN silver.encounters e USING (source_patient_id, source_system)
+              WHERE NOT e.is_deleted GROUP BY e.source_system) s), '[]'))::text
+FROM person WHERE EXISTS (SELECT FROM member)
+
 -- ---- decisions ----
 
 -- name: person_lock_limit

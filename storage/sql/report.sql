@@ -180,3 +180,18 @@ WHERE ($2::bigint IS NULL OR audit_id < $2::bigint)
   AND ($3::text IS NULL OR actor = $3) AND ($4::timestamptz IS NULL OR at >= $4::timestamptz)
   AND ($5::text IS NULL OR object = $5)
 ORDER BY audit.audit_id DESC LIMIT $1::int
+
+-- Conflicts between patients: who they are, and whose person each is now.
+-- name: report_person_reviews
+SELECT r.review_id::text, json_build_object(
+    'id', r.review_id::text, 'rule', r.rule, 'conflict', r.conflict, 'state', r.state,
+    'created_at', to_char(r.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    'members', (
+        SELECT json_agg(json_build_object('source_system', l.source_system, 'source_patient_id', l.source_patient_id,
+                                          'person_id', l.person_id::text) ORDER BY named.place)
+        FROM unnest(r.members) WITH ORDINALITY AS named(member, place)
+        JOIN silver.person_link l ON l.source_system = split_part(named.member, '|', 1)
+            AND l.source_patient_id = substr(named.member, strpos(named.member, '|') + 1)))::text
+FROM silver.person_review r
+WHERE r.state = 'open' AND ($2::bigint IS NULL OR r.review_id > $2::bigint)
+ORDER BY r.review_id LIMIT $1::int

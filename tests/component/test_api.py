@@ -5,6 +5,7 @@ The one hospital of the configuration does not answer: jobs exist and fail, whic
 import contextlib
 import http.client
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -255,6 +256,103 @@ def test_a_quarantined_row_is_shown_to_who_may_and_the_reading_is_on_record(serv
     api.stop()
     with open(api.log_file, encoding="utf-8") as log:
         assert CANARY not in log.read()
+
+
+def linked(served, build):
+    """Ann at two hospitals, her twin at one, her number under another birth date at the other; two versions and
+    three encounters; one settle."""
+    assert served.daemon.post("/v1/jobs/settle/pause")[0] == 200  # the tool's run is the one that is told of
+    ann = ("Ann", "Lee", "123456789", "1980-02-13", "+12025550100")
+    people = [("hospital_a", "A1", *ann), ("hospital_b", "B1", *ann), ("hospital_b", "B2", "Amy", "Lee", "123456780", *ann[3:]),
+              ("hospital_b", "B3", "Zoe", "Young", "123456789", "1999-09-09", None)]
+    served.sql("INSERT INTO ops.batch (batch_id, feed, rows_read, rows_changed, rows_quarantined) VALUES (0, 't', 1, 1, 0)")
+    for key, person in enumerate(people):
+        served.sql("INSERT INTO silver.patients (patient_key, source_system, source_patient_id, first_name, last_name, ssn, "
+                   "birth_date, phone, effective_date, expiry_date, is_current, version, batch_id) VALUES "
+                   "(%s, %s, %s, %s, %s, %s, %s, %s, '2021-01-01Z', '9999-12-31Z', true, 2, 0)", 2 * key + 1, *person)
+    served.sql("INSERT INTO silver.patients (patient_key, source_system, source_patient_id, last_name, effective_date, "
+               "expiry_date, is_current, version, batch_id) VALUES (100, 'hospital_b', 'B1', %s, '2020-01-01Z', "
+               "'2021-01-01Z', false, 1, 0)", CANARY)
+    served.sql("INSERT INTO silver.encounters (encounter_key, source_system, source_encounter_id, source_patient_id, "
+               "encounter_date, batch_id, patient_key, provider_key, department_key, procedure_key, is_deleted) VALUES "
+               "(1, 'hospital_a', 'E1', 'A1', '2022-01-01', 0, 1, -1, -1, -1, false), "
+               "(2, 'hospital_b', 'E1', 'B1', '2020-06-01', 0, 3, -1, -1, -1, false), "
+               "(3, 'hospital_b', 'E2', 'B1', '2020-07-01', 0, 3, -1, -1, -1, false), "
+               "(4, 'hospital_b', 'E3', 'B1', '2020-08-01', 0, 3, -1, -1, -1, true)")
+    done = subprocess.run([f"{build}/person_tool", served.postgres.dsn(served.database), "settle"], capture_output=True,
+                          text=True, check=False, env={**os.environ, "PGPASSWORD": served.postgres.password("revcycled")})
+    assert done.returncode == 0, done.stderr
+
+
+def person_of(served, number):
+    return served.sql("SELECT person_id FROM silver.person_link WHERE source_patient_id = %s", number)[0][0]
+
+
+def test_a_person_is_one_life_across_hospitals_with_the_reason(served, api, build):
+    linked(served, build)
+    one = person_of(served, "A1")
+    status, headers, person = api.get(f"/v1/persons/{one}")
+    assert status == 200 and headers["Cache-Control"] == "no-store"
+    check(contract(api), "Person", person)
+    assert person["person_id"] == one and person["aliases"] == []
+    today = served.sql("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD')")[0][0]
+    assert [(m["source_system"], m["source_patient_id"], m["rule"], m["run"], m["explanation"]) for m in person["members"]] == [
+        ("hospital_a", "A1", "ssn_birth", "812", f"linked by rule ssn_birth on {today}, run 812"),
+        ("hospital_b", "B1", "ssn_birth", "812", f"linked by rule ssn_birth on {today}, run 812")]
+    assert [(v["source_patient_id"], v["version"], v["last_name"]) for v in person["versions"]] == [
+        ("B1", 1, CANARY), ("A1", 2, "Lee"), ("B1", 2, "Lee")]
+    assert person["encounters"] == [
+        {"source_system": "hospital_b", "count": 2, "first": "2020-06-01", "last": "2020-07-01"},
+        {"source_system": "hospital_a", "count": 1, "first": "2022-01-01", "last": "2022-01-01"}]
+    assert served.audit("GET /v1/persons/{person_id}")[0][:3] == ("all", f"/v1/persons/{one}", "read")
+    for nobody in ("00000000-0000-0000-0000-000000000000", "12", one + "0"):
+        assert api.get(f"/v1/persons/{nobody}")[0] == 404
+    for scope, opens in (("read", 403), ("operate", 403), ("phi", 200)):
+        assert api.request("GET", f"/v1/persons/{one}", token=served.tokens[scope])[0] == opens
+        assert api.request("GET", "/v1/persons/review", token=served.tokens[scope])[0] == opens
+
+
+def test_conflicts_are_listed_and_decisions_are_kept(served, api, build):
+    linked(served, build)
+    items = api.get("/v1/persons/review")[2]["items"]
+    for item in items:
+        check(contract(api), "PersonReview", item)
+    assert [(item["rule"], item["conflict"], [m["source_patient_id"] for m in item["members"]]) for item in items] == [
+        ("ssn_birth_date", "birth_date", ["A1", "B1", "B3"])]
+    assert served.audit("GET /v1/persons/review")[0][1:3] == ("/v1/persons/review", "read")
+    one, other = person_of(served, "A1"), person_of(served, "B3")
+    status, _, said = api.post(f"/v1/persons/{one}/merge", {"person_id": other})
+    assert status == 200 and said["person_id"] in (one, other)
+    survivor = said["person_id"]
+    gone = other if survivor == one else one
+    person = api.get(f"/v1/persons/{gone}")[2]  # the alias is answered with the survivor
+    assert person["person_id"] == survivor and [a["person_id"] for a in person["aliases"]] == [gone]
+    assert {m["source_patient_id"]: m["explanation"][:18] for m in person["members"]}["B3"] == "linked by decision"
+    assert api.get("/v1/persons/review")[2]["items"] == []
+    member = {"source_system": "hospital_b", "source_patient_id": "B1"}
+    status, _, said = api.post(f"/v1/persons/{gone}/split", {"members": [member]})
+    assert status == 200 and said["left"] == person_of(served, "B1") != survivor
+    assert [m["source_patient_id"] for m in api.get(f"/v1/persons/{survivor}")[2]["members"]] == ["A1", "B3"]
+    for verb in ("merge", "split"):
+        assert served.audit(f"POST /v1/persons/{{person_id}}/{verb}")[0][2] == "done"
+        assert api.request("POST", f"/v1/persons/{survivor}/{verb}", token=served.tokens["phi"])[0] == 403
+
+
+def test_decisions_that_cannot_be_are_refused_in_words(served, api, build):
+    linked(served, build)
+    one = person_of(served, "A1")
+    a1, b1 = ({"source_system": f"hospital_{name}", "source_patient_id": f"{name.upper()}1"} for name in "ab")
+    stranger = {"source_system": "hospital_b", "source_patient_id": "B3"}
+    for verb, body, status in (
+            ("split", {"members": [a1, b1]}, 422), ("split", {"members": [stranger]}, 422), ("split", {"members": []}, 400),
+            ("split", {"members": ["A1"]}, 400), ("split", {"members": [{**a1, "more": "x"}]}, 400), ("split", {}, 400),
+            ("split", {"members": [a1], "reason": "x"}, 400), ("merge", {}, 400), ("merge", {"person_id": "x"}, 400),
+            ("merge", {"person_id": one, "more": 1}, 400), ("merge", {"person_id": "0" * 8 + one[8:]}, 404)):
+        answered, _, problem = api.post(f"/v1/persons/{one}/{verb}", body)
+        assert answered == status, (verb, body, problem)
+    assert api.post("/v1/persons/x/split", {"members": [a1]})[0] == 404
+    assert served.sql("SELECT count(*) FROM silver.person_split")[0][0] == 0
+    assert [m["source_patient_id"] for m in api.get(f"/v1/persons/{one}")[2]["members"]] == ["A1", "B1"]
 
 
 def test_lists_are_walked_in_pages_without_loss_under_inserts(served, api):
