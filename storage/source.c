@@ -31,7 +31,8 @@ static void put_value(Buf *sql, const Field *field, Str value) {
 }
 
 /* Behind a key, written out with OR: (a > x) OR (a = x AND b > y). MySQL uses an index poorly for
- * (a, b) > (x, y). */
+ * (a, b) > (x, y). Where several rows may have one key, from it on: those behind it are not passed over, and
+ * what was read already is known by its hash. */
 static const char *after_condition(Arena *arena, const SourceTable *table, const Str *after_key) {
     if (!after_key)
         return "TRUE";
@@ -44,7 +45,8 @@ static const char *after_condition(Arena *arena, const SourceTable *table, const
             if (j > 0)
                 buf_put_str(&sql, STR(" AND "));
             source_put_key_column(&sql, table, table->key[j]);
-            buf_put_str(&sql, j == i ? STR(" > ") : STR(" = "));
+            bool is_open = j == i && (table->key_is_unique || i + 1 < table->n_key);
+            buf_put_str(&sql, is_open ? STR(" > ") : j == i ? STR(" >= ") : STR(" = "));
             put_value(&sql, field, after_key[j]);
         }
         buf_put_byte(&sql, ')');
@@ -56,13 +58,29 @@ static const char *rows_text(Arena *arena, SourceLimits limits) {
     return arena_printf(arena, "%zu", limits.rows);
 }
 
+/* A page that ends with the key it began behind, though there is more: no page gets further. */
+static bool check_progress(const SourceTable *table, const Str *after_key, SourceLimits limits, const MyPage *page,
+                           Error *err) {
+    bool may_be_stuck = after_key && !table->key_is_unique && page->n_rows > 0 &&
+                        (page->is_cut || page->n_rows == limits.rows);
+    const Str *last = may_be_stuck ? page->fields + (page->n_rows - 1) * page->n_fields : NULL;
+    for (size_t i = 0; may_be_stuck && i < table->n_key; i++)
+        may_be_stuck = str_equal_nocase(last[table->key[i]], after_key[i]);
+    if (!may_be_stuck)
+        return true;
+    error_set(err, STATE_CONFIG, "table %s: a whole page of rows has the same `key`, and no index makes it unique",
+              table->name);
+    return error_hint(err, "use unique columns as `key` of the feed, or raise `page_rows` and `page_bytes`");
+}
+
 bool source_read_load(My *my, const SourceTable *table, const Str *after_key, SourceLimits limits,
                       Arena *arena, MyPage *ret_page, Error *err) {
     const char *sql = sql_fill(arena, SQL_SOURCE_LOAD, {"columns", table->select_list},
                                {"table", table->quoted}, {"keyed", table->keyed},
                                {"after", after_condition(arena, table, after_key)},
                                {"key", table->quoted_key}, {"rows", rows_text(arena, limits)});
-    return my_read(my, sql, limits.rows, limits.bytes, arena, ret_page, err);
+    TRY(my_read(my, sql, limits.rows, limits.bytes, arena, ret_page, err));
+    return check_progress(table, after_key, limits, ret_page, err);
 }
 
 static const char *cursor_value(Arena *arena, const SourceTable *table, Str value) {
@@ -86,7 +104,11 @@ bool source_read_follow(My *my, const SourceTable *table, Str position, const St
                                {"after", after_condition(arena, table, after_key)},
                                {"until", before_condition(arena, table, until)},
                                {"key", table->quoted_key}, {"rows", rows_text(arena, limits)});
-    return my_read(my, sql, limits.rows, limits.bytes, arena, ret_page, err);
+    TRY(my_read(my, sql, limits.rows, limits.bytes, arena, ret_page, err));
+    bool has_moved = ret_page->n_rows > 0 &&
+                     !str_equal(ret_page->fields[(ret_page->n_rows - 1) * ret_page->n_fields + (size_t)table->cursor],
+                                position);
+    return has_moved || check_progress(table, after_key, limits, ret_page, err);
 }
 
 bool source_cursor_is_coarse(const SourceTable *table) {
@@ -196,7 +218,8 @@ bool source_read_range(My *my, const SourceTable *table, const SourceRange *rang
                                {"until", bound(arena, range, "<", range->until)},
                                {"after", after_condition(arena, table, after_key)},
                                {"key", table->quoted_key}, {"rows", rows_text(arena, limits)});
-    return my_read(my, sql, limits.rows, limits.bytes, arena, ret_page, err);
+    TRY(my_read(my, sql, limits.rows, limits.bytes, arena, ret_page, err));
+    return check_progress(table, after_key, limits, ret_page, err);
 }
 
 bool source_read_null_cursor(My *my, const SourceTable *table, const Str *after_key,
@@ -205,7 +228,8 @@ bool source_read_null_cursor(My *my, const SourceTable *table, const Str *after_
                                {"table", table->quoted}, {"keyed", table->keyed}, {"cursor", table->quoted_cursor},
                                {"after", after_condition(arena, table, after_key)},
                                {"key", table->quoted_key}, {"rows", rows_text(arena, limits)});
-    return my_read(my, sql, limits.rows, limits.bytes, arena, ret_page, err);
+    TRY(my_read(my, sql, limits.rows, limits.bytes, arena, ret_page, err));
+    return check_progress(table, after_key, limits, ret_page, err);
 }
 
 /* What a row holds, NULL distinct from every text. */

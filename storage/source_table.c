@@ -379,6 +379,7 @@ bool source_bind(Arena *arena, const SourceColumns *columns, const char *const *
                          columns->table, n_key, SOURCE_KEY_MAX);
     take_columns(arena, columns, names, n_names, &table);
     TRY(take_key(arena, key, n_key, &table, err));
+    table.key_is_unique = columns->is_query || source_key_is_unique(columns, key, n_key);
     take_nullable(arena, columns, &table);
     TRY(take_cursor(arena, columns, cursor, &table, err));
     *ret_table = table;

@@ -31,6 +31,7 @@ typedef struct SourceTable {
     int cursor_digits;          /* fraction digits of the cursor's type */
     const char *select_list;    /* quoted, rendered */
     const char *quoted, *quoted_key, *quoted_cursor;
+    bool key_is_unique;         /* else pages begin with the last key read: several rows may have it */
     bool key_may_be_null;       /* then rows without a key are read apart: no key is behind NULL */
     const char *keyed, *keyless; /* conditions: every column of the key is there, one is not */
 } SourceTable;

@@ -319,7 +319,8 @@ static bool place_ahead(Extraction *x, const AheadPage *page, Pass pass, Error *
 static bool walk_table(Extraction *x, const Str *after_key, Pass pass, Error *err) {
     AheadPlan plan = {
         .my = x->my, .my_mutex = &x->my_mutex, .table = &x->table, .limits = x->limits, .place = &x->place,
-        .after_key = after_key, .source_now_us = x->mark.now_us, .is_first_load = pass == PASS_FIRST_LOAD,
+        .after_key = after_key, .source_now_us = x->mark.now_us, 
+        .is_first_load = pass == PASS_FIRST_LOAD && x->table.key_is_unique,
     };
     CLEANUP(ahead_drop) Ahead *ahead = ahead_open(&plan, err);
     TRY(ahead);

@@ -281,6 +281,24 @@ def test_a_table_without_any_primary_key(source_server, make_feed):
     assert len(feed.bronze()) == 12
 
 
+def test_rows_that_share_a_key_without_an_index_are_not_passed_over(source_server, make_feed):
+    """Pages end within such rows; the next begins with their key again."""
+    feed = make_feed(source_server, {**FEED, "key": ["grp"], "page_rows": 3, "cursor": "changed",
+                                     "map": {"source_transaction_id": "n"}})
+    feed.play("CREATE TABLE t (grp varchar(9), n int, changed datetime(6))",
+              *(f"INSERT INTO t VALUES ('{'aB'[n % 2]}{n // 2}', {n}, '2026-01-01')" for n in range(20)),
+              *(f"INSERT INTO t VALUES ('{'Ab'[n % 2]}{n // 2}', {n + 100}, '2026-01-01')" for n in range(20)))
+    feed.once()
+    arrived = "SELECT count(DISTINCT source_transaction_id) FROM silver.transactions WHERE {}"
+    assert feed.value(arrived.format("true")) == 40
+    feed.play("UPDATE t SET n = n + 1000, changed = NOW(6)")
+    feed.once()
+    assert feed.value(arrived.format("source_transaction_id::int >= 1000")) == 40
+    feed.play("UPDATE t SET grp = 'a0'")
+    done = feed.once(expect=1)
+    assert "a whole page of rows has the same `key`" in done.stdout + done.stderr
+
+
 def test_a_table_of_300_columns(source_server, make_feed):
     feed = make_feed(source_server, FEED)
     names = [f"column_number_{n}" for n in range(299)]
