@@ -315,7 +315,7 @@ static PlaceValue find_place(const Column *column) {
  * a row of the past may have overwritten what it showed. */
 static const Moment *source_of(const TimelineShape *shape, const Version *v, int s) {
     bool is_hash = s == shape->source_hash || s == shape->record_hash;
-    if (is_hash && v->is_current && v->last->row && !v->shown->is_deleted)
+    if (is_hash && v->is_current && !v->shown->is_deleted)
         return v->last;
     return s == shape->modified_at ? v->first : v->shown;
 }

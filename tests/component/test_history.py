@@ -214,3 +214,23 @@ def test_killed_while_the_past_is_placed_the_end_is_equal(world, place):
     assert world.rows("SELECT ((extract(epoch FROM seen_at) * 1000000 - %s) / %s)::float FROM silver.member_seen "
                       "ORDER BY 1", START, HOUR) == [(6.0,), (48.0,)]
     assert world.rows('SELECT op, count(*) FROM bronze."a__past_raw" GROUP BY 1') == [("update", 3)]
+
+
+def test_the_current_version_is_compared_with_what_told_of_it_last(world):
+    world.past(patient(BEA, 18, ssn="111223333"))
+    world.now(patient(ANN, modified="NULL"), received=START + 70 * HOUR)
+    world.past(patient(ANN, 18, ssn="111223333"))  # both versions are one, shown by the first
+    assert world.versions("phone, ssn") == [(18.0, ANN, "123456789")]
+    assert world.now(patient(ANN, 18, ssn="111223333"))["changed"] == 1
+    assert world.versions("phone, ssn") == [(18.0, ANN, "111223333")]
+
+
+def test_what_only_overwrites_is_a_change_that_settle_looks_at(world):
+    world.feed("a.encounters", "a", "encounters", ("source_encounter_id", "source_patient_id", "encounter_date"))
+    world.past(patient(ANN, 0))
+    world.settle()
+    world.page("a.encounters", [("E1", "P1", "2024-01-07")])
+    world.now(patient(BEA, modified="NULL"), received=START + 80 * HOUR)
+    assert world.past(patient(BEA, 90, ssn="111223333"))["changed"] == 1  # no version, another number
+    world.settle()
+    assert world.rows("SELECT version FROM silver.encounters JOIN silver.patients USING (patient_key)") == [(2,)]
