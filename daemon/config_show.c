@@ -156,6 +156,7 @@ static const TreeNode *column_node(Arena *arena, const MapSpec *column) {
         put(arena, clean, NULL, cleaner_node(arena, &column->clean[i]));
     if (clean->n > 0)
         put(arena, node, "clean", clean);
+    put_text(arena, node, "history", column->history);
     return node;
 }
 

@@ -147,7 +147,7 @@ static void take(Reloads *reloads) {
     LOG_INFO("configuration reloaded", LOG_INT("jobs", jobs_count(reloads->options.jobs)),
              LOG_INT("changes", kept->outcome.changes.n));
     if (kept->outcome.needs_restart)
-        LOG_WARN("server, store and workers take effect at the next start only");
+        LOG_WARN("some of what changed takes effect at the next start only");
     end(reloads);
 }
 

@@ -152,6 +152,13 @@ def pay(world, made, source="hospital_c"):
     hospital.patients[20]["addr_street"] = "Neue Straße"
 
 
+def take_back(world, made, source="hospital_c"):
+    """A payment is deleted: the greatest of its charge's stamps moves backwards, if it moves at all."""
+    hospital = made[source]
+    world.mysql.execute("DELETE FROM payment WHERE pay_no = 2", database=world.extra_database(source))
+    del hospital.payments[1]
+
+
 def test_two_more_hospitals_join_a_running_daemon_and_are_right_to_the_cent(joined):
     world, made, known = joined
     assert_figures(world, made)
@@ -169,6 +176,9 @@ def test_two_more_hospitals_join_a_running_daemon_and_are_right_to_the_cent(join
     jobs.await_quiet(world.daemon)
     assert_figures(world, made)
     assert_details(world, made)
+    take_back(world, made)
+    assert jobs.run_job(world.daemon, "hospital_c.transactions", mode="reconcile")["state"] == "succeeded"
+    assert silver_sums(world, "hospital_c")[2] == made["hospital_c"].expected()["paid"]
     assert_published(world, made)
 
 

@@ -86,6 +86,9 @@ static void what_changed_is_named(void **state) {
     assert_changes(one, one, "{}");
     assert_changes(one, STORE "sources:\n" SOURCE("a", "") FEED("d", "every: 1h, ") FEED("e", ""),
                    "{\"feeds\":{\"added\":[\"a.e\"],\"changed\":[\"a.d\"]}}");
+    assert_changes(STORE "sources:\n" SOURCE("a", "") "      p: {entity: patients, key: [id], map: {source_patient_id: id, phone: tel}}\n",
+                   STORE "sources:\n" SOURCE("a", "") "      p: {entity: patients, key: [id], map: {source_patient_id: id, "
+                   "phone: {from: tel, history: ignore}}}\n", "{\"feeds\":{\"changed\":[\"a.p\"]}}");
     assert_changes(one, STORE "workers: 2\nsources:\n" SOURCE("a", "    port: 1\n") FEED("d", ""),
                    "{\"sources\":{\"changed\":[\"a\"]},\"settings\":{\"changed\":[\"workers\"]}}");
     assert_changes(one, STORE "sources:\n" SOURCE("b", "    renamed_from: a\n") FEED("d", "") FEED("e", ""),
