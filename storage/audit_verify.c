@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SEALS_PER_STEP = 100, LINES_PER_STEP = 2000, IDS_PER_STEP = 20000 };
+enum { SEALS_PER_STEP = 100, LINES_PER_STEP = 2000, IDS_PER_STEP = 20000, IDS_MAX_BYTES = 1 << 20 };
 
 static const char *const FAULT_NAMES[] = {
     [AUDIT_WHOLE] = "whole",
@@ -120,10 +120,20 @@ static PgResult *read_retired(Pg *pg, const AuditSeal *seal, Arena *arena, Error
     return pg_query(pg, SQL_AUDIT_RETIRED, PG_PARAMS(arena_string(arena, seal->ids)), err);
 }
 
+static PgResult *read_lines(Pg *pg, const AuditSeal *seal, Error *err) {
+    CLEANUP(buf_drop) Buf array;
+    buf_init(&array, IDS_MAX_BYTES);
+    pg_array_begin(&array);
+    IdSet ids = id_set(seal->ids);
+    for (int64_t id; id_set_next(&ids, &id);)
+        pg_array_int(&array, id);
+    const char *text = pg_array_end(&array, err);
+    return text ? pg_query(pg, SQL_AUDIT_SEALED_LINES, PG_PARAMS(text), err) : NULL;
+}
+
 /* Its ids and what stands under them, side by side. The seal itself is known to be whole. */
 static bool check_lines(Pg *pg, const AuditKey *key, const AuditSeal *seal, AuditWalk *walk, Error *err) {
-    CLEANUP(pg_result_drop) PgResult *lines =
-        pg_query(pg, SQL_AUDIT_SEALED_LINES, PG_PARAMS(number(seal->seal_id).text), err);
+    CLEANUP(pg_result_drop) PgResult *lines = read_lines(pg, seal, err);
     TRY(lines);
     CLEANUP(buf_drop) Buf all;
     buf_init(&all, AUDIT_SEAL_LINES_MAX * AUDIT_HMAC_BYTES);
@@ -271,6 +281,7 @@ bool audit_walk_step(Pg *pg, const AuditKeys *keys, AuditWalk *walk, Error *err)
         return true;
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(pg, err);
     TRY(tx && pg_exec(tx, SQL_AUDIT_VERIFY_BEGIN, PG_NONE, NULL, err));
+    TRY(pg_exec(tx, SQL_AUDIT_BY_INDEX, PG_NONE, NULL, err));
     if (!walk->has_begun)
         TRY(begin(tx, walk, err));
     if (!walk->is_done)

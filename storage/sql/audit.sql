@@ -19,6 +19,12 @@ LEFT JOIN (SELECT * FROM ops.audit_seal ORDER BY seal_id DESC LIMIT 1) AS s ON t
 -- name: audit_seal_begin
 SET TRANSACTION ISOLATION LEVEL READ COMMITTED
 
+-- Ids are always looked up by their index: what the planner takes for the size of a set of ranges would let it read the
+-- whole trail for every seal (1.1 s of 300,000 lines), and compile for it.
+-- name: audit_by_index
+SELECT set_config('enable_seqscan', 'off', true), set_config('plan_cache_mode', 'force_custom_plan', true),
+       set_config('jit', 'off', true)
+
 -- One sealer at a time, whatever daemon it belongs to.
 -- name: audit_seal_lock
 SELECT pg_try_advisory_xact_lock(7303)
@@ -35,7 +41,8 @@ WHERE locktype = 'relation' AND relation = 'ops.audit'::regclass AND mode = 'Row
 WITH lines AS (
     (SELECT * FROM ops.audit WHERE audit_id > $1::bigint ORDER BY audit_id LIMIT $3::int)
     UNION ALL
-    (SELECT a.* FROM unnest($2::int8multirange) AS r JOIN ops.audit a ON a.audit_id >= lower(r) AND a.audit_id < upper(r))
+    (SELECT a.* FROM unnest($2::int8multirange) AS r CROSS JOIN LATERAL (
+        SELECT * FROM ops.audit WHERE audit_id >= lower(r) AND audit_id < upper(r) ORDER BY audit_id LIMIT $3::int) AS a)
 )
 SELECT audit_id, (extract(epoch FROM at) * 1000000)::bigint, actor, action, object, request_id, outcome, details::text
 FROM lines ORDER BY audit_id LIMIT $3::int
@@ -67,12 +74,8 @@ SELECT seal_id, (extract(epoch FROM sealed_at) * 1000000)::bigint, key_id, ids::
 FROM ops.audit_seal WHERE seal_id >= $1::bigint ORDER BY seal_id LIMIT $2::int
 
 -- name: audit_sealed_lines
-SELECT a.audit_id, (extract(epoch FROM a.at) * 1000000)::bigint, a.actor, a.action, a.object, a.request_id, a.outcome,
-       a.details::text
-FROM ops.audit_seal s CROSS JOIN LATERAL unnest(s.ids) AS r
-JOIN ops.audit a ON a.audit_id >= lower(r) AND a.audit_id < upper(r)
-WHERE s.seal_id = $1::bigint
-ORDER BY a.audit_id
+SELECT audit_id, (extract(epoch FROM at) * 1000000)::bigint, actor, action, object, request_id, outcome, details::text
+FROM ops.audit WHERE audit_id = ANY ($1::bigint[]) ORDER BY audit_id
 
 -- name: audit_retired
 SELECT (coalesce(range_agg((details ->> 'ids')::int8multirange), '{}') * $1::int8multirange)::text
@@ -89,8 +92,8 @@ WHERE a.audit_id > $1::bigint AND a.audit_id <= $2::bigint AND NOT a.audit_id <@
 
 -- name: audit_count_unsealed
 SELECT (SELECT count(*) FROM ops.audit WHERE audit_id > $1::bigint)
-     + (SELECT count(*) FROM unnest($2::int8multirange) AS r
-        JOIN ops.audit a ON a.audit_id >= lower(r) AND a.audit_id < upper(r))
+     + (SELECT count(*) FROM unnest($2::int8multirange) AS r CROSS JOIN LATERAL (
+            SELECT FROM ops.audit WHERE audit_id >= lower(r) AND audit_id < upper(r) OFFSET 0) AS a)
 
 -- name: audit_least_id
 SELECT min(audit_id) FROM ops.audit WHERE audit_id > $1::bigint AND audit_id <= $2::bigint

@@ -272,18 +272,6 @@ def test_one_sealer_at_a_time(trail):
     assert tool.seal() == ("sealed", 1, False)
 
 
-def test_a_database_that_repeats_reads_by_default_hides_no_line(trail):
-    trail.postgres.execute(f"ALTER DATABASE {trail.database} SET default_transaction_isolation = 'serializable'")
-    slow = trail.connect()
-    late = trail.write(slow, commit=False)
-    tool = trail.tool()
-    trail.write()
-    tool.seal()
-    slow.commit()
-    tool.seal_all()
-    assert trail.open() == set() and late in set().union(*trail.seals().values())
-
-
 # ---- tampering ----
 
 
