@@ -311,7 +311,7 @@ static bool seal_lines(Pg *pg, const AuditKeys *keys, const Chain *chain, int64_
 static bool seal_once(Pg *tx, const AuditKeys *keys, AuditSealer *sealer, Arena *arena, AuditHead *ret_head,
                       AuditRound *ret_round, Error *err) {
     TRY(pg_exec(tx, SQL_AUDIT_SEAL_BEGIN, PG_NONE, NULL, err));
-    TRY(pg_exec(tx, SQL_AUDIT_BY_INDEX, PG_NONE, NULL, err));
+    TRY(pg_exec(tx, SQL_BY_INDEX, PG_NONE, NULL, err));
     CLEANUP(pg_result_drop) PgResult *lock = pg_query(tx, SQL_AUDIT_SEAL_LOCK, PG_NONE, err);
     TRY(lock);
     *ret_round = AUDIT_BUSY;

@@ -281,7 +281,7 @@ bool audit_walk_step(Pg *pg, const AuditKeys *keys, AuditWalk *walk, Error *err)
         return true;
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(pg, err);
     TRY(tx && pg_exec(tx, SQL_AUDIT_VERIFY_BEGIN, PG_NONE, NULL, err));
-    TRY(pg_exec(tx, SQL_AUDIT_BY_INDEX, PG_NONE, NULL, err));
+    TRY(pg_exec(tx, SQL_BY_INDEX, PG_NONE, NULL, err));
     if (!walk->has_begun)
         TRY(begin(tx, walk, err));
     if (!walk->is_done)

@@ -19,6 +19,15 @@ static Number number(int64_t value) {
     return n;
 }
 
+/* In a transaction of its own: see SQL_BY_INDEX. */
+static PgResult *ask(Pg *pg, const char *sql, const PgParams *params, Error *err) {
+    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(pg, err);
+    TRY_NULL(tx && pg_exec(tx, SQL_BY_INDEX, PG_NONE, NULL, err));
+    CLEANUP(pg_result_drop) PgResult *answer = pg_query(tx, sql, params, err);
+    TRY_NULL(answer && pg_commit(&tx, PG_FLUSHED, err));
+    return TAKE(answer);
+}
+
 /* ---- pieces ---- */
 
 static const char *instant(Arena *arena, const char *value) {
@@ -121,7 +130,7 @@ bool lineage_back(Pg *pg, const Entity *entity, int64_t key, Arena *arena, Buf *
                                {"key", entity->key}, {"match", match_of(entity)}, {"source_row", source_row(arena)},
                                {"source_batch", batch(arena, "s.batch_id")}, {"row_batch", batch(arena, "t.batch_id")});
     CLEANUP(pg_result_drop) PgResult *answer =
-        pg_query(pg, sql, PG_PARAMS(id, source, number(key).text, COUNTS), err);
+        ask(pg, sql, PG_PARAMS(id, source, number(key).text, COUNTS), err);
     TRY(answer);
     put_head(out, entity, key);
     put_members(out, pg_value(answer, 0, 0));
@@ -153,7 +162,7 @@ bool lineage_versions(Pg *pg, const Entity *entity, int64_t key, Arena *arena, B
         {"id", entity->id}, {"effective_date", instant(arena, "v.effective_date")},
         {"expiry_date", instant(arena, "v.expiry_date")}, {"made_by", batch(arena, "v.made_by_batch")},
         {"touched_by", batch(arena, "v.batch_id")}, {"source_row", source_row(arena)});
-    CLEANUP(pg_result_drop) PgResult *versions = pg_query(pg, sql, PG_PARAMS(id, source, attributes), err);
+    CLEANUP(pg_result_drop) PgResult *versions = ask(pg, sql, PG_PARAMS(id, source, attributes), err);
     TRY(versions);
     buf_put_str(out, STR("{\"versions\":"));
     buf_put_str(out, pg_value(versions, 0, 0));
@@ -193,7 +202,7 @@ static bool find_line(Pg *pg, const LineageQuestion *question, Arena *arena, Tar
     target->source_system = arena_string(arena, pg_value(file, 0, 1));
     const char *sql = sql_fill(arena, SQL_LINEAGE_FILE_KEY, {"raw", bronze_table(arena, target->feed)});
     CLEANUP(pg_result_drop) PgResult *key =
-        pg_query(pg, sql, PG_PARAMS(pg_text(file, 0, 2), pg_text(file, 0, 3), number(question->file_id).text,
+        ask(pg, sql, PG_PARAMS(pg_text(file, 0, 2), pg_text(file, 0, 3), number(question->file_id).text,
                                     number(question->line).text), err);
     TRY(key);
     if (pg_rows(key) == 1 && !str_is_null(pg_value(key, 0, 0)))
@@ -233,7 +242,7 @@ bool lineage_forward(Pg *pg, const LineageQuestion *question, Arena *arena, Buf 
         {"source_batch", batch(arena, "s.batch_id")}, {"table", entity->name}, {"view", entity->gold},
         {"key", entity->key}, {"id", entity->id}, {"place", place_of(entity)});
     bool is_line = question->file_id != 0;
-    CLEANUP(pg_result_drop) PgResult *answer = pg_query(
+    CLEANUP(pg_result_drop) PgResult *answer = ask(
         pg, sql, PG_PARAMS(target.key, target.source_system, is_line ? number(question->file_id).text : NULL,
                            is_line ? number(question->line).text : NULL), err);
     TRY(answer);

@@ -19,12 +19,6 @@ LEFT JOIN (SELECT * FROM ops.audit_seal ORDER BY seal_id DESC LIMIT 1) AS s ON t
 -- name: audit_seal_begin
 SET TRANSACTION ISOLATION LEVEL READ COMMITTED
 
--- Ids are always looked up by their index: what the planner takes for the size of a set of ranges would let it read the
--- whole trail for every seal (1.1 s of 300,000 lines), and compile for it.
--- name: audit_by_index
-SELECT set_config('enable_seqscan', 'off', true), set_config('plan_cache_mode', 'force_custom_plan', true),
-       set_config('jit', 'off', true)
-
 -- One sealer at a time, whatever daemon it belongs to.
 -- name: audit_seal_lock
 SELECT pg_try_advisory_xact_lock(7303)
