@@ -192,14 +192,14 @@ static bool maps_column(const MappingSpec *mapping, const char *column) {
     return false;
 }
 
-static void check_past(Loader *loader, const TreeItem *item, const FeedConfig *feed) {
+static void check_past(Loader *loader, const TreeItem *item, FeedConfig *feed) {
     const Entity *entity = feed->mapping.entity;
     if (feed->tells != TELLS_PAST || !entity)
         return;
     need(loader, item, entity->kind == ENTITY_HISTORY, "`tells: past` is for patients and providers: nothing else has versions");
     need(loader, item, maps_column(&feed->mapping, "source_modified_at"),
          "a table of the past needs `source_modified_at` in its map: when what a row says came true");
-    need(loader, item, feed->reconcile_ms == 0, "a table of the past is not reconciled: what it lacks is not gone");
+    feed->reconcile_ms = 0; /* what a table of the past lacks is not gone */
 }
 
 static void read_feed(Loader *loader, const SourceConfig *source, const TreeItem *item, FeedConfig *feed) {

@@ -554,6 +554,7 @@ static bool read_whole(RunContext *run, Error *err) {
 }
 
 bool step_reconcile(RunContext *run, Error *err) {
-    bool is_claims = run->feed->mapping.entity->kind == ENTITY_CLAIM;
-    return (is_claims ? read_whole(run, err) : reconcile(run, err)) || error_context(err, "feed %s", run->feed->name);
+    /* A claim that is not delivered is no less a claim, and what a table of the past lacks is not gone. */
+    bool is_read = run->feed->mapping.entity->kind == ENTITY_CLAIM || run->feed->tells == TELLS_PAST;
+    return (is_read ? read_whole(run, err) : reconcile(run, err)) || error_context(err, "feed %s", run->feed->name);
 }

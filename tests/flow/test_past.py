@@ -2,6 +2,8 @@
 import pytest
 import yaml
 
+from harness import jobs
+
 FEED = {
     "entity": "patients", "table": "patient_was", "key": ["pat_id", "since"], "cursor": "since", "every": "30s",
     "tells": "past", "page_rows": 2,
@@ -56,3 +58,8 @@ def test_a_history_table_fills_the_time_before_and_facts_follow(loaded, patient)
         (1, "1999-03-01", "Othertown", True, False), (2, "2001-05-01", "Oldtown", True, False),
         (3, "2002-01-01", "Midtown", True, False), (4, "2003-01-01", city, True, True)]
     assert loaded.rows(FACTS, patient)[0][2:] == (True, True)
+    loaded.daemon.make_token()
+    loaded.daemon.start()
+    assert jobs.run_job(loaded.daemon, "hospital_a.patients_past", mode="reconcile")["state"] == "succeeded"
+    assert loaded.value("SELECT count(*) FROM silver.patients WHERE is_deleted") == 0
+    assert len(loaded.rows(VERSIONS, patient)) == 4

@@ -192,10 +192,9 @@ static const Case CASES[] = {
     {FEED_HEAD "        entity: departments\n        key: [ID]\n        map:\n          source_department_id: ID\n"
                "          name: {from: F, history: overwrite}\n",
      "c.yaml:13:11: column `name` has no versions: `history` is for attributes of patients and providers\n"},
-    {FEED_HEAD "        entity: departments\n        key: [ID]\n        tells: past\n        reconcile: 24h\n"
+    {FEED_HEAD "        entity: departments\n        key: [ID]\n        tells: past\n"
                "        map: {source_department_id: ID}\n",
      "c.yaml:8:7: `tells: past` is for patients and providers: nothing else has versions\n"
-     "c.yaml:8:7: a table of the past is not reconciled: what it lacks is not gone\n"
      "c.yaml:8:7: a table of the past needs `source_modified_at` in its map: when what a row says came true\n"},
     {FEED "rules: [{name: r, entity: claims, check: \"copay <\"}]\n",
      "c.yaml:12:9: rule `r`: check \"copay <\" ends where a column or a value is expected\n"},
