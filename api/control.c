@@ -18,6 +18,7 @@ static void view_run(const Run *run, RunView *ret_run) {
         .job = run->job,
         .mode = run_mode_name(run->mode),
         .trigger = run->trigger,
+        .is_plan = run->is_plan || run->is_dry,
         .state = run_state_name(run->state),
         .attempt = run->attempt,
         .queued_us = run->queued_us,
@@ -118,13 +119,19 @@ static ControlOutcome trigger(void *ctx, const ControlTrigger *request, int64_t 
     Job *job = jobs_find(ctx, request->job);
     if (!job)
         return CONTROL_UNKNOWN;
-    TriggerRequest wish = {.by = request->actor, .from = request->from, .to = request->to, .is_dry = request->dry_run};
+    bool is_reconcile = strcmp(request->mode, "reconcile") == 0; /* which has a dry run of its own */
+    TriggerRequest wish = {.by = request->actor, .from = request->from, .to = request->to,
+                           .is_dry = request->dry_run && is_reconcile, .is_plan = request->dry_run && !is_reconcile};
     if (!run_mode_find(request->mode, &wish.mode)) {
         error_set(err, STATE_DATA, "unknown mode");
         return CONTROL_REFUSED;
     }
     if (!job_kind_takes(job->kind, wish.mode)) {
         error_set(err, STATE_DATA, "job %s does not run in the mode %s", job->name, request->mode);
+        return CONTROL_REFUSED;
+    }
+    if (wish.is_plan && !job_kind_can_plan(job->kind)) {
+        error_set(err, STATE_DATA, "what job %s would do cannot be told without doing it", request->job);
         return CONTROL_REFUSED;
     }
     const Run *run = NULL;

@@ -23,6 +23,7 @@ typedef struct RunView {
     int64_t id; /* of ops.run; 0: no run */
     const char *job;
     const char *mode, *trigger, *state; /* the words of interfaces.md */
+    bool is_plan; /* a dry run, also of reconcile */
     int attempt;
     int64_t queued_us, started_us, finished_us;
     int64_t rows_read, rows_new, rows_changed, rows_quarantined;
@@ -52,7 +53,7 @@ typedef struct ControlTrigger {
     const char *job;
     const char *mode;      /* incremental full backfill remap reconcile rebuild */
     const char *from, *to; /* ISO dates or NULL */
-    bool dry_run;          /* reconcile */
+    bool dry_run;
     const char *actor;     /* token's name */
 } ControlTrigger;
 

@@ -29,8 +29,8 @@ static json_t *error_json(const RunView *run) {
 json_t *run_json(const RunView *run) {
     if (!run->id)
         return json_null();
-    return json_pack("{s:o, s:s, s:s, s:s, s:s, s:i, s:o, s:o, s:o, s:I, s:I, s:I, s:o, s:o}", "id",
-                     json_id(run->id), "job", run->job, "mode", run->mode, "trigger", run->trigger,
+    return json_pack("{s:o, s:s, s:s, s:b, s:s, s:s, s:i, s:o, s:o, s:o, s:I, s:I, s:I, s:o, s:o}", "id",
+                     json_id(run->id), "job", run->job, "mode", run->mode, "dry_run", run->is_plan, "trigger", run->trigger,
                      "state", run->state, "attempt", run->attempt, "queued_at",
                      json_instant(run->queued_us), "started_at", json_instant(run->started_us),
                      "finished_at", json_instant(run->finished_us), "rows_read", run->rows_read,
@@ -156,8 +156,6 @@ static bool read_trigger(Call *call, ControlTrigger *ret_trigger) {
         fine = reply_input_error(&call->reply, "#/mode",
                                  "must be incremental, full, backfill, remap, reconcile or rebuild");
     fine = flag_member(call, "dry_run", &trigger.dry_run) && fine;
-    if (trigger.dry_run && strcmp(trigger.mode, "reconcile") != 0)
-        fine = reply_input_error(&call->reply, "#/dry_run", "belongs to the mode reconcile; the command plan does it for others");
     if ((trigger.from || trigger.to) && strcmp(trigger.mode, "backfill") != 0)
         fine = reply_input_error(&call->reply, "#/from", "a range belongs to the mode backfill");
     if (strcmp(trigger.mode, "backfill") == 0 && !trigger.from && !trigger.to)

@@ -373,11 +373,12 @@ static Run *find_held(const Jobs *jobs, const Job *job) {
 static Run *make_run(Jobs *jobs, Job *job, const TriggerRequest *request, bool was_asked) {
     Run *run = new_run(jobs, job, jobs->ids[--jobs->n_ids]);
     Run *held = find_held(jobs, job);
-    if (held && !request->is_dry) /* it finds anew what that one was held for */
+    if (held && !request->is_dry && !request->is_plan) /* it finds anew what that one was held for */
         refuse(jobs, held);
     run->mode = request->mode;
     run->was_asked = was_asked;
     run->is_dry = request->is_dry;
+    run->is_plan = request->is_plan;
     run->attempt = 1;
     run->queued_us = clock_wall_us();
     snprintf(run->trigger, sizeof run->trigger, "%s", request->by);
@@ -385,7 +386,7 @@ static Run *make_run(Jobs *jobs, Job *job, const TriggerRequest *request, bool w
     snprintf(run->range_to, sizeof run->range_to, "%s", request->to ? request->to : "");
     job->current = run;
     job->begun_us = 0;
-    job->is_woken = false;
+    job->is_woken = job->is_woken && run->is_plan; /* a plan answers no call */
     return run;
 }
 
@@ -470,6 +471,11 @@ static bool was_quiet(const Run *run) { return !run_leaves_trace(run) && run->co
 
 static void end_run(Jobs *jobs, Job *job, Run *run) {
     job->current = NULL;
+    if (run->is_plan) { /* nothing happened; no ledger has it, so it is kept before who waits is told */
+        keep_run(jobs, run);
+        tell(jobs, run);
+        return;
+    }
     job->finished_us = clock_monotonic_us();
     job->took_us = job->begun_us ? job->finished_us - job->begun_us : 0; /* canceled before it began */
     job->failures = run->state == RUN_FAILED ? job->failures + 1 : 0;
@@ -596,7 +602,7 @@ static void start_scheduled(Jobs *jobs, Job *job) {
     Interrupted again = job->interrupted;
     job->interrupted.is_asked = false;
     if (again.is_asked)
-        request = (TriggerRequest){again.mode, again.by, again.from, again.to};
+        request = (TriggerRequest){.mode = again.mode, .by = again.by, .from = again.from, .to = again.to};
     submit(jobs, make_run(jobs, job, &request, is_full || again.is_asked));
 }
 
@@ -913,7 +919,7 @@ static void note_interrupted(Jobs *jobs) {
     for (size_t i = 0; i < jobs->n_jobs; i++) {
         Job *job = &jobs->jobs[i];
         const Run *run = job->current;
-        if (!run)
+        if (!run || run->is_plan)
             continue;
         job->is_woken = true;
         job->interrupted = (Interrupted){.is_asked = run->was_asked, .mode = run->mode};
@@ -988,7 +994,7 @@ TriggerResult jobs_trigger(Jobs *jobs, Job *job, const TriggerRequest *asked, co
         *ret_run = job->current;
         return TRIGGER_RUNNING;
     }
-    job->is_stopped = false;
+    job->is_stopped = job->is_stopped && request->is_plan;
     Run *run = make_run(jobs, job, request, true);
     *ret_run = run;
     tell(jobs, run);

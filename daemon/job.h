@@ -107,6 +107,7 @@ typedef enum TriggerResult {
 } TriggerResult;
 typedef struct TriggerRequest {
     RunMode mode;
+    bool is_plan;           /* count only */
     const char *by;         /* a token's name, "command line" */
     const char *from, *to;  /* ISO dates or NULL */
     bool is_dry;            /* reconcile */

@@ -55,6 +55,7 @@ static void print_usage(FILE *out) {
           "revcycled --config FILE --once           run every job once, settle, publish, and stop\n"
           "revcycled --config FILE doctor           check everything a run needs, and say how to mend it\n"
           "revcycled --config FILE migrate          create or upgrade the PostgreSQL schemas\n"
+          "revcycled --config FILE plan [JOB]       what the next run would read, change and quarantine; writes nothing\n"
           "revcycled --config FILE publish [--rebuild]\n"
           "                                         publish now; or replace BigQuery's tables\n"
           "revcycled --config FILE reconcile [FEED] [--repair]\n"
@@ -468,6 +469,48 @@ static int command_reconcile(const Options *options, Config *config) {
     return run_daemon(&one, config);
 }
 
+/* One line a job; false when it could not be told. */
+static bool print_plan(Run *run) {
+    pthread_mutex_init(&run->pg_mutex, NULL);
+    run_execute(run);
+    pthread_mutex_destroy(&run->pg_mutex);
+    bool ok = run->outcome == RUN_SUCCEEDED;
+    if (ok)
+        printf("%-32s %10lld %10lld %12lld\n", run->job, (long long)run->counts.rows_read,
+               (long long)run->counts.rows_changed, (long long)run->counts.rows_quarantined);
+    else
+        print_failure(run);
+    return ok;
+}
+
+static bool is_wanted(const Options *options, const char *job) {
+    return options->n_args == 0 || strcmp(options->args[0], job) == 0;
+}
+
+/* `plan [JOB]`: what the next run of each would do. Takes no lease: a daemon may run meanwhile. */
+static int command_plan(const Options *options, Config *config) {
+    PgPool *pool = pg_pool_open(config->store_dsn, "revcycled plan");
+    size_t n_wanted = 0, n_told = 0;
+    printf("%-32s %10s %10s %12s\n", "job", "read", "changed", "quarantined");
+    for (size_t s = 0; s < config->n_sources; s++)
+        for (size_t f = 0; f < config->sources[s].n_feeds; f++) {
+            const FeedConfig *feed = &config->sources[s].feeds[f];
+            Run run = {.kind = JOB_EXTRACT, .config = config, .feed = feed, .pg_pool = pool, .is_plan = true};
+            snprintf(run.job, sizeof run.job, "%s", feed->name);
+            n_wanted += is_wanted(options, feed->name);
+            n_told += is_wanted(options, feed->name) && print_plan(&run);
+        }
+    Run publish = {.job = "publish", .kind = JOB_PUBLISH, .config = config, .pg_pool = pool, .is_plan = true};
+    if (config->bigquery.enabled && is_wanted(options, publish.job)) {
+        n_wanted++;
+        n_told += print_plan(&publish);
+    }
+    pg_pool_close(pool);
+    if (n_wanted == 0)
+        fprintf(stderr, "revcycled: there is no job %s whose work can be told before\n", options->args[0]);
+    return n_wanted == 0 ? EXIT_USAGE : n_told == n_wanted ? EXIT_DONE : EXIT_FAILED;
+}
+
 static int command_routes(const Options *options, Config *config) {
     (void)options;
     (void)config;
@@ -481,6 +524,7 @@ static const struct {
 } COMMANDS[] = {
     {"doctor", command_doctor},
     {"migrate", command_migrate},
+    {"plan", command_plan},
     {"publish", command_publish},
     {"verify", command_verify},
     {"reconcile", command_reconcile},

@@ -5,8 +5,10 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/own.h"
+#include "steps/plan.h"
 #include "storage/reconcile.h"
 #include "storage/run_store.h"
+#include "storage/state.h"
 
 static const char *const STATE_NAMES[] = {"queued", "running", "waiting", "held",
                                           "succeeded", "failed", "canceled"};
@@ -18,13 +20,14 @@ static const struct {
     const char *name;
     bool (*step)(RunContext *run, Error *err);
     unsigned modes;
+    bool can_plan;
 } KINDS[] = {
     [JOB_EXTRACT] = {"extract", step_extract,
-                     MODE(INCREMENTAL) | MODE(FULL) | MODE(BACKFILL) | MODE(REMAP) | MODE(RECONCILE)},
+                     MODE(INCREMENTAL) | MODE(FULL) | MODE(BACKFILL) | MODE(REMAP) | MODE(RECONCILE), true},
     [JOB_RECEIVE] = {"receive", step_receive, MODE(INCREMENTAL)},
     [JOB_RECONCILE] = {"reconcile", step_reconcile, MODE(INCREMENTAL) | MODE(RECONCILE)},
     [JOB_SETTLE] = {"settle", step_settle, MODE(INCREMENTAL)},
-    [JOB_PUBLISH] = {"publish", step_publish, MODE(INCREMENTAL) | MODE(RECONCILE) | MODE(REBUILD)},
+    [JOB_PUBLISH] = {"publish", step_publish, MODE(INCREMENTAL) | MODE(RECONCILE) | MODE(REBUILD), true},
     [JOB_KPI] = {"kpi", step_kpi, MODE(INCREMENTAL)},
 };
 
@@ -32,6 +35,7 @@ const char *run_state_name(RunState state) { return STATE_NAMES[state]; }
 const char *run_mode_name(RunMode mode) { return MODE_NAMES[mode]; }
 const char *job_kind_name(JobKind kind) { return KINDS[kind].name; }
 bool job_kind_takes(JobKind kind, RunMode mode) { return KINDS[kind].modes >> mode & 1; }
+bool job_kind_can_plan(JobKind kind) { return KINDS[kind].can_plan; }
 
 bool run_mode_find(const char *name, RunMode *ret_mode) {
     for (size_t i = 0; i < sizeof MODE_NAMES / sizeof *MODE_NAMES; i++) {
@@ -88,7 +92,28 @@ static bool record(const Run *run, Pg *pg, RunState state, Error *err) {
     return run_write(pg, &row, err);
 }
 
+static void session_drop(FeedSession **session) { feed_session_free(*session); }
+
+/* The step, kept from writing. A job's session to the hospital serves; the command line has none. */
+static bool take_plan(Run *run, Pg *pg, Arena *arena, Error *err) {
+    CLEANUP(plan_drop) Plan *plan = plan_open();
+    CLEANUP(session_drop) FeedSession *session = NULL;
+    RunContext context = {
+        .config = run->config, .feed = run->feed, .pg = pg, .session = run->session ? run->session : &session,
+        .arena = arena, .run_id = run->id,
+        .mode = run->mode, .plan = plan, .range_from = run->range_from[0] ? run->range_from : NULL,
+        .range_to = run->range_to[0] ? run->range_to : NULL, .canceled = &run->canceled,
+    };
+    Error ignored = {0};
+    TRY(state_read_only(pg, true, err));
+    bool ok = KINDS[run->kind].step(&context, err);
+    run->counts = context.counts;
+    return state_read_only(pg, false, ok ? err : &ignored) && ok;
+}
+
 static bool take_step(Run *run, Pg *pg, Arena *arena, Error *err) {
+    if (run->is_plan)
+        return take_plan(run, pg, arena, err);
     if (run->was_asked)
         TRY(record(run, pg, RUN_RUNNING, err));
     RunContext context = {
@@ -108,6 +133,8 @@ static bool take_step(Run *run, Pg *pg, Arena *arena, Error *err) {
 }
 
 bool run_leaves_trace(const Run *run) {
+    if (run->is_plan)
+        return false;
     return run->was_asked || run->note[0] || run->kind == JOB_RECONCILE ||
            run->outcome != RUN_SUCCEEDED || run->counts.rows_changed > 0 || run->counts.rows_quarantined > 0 || run->counts.bytes_sent > 0;
 }
@@ -174,6 +201,8 @@ void run_execute(Run *run) {
 }
 
 void run_record(Run *run) {
+    if (run->is_plan)
+        return;
     Error err = {0};
     Pg *pg = pg_pool_take(run->pg_pool, &err);
     bool forgets = run->kind == JOB_RECONCILE; /* what it found is nobody's to delete any more */

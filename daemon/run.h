@@ -27,6 +27,8 @@ typedef enum JobKind { JOB_EXTRACT, JOB_RECEIVE, JOB_RECONCILE, JOB_SETTLE, JOB_
 const char *job_kind_name(JobKind kind);
 /* Whether a job of this kind may be asked to run in the mode. */
 bool job_kind_takes(JobKind kind, RunMode mode);
+/* Whether what such a job would do can be told without doing it. */
+bool job_kind_can_plan(JobKind kind);
 
 enum { RUN_JOB_BYTES = 96, RUN_DATE_BYTES = 16, RUN_ATTEMPTS_MAX = 5 };
 
@@ -41,6 +43,7 @@ typedef struct Run {
     PgPool *pg_pool;
     int64_t epoch;
     RunMode mode;
+    bool is_plan;     /* a dry run: read-only, recorded nowhere, changes nothing of its job */
     char trigger[64]; /* "schedule", "once", a token's name */
     bool was_asked;   /* by a person: recorded even when it did nothing */
     bool is_dry;      /* reconcile: says what differs, mends nothing */

@@ -120,6 +120,24 @@ bool publication_find_due(Pg *pg, PublicationDue *ret_due, Error *err) {
     return true;
 }
 
+static bool plan_entity(Pg *pg, Arena *arena, const Entity *entity, bool is_rebuild, int64_t *rows, Error *err) {
+    const char *sql = sql_fill(arena, SQL_PUBLISH_PLAN, {"view", pg_quote_ident(arena, entity->gold)},
+                               {"table", pg_quote_ident(arena, entity->name)},
+                               {"key", pg_quote_ident(arena, entity->key)},
+                               {"is_gone", entity->partition ? "s.is_deleted" : "false"});
+    CLEANUP(pg_result_drop) PgResult *row = pg_query(pg, sql, PG_PARAMS(is_rebuild ? "true" : "false", entity->name), err);
+    TRY(row);
+    *rows += pg_int(row, 0, 0);
+    return true;
+}
+
+bool publication_plan(Pg *pg, Arena *arena, bool is_rebuild, int64_t *ret_rows, Error *err) {
+    *ret_rows = 0;
+    for (int i = 0; i < N_ENTITIES; i++)
+        TRY(plan_entity(pg, arena, &ENTITIES[i], is_rebuild, ret_rows, err));
+    return true;
+}
+
 bool publication_usage(Pg *pg, PublicationCost *ret_cost, Error *err) {
     CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, SQL_PUBLISH_USAGE, PG_NONE, err);
     TRY(rows != NULL);

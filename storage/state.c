@@ -50,12 +50,13 @@ static size_t parse_array(Arena *arena, Str array, Str **ret_items) {
     return n;
 }
 
-bool state_cursor_open(Pg *pg, const char *feed, int64_t epoch, Arena *arena, CursorState *ret_cursor,
-                       Error *err) {
-    TRY(pg_exec(pg, SQL_STATE_CURSOR_BEGIN, PG_PARAMS(feed, number(epoch).text), NULL, err));
+bool state_cursor_read(Pg *pg, const char *feed, Arena *arena, CursorState *ret_cursor, Error *err) {
     CLEANUP(pg_result_drop) PgResult *row =
         pg_query_as(pg, PG_BINARY, SQL_STATE_CURSOR_READ, PG_PARAMS(feed), err);
     TRY(row);
+    *ret_cursor = (CursorState){.is_loading = true};
+    if (pg_rows(row) == 0)
+        return true;
     Str position = pg_value(row, 0, 3);
     CursorState cursor = {
         .page = pg_int(row, 0, 0),
@@ -65,6 +66,12 @@ bool state_cursor_open(Pg *pg, const char *feed, int64_t epoch, Arena *arena, Cu
     cursor.n_load_key = parse_array(arena, pg_value(row, 0, 2), &cursor.load_key);
     *ret_cursor = cursor;
     return true;
+}
+
+bool state_cursor_open(Pg *pg, const char *feed, int64_t epoch, Arena *arena, CursorState *ret_cursor,
+                       Error *err) {
+    TRY(pg_exec(pg, SQL_STATE_CURSOR_BEGIN, PG_PARAMS(feed, number(epoch).text), NULL, err));
+    return state_cursor_read(pg, feed, arena, ret_cursor, err);
 }
 
 bool state_cursor_lock(Pg *pg, const char *feed, int64_t epoch, int64_t page, Error *err) {
@@ -93,6 +100,10 @@ bool state_cursor_write(Pg *pg, const char *feed, CursorState *cursor, Error *er
 
 bool state_placement_lock_shared(Pg *pg, Error *err) {
     return pg_exec(pg, SQL_PLACEMENT_LOCK_SHARED, PG_NONE, NULL, err);
+}
+
+bool state_read_only(Pg *pg, bool is_read_only, Error *err) {
+    return pg_exec(pg, is_read_only ? SQL_SESSION_READ_ONLY : SQL_SESSION_READ_WRITE, PG_NONE, NULL, err);
 }
 
 static const char *text_array(Buf *out, const char *const *texts, size_t n, Error *err) {
@@ -127,21 +138,30 @@ bool state_schema(Pg *pg, const char *feed, const char *const *columns, const ch
     return true;
 }
 
-bool state_mapping(Pg *pg, const char *feed, const uint8_t fingerprint[16], int32_t *ret_version,
-                   Error *err) {
-    char hex[33];
+static void put_hex(const uint8_t fingerprint[16], char ret_hex[33]) {
     for (int i = 0; i < 16; i++)
-        snprintf(hex + 2 * i, 3, "%02x", fingerprint[i]);
+        snprintf(ret_hex + 2 * i, 3, "%02x", fingerprint[i]);
+}
+
+bool state_mapping_read(Pg *pg, const char *feed, const uint8_t fingerprint[16], int32_t *ret_version,
+                        bool *ret_is_new, Error *err) {
+    char hex[33];
+    put_hex(fingerprint, hex);
     CLEANUP(pg_result_drop) PgResult *latest =
         pg_query(pg, SQL_STATE_MAPPING_LATEST, PG_PARAMS(feed, hex), err);
     TRY(latest);
-    int64_t version = pg_rows(latest) ? pg_int(latest, 0, 0) : 0;
-    if (pg_rows(latest) == 0 || !pg_bool(latest, 0, 1)) {
-        version++;
-        TRY(pg_exec(pg, SQL_STATE_MAPPING_ADD, PG_PARAMS(feed, number(version).text, hex), NULL, err));
-    }
-    *ret_version = (int32_t)version;
+    *ret_is_new = pg_rows(latest) == 0 || !pg_bool(latest, 0, 1);
+    *ret_version = (int32_t)((pg_rows(latest) ? pg_int(latest, 0, 0) : 0) + *ret_is_new);
     return true;
+}
+
+bool state_mapping(Pg *pg, const char *feed, const uint8_t fingerprint[16], int32_t *ret_version,
+                   Error *err) {
+    char hex[33];
+    bool is_new;
+    put_hex(fingerprint, hex);
+    TRY(state_mapping_read(pg, feed, fingerprint, ret_version, &is_new, err));
+    return !is_new || pg_exec(pg, SQL_STATE_MAPPING_ADD, PG_PARAMS(feed, number(*ret_version).text, hex), NULL, err);
 }
 
 bool state_batch_id(Pg *pg, int64_t *ret_batch_id, Error *err) {

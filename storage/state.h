@@ -20,6 +20,8 @@ bool state_feed(Pg *pg, const char *feed, const char *entity, Error *err);
 /* Makes the feed's cursor row if it is new, raises its epoch, and reads it. Allocates in `arena`. */
 bool state_cursor_open(Pg *pg, const char *feed, int64_t epoch, Arena *arena, CursorState *ret_cursor,
                        Error *err);
+/* Where it stands, for who writes nothing: a feed that was never read is at the start of its first load. */
+bool state_cursor_read(Pg *pg, const char *feed, Arena *arena, CursorState *ret_cursor, Error *err);
 /* In a transaction: locks the row. When epoch or page have moved: 40001, the page is to be dropped. */
 bool state_cursor_lock(Pg *pg, const char *feed, int64_t epoch, int64_t page, Error *err);
 /* In a transaction, after the lock: writes the state, and counts the page in `cursor`. */
@@ -28,12 +30,19 @@ bool state_cursor_write(Pg *pg, const char *feed, CursorState *cursor, Error *er
 /* The placement lock (rules, section 3): pages hold it shared until their transaction ends. */
 bool state_placement_lock_shared(Pg *pg, Error *err);
 
+/* Until it is taken back, every transaction of the session may only read: for plans. */
+bool state_read_only(Pg *pg, bool is_read_only, Error *err);
+
 /* The id of this list of columns of a feed; a new list gets a new one and sets `ret_is_new`. */
 bool state_schema(Pg *pg, const char *feed, const char *const *columns, const char *const *types,
                   size_t n, int64_t *ret_schema_id, bool *ret_is_new, Error *err);
 /* The version of a mapping by its fingerprint: rises when the fingerprint changes. */
 bool state_mapping(Pg *pg, const char *feed, const uint8_t fingerprint[16], int32_t *ret_version,
                    Error *err);
+
+/* The version it has or would get; `ret_is_new`: it would. */
+bool state_mapping_read(Pg *pg, const char *feed, const uint8_t fingerprint[16], int32_t *ret_version,
+                        bool *ret_is_new, Error *err);
 
 typedef struct BatchCounts {
     int64_t rows_read;

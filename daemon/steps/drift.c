@@ -92,7 +92,7 @@ static bool has_news(const FeedAgreed *agreed, const DriftAnswer *answer) {
 /* ---- standing still ---- */
 
 static bool freeze(RunContext *run, const FeedAgreed *agreed, const DriftAnswer *answer, Error *err) {
-    if (has_news(agreed, answer)) {
+    if (has_news(agreed, answer) && !run->plan) {
         CLEANUP(pg_tx_drop) Pg *tx = pg_begin(run->pg, err);
         TRY(tx && write_events(run, tx, agreed, answer, err));
         TRY(pg_commit(&tx, PG_FLUSHED, err));
@@ -196,6 +196,8 @@ bool drift_agree(RunContext *run, const DriftLook *look, PlaceFeed *place, Error
         return true;
     if (look->cursor_is_other)
         TRY(restart_cursor(place, err));
+    if (run->plan)
+        return true;
     FAILPOINT("drift.before_agreed");
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(run->pg, err);
     TRY(tx && write_events(run, tx, agreed, &look->answer, err));

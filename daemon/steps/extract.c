@@ -358,7 +358,8 @@ static bool load(Extraction *x, Error *err) {
     next.n_load_key = 0;
     FAILPOINT("extract.before_loaded");
     TRY(place_cursor(&x->place, &next, err));
-    LOG_INFO("first load finished", LOG_TEXT("feed", x->run->feed->name),
+    if (!x->run->plan)
+        LOG_INFO("first load finished", LOG_TEXT("feed", x->run->feed->name),
              LOG_INT("run", x->run->run_id), LOG_INT("rows", x->rows_seen));
     return true;
 }
@@ -511,7 +512,9 @@ static void extraction_close(Extraction *x) {
 
 /* The mapping is another one since the last run: what is there is cleaned again first. */
 static bool catch_up_with_mapping(Extraction *x, Error *err) {
-    TRY(remap_if_due(x->run, err));
+    TRY(remap_if_due(x->run, x->place.is_mapping_new, err));
+    if (x->run->plan)
+        return true;
     return state_cursor_open(x->run->pg, x->place.feed, x->run->epoch, x->run->arena, &x->place.cursor, err);
 }
 
@@ -533,6 +536,8 @@ static bool read_table(Extraction *x, bool whole, Error *err) {
 /* Rows that were read under an earlier list of columns are read once more, by a run of its own. */
 static bool settle_full(Extraction *x, Error *err) {
     RunContext *run = x->run;
+    if (run->plan)
+        return true;
     bool is_due = x->look.agreed.full_due || (x->look.agreed.is_known && x->look.answer.has_evolved);
     run->wants_full = is_due && !x->was_read_whole;
     return !is_due || !x->was_read_whole ||
@@ -548,7 +553,25 @@ bool feed_extract(RunContext *run, Error *err) {
     return settle_full(&x, err);
 }
 
+/* What a session remembers of its polls is what a plan found; but for the connection, which may be a new one. */
+static bool plan_extract(RunContext *run, Error *err) {
+    FeedSession before = *session_of(run);
+    secret_wipe(&before.password);
+    bool ok = feed_extract(run, err);
+    FeedSession *session = *run->session;
+    before.my = session->my;
+    before.password = session->password;
+    *session = before;
+    secret_wipe(&before.password);
+    return ok;
+}
+
+static bool step_of_mode(RunContext *run, Error *err) {
+    if (run->mode == RUN_REMAP)
+        return remap(run, err);
+    return run->plan ? plan_extract(run, err) : feed_extract(run, err);
+}
+
 bool step_extract(RunContext *run, Error *err) {
-    bool ok = run->mode == RUN_REMAP ? remap(run, err) : feed_extract(run, err);
-    return ok || error_context(err, "feed %s", run->feed->name);
+    return step_of_mode(run, err) || error_context(err, "feed %s", run->feed->name);
 }

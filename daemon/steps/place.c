@@ -9,6 +9,7 @@
 #include "storage/claim.h"
 #include "storage/file.h"
 #include "storage/history.h"
+#include "steps/plan.h"
 #include "storage/quarantine.h"
 #include "transform/fingerprint.h"
 #include "transform/hash.h"
@@ -33,6 +34,14 @@ static const Kind KINDS[] = {
 };
 
 /* ---- opening a feed ---- */
+
+/* A plan looks up what a run would write down. */
+static bool read_ledgers(RunContext *run, const PlaceSource *source, PlaceFeed *feed, Error *err) {
+    uint8_t fingerprint[16];
+    mapping_fingerprint(source->mapping, fingerprint);
+    return state_mapping_read(run->pg, source->feed, fingerprint, &feed->mapping_version, &feed->is_mapping_new, err) &&
+           state_cursor_read(run->pg, source->feed, run->arena, &feed->cursor, err);
+}
 
 static bool open_ledgers(RunContext *run, const PlaceSource *source, PlaceFeed *feed, Error *err) {
     const char **names = ARENA_ARRAY(run->arena, const char *, source->n_fields);
@@ -69,7 +78,7 @@ bool place_open(RunContext *run, const PlaceSource *source, PlaceFeed *ret_feed,
     feed.mapping = mapping_compile(run->arena, source->mapping, source->fields, source->n_fields,
                                    source->zone, err);
     TRY(feed.mapping);
-    TRY(open_ledgers(run, source, &feed, err));
+    TRY(run->plan ? read_ledgers(run, source, &feed, err) : open_ledgers(run, source, &feed, err));
     feed.members = members_open(feed.entity, feed.source_system, run->config->fiscal_year_start_month,
                                 feed.cursor.is_loading);
     *ret_feed = feed;
@@ -334,6 +343,8 @@ static bool write_ledgers(const PlaceFeed *feed, const SilverPage *page, const P
 }
 
 static void count_metrics(const PlaceFeed *feed, const SilverPage *page, const PlaceOutcome *outcome) {
+    if (feed->run->plan)
+        return;
     METRIC_ADD(METRIC_FEED_ROWS_CHANGED, outcome->rows_new, feed->feed, "insert");
     METRIC_ADD(METRIC_FEED_ROWS_CHANGED, outcome->rows_changed, feed->feed, "update");
     METRIC_ADD(METRIC_FEED_ROWS_CHANGED, outcome->rows_deleted, feed->feed, "delete");
@@ -373,12 +384,15 @@ static void count_run(PlaceFeed *feed, const SilverPage *page, const PlaceOutcom
     counts->rows_flagged += outcome->rows_flagged;
     counts->rows_quarantined += outcome->rows_quarantined;
     counts->pages++;
-    METRIC_ADD(METRIC_FEED_ROWS_READ, page->n_rows, feed->feed);
+    if (!feed->run->plan)
+        METRIC_ADD(METRIC_FEED_ROWS_READ, page->n_rows, feed->feed);
 }
 
 /* ---- the transaction ---- */
 
 static bool lock_page(PlaceFeed *feed, Error *err) {
+    if (feed->run->plan)
+        return true;
     TRY(state_placement_lock_shared(feed->run->pg, err));
     return state_cursor_lock(feed->run->pg, feed->feed, feed->run->epoch, feed->cursor.page, err);
 }
@@ -430,6 +444,30 @@ static bool commit_page(PlaceFeed *feed, Pg **tx, const CursorState *next, bool 
     return true;
 }
 
+/* ---- a plan: what earlier pages would have placed is known, and nothing is written ---- */
+
+static void know_planned(const PlaceFeed *feed, SilverPage *page) {
+    for (size_t i = 0; feed->run->plan && i < page->n_rows; i++)
+        if (page->rows[i].fate != ROW_REPEATED &&
+            plan_has(feed->run->plan, page->rows[i].id, page->rows[i].source_hash))
+            page->rows[i].fate = ROW_SAME;
+}
+
+static bool is_entry(const SilverRow *row) {
+    return row->held.lacked_id || (row->held.is_found && row->held.source_hash == row->source_hash);
+}
+
+static void plan_page(PlaceFeed *feed, const SilverPage *page, const CursorState *next, const PlaceOutcome *outcome) {
+    for (size_t i = 0; i < page->n_rows; i++) {
+        const SilverRow *row = &page->rows[i];
+        if (row->fate != ROW_REPEATED && (row->fate != ROW_SAME || is_entry(row)))
+            plan_add(feed->run->plan, row->id, row->source_hash);
+    }
+    if (next)
+        feed->cursor = *next;
+    count_run(feed, page, outcome);
+}
+
 static bool place_once(PlaceFeed *feed, const RawRows *rows, const CursorState *next, Arena *arena,
                        PlaceOutcome *ret_outcome, Error *err) {
     SilverPage *page = rows->prepared ? rows->prepared : make_page(feed, rows, arena);
@@ -440,8 +478,14 @@ static bool place_once(PlaceFeed *feed, const RawRows *rows, const CursorState *
     FAILPOINT("page.after_lock");
     TRY(look_up(feed, rows, page, err));
     clean_rows(feed, rows, page);
+    know_planned(feed, page);
     TRY(decide_fates(feed, page, &outcome, err));
     TRY(check_stops(feed, page, err));
+    *ret_outcome = outcome;
+    if (feed->run->plan) {
+        plan_page(feed, page, next, &outcome);
+        return true;
+    }
     bool has_news = outcome.rows_same < (int64_t)page->n_rows ||
                     silver_count(page, ROW_TOUCHED) + silver_count(page, ROW_ABSORBED) > 0;
     if (has_news)
@@ -569,6 +613,7 @@ static bool decide_again(const PlaceFeed *feed, AgainKind kind, SilverPage *page
         if (kind == AGAIN_STORED && row->held.source_hash != row->source_hash)
             row->held = (Held){.is_found = false};
     }
+    know_planned(feed, page);
     return decide_fates(feed, page, outcome, err);
 }
 
@@ -593,6 +638,11 @@ bool place_again(PlaceFeed *feed, const AgainRows *again, Arena *arena, PlaceOut
     TRY(look_up_again(feed, again, page, err));
     TRY(decide_again(feed, again->kind, page, &outcome, err));
     TRY(check_stops(feed, page, err));
+    *ret_outcome = outcome;
+    if (feed->run->plan) {
+        plan_page(feed, page, NULL, &outcome);
+        return true;
+    }
     int64_t n_entries = 0;
     TRY(quarantine_again(feed->run->pg, feed->feed, page, &n_entries, err));
     bool has_news = outcome.rows_same < (int64_t)page->n_rows || silver_count(page, ROW_TOUCHED) > 0;
@@ -607,6 +657,10 @@ bool place_again(PlaceFeed *feed, const AgainRows *again, Arena *arena, PlaceOut
 }
 
 bool place_cursor(PlaceFeed *feed, const CursorState *next, Error *err) {
+    if (feed->run->plan) {
+        feed->cursor = *next;
+        return true;
+    }
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(feed->run->pg, err);
     TRY(tx && lock_page(feed, err));
     CursorState moved;

@@ -24,6 +24,7 @@ typedef struct PlaceFeed {
     CursorState cursor; /* after the last committed page */
     Members *members;   /* remembered over the run's pages */
     Tells tells;
+    bool is_mapping_new; /* a plan's: a run would give it another version */
     PgCommit commit;    /* PG_RELAXED where a lost page is read again */
     int64_t clock_us;   /* tests: what rows are received at; 0: this machine's clock */
 } PlaceFeed;

@@ -492,9 +492,19 @@ static void record_rest(Publisher *p) {
         LOG_FAILURE(LOG_LEVEL_WARN, "the caps of bigquery do not see what a run cost", &ignored);
 }
 
+/* What has not been settled yet may add to it. */
+static bool plan_publication(RunContext *run, Error *err) {
+    int64_t n;
+    TRY(publication_plan(run->pg, run->arena, run->mode == RUN_REBUILD, &n, err));
+    run->counts.rows_read = run->counts.rows_changed = n;
+    return true;
+}
+
 bool step_publish(RunContext *run, Error *err) {
     if (!run->config->bigquery.enabled)
         return true;
+    if (run->plan)
+        return plan_publication(run, err);
     CLEANUP(publisher_done) Publisher p = {.run = run};
     PublicationDue due;
     bool may;

@@ -157,13 +157,16 @@ bool remap(RunContext *run, Error *err) {
         return true;
     TRY(open_place(&r, err));
     TRY(walk(&r, AGAIN_STORED, err) && walk(&r, AGAIN_HELD, err));
+    if (run->plan)
+        return true;
     LOG_INFO("cleaned again from bronze", LOG_TEXT("feed", feed->name), LOG_INT("run", run->run_id),
              LOG_INT("mapping_version", r.place.mapping_version), LOG_INT("rows_changed", run->counts.rows_changed));
     return again_done(run->pg, feed->name, r.place.mapping_version, err);
 }
 
-bool remap_if_due(RunContext *run, Error *err) {
+bool remap_if_due(RunContext *run, bool is_new, Error *err) {
     bool is_due;
     TRY(again_due(run->pg, run->feed->name, &is_due, err));
+    is_due |= is_new;
     return !is_due || run->feed->mapping.entity->kind == ENTITY_CLAIM || remap(run, err);
 }

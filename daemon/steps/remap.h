@@ -6,5 +6,6 @@
 #include "steps/steps.h"
 
 bool remap(RunContext *run, Error *err);
-/* When the newest mapping was not applied to what is there yet. */
-bool remap_if_due(RunContext *run, Error *err);
+/* `is_new`: a plan's, the mapping is not written down yet.
+ * When the newest mapping was not applied to what is there yet. */
+bool remap_if_due(RunContext *run, bool is_new, Error *err);

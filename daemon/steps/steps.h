@@ -69,6 +69,7 @@ typedef struct RunContext {
     int64_t run_id;             /* of ops.run; 0 while a quiet poll has none */
     int64_t epoch;              /* of the job's lease: the page fence */
     RunMode mode;
+    struct Plan *plan; /* a dry run: counts, writes nothing (plan.h); else NULL */
     const char *range_from, *range_to; /* backfill: ISO dates, or NULL */
     bool is_dry;                /* reconcile: says what differs, mends nothing */
     bool is_approved;           /* a person released what this run was held for */

@@ -169,6 +169,19 @@ SELECT gone.key FROM (
 ) AS gone(key)
 WHERE NOT EXISTS (SELECT FROM silver.{table} s WHERE s.{key} = gone.key AND NOT ({is_fact} AND s.is_deleted))
 
+-- {is_gone}: a deleted fact leaves, a member never does.
+-- name: publish_plan
+SELECT (SELECT count(*) FROM gold.{view} v
+        WHERE $1::boolean OR v.batch_id IN (SELECT batch_id FROM ops.batch WHERE publication_id IS NULL)) +
+       (SELECT count(*) FROM (
+            SELECT m.key FROM ops.moved m WHERE m.publication_id IS NULL AND m.table_name = $2
+            UNION
+            SELECT s.{key} FROM silver.{table} s
+            WHERE {is_gone} AND s.batch_id IN (SELECT batch_id FROM ops.batch WHERE publication_id IS NULL)
+        ) AS gone(key)
+        WHERE NOT $1::boolean
+          AND NOT EXISTS (SELECT FROM silver.{table} s WHERE s.{key} = gone.key AND NOT {is_gone}))
+
 -- name: publish_set_table
 SELECT set_config('revcycled.table', $1, true)
 
