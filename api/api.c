@@ -159,6 +159,7 @@ void api_stop(Api *api, void (*done)(void *context), void *context) {
     api->stopping = true;
     server_stop(api->server);
     api->server = NULL;
+    trail_tick(api->trail, INT64_MAX); /* requests without a token of the last minute */
     dispatch_flush_trail(api);
     cancel_statements(api);
     api->stopped = done;

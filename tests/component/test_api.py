@@ -222,6 +222,14 @@ def test_a_revoked_token_is_refused(served, api):
     assert api.get("/v1/jobs")[1]["WWW-Authenticate"].startswith("Bearer")
 
 
+def test_requests_without_a_token_are_on_record_when_the_daemon_stops(served, api):
+    for _ in range(3):
+        assert api.get("/v1/jobs", token="nobody's")[0] == 401
+    api.stop()
+    lines = served.audit("http.refused")
+    assert [line[:3] for line in lines] == [("anonymous", "*", "unauthenticated")] and lines[0][3] == {"count": 3}
+
+
 def test_too_many_requests_are_slowed_down(api):
     link = http.client.HTTPConnection("127.0.0.1", api.port, timeout=20)
     for _ in range(3000):

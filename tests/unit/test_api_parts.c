@@ -5,6 +5,7 @@
 #include "api/idempotency.h"
 #include "api/page.h"
 #include "api/route.h"
+#include "api/trail.h"
 #include "assets.h"
 #include "base/own.h"
 
@@ -368,6 +369,29 @@ static void the_same_key_repeats_the_answer_another_body_is_refused(void **state
     idempotency_free(store);
 }
 
+/* ---- the trail ---- */
+
+static void requests_without_a_token_are_one_line_a_minute(void **state) {
+    (void)state;
+    static const AuditLine LINE = {.actor = "a", .action = "b", .object = "c", .outcome = "done"};
+    static const int64_t MINUTE_US = 60000000;
+    Trail *trail = trail_open();
+    trail_tick(trail, MINUTE_US);
+    assert_int_equal(trail_add(trail, &LINE), 1); /* nobody came: no line */
+    trail_count_anonymous(trail);
+    trail_count_anonymous(trail);
+    trail_tick(trail, 2 * MINUTE_US - 1);
+    assert_int_equal(trail_add(trail, &LINE), 2);
+    trail_tick(trail, 2 * MINUTE_US);
+    assert_int_equal(trail_add(trail, &LINE), 4);
+    trail_count_anonymous(trail);
+    trail_tick(trail, 2 * MINUTE_US + 1);
+    assert_int_equal(trail_add(trail, &LINE), 5);
+    trail_tick(trail, INT64_MAX); /* the end: what was counted is not lost */
+    assert_int_equal(trail_add(trail, &LINE), 7);
+    trail_free(trail);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_target_is_taken_apart_and_decoded),
@@ -382,6 +406,7 @@ int main(void) {
         cmocka_unit_test(a_token_that_asks_too_often_must_wait),
         cmocka_unit_test(a_cursor_gives_back_its_key_on_its_own_route_only),
         cmocka_unit_test(a_page_has_1_to_1000_items_100_by_default),
+        cmocka_unit_test(requests_without_a_token_are_one_line_a_minute),
         cmocka_unit_test(the_same_key_repeats_the_answer_another_body_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
