@@ -47,6 +47,7 @@ struct FeedConfig {
     int64_t margin_ms; /* for an application's clock */
     int64_t every_ms;
     int64_t reconcile_ms; /* 0: on demand only */
+    int read_whole_rows; /* without a cursor: above, buckets are compared */
     int delete_share, delete_rows; /* the delete guard: percent of the rows, and rows in any case */
     int page_rows;
     int page_bytes;

@@ -72,6 +72,8 @@ const ConfigKey CONFIG_KEYS[] = {
     {"sources.*.feeds.*.every", KEY_DURATION, IN(FeedConfig, every_ms), "5m", 100, DAYS(30), .help = "time between polls"},
     {"sources.*.feeds.*.reconcile", KEY_DURATION, IN(FeedConfig, reconcile_ms), "24h", 0, DAYS(365),
      .help = "time between comparisons of the whole table, which find what no cursor sees; 0: on demand only"},
+    {"sources.*.feeds.*.read_whole_rows", KEY_INT, IN(FeedConfig, read_whole_rows), "100000", 0, 1000000000,
+     .help = "rows up to which a table without a cursor is read whole at every poll; above, its server compares"},
     {"sources.*.feeds.*.delete_share", KEY_INT, IN(FeedConfig, delete_share), "5", 0, 100,
      .help = "percent of its rows that a reconcile deletes without asking a person"},
     {"sources.*.feeds.*.delete_rows", KEY_INT, IN(FeedConfig, delete_rows), "100", 0, 1000000000,

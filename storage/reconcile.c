@@ -202,6 +202,15 @@ static const char *feeds_array(Arena *arena, const ReconcileScope *scope, Error 
 
 bool reconcile_begin(Pg *pg, Error *err) { return pg_script(pg, SQL_RECONCILE_TABLES, err); }
 
+bool reconcile_has_more_rows(Pg *pg, Arena *arena, const ReconcileScope *scope, int64_t n, bool *ret_has,
+                             Error *err) {
+    CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, fill_here(arena, scope, SQL_RECONCILE_HAS_MORE_ROWS),
+                                                      PG_PARAMS(scope->source_system, number(arena, n)), err);
+    TRY(rows);
+    *ret_has = pg_bool(rows, 0, 0);
+    return true;
+}
+
 bool reconcile_count_here(Pg *pg, Arena *arena, const ReconcileScope *scope, Buckets *ret_buckets, Error *err) {
     const char *feeds = feeds_array(arena, scope, err);
     TRY(feeds);

@@ -63,6 +63,8 @@ typedef struct ReconcileScope {
 
 /* Empties the tables in which both sides meet; makes them first. */
 bool reconcile_begin(Pg *pg, Error *err);
+/* Of the source, whatever feed brought them. */
+bool reconcile_has_more_rows(Pg *pg, Arena *arena, const ReconcileScope *scope, int64_t n, bool *ret_has, Error *err);
 bool reconcile_count_here(Pg *pg, Arena *arena, const ReconcileScope *scope, Buckets *ret_buckets, Error *err);
 /* Adds what reconcile_read_there() read. Rows of other feeds, and such without a key, are only compared with. */
 bool reconcile_keep_there(Pg *pg, const MyPage *page, size_t n_key, bool is_own, Error *err);

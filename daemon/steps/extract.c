@@ -9,12 +9,13 @@
  * minutes behind the position are read, too: a row that appears there breaks a precondition, and widens the
  * margin. Rows whose cursor is NULL are read at every poll, and so are those whose key is, where it may be: no
  * page can go on behind NULL.
- * A feed without a cursor is read whole and compared by hash. */
+ * A feed without a cursor is read whole and compared by hash; above `read_whole_rows` by buckets (reconcile.h). */
 #include "steps/extract.h"
 
 #include "steps/ahead.h"
 #include "steps/collision.h"
 #include "steps/drift.h"
+#include "steps/reconcile.h"
 #include "steps/remap.h"
 
 #include "base/clock.h"
@@ -528,7 +529,12 @@ static bool read_table(Extraction *x, bool whole, Error *err) {
     bool has_cursor = x->table.cursor_kind != CURSOR_NONE;
     if (has_cursor)
         TRY(follow(x, err));
-    if (!was_loading && (whole || !has_cursor))
+    bool is_large = false;
+    if (!has_cursor && !whole)
+        TRY(reconcile_is_large(x->run, &is_large, err));
+    if (!was_loading && is_large)
+        TRY(reconcile_poll(x->run, &x->place, err));
+    else if (!was_loading && (whole || !has_cursor))
         TRY(walk_table(x, NULL, PASS_WHOLE, err));
     return !x->table.key_may_be_null || walk(x, read_keyless, err);
 }

@@ -10,6 +10,8 @@
  * Rows of other feeds that become the same table's are compared with, never mended: their own reconcile does. Rows
  * without a key are read at every poll. A row whose id another row of the table holds (same id, other key) is no
  * difference while that one is there as it is here. */
+#include "steps/reconcile.h"
+
 #include "steps/collision.h"
 #include "steps/extract.h"
 
@@ -118,14 +120,17 @@ static bool open_source(Reconcile *r, Error *err) {
     return true;
 }
 
-/* After the last poll: from here on nothing else places rows of this feed. */
-static bool open_place(Reconcile *r, Error *err) {
+static bool read_clock(Reconcile *r, Error *err) {
     SourceClock clock;
     TRY(source_clock(r->my, r->run->arena, &clock, err));
     r->source_now_us = clock.now_us;
-    TRY(feed_open_place(r->run, &r->tables[0], &r->place, err));
     r->collisions = collisions_open(&r->place, r->my, &r->my_mutex, &r->tables[0]);
     return true;
+}
+
+/* After the last poll: from here on nothing else places rows of this feed. */
+static bool open_place(Reconcile *r, Error *err) {
+    return feed_open_place(r->run, &r->tables[0], &r->place, err) && read_clock(r, err);
 }
 
 static void reconcile_done(Reconcile *r) {
@@ -544,6 +549,29 @@ static bool reconcile(RunContext *run, Error *err) {
     r->report.scope = &r->scope;
     bool ok = poll(r, err) && open_source(r, err) && (run->is_approved ? delete_approved(r, err) : find_and_repair(r, err));
     reconcile_done(r);
+    return ok;
+}
+
+/* ---- a poll by buckets ---- */
+
+bool reconcile_is_large(RunContext *run, bool *ret_is_large, Error *err) {
+    const FeedConfig *feed = run->feed;
+    ReconcileScope scope = {.entity = feed->mapping.entity, .source_system = feed->source->name};
+    *ret_is_large = false;
+    return scope.entity->kind == ENTITY_CLAIM ||
+           reconcile_has_more_rows(run->pg, run->arena, &scope, feed->read_whole_rows, ret_is_large, err);
+}
+
+bool reconcile_poll(RunContext *run, PlaceFeed *place, Error *err) {
+    CLEANUP(arena_drop) Arena *arena = arena_open();
+    Reconcile *r = ARENA_NEW(run->arena, Reconcile);
+    *r = (Reconcile){.run = run, .arena = arena, .my_mutex = PTHREAD_MUTEX_INITIALIZER, .place = *place};
+    int64_t n_unlike;
+    bool ok = open_source(r, err) && read_clock(r, err) && compare_buckets(r, err);
+    if (ok && r->unlike.n + (int64_t)r->there.n_unhashed > 0)
+        ok = find_unlike(r, &n_unlike, err) && look_at_theirs(r, err);
+    *place = r->place; /* its cursor has gone on */
+    pthread_mutex_destroy(&r->my_mutex);
     return ok;
 }
 

@@ -33,6 +33,11 @@ UNION ALL
  FROM dq.quarantine WHERE feed = ANY($2::text[]) AND source_system = $1 AND state IN ('open', 'dismissed')
  ORDER BY natural_key, CASE WHEN natural_key IS NULL THEN source_hash END, quarantine_id DESC)
 
+-- name: reconcile_has_more_rows
+SELECT count(*) > $2::bigint FROM (
+    SELECT FROM silver.{table} s WHERE s.source_system = $1 AND s.source_hash IS NOT NULL AND {current}
+    LIMIT $2::bigint + 1) AS seen
+
 -- name: reconcile_count_here
 SELECT (h.hash >> 52) & 4095, count(*), sum((h.hash >> 8) & 17592186044415)::bigint FROM ({here}) h GROUP BY 1
 

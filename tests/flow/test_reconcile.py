@@ -290,6 +290,27 @@ def test_three_differences_ship_few_rows(loaded):
     assert details["buckets"] == 5 and details["rows_shipped"] <= 20000 * 2 // 1000
 
 
+def test_a_large_table_without_a_cursor_is_polled_by_buckets(loaded):
+    """Only what is new or other is read of it; what is gone waits for the reconcile."""
+    loaded.play("CREATE TABLE ward (k int PRIMARY KEY, dept_name varchar(60))")
+    loaded.play("INSERT INTO ward SELECT seq, 'n' FROM seq_1_to_300")
+    loaded.configure(lambda text: jobs.rarely(wards(50, "[k]\n        read_whole_rows: 200")(text)))
+    loaded.once()
+    loaded.play("UPDATE ward SET dept_name = 'other' WHERE k = 7")
+    loaded.play("INSERT INTO ward VALUES (301, 'new')")
+    loaded.play("DELETE FROM ward WHERE k = 8")
+    loaded.daemon.make_token()
+    loaded.daemon.start()
+    jobs.await_quiet(loaded.daemon)
+    names = ward_names(loaded)
+    assert (len(names), names["7"], names["301"], names["8"]) == (301, "other", "new", "n")
+    assert loaded.rows("SELECT rows_read, rows_changed FROM ops.run WHERE job = %s ORDER BY run_id DESC LIMIT 1",
+                       WARD) == [(2, 2)]
+    assert jobs.run_job(loaded.daemon, WARD)["rows_read"] == 0
+    jobs.run_job(loaded.daemon, WARD, mode="reconcile")
+    assert found(loaded, WARD) == (0, 0, 1) and "8" not in ward_names(loaded)
+
+
 # -- the delete guard
 
 
