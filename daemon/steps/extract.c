@@ -530,7 +530,7 @@ static bool read_table(Extraction *x, bool whole, Error *err) {
     if (has_cursor)
         TRY(follow(x, err));
     bool is_large = false;
-    if (!has_cursor && !whole)
+    if (!has_cursor && !whole && !x->run->plan) /* a plan may not even write what buckets are compared in */
         TRY(reconcile_is_large(x->run, &is_large, err));
     if (!was_loading && is_large)
         TRY(reconcile_poll(x->run, &x->place, err));
