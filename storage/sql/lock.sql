@@ -16,6 +16,7 @@ SELECT pg_advisory_unlock(7301);
 -- name: by_index
 SELECT set_config('enable_seqscan', 'off', true), set_config('plan_cache_mode', 'force_custom_plan', true),
        set_config('jit', 'off', true)
+
 -- PostgreSQL itself refuses whatever would write, numbers drawn from sequences too.
 -- name: session_read_only
 SET default_transaction_read_only = on
