@@ -32,7 +32,8 @@ static void refresh_gauges(const Control *control) {
     for (size_t i = 0; i < control->n_jobs(control->ctx); i++) {
         JobView job;
         control->job_at(control->ctx, i, &job);
-        if (!job.feed || !job.last_success_us)
+        bool is_own = job.feed && strcmp(job.feed, job.name) == 0; /* that reads it, not the one that reconciles it */
+        if (!is_own || !job.last_success_us)
             continue;
         METRIC_SET(METRIC_FEED_LAST_SUCCESS, (double)job.last_success_us / 1e6, job.feed);
         METRIC_SET(METRIC_FEED_LAG, (double)(clock_wall_us() - job.last_success_us) / 1e6, job.feed);

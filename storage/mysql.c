@@ -194,15 +194,18 @@ static bool is_binary(const MYSQL_FIELD *field) {
     return false;
 }
 
-/* FNV-1a over what changes with a column's type. */
+/* FNV-1a over what changes with a column: its name, its type, whether it is a key. */
 static uint64_t outline_of(MYSQL_RES *result, size_t n_fields) {
     const MYSQL_FIELD *fields = mysql_fetch_fields(result);
     uint64_t hash = 14695981039346656037U;
     for (size_t i = 0; i < n_fields; i++) {
         uint64_t parts[] = {(uint64_t)fields[i].type, fields[i].length, fields[i].decimals, fields[i].charsetnr,
-                            fields[i].flags & (UNSIGNED_FLAG | ZEROFILL_FLAG | ENUM_FLAG | SET_FLAG)};
+                            fields[i].flags & (UNSIGNED_FLAG | ZEROFILL_FLAG | ENUM_FLAG | SET_FLAG | NOT_NULL_FLAG |
+                                             PRI_KEY_FLAG | UNIQUE_KEY_FLAG)};
         for (size_t j = 0; j < sizeof parts / sizeof *parts; j++)
             hash = (hash ^ parts[j]) * 1099511628211U;
+        for (const char *c = fields[i].name; *c; c++)
+            hash = (hash ^ (uint8_t)*c) * 1099511628211U;
     }
     return hash;
 }

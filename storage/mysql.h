@@ -42,7 +42,7 @@ typedef struct MyPage {
     Str *fields;
     size_t n_rows, n_fields;
     size_t size_bytes;
-    uint64_t shape; /* of the columns: another one when a type of theirs is another */
+    uint64_t shape; /* of the columns: another one when a name or type of theirs, or a key, is another */
     bool is_cut; /* max_bytes was reached; rows after the last one are still to be asked for */
 } MyPage;
 

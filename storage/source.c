@@ -111,6 +111,16 @@ bool source_read_follow(My *my, const SourceTable *table, Str position, const St
     return has_moved || check_progress(table, after_key, limits, ret_page, err);
 }
 
+const char *source_has_rows(Arena *arena, const SourceTable *table, Str position) {
+    return sql_fill(arena, SQL_SOURCE_HAS_ROWS, {"table", table->quoted}, {"cursor", table->quoted_cursor},
+                    {"position", cursor_value(arena, table, position)},
+                    {"keyless", table->key_may_be_null ? table->keyless : "FALSE"});
+}
+
+const char *source_every_column(Arena *arena, const SourceTable *table) {
+    return sql_fill(arena, SQL_SOURCE_EVERY_COLUMN, {"table", table->quoted});
+}
+
 bool source_cursor_is_coarse(const SourceTable *table) {
     bool is_civil = table->cursor_kind == CURSOR_CIVIL || table->cursor_kind == CURSOR_INSTANT;
     /* of a query: one part of a row may change and not be the one that its cursor shows */

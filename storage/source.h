@@ -28,6 +28,10 @@ bool source_range_of_days(const SourceTable *table, const char *column, const ch
 /* In key order, as source_read_load(). */
 bool source_read_range(My *my, const SourceTable *table, const SourceRange *range, const Str *after_key,
                        SourceLimits limits, Arena *arena, MyPage *ret_page, Error *err);
+/* Statements for asking again and again, in `arena`: 0 when no row lies at `position` or behind it, and none has no
+ * cursor or no key; else 1. And no row, but every column that the table has. */
+const char *source_has_rows(Arena *arena, const SourceTable *table, Str position);
+const char *source_every_column(Arena *arena, const SourceTable *table);
 /* Rows without a key, whatever their cursor, behind the first `n_before`; those that change meanwhile may be
  * passed over, so they are read at every poll. The reads above and below leave them out. */
 bool source_read_keyless(My *my, const SourceTable *table, size_t n_before, SourceLimits limits,

@@ -138,25 +138,31 @@ static Oldest find_oldest(const MyPage *list, const MyPage *readers) {
     return oldest;
 }
 
-/* Steps 0 to 2 of rules, section 4: the clock, then the list, then who of it only reads. */
-static bool read_statements(My *my, const WatermarkBasis *basis, Arena *arena, SourceClock *clock, Oldest *ret_oldest,
+/* Steps 0 to 2 of rules, section 4: the clock and the list, in one statement that tells the time before it looks, then
+ * who of the list only reads. */
+static bool read_statements(My *my, const WatermarkBasis *basis, Arena *arena, SourceClock *ret_clock, Oldest *ret_oldest,
                             Error *err) {
-    *ret_oldest = (Oldest){0};
-    if (basis->list == WATERMARK_LIST_NONE)
-        return true;
     MyPage list, readers = {.n_rows = 0};
+    SourceClock clock;
     TRY(my_read(my, LISTS[basis->list], LIST_MAX_ROWS, LIST_MAX_BYTES, arena, &list, err));
-    if (list.n_rows == 0)
-        return true;
-    int64_t list_us;
-    if (!source_parse_time(list.fields[0], &list_us))
+    if (!source_parse_time(list.fields[0], &clock.now_us) || !source_parse_time(list.fields[1], &clock.civil_us))
         return error_set(err, STATE_BUG, "the hospital's server tells a time we cannot read");
-    clock->civil_us += list_us - clock->now_us;
-    clock->now_us = list_us;
-    if (basis->list != WATERMARK_LIST_MYSQL_THREADS)
+    bool is_empty = list.n_rows == 1 && str_is_null(list.fields[2]);
+    if (!is_empty && basis->list != WATERMARK_LIST_MYSQL_THREADS)
         TRY(my_read(my, SQL_WATERMARK_READERS, LIST_MAX_ROWS, LIST_MAX_BYTES, arena, &readers, err));
-    *ret_oldest = find_oldest(&list, &readers);
+    *ret_oldest = is_empty ? (Oldest){0} : find_oldest(&list, &readers);
+    *ret_clock = clock;
     return true;
+}
+
+/* The civil time of writers can only be told in their zone; an instant needs none. */
+static bool read_statements_in_zone(My *my, const SourceTable *table, const WatermarkBasis *basis, Arena *arena,
+                                    SourceClock *ret_clock, Oldest *ret_oldest, Error *err) {
+    if (table->cursor_kind == CURSOR_INSTANT)
+        return read_statements(my, basis, arena, ret_clock, ret_oldest, err);
+    TRY(my_exec(my, SQL_SOURCE_ZONE_OF_WRITERS, err));
+    TRY(read_statements(my, basis, arena, ret_clock, ret_oldest, err));
+    return my_exec(my, SQL_SOURCE_ZONE_UTC, err);
 }
 
 static void hold(Watermark *mark, int64_t held_us, int64_t thread_id, const char *cause) {
@@ -220,11 +226,12 @@ bool watermark_take(My *my, const SourceTable *table, const WatermarkBasis *basi
     bool has_cursor = table->cursor_kind != CURSOR_NONE, is_counter = table->cursor_kind == CURSOR_COUNTER;
     SourceClock clock;
     Oldest oldest = {0};
-    TRY(source_clock(my, arena, &clock, err));
     if (is_counter)
         TRY(take_counter(my, table, memory, arena, &mark, err));
-    else if (has_cursor)
-        TRY(read_statements(my, basis, arena, &clock, &oldest, err));
+    if (has_cursor && !is_counter && basis->list != WATERMARK_LIST_NONE)
+        TRY(read_statements_in_zone(my, table, basis, arena, &clock, &oldest, err));
+    else
+        TRY(source_clock(my, arena, &clock, err));
     mark.now_us = clock.now_us;
     mark.civil_us = clock.civil_us;
     compare_clocks(memory, &mark);

@@ -15,6 +15,7 @@
 #include "steps/ahead.h"
 #include "steps/collision.h"
 #include "steps/drift.h"
+#include "steps/glance.h"
 #include "steps/reconcile.h"
 #include "steps/remap.h"
 
@@ -44,6 +45,7 @@ struct FeedSession {
     int64_t judged_us, looked_back_us; /* monotonic; 0: not yet */
     bool is_widened; /* rows appeared behind the position */
     bool is_held_long; /* said already */
+    Glance glance;
 };
 
 void feed_session_free(FeedSession *session) {
@@ -52,6 +54,7 @@ void feed_session_free(FeedSession *session) {
     if (session->my)
         my_close(session->my);
     secret_wipe(&session->password);
+    glance_forget(&session->glance);
     free(session);
 }
 
@@ -127,15 +130,16 @@ static const char *const *without_types(Arena *arena, const SourceTable *table) 
     return types;
 }
 
+static bool is_recent(int64_t at_us) { return at_us && clock_monotonic_us() - at_us < US(LOOK_BACK_S); }
+
 /* What may be known of the table is judged anew with every connection, and now and then. */
 static bool judge(Extraction *x, Error *err) {
     FeedSession *session = x->session;
-    int64_t now_us = clock_monotonic_us();
-    if (x->table.cursor_kind == CURSOR_NONE || (session->judged_us && now_us - session->judged_us < US(LOOK_BACK_S)))
+    if (x->table.cursor_kind == CURSOR_NONE || is_recent(session->judged_us))
         return true;
     const FeedConfig *feed = x->run->feed;
     TRY(watermark_judge(x->my, &x->table, feed->cursor_clock, feed->margin_ms * 1000, &session->basis, err));
-    session->judged_us = now_us;
+    session->judged_us = clock_monotonic_us();
     if (session->is_widened) {
         session->basis.quality = WATERMARK_UNPROVEN;
         session->basis.margin_us += US(LOOK_BACK_S);
@@ -438,17 +442,16 @@ static bool go_back(Extraction *x, Error *err) {
 
 /* Nothing new can stand behind the position, unless a precondition is broken. */
 static bool look_back(Extraction *x, Error *err) {
-    int64_t now_us = clock_monotonic_us();
     const char *position = x->place.cursor.position;
     const char *earlier = watermark_earlier(x->run->arena, &x->table, position, US(LOOK_BACK_S));
-    if (!earlier || (x->session->looked_back_us && now_us - x->session->looked_back_us < US(LOOK_BACK_S)))
+    if (!earlier || is_recent(x->session->looked_back_us))
         return true;
     x->rows_news = 0;
     x->position = str_of(earlier);
     x->until = str_of(position);
     TRY(walk(x, read_follow, err));
     x->until = STR_NULL;
-    x->session->looked_back_us = now_us;
+    x->session->looked_back_us = clock_monotonic_us();
     if (x->rows_news == 0 || x->session->is_widened)
         return true;
     LOG_WARN("rows appeared behind the cursor; every poll reads further back from now on",
@@ -458,18 +461,17 @@ static bool look_back(Extraction *x, Error *err) {
     return true;
 }
 
-static void report_cursor(Extraction *x) {
-    CursorReport *report = &x->run->cursor;
-    *report = (CursorReport){.is_known = true, .quality = x->session->basis.quality, .held_us = x->mark.held_us,
-                             .thread_id = x->mark.thread_id};
-    snprintf(report->why, sizeof report->why, "%s", x->session->basis.why);
-    snprintf(report->cause, sizeof report->cause, "%s", x->mark.cause);
-    bool is_held_long = x->mark.held_us > US(HELD_LONG_S);
-    if (is_held_long && !x->session->is_held_long)
+static void report_cursor(RunContext *run, FeedSession *session, const Watermark *mark) {
+    CursorReport *report = &run->cursor;
+    *report = (CursorReport){.is_known = true, .quality = session->basis.quality, .held_us = mark->held_us,
+                             .thread_id = mark->thread_id};
+    snprintf(report->why, sizeof report->why, "%s", session->basis.why);
+    snprintf(report->cause, sizeof report->cause, "%s", mark->cause);
+    bool is_held_long = mark->held_us > US(HELD_LONG_S);
+    if (is_held_long && !session->is_held_long)
         LOG_WARN("the cursor is held for more than an hour; rows arrive, but are read again at every poll",
-                 LOG_TEXT("feed", x->run->feed->name), LOG_TEXT("cause", x->mark.cause),
-                 LOG_INT("thread", x->mark.thread_id));
-    x->session->is_held_long = is_held_long;
+                 LOG_TEXT("feed", run->feed->name), LOG_TEXT("cause", mark->cause), LOG_INT("thread", mark->thread_id));
+    session->is_held_long = is_held_long;
 }
 
 static bool follow(Extraction *x, Error *err) {
@@ -479,7 +481,7 @@ static bool follow(Extraction *x, Error *err) {
     x->is_compared = false;
     TRY(walk(x, read_follow, err));
     x->is_compared = true;
-    report_cursor(x);
+    report_cursor(x->run, x->session, &x->mark);
     FAILPOINT("extract.before_advance");
     return advance(x, err) && walk(x, read_null_cursors, err);
 }
@@ -550,21 +552,42 @@ static bool settle_full(Extraction *x, Error *err) {
            feed_full_done(run->pg, run->feed->name, x->place.bronze.schema_id, err);
 }
 
+/* Nothing is new, and nothing but the rows was to be looked at. */
+static bool is_quiet(RunContext *run) {
+    FeedSession *session = session_of(run);
+    Watermark mark;
+    if (run->mode != RUN_INCREMENTAL || !session->my || !is_recent(session->judged_us) ||
+        !is_recent(session->looked_back_us) ||
+        !glance_is_quiet(&session->glance, session->my, run->epoch, &session->basis, run->feed->source->zone,
+                         &session->memory, run->arena, &mark))
+        return false;
+    report_cursor(run, session, &mark);
+    return true;
+}
+
 bool feed_extract(RunContext *run, Error *err) {
+    if (is_quiet(run))
+        return true;
+    glance_forget(&session_of(run)->glance);
     bool whole = run->mode != RUN_INCREMENTAL;
     CLEANUP(arena_drop) Arena *page_arena = arena_open();
     CLEANUP(extraction_close) Extraction x = {.page_arena = page_arena, .is_compared = true, .my_mutex = PTHREAD_MUTEX_INITIALIZER};
     if (!open_extraction(run, &x, err) || !read_table(&x, whole, err))
         return judge_failure(&x, err);
-    return settle_full(&x, err);
+    TRY(settle_full(&x, err));
+    if (!run->wants_full)
+        glance_remember(&x.session->glance, x.my, &x.table, x.place.cursor.position, run->epoch);
+    return true;
 }
 
 /* What a session remembers of its polls is what a plan found; but for the connection, which may be a new one. */
 static bool plan_extract(RunContext *run, Error *err) {
-    FeedSession before = *session_of(run);
+    FeedSession *session = session_of(run), before;
+    glance_forget(&session->glance); /* the plan's own is not for polls either */
+    before = *session;
     secret_wipe(&before.password);
     bool ok = feed_extract(run, err);
-    FeedSession *session = *run->session;
+    glance_forget(&session->glance);
     before.my = session->my;
     before.password = session->password;
     *session = before;

@@ -36,6 +36,14 @@ SELECT {columns} FROM {table}
 WHERE {keyed} AND {column} IS NOT NULL AND {from} AND {until} AND ({after})
 ORDER BY {key} LIMIT {rows}
 
+-- name: source_has_rows
+SELECT EXISTS (SELECT 1 FROM {table} WHERE {cursor} >= {position})
+    OR EXISTS (SELECT 1 FROM {table} WHERE {cursor} IS NULL)
+    OR EXISTS (SELECT 1 FROM {table} WHERE {keyless})
+
+-- name: source_every_column
+SELECT * FROM {table} LIMIT 0
+
 -- name: source_null_cursor
 SELECT {columns} FROM {table} WHERE {keyed} AND {cursor} IS NULL AND ({after}) ORDER BY {key} LIMIT {rows}
 

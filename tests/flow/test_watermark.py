@@ -76,12 +76,12 @@ class Hospital:
                 found[feed] = found.get(feed, 0) + float(line.rsplit(" ", 1)[1])
         return found
 
-    def wait_for_polls(self, count=2, seconds=60):
+    def wait_for_polls(self, count=2, seconds=30):
         """Until every feed was polled so many times from now on."""
         last, polls = self.metric("feed_last_success_timestamp_seconds"), dict.fromkeys(self.feeds, 0)
         end = time.monotonic() + seconds
         while min(polls.values()) < count:
-            assert time.monotonic() < end, polls
+            assert time.monotonic() < end, (polls, self.daemon.log_tail())
             time.sleep(0.02)
             now = self.metric("feed_last_success_timestamp_seconds")
             for feed in polls:
