@@ -33,6 +33,14 @@ def pytest_collection_modifyitems(config, items):
         items[:] = [item for item in items if item not in nightly]
 
 
+def pytest_terminal_summary(terminalreporter):
+    """What tests measured for people: `record_property("shown", text)`."""
+    for report in terminalreporter.getreports("passed"):
+        for name, text in report.user_properties:
+            if name == "shown" and report.when == "call":
+                terminalreporter.write_line(text)
+
+
 @pytest.fixture(scope="session")
 def build():
     """The build directory of the test build, made now when scripts/test did not say which."""

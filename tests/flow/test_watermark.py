@@ -134,7 +134,7 @@ def judge(hospital, pollers, rules):
 
 
 @pytest.mark.parametrize("seconds", [20, pytest.param(60, marks=pytest.mark.nightly)])
-def test_no_update_is_lost_and_shorter_rules_lose_some(hospital, seconds, capsys):
+def test_no_update_is_lost_and_shorter_rules_lose_some(hospital, seconds, record_property):
     hospital.start()
     began = hospital.positions()
     rules = (adversary.naive, adversary.list_last, adversary.list_first)
@@ -145,8 +145,7 @@ def test_no_update_is_lost_and_shorter_rules_lose_some(hospital, seconds, capsys
     adversary.end_all(pollers.values())
     hospital.wait_for_polls()
     losses, table = judge(hospital, pollers, rules)
-    with capsys.disabled():
-        print(f"\n{hospital.server.name}, {seconds} s\n{table}")
+    record_property("shown", f"\n{hospital.server.name}, {seconds} s\n{table}")
 
     assert losses["revcycled"] == (0, 0)
     assert losses[adversary.list_first] == (0, 0)

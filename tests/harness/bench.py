@@ -19,6 +19,7 @@ from .bench_world import Probe, World, cpu_seconds, peak_resident, measured, run
 
 TRANSACTIONS, PATIENTS, CLAIMS = "hospital_a.transactions", "hospital_a.patients", "claims.monthly"
 POLLS = 50
+N_FEEDS, FEEDS_SECONDS = 12, 20
 
 # One row in a hundred; and as it was, for the next round: a first load reads an hour back by the cursor.
 CHANGE = {
@@ -31,6 +32,14 @@ UNDO = (
     "UPDATE patient_master SET street = SUBSTR(street, 2), updated_at = '2023-06-01' WHERE pat_id LIKE '%50'",
 )
 
+# What no cursor sees: a value set under its old stamp, a row deleted, a row with an old stamp. And as they were.
+HIDDEN = (
+    "UPDATE billing_transaction SET paid_amount = paid_amount + 1, updated_at = updated_at WHERE txn_id LIKE '%00051' LIMIT 2",
+    "DELETE FROM billing_transaction WHERE txn_id LIKE '%00052' LIMIT 1",
+)
+# A transaction that stays open holds the cursor: what is behind it is read again.
+HOLD = "UPDATE billing_transaction SET paid_amount = paid_amount + 1 WHERE txn_id LIKE '%00053' LIMIT 1"
+
 # What is measured, in the order of the output.
 PIPE_LOAD = "C pipe: first load"
 LOAD = "first load"
@@ -40,6 +49,8 @@ CHANGED = "1 % changed, by the cursor"
 SETTLE_CHANGED = "settle of the 1 % changed"
 AGAIN = "those rows read again, nothing changed"
 QUIET = f"nothing changed: a poll, median of {POLLS}"
+RECONCILE = "reconcile, 3 rows differ"
+FEEDS = f"{N_FEEDS} quiet feeds every second: cpu of each second"
 SCD_SAME = "patients read whole, nothing changed"
 SCD_CHANGED = "patients read whole, 1 % moved"
 COPY = "psql \\copy: claims file, one plain table"
@@ -48,7 +59,7 @@ SETTLE_CLAIMS = "settle of the claims"
 TRANSFORM = "1,000,000 claims parsed, cleaned, hashed"
 METRICS = "GET /metrics while loading, p99"
 JOBS = "GET /v1/jobs while loading, p99"
-WORKS = (PIPE_LOAD, LOAD, SETTLE, PIPE_CHANGED, CHANGED, SETTLE_CHANGED, AGAIN, QUIET, SCD_SAME, SCD_CHANGED, COPY,
+WORKS = (PIPE_LOAD, LOAD, SETTLE, PIPE_CHANGED, CHANGED, SETTLE_CHANGED, AGAIN, QUIET, RECONCILE, FEEDS, SCD_SAME, SCD_CHANGED, COPY,
          RECEIVE, SETTLE_CLAIMS, TRANSFORM, METRICS, JOBS)
 
 Figure = collections.namedtuple("Figure", "wall cpu peak")  # seconds, seconds or None, MiB or None
@@ -77,6 +88,7 @@ WANTED = (
     Wanted("read again: share of the 1 % changed", share(AGAIN, CHANGED), AT_MOST, 1 / 3, None),
     Wanted("nothing changed: ms a poll", wall_ms(QUIET), AT_MOST, 30, None),
     Wanted("nothing changed: ms of CPU a poll", lambda best: best[QUIET].cpu * 1000, AT_MOST, 10, None),
+    Wanted("quiet feeds: share of a core, all three", lambda best: best[FEEDS].cpu, AT_MOST, 0.03, None),
     Wanted("SCD2, 1 % moved: time, reading alone (*) is 1", share(SCD_CHANGED, SCD_SAME), AT_MOST, 1.5, None),
     Wanted("claims file: rate, psql \\copy's is 1", faster(RECEIVE, COPY), AT_LEAST, 1 / 3, 0.5),
     Wanted("parse and transform: million rows/s", lambda best: 1 / best[TRANSFORM].wall, AT_LEAST, 1.0, None),
@@ -115,7 +127,7 @@ class Bench:
 
     # -- the parts of a round
 
-    def round(self):
+    def round(self, is_last):
         self.world.make_store()
         self.world.calm()
         self.note(PIPE_LOAD, *self.world.pipe("load")[:3])
@@ -126,6 +138,8 @@ class Bench:
             self.first_load(daemon)
             self.change_transactions()
             self.poll()
+            if is_last:  # it changes the table for good
+                self.reconcile()
         self.world.configure(["patients"], claims=True)
         with self.world.running() as daemon:
             self.read_patients()
@@ -148,11 +162,12 @@ class Bench:
         self.world.calm()
 
     def change_transactions(self):
-        since, rows = self.world.play(CHANGE[TRANSACTIONS])
-        self.must_read(self.asked(CHANGED, TRANSACTIONS, least_rows=rows), rows)
-        self.asked(SETTLE_CHANGED, "settle")
-        self.world.await_idle()
-        self.asked(AGAIN, TRANSACTIONS, least_rows=rows)  # as far as a poll looks back
+        with self.world.uncommitted(HOLD):
+            since, rows = self.world.play(CHANGE[TRANSACTIONS])
+            self.must_read(self.asked(CHANGED, TRANSACTIONS, least_rows=rows), rows)
+            self.asked(SETTLE_CHANGED, "settle")
+            self.world.await_idle()
+            self.must_read(self.asked(AGAIN, TRANSACTIONS, least_rows=rows), rows)
         self.note(PIPE_CHANGED, *self.world.pipe("change", since)[:3])
 
     def poll(self):
@@ -163,6 +178,17 @@ class Bench:
         before = cpu_seconds(pid)
         walls = [run_seconds(self.world.ask(TRANSACTIONS)) for _ in range(POLLS)]
         self.note(QUIET, statistics.median(walls), (cpu_seconds(pid) - before) / POLLS, peak_resident(pid))
+
+    def reconcile(self):
+        for statement in HIDDEN:
+            self.world.play(statement)
+        self.asked(RECONCILE, TRANSACTIONS, "reconcile")
+        self.world.await_idle()
+
+    def poll_many(self):
+        shares = self.world.poll_quiet_feeds(N_FEEDS, FEEDS_SECONDS)
+        say("  of a core: daemon {:.3f}, source {:.3f}, store {:.3f}".format(*shares))
+        self.note(FEEDS, 1.0, sum(shares))
 
     def read_patients(self):
         """Twice as they are, so that neither has cold caches; then with one in a hundred moved house."""
@@ -201,7 +227,8 @@ class Bench:
         self.world.make()
         for number in range(self.rounds):
             say(f"round {number + 1} of {self.rounds}")
-            self.round()
+            self.round(is_last=number + 1 == self.rounds)
+        self.poll_many()
         show(self.best, sizes, self.rounds, load)
 
 

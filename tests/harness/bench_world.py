@@ -16,12 +16,12 @@ import time
 
 import yaml
 
-from . import bench_data, jobs, loader, process, sample, settings
+from . import adversary, bench_data, jobs, loader, process, sample, settings
 from .daemon import Daemon
 from .mariadb import MariaDB
 from .postgres import Postgres, binary_directory
 
-DATABASE, STORE = "hospital_a_db", "revcycle"
+DATABASE, STORE, QUIET = "hospital_a_db", "revcycle", "quiet"
 DIMENSIONS = ("patients", "providers", "departments", "encounters")  # what transactions name
 TICKS = os.sysconf("SC_CLK_TCK")
 RUN_SECONDS = 3600
@@ -49,6 +49,11 @@ def cpu_seconds(pid):
     """User and system time of all its threads (proc(5), fields 14 and 15 of stat)."""
     fields = process.stat_fields(pid)
     return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def children_of(parent):
+    pids = (int(name) for name in os.listdir("/proc") if name.isdigit())
+    return [pid for pid in pids if (process.stat_fields(pid) or (None, -1))[1] == str(parent)]
 
 
 def measured(command, **environment):
@@ -165,7 +170,7 @@ class World:
         with open(self.config, encoding="utf-8") as file:
             config = yaml.safe_load(jobs.rarely(file.read()))
         hospital = config["sources"]["hospital_a"]
-        hospital["feeds"] = {name: hospital["feeds"][name] for name in feeds}
+        hospital["feeds"] = {name: {**hospital["feeds"][name], "reconcile": "0"} for name in feeds}
         config["sources"] = {"hospital_a": hospital}
         monthly = config["claims"]["monthly"]
         monthly["from"] = [entry for entry in monthly["from"] if entry["source"] == "hospital_a"]
@@ -217,6 +222,45 @@ class World:
             cursor.execute("SELECT CAST(NOW(6) AS CHAR)")
             before = cursor.fetchone()[0]
             return before, cursor.execute(statement)
+
+    @contextlib.contextmanager
+    def uncommitted(self, statement):
+        """A statement of the hospital's that is not committed meanwhile, and given up."""
+        with contextlib.closing(self.mysql.connect(DATABASE, user="hospital")) as link, link.cursor() as cursor:
+            cursor.execute("BEGIN")
+            cursor.execute(statement)
+            yield
+            cursor.execute("ROLLBACK")
+
+    # -- many feeds
+
+    def poll_quiet_feeds(self, count, seconds):
+        """So many feeds of one table, polled every second while nothing changes: shares of a core that the daemon, the
+        source and the store take."""
+        self.mysql.create_database(QUIET)
+        adversary.make_tables(self.mysql, QUIET)
+        self.make_store()
+        values = settings.values(self.mysql, self.store, "http://127.0.0.1:1", "none", self.directory, STORE, self.drop,
+                                 self.daemon.port, (QUIET, QUIET))
+        settings.write_config(os.path.join(settings.ROOT, "tests", "data", "watermark.yaml.in"), self.config, values)
+        with open(self.config, encoding="utf-8") as file:
+            config = yaml.safe_load(file)
+        feed = {**config["sources"]["hospital"]["feeds"]["instant"], "table": "instant", "every": "1s"}
+        config["sources"]["hospital"]["feeds"] = {f"feed_{number}": feed for number in range(count)}
+        with open(self.config, "w", encoding="utf-8") as file:
+            yaml.safe_dump(config, file, sort_keys=False)
+        with self.running():
+            self.await_idle()
+            time.sleep(5)  # the first polls describe and judge
+            before = self.all_cpu_seconds()
+            time.sleep(seconds)
+            return [(after - begun) / seconds for begun, after in zip(before, self.all_cpu_seconds())]
+
+    def all_cpu_seconds(self):
+        """(the daemon's, the source's, the store's with its backends)"""
+        store = self.store.pid()
+        return (cpu_seconds(self.daemon.pid()), cpu_seconds(self.mysql.pid()),
+                sum(map(cpu_seconds, [store, *children_of(store)])))
 
     # -- runs
 
