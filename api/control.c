@@ -76,6 +76,8 @@ static const char *why_not(const Jobs *jobs, const Job *job) {
         return "its last run waits for a person's approval";
     if (job->failures > 0)
         return "its last run failed; it is tried again later and later";
+    if (jobs_awaits_worker(jobs, job))
+        return "it is due and waits for a worker; one is kept for every other source";
     if (jobs_is_behind(jobs, job))
         return "its first turn comes after that of the feeds whose rows its own name";
     return NULL;
@@ -91,6 +93,7 @@ static void view_job(const Jobs *jobs, const Job *job, JobView *ret_job) {
         .paused = job->is_paused,
         .paused_by = text_or_null(job->paused_by),
         .state = state_of(job),
+        .owner = text_or_null(job->owner),
         .why_not = why_not(jobs, job), .cursor = job->cursor,
         .last_success_us = job->last_success_us,
     };
@@ -143,7 +146,8 @@ static ControlOutcome trigger(void *ctx, const ControlTrigger *request, int64_t 
         *ret_run_id = run->id;
         return CONTROL_BUSY;
     case TRIGGER_NO_LEASE:
-        error_set(err, STATE_BUSY, "another daemon holds the lease of this job");
+        error_set(err, STATE_BUSY, "another daemon holds the lease of this job%s%s", job->has_lease ? "" : ": ",
+                  job->has_lease ? "" : job->owner);
         return CONTROL_REFUSED;
     }
     return CONTROL_REFUSED;

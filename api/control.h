@@ -43,6 +43,7 @@ typedef struct JobView {
     bool paused;
     const char *paused_by;
     const char *state;   /* idle queued running waiting held paused */
+    const char *owner;   /* the daemon that has its lease; NULL: none */
     const char *why_not; /* why it is not running, for a person; NULL when it runs or is just not due */
     int64_t last_success_us;
     CursorReport cursor; /* of the last poll; extract alone */

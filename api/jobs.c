@@ -39,9 +39,9 @@ json_t *run_json(const RunView *run) {
 }
 
 static json_t *job_json(const JobView *job) {
-    return json_pack("{s:s, s:s, s:o, s:s, s:s, s:o, s:o, s:b, s:o, s:o, s:o}", "name", job->name,
+    return json_pack("{s:s, s:s, s:o, s:s, s:s, s:o, s:o, s:o, s:b, s:o, s:o, s:o}", "name", job->name,
                      "kind", job->kind, "feed", json_text(job->feed), "schedule", job->schedule,
-                     "state", job->state, "why_not", json_text(job->why_not), "next_due_at",
+                     "state", job->state, "owner", json_text(job->owner), "why_not", json_text(job->why_not), "next_due_at",
                      json_instant(job->next_due_us), "paused", job->paused, "paused_by",
                      json_text(job->paused_by), "last_success_at",
                      json_instant(job->last_success_us), "last_run", run_json(&job->last_run));

@@ -28,6 +28,7 @@ typedef struct SourceConfig {
     int port;
     TlsMode tls;
     const char *tls_ca;
+    int64_t timeout_ms; /* for one statement */
     const char *timezone;
     const Zone *zone;
     const FeedConfig *feeds;
@@ -103,6 +104,7 @@ typedef struct Config {
     const char *path;
     ServerConfig server;
     const char *store_dsn, *store_owner_dsn; /* owner_dsn defaults to dsn */
+    int64_t lease_ms;
     int workers;
     const char *audit_key_file; /* NULL: the audit trail is not sealed */
     const char *timezone;

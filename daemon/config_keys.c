@@ -29,6 +29,9 @@ const ConfigKey CONFIG_KEYS[] = {
     {"store.owner_dsn", KEY_DSN, IN(Config, store_owner_dsn), .needs_restart = true,
      .help = "connection string of the owner's account, used by `migrate` alone"},
 
+    {"store.lease", KEY_DURATION, IN(Config, lease_ms), "30s", 1000, 10 * 60 * 1000, .needs_restart = true,
+     .help = "how long a daemon may not be heard of before others of the same store take its jobs"},
+
     {"audit", KEY_PART, .needs_restart = true, .help = "the audit trail's seals; without it the trail is kept and not sealed"},
     {"audit.key_file", KEY_FILE, IN(Config, audit_key_file), .is_required = true, .needs_restart = true,
      .help = "file with the keys of the seals, one a line, the last one in force; a relative name is a systemd credential"},
@@ -56,6 +59,8 @@ const ConfigKey CONFIG_KEYS[] = {
     {"sources.*.tls", KEY_CHOICE, IN(SourceConfig, tls), "required", .choices = CHOICES("off", "", "required"),
      .help = "required: encrypted, and the server's certificate checked"},
     {"sources.*.tls_ca", KEY_PATH, IN(SourceConfig, tls_ca), .help = "PEM file of the authority; the system's without it"},
+    {"sources.*.timeout", KEY_DURATION, IN(SourceConfig, timeout_ms), "60s", 1000, 60 * 60 * 1000,
+     .help = "longest time for one statement, in whole seconds; the server ends it then, and one that stays silent is given up"},
     {"sources.*.timezone", KEY_TEXT, IN(SourceConfig, timezone), .help = "zone of the hospital's dates and times; the network's without it"},
     {"sources.*.feeds", KEY_PART, .help = "its tables, by name"},
 

@@ -16,9 +16,9 @@ enum {
     RUNS_KEPT = 1000,
     IDS_KEPT = 256,
     IDS_LOW = 64,
-    LEASE_S = 30,
-    LEASE_RENEW_MS = 10000,
+    LEASE_RENEWALS = 3, /* in the time of a lease */
     SETTLE_QUIET_US = 1000000, /* batches that come close together are settled together */
+    INTERRUPT_AGAIN_MS = 1000,
     KPI_REST = 10,             /* figures rest ten times as long as they took: at most a tenth of the time */
 };
 
@@ -57,8 +57,12 @@ struct Jobs {
     size_t n_jobs;
     LeaseJob *lease_jobs;
     Lease *leases;
+    size_t *n_running; /* by party; count_parties() */
+    bool *is_wanted;   /* has something it may run */
     RetiredHospital *retired; /* as of the last start or reload */
     size_t n_retired;
+    int64_t leased_until_us; /* monotonic, from before the leases were taken: behind it others may have them */
+    int64_t severed_us;
     LoopTimer *due_timer, *lease_timer;
     Run *runs[RUNS_KEPT]; /* newest at [n_runs - 1 mod] */
     size_t n_runs;        /* ever made */
@@ -91,6 +95,8 @@ enum { N_PHASES = sizeof PHASES / sizeof *PHASES, PHASE_RECONCILE = 3 };
 
 static void plan(Jobs *jobs);
 static void once_continue(Jobs *jobs);
+static void cancel_run(Jobs *jobs, Run *run);
+static void start_due(Jobs *jobs);
 
 /* ---- what exists ---- */
 
@@ -111,11 +117,12 @@ static int rank_of(const Entity *entity) {
 static void add_feeds(Jobs *jobs, const SourceConfig *source) {
     for (size_t i = 0; i < source->n_feeds; i++) {
         const FeedConfig *feed = &source->feeds[i];
-        add_job(jobs, (Job){.name = feed->name, .kind = JOB_EXTRACT, .feed = feed, .group = feed->name,
+        size_t party = 1 + (size_t)(source - jobs->options.config->sources);
+        add_job(jobs, (Job){.name = feed->name, .party = party, .kind = JOB_EXTRACT, .feed = feed, .group = feed->name,
                             .rank = rank_of(feed->mapping.entity), .every_us = feed->every_ms * 1000,
                             .schedule = every_text(jobs->arena, feed->every_ms)});
         add_job(jobs, (Job){.name = arena_printf(jobs->arena, "reconcile.%s", feed->name),
-                            .kind = JOB_RECONCILE, .feed = feed, .group = feed->name,
+                            .kind = JOB_RECONCILE, .feed = feed, .party = party, .group = feed->name,
                             .rank = RANK_RECONCILE, .every_us = feed->reconcile_ms * 1000,
                             .schedule = feed->reconcile_ms ? every_text(jobs->arena, feed->reconcile_ms)
                                                            : "on demand"});
@@ -147,6 +154,8 @@ static void make_jobs(Jobs *jobs) {
     for (size_t i = 0; i < config->n_sources; i++)
         n_max += 2 * config->sources[i].n_feeds;
     jobs->jobs = ARENA_ARRAY(jobs->arena, Job, n_max);
+    jobs->n_running = ARENA_ARRAY(jobs->arena, size_t, config->n_sources + 1);
+    jobs->is_wanted = ARENA_ARRAY(jobs->arena, bool, config->n_sources + 1);
     for (size_t i = 0; i < config->n_sources; i++)
         add_feeds(jobs, &config->sources[i]);
     for (size_t i = 0; i < config->n_claims; i++)
@@ -158,11 +167,16 @@ static void make_jobs(Jobs *jobs) {
 
 /* A reconcile places pages of its feed, so it goes by the lease of the feed's job, which stands before it: one
  * epoch fences both. */
+static const Lease *lease_of(const Jobs *jobs, const Lease *leases, size_t i) {
+    return &leases[jobs->jobs[i].kind == JOB_RECONCILE ? i - 1 : i];
+}
+
 static void take_leases(Jobs *jobs) {
     for (size_t i = 0; i < jobs->n_jobs; i++) {
-        const Lease *lease = &jobs->leases[jobs->jobs[i].kind == JOB_RECONCILE ? i - 1 : i];
+        const Lease *lease = lease_of(jobs, jobs->leases, i);
         jobs->jobs[i].has_lease = lease->is_held;
         jobs->jobs[i].epoch = lease->epoch;
+        jobs->jobs[i].owner = lease->owner;
     }
 }
 
@@ -193,10 +207,10 @@ static bool take_ages(Jobs *jobs, Pg *pg, Error *err) {
     return true;
 }
 
-static bool claim_leases(Jobs *jobs, Error *err) {
-    CLEANUP(pg_drop) Pg *pg = pg_pool_take(jobs->options.pg_pool, err);
-    TRY(pg && take_hospitals(jobs, pg, err));
-    TRY(lease_claim(pg, jobs->options.owner, LEASE_S, jobs->lease_jobs, jobs->n_jobs, jobs->leases, err));
+static bool claim_on(Jobs *jobs, Pg *pg, Error *err) {
+    TRY(take_hospitals(jobs, pg, err));
+    jobs->leased_until_us = clock_monotonic_us() + jobs->options.lease_ms * 1000;
+    TRY(lease_claim(pg, jobs->options.owner, jobs->options.lease_ms, jobs->lease_jobs, jobs->n_jobs, jobs->leases, err));
     TRY(run_close_orphans(pg, jobs->options.owner, err));
     TRY(run_reserve_ids(pg, IDS_KEPT, jobs->ids, err));
     jobs->n_ids = IDS_KEPT;
@@ -207,6 +221,13 @@ static bool claim_leases(Jobs *jobs, Error *err) {
         snprintf(jobs->jobs[i].paused_by, sizeof jobs->jobs[i].paused_by, "%s", jobs->leases[i].paused_by);
     }
     return true;
+}
+
+static bool claim_leases(Jobs *jobs, Error *err) {
+    Pg *pg = pg_pool_take(jobs->options.pg_pool, err);
+    bool ok = pg && claim_on(jobs, pg, err);
+    pg_pool_give(jobs->options.pg_pool, pg);
+    return ok;
 }
 
 static void make_leases(Jobs *jobs) {
@@ -225,6 +246,7 @@ typedef struct Upkeep {
     Lease *leases;
     int64_t ids[IDS_KEPT];
     int n_ids; /* wanted, then had */
+    int64_t begun_us;
     bool ok;
 } Upkeep;
 
@@ -239,12 +261,12 @@ static bool take_over(Jobs *jobs, Pg *pg, Lease *leases, Error *err) {
             wanted[n] = jobs->lease_jobs[i], index[n++] = i;
     if (n == 0)
         return true;
-    TRY(lease_claim(pg, jobs->options.owner, LEASE_S, wanted, n, taken, err));
-    for (size_t i = 0; i < n; i++)
-        if (taken[i].is_held) {
-            leases[index[i]] = taken[i];
+    TRY(lease_claim(pg, jobs->options.owner, jobs->options.lease_ms, wanted, n, taken, err));
+    for (size_t i = 0; i < n; i++) {
+        leases[index[i]] = taken[i];
+        if (taken[i].is_held)
             LOG_INFO("lease taken", LOG_TEXT("job", wanted[i].name), LOG_INT("epoch", taken[i].epoch));
-        }
+    }
     return true;
 }
 
@@ -252,7 +274,7 @@ static bool upkeep_try(Upkeep *upkeep, Error *err) {
     Jobs *jobs = upkeep->jobs;
     Pg *pg = pg_pool_take(jobs->options.pg_pool, err);
     TRY(pg);
-    bool ok = lease_renew(pg, jobs->options.owner, LEASE_S, jobs->lease_jobs, jobs->n_jobs, upkeep->leases, err) &&
+    bool ok = lease_renew(pg, jobs->options.owner, jobs->options.lease_ms, jobs->lease_jobs, jobs->n_jobs, upkeep->leases, err) &&
               take_over(jobs, pg, upkeep->leases, err);
     if (ok && upkeep->n_ids > 0)
         ok = run_reserve_ids(pg, upkeep->n_ids, upkeep->ids, err);
@@ -268,23 +290,52 @@ static void upkeep_work(void *context) {
         LOG_FAILURE(LOG_LEVEL_WARN, "leases were not renewed", &err);
 }
 
+/* What was another's may have been left half done: every job that was taken over has its turn now. A run of a job
+ * that was lost cannot commit any more. */
+static void exchange_leases(Jobs *jobs, const Lease *leases) {
+    for (size_t i = 0; i < jobs->n_jobs; i++) {
+        Job *job = &jobs->jobs[i];
+        const Lease *lease = lease_of(jobs, leases, i);
+        if (lease->is_held && !job->has_lease)
+            jobs_wake(jobs, job);
+        if (!lease->is_held && job->has_lease)
+            LOG_WARN("lease lost", LOG_TEXT("job", job->name), LOG_TEXT("owner", lease->owner));
+        if (!lease->is_held && job->current)
+            cancel_run(jobs, job->current);
+    }
+    memcpy(jobs->leases, leases, sizeof *leases * jobs->n_jobs);
+    take_leases(jobs);
+}
+
 static void upkeep_done(void *context) {
     Upkeep *upkeep = context;
     Jobs *jobs = upkeep->jobs;
     jobs->refilling = false;
     if (upkeep->ok) {
+        jobs->leased_until_us = upkeep->begun_us + jobs->options.lease_ms * 1000;
         for (int i = 0; i < upkeep->n_ids && jobs->n_ids < IDS_KEPT; i++)
             jobs->ids[jobs->n_ids++] = upkeep->ids[i];
-        memcpy(jobs->leases, upkeep->leases, sizeof(Lease) * jobs->n_jobs);
-        take_leases(jobs);
+        exchange_leases(jobs, upkeep->leases);
     }
     free(upkeep->leases);
     free(upkeep);
     plan(jobs);
 }
 
+/* Others may have the jobs by now: nothing of ours is to commit any more. A PostgreSQL that took our words and says
+ * nothing would keep its workers for ever. */
+static void give_up_store(Jobs *jobs) {
+    int64_t now_us = clock_monotonic_us(), lease_us = jobs->options.lease_ms * 1000;
+    if (now_us < jobs->leased_until_us || now_us - jobs->severed_us < lease_us)
+        return;
+    LOG_WARN("the leases have run out; connections to the store are given up");
+    jobs->severed_us = now_us;
+    pg_pool_sever(jobs->options.pg_pool);
+}
+
 static void upkeep_start(void *context) {
     Jobs *jobs = context;
+    give_up_store(jobs);
     if (jobs->refilling || jobs->is_draining)
         return;
     jobs->refilling = true;
@@ -293,8 +344,9 @@ static void upkeep_start(void *context) {
     if (!upkeep || !leases)
         abort();
     memcpy(leases, jobs->leases, sizeof *leases * jobs->n_jobs);
-    *upkeep = (Upkeep){.jobs = jobs, .leases = leases, .n_ids = IDS_KEPT - jobs->n_ids};
-    pool_submit(jobs->options.pool, (PoolWork){upkeep_work, upkeep_done, upkeep});
+    *upkeep = (Upkeep){.jobs = jobs, .leases = leases, .n_ids = IDS_KEPT - jobs->n_ids,
+                        .begun_us = clock_monotonic_us()};
+    pool_submit(jobs->options.urgent, (PoolWork){upkeep_work, upkeep_done, upkeep});
 }
 
 /* ---- runs ---- */
@@ -311,7 +363,7 @@ static void record_done(void *context) { (void)context; }
 static void refuse(Jobs *jobs, Run *run) {
     run->state = run->outcome = RUN_CANCELED;
     run->finished_us = clock_wall_us();
-    pool_submit(jobs->options.pool, (PoolWork){record_work, record_done, run});
+    pool_submit(jobs->options.urgent, (PoolWork){record_work, record_done, run});
     tell(jobs, run);
 }
 
@@ -345,7 +397,6 @@ static void bind(Jobs *jobs, Run *run, Job *job) {
     run->config = jobs->options.config;
     run->feed = job->feed;
     run->claims = job->claims;
-    run->session = &job->session;
     run->pg_pool = jobs->options.pg_pool;
     run->epoch = job->epoch;
     run->owner = job;
@@ -399,6 +450,29 @@ static bool is_group_busy(const Jobs *jobs, const Job *job) {
     return false;
 }
 
+/* Which parties have something running, and which want to run something now or later. */
+static void count_parties(const Jobs *jobs) {
+    size_t n = jobs->options.config->n_sources + 1;
+    memset(jobs->n_running, 0, n * sizeof *jobs->n_running);
+    memset(jobs->is_wanted, 0, n * sizeof *jobs->is_wanted);
+    for (size_t i = 0; i < jobs->n_jobs; i++) {
+        const Job *job = &jobs->jobs[i];
+        jobs->n_running[job->party] += job->current && job->current->state == RUN_RUNNING;
+        jobs->is_wanted[job->party] |= job->has_lease && !job->is_paused && !job->is_stopped;
+    }
+}
+
+/* A party's first run needs a worker; a further one leaves one for each party that has none running. */
+static bool has_worker(const Jobs *jobs, const Job *job) {
+    size_t n_running = 0, n_reserved = 0;
+    count_parties(jobs);
+    for (size_t i = 0; i <= jobs->options.config->n_sources; i++) {
+        n_running += jobs->n_running[i];
+        n_reserved += i != job->party && jobs->is_wanted[i] && jobs->n_running[i] == 0;
+    }
+    return n_running + (jobs->n_running[job->party] > 0 ? n_reserved : 0) < pool_workers(jobs->options.pool);
+}
+
 static void run_done(void *context);
 
 typedef struct Ticket {
@@ -414,6 +488,11 @@ static void submit(Jobs *jobs, Run *run) {
         abort();
     *ticket = (Ticket){jobs, run};
     Job *job = run->owner;
+    if (job->feed && !job->session)
+        job->session = feed_session_open();
+    run->session = job->session;
+    run->epoch = job->epoch; /* the lease may have been lost and taken again while it waited */
+    run->is_over = false;
     job->begun_us = clock_monotonic_us();
     run->state = RUN_RUNNING;
     tell(jobs, run);
@@ -499,11 +578,51 @@ static void end_run(Jobs *jobs, Job *job, Run *run) {
         keep_run(jobs, run);
 }
 
-/* Its group may be busy by now: it queues like any other. */
-static void retry_now(void *context) {
+/* ---- interrupting ---- */
+
+static void judge(Jobs *jobs, Run *run);
+static void on_job_timer(void *context);
+
+static void start_job_timer(Jobs *jobs, Job *job, int64_t delay_ms) {
+    job->jobs = jobs;
+    if (!job->timer)
+        job->timer = loop_timer_open(jobs->options.loop, on_job_timer, job);
+    loop_timer_start(job->timer, delay_ms, 0);
+}
+
+static void interrupt_work(void *context) { run_interrupt(((Ticket *)context)->run); }
+
+/* A run ends only when its interruption has: one that comes late must not meet the next run's statement. One that
+ * came between two statements met none. */
+static void interrupt_done(void *context) {
+    Ticket ticket = *(Ticket *)context;
+    free(context);
+    ticket.run->is_interrupting = false;
+    if (ticket.run->is_over)
+        judge(ticket.jobs, ticket.run);
+    else
+        start_job_timer(ticket.jobs, ticket.run->owner, INTERRUPT_AGAIN_MS);
+}
+
+/* Servers that do not answer take their time: not the loop's. */
+static void interrupt(Jobs *jobs, Run *run) {
+    if (run->is_interrupting || run->is_over)
+        return;
+    Ticket *ticket = malloc(sizeof *ticket);
+    if (!ticket)
+        abort();
+    *ticket = (Ticket){jobs, run};
+    run->is_interrupting = true;
+    pool_submit(jobs->options.urgent, (PoolWork){interrupt_work, interrupt_done, ticket});
+}
+
+/* A run that waited: its group may be busy by now, so it queues like any other. One that was canceled and runs on. */
+static void on_job_timer(void *context) {
     Job *job = context;
     if (job->current && job->current->state == RUN_WAITING)
         job->current->state = RUN_QUEUED;
+    else if (job->current && job->current->state == RUN_RUNNING && atomic_load(&job->current->canceled))
+        interrupt(job->jobs, job->current);
     plan(job->jobs);
 }
 
@@ -513,33 +632,28 @@ static void retry_later(Jobs *jobs, Run *run, int64_t delay_ms) {
     run->state = RUN_WAITING;
     run->attempt++;
     tell(jobs, run);
-    job->jobs = jobs;
-    if (!job->retry_timer)
-        job->retry_timer = loop_timer_open(jobs->options.loop, retry_now, job);
-    loop_timer_start(job->retry_timer, delay_ms, 0);
+    start_job_timer(jobs, job, delay_ms);
 }
 
-/* One that runs ends at its next page; one that only waits ends at once. */
+/* One that runs ends with its statement; one that only waits ends at once. */
 static void cancel_run(Jobs *jobs, Run *run) {
     run_cancel(run);
-    if (run->state == RUN_RUNNING)
+    if (run->state == RUN_RUNNING) {
+        interrupt(jobs, run);
         return;
+    }
     Job *job = run->owner;
-    if (job->retry_timer)
-        loop_timer_stop(job->retry_timer);
+    if (job->timer)
+        loop_timer_stop(job->timer);
     run->state = run->outcome = RUN_CANCELED;
     run->finished_us = clock_wall_us();
     if (!run->started_us)
         run->started_us = run->finished_us;
-    pool_submit(jobs->options.pool, (PoolWork){record_work, record_done, run});
+    pool_submit(jobs->options.urgent, (PoolWork){record_work, record_done, run});
     end_run(jobs, job, run);
 }
 
-static void run_done(void *context) {
-    Ticket *ticket = context;
-    Jobs *jobs = ticket->jobs;
-    Run *run = ticket->run;
-    free(ticket);
+static void judge(Jobs *jobs, Run *run) {
     run->state = run->outcome;
     int64_t delay_ms = 0;
     Verdict verdict = run_judge(run, (uint32_t)random(), &delay_ms);
@@ -548,6 +662,14 @@ static void run_done(void *context) {
     else
         retry_later(jobs, run, delay_ms);
     plan(jobs);
+}
+
+static void run_done(void *context) {
+    Ticket ticket = *(Ticket *)context;
+    free(context);
+    ticket.run->is_over = true;
+    if (!ticket.run->is_interrupting)
+        judge(ticket.jobs, ticket.run);
 }
 
 /* ---- what is due ---- */
@@ -606,19 +728,41 @@ static void start_scheduled(Jobs *jobs, Job *job) {
     submit(jobs, make_run(jobs, job, &request, is_full || again.is_asked));
 }
 
-/* Starts queued runs whose group is free, then what is due; arms the timer for what comes next. */
-static void start_due(Jobs *jobs) {
-    int64_t now_us = clock_monotonic_us(), next_us = SCHEDULE_NEVER;
+/* Since when the job wants to run, on the monotonic clock: in the future when it is not due yet. */
+static int64_t wanted_since_us(const Jobs *jobs, const Job *job) {
+    if (clock_monotonic_us() >= jobs->leased_until_us)
+        return SCHEDULE_NEVER;
+    if (job->current && job->current->state == RUN_QUEUED && job->has_lease)
+        return clock_monotonic_us() - (clock_wall_us() - job->current->queued_us);
+    return jobs->is_started && jobs->n_ids > 0 ? due_us(jobs, job) : SCHEDULE_NEVER;
+}
+
+/* Of those that may start, who has waited longest; NULL: nobody. *ret_next_us: when the next one is due. */
+static Job *find_startable(const Jobs *jobs, int64_t now_us, int64_t *ret_next_us) {
+    Job *first = NULL;
+    int64_t first_us = SCHEDULE_NEVER;
+    *ret_next_us = SCHEDULE_NEVER;
     for (size_t i = 0; i < jobs->n_jobs; i++) {
         Job *job = &jobs->jobs[i];
-        bool is_busy = is_group_busy(jobs, job);
-        if (job->current && job->current->state == RUN_QUEUED && !is_busy)
+        int64_t since_us = wanted_since_us(jobs, job);
+        if (since_us > now_us)
+            *ret_next_us = since_us < *ret_next_us ? since_us : *ret_next_us;
+        else if (since_us < first_us && !is_group_busy(jobs, job) && has_worker(jobs, job)) {
+            first = job;
+            first_us = since_us;
+        }
+    }
+    return first;
+}
+
+/* Starts what waits and what is due, as workers allow; arms the timer for what comes next. */
+static void start_due(Jobs *jobs) {
+    int64_t now_us = clock_monotonic_us(), next_us;
+    for (Job *job; (job = find_startable(jobs, now_us, &next_us));) {
+        if (job->current)
             submit(jobs, job->current);
-        int64_t due = jobs->is_started ? due_us(jobs, job) : SCHEDULE_NEVER;
-        if (due <= now_us && !is_busy && jobs->n_ids > 0)
+        else
             start_scheduled(jobs, job);
-        else if (due > now_us && due < next_us)
-            next_us = due;
     }
     if (next_us != SCHEDULE_NEVER)
         loop_timer_start(jobs->due_timer, (next_us - now_us) / 1000 + 1, 0);
@@ -631,8 +775,16 @@ static size_t count_unfinished(const Jobs *jobs) {
     return n;
 }
 
+/* For a worker or for another run of their group. */
+static size_t count_waiting(const Jobs *jobs) {
+    size_t n = 0;
+    for (size_t i = 0; i < jobs->n_jobs; i++)
+        n += (jobs->jobs[i].current && jobs->jobs[i].current->state == RUN_QUEUED) ||
+             jobs_awaits_worker(jobs, &jobs->jobs[i]);
+    return n;
+}
+
 static void plan(Jobs *jobs) {
-    METRIC_SET(METRIC_QUEUE_DEPTH, pool_queued(jobs->options.pool));
     METRIC_SET(METRIC_RUNS_RUNNING, count_unfinished(jobs));
     if (jobs->is_draining) {
         if (count_unfinished(jobs) == 0 && jobs->drained && !jobs->refilling) {
@@ -643,6 +795,7 @@ static void plan(Jobs *jobs) {
         return;
     }
     start_due(jobs);
+    METRIC_SET(METRIC_QUEUE_DEPTH, count_waiting(jobs));
     if (jobs->n_ids < IDS_LOW)
         upkeep_start(jobs);
     if (jobs->once.is_on)
@@ -730,7 +883,7 @@ static void close_table(Jobs *jobs) {
     for (size_t i = 0; i < jobs->n_jobs; i++) {
         if (jobs->jobs[i].session)
             feed_session_free(jobs->jobs[i].session);
-        loop_timer_close(jobs->jobs[i].retry_timer);
+        loop_timer_close(jobs->jobs[i].timer);
     }
     arena_free(jobs->arena);
 }
@@ -789,6 +942,9 @@ static void swap_tables(Jobs *jobs, Jobs *fresh) {
     jobs->n_jobs = fresh->n_jobs;
     jobs->lease_jobs = fresh->lease_jobs;
     jobs->leases = fresh->leases;
+    jobs->leased_until_us = fresh->leased_until_us;
+    jobs->n_running = fresh->n_running;
+    jobs->is_wanted = fresh->is_wanted;
     jobs->retired = fresh->retired;
     jobs->n_retired = fresh->n_retired;
     memcpy(jobs->ids, fresh->ids, sizeof jobs->ids);
@@ -823,7 +979,7 @@ static void reload_done(void *context) {
 static void reload_claim(void *context) {
     Jobs *jobs = context;
     jobs->refilling = true; /* a stop waits for it */
-    pool_submit(jobs->options.pool, (PoolWork){reload_work, reload_done, jobs->reload});
+    pool_submit(jobs->options.urgent, (PoolWork){reload_work, reload_done, jobs->reload});
 }
 
 /* ---- public ---- */
@@ -831,10 +987,12 @@ static void reload_claim(void *context) {
 /* Runs that were held before this start wait on. */
 static bool take_held(Jobs *jobs, Error *err) {
     CLEANUP(arena_drop) Arena *arena = arena_open();
-    CLEANUP(pg_drop) Pg *pg = pg_pool_take(jobs->options.pg_pool, err);
     HeldRun *held;
     size_t n;
-    TRY(pg && run_find_held(pg, jobs->options.owner, arena, &held, &n, err));
+    Pg *pg = pg_pool_take(jobs->options.pg_pool, err);
+    bool ok = pg && run_find_held(pg, jobs->options.owner, arena, &held, &n, err);
+    pg_pool_give(jobs->options.pg_pool, pg);
+    TRY(ok);
     for (size_t i = 0; i < n; i++) {
         Job *job = jobs_find(jobs, held[i].row.job);
         if (!job)
@@ -864,7 +1022,8 @@ Jobs *jobs_open(const JobsOptions *options, Error *err) {
     }
     jobs->due_timer = loop_timer_open(options->loop, on_due, jobs);
     jobs->lease_timer = loop_timer_open(options->loop, upkeep_start, jobs);
-    loop_timer_start(jobs->lease_timer, LEASE_RENEW_MS, LEASE_RENEW_MS);
+    int64_t renew_ms = jobs->options.lease_ms / LEASE_RENEWALS;
+    loop_timer_start(jobs->lease_timer, renew_ms, renew_ms);
     return jobs;
 }
 
@@ -975,6 +1134,10 @@ int64_t jobs_next_due_us(const Jobs *jobs, const Job *job) {
 
 bool jobs_is_behind(const Jobs *jobs, const Job *job) { return is_behind(jobs, job); }
 
+bool jobs_awaits_worker(const Jobs *jobs, const Job *job) {
+    return wanted_since_us(jobs, job) <= clock_monotonic_us() && !has_worker(jobs, job);
+}
+
 static Job *reconcile_job(Jobs *jobs, const Job *job) {
     size_t i = 0;
     while (jobs->jobs[i].kind != JOB_RECONCILE || jobs->jobs[i].feed != job->feed)
@@ -988,7 +1151,7 @@ TriggerResult jobs_trigger(Jobs *jobs, Job *job, const TriggerRequest *asked, co
         job = reconcile_job(jobs, job);
     if (job->kind == JOB_RECONCILE)
         wish.mode = RUN_RECONCILE;
-    if (!job->has_lease || jobs->is_draining || jobs->n_ids == 0)
+    if (!job->has_lease || clock_monotonic_us() >= jobs->leased_until_us || jobs->is_draining || jobs->n_ids == 0)
         return TRIGGER_NO_LEASE;
     if (job->current) {
         *ret_run = job->current;
@@ -998,8 +1161,7 @@ TriggerResult jobs_trigger(Jobs *jobs, Job *job, const TriggerRequest *asked, co
     Run *run = make_run(jobs, job, request, true);
     *ret_run = run;
     tell(jobs, run);
-    if (!is_group_busy(jobs, job))
-        submit(jobs, run);
+    start_due(jobs);
     return TRIGGER_STARTED;
 }
 
@@ -1027,7 +1189,7 @@ void jobs_pause(Jobs *jobs, Job *job, bool paused, const char *by) {
         abort();
     *work = (PauseWork){.jobs = jobs, .job = job->name, .paused = paused};
     snprintf(work->by, sizeof work->by, "%s", by);
-    pool_submit(jobs->options.pool, (PoolWork){pause_work, free, work});
+    pool_submit(jobs->options.urgent, (PoolWork){pause_work, free, work});
     plan(jobs);
 }
 

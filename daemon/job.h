@@ -8,7 +8,11 @@
  * Order: members first, then encounters, then transactions and claims, once after the start: a fact whose
  * members are there is written once, not again by settle. A place job that changed rows wakes settle; settle
  * wakes kpi, which rests between two runs; publish comes by its own interval and settles first itself. Two
- * jobs of one group (a feed; settle, publish and kpi) never run at once. */
+ * jobs of one group (a feed; settle, publish and kpi) never run at once.
+ *
+ * Workers: a source's second run begins only when a worker stays free for every other source that has none
+ * running, and one for settle and its like: a hospital that answers nothing any more keeps nobody else's feeds
+ * waiting, as long as `workers` is greater than the number of sources. Who has waited longest comes first. */
 #pragma once
 #include "loop.h"
 #include "pool.h"
@@ -29,12 +33,14 @@ typedef struct Job {
     const FeedConfig *feed;     /* extract */
     const ClaimsConfig *claims; /* receive */
     int rank;                   /* of place jobs: those of a lower rank come first */
+    size_t party;               /* who shares workers: 1 + index of its source; 0: everything else */
     const char *group;
     const char *schedule;       /* for people: "every 30 s", "after settle" */
     int64_t every_us;
     bool is_paused;
     char paused_by[64];
     bool has_lease;
+    const char *owner;          /* whose the lease is, as of the last look; "": nobody's */
     int64_t epoch;
     bool is_stopped;            /* a configuration error: until triggered or reloaded */
     int failures;               /* in a row */
@@ -48,16 +54,18 @@ typedef struct Job {
     const Run *last;            /* the last that ended; NULL */
     FeedSession *session;
     CursorReport cursor;        /* of the last poll */
-    LoopTimer *retry_timer;     /* job.c's, as is `jobs` */
+    LoopTimer *timer;           /* job.c's, as is `jobs` */
     Jobs *jobs;
 } Job;
 
 typedef struct JobsOptions {
     const Config *config;
     Loop *loop;
-    Pool *pool;
+    Pool *pool;   /* for runs */
+    Pool *urgent; /* for what must not wait behind them: leases, cancels, pauses */
     PgPool *pg_pool;
     const char *owner; /* this daemon's name on leases */
+    int64_t lease_ms;
 } JobsOptions;
 
 /* Claims leases and finds the runs that are held (blocking; before the loop runs). NULL when PostgreSQL cannot be
@@ -97,6 +105,8 @@ Job *jobs_at(Jobs *jobs, size_t index);
 Job *jobs_find(Jobs *jobs, const char *name);
 /* Wall time of the next start, 0 when it is not planned. */
 int64_t jobs_next_due_us(const Jobs *jobs, const Job *job);
+/* True when it is due and all workers that it may have are taken. */
+bool jobs_awaits_worker(const Jobs *jobs, const Job *job);
 /* True when it waits for the first turn, since the start, of a job whose rows its own name. */
 bool jobs_is_behind(const Jobs *jobs, const Job *job);
 

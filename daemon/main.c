@@ -28,7 +28,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_HELD = 3, DRAIN_LIMIT_MS = 9000, INSTANCE_WAIT_MS = 3000 };
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_HELD = 3, DRAIN_LIMIT_MS = 9000, INSTANCE_WAIT_MS = 3000, URGENT_WORKERS = 3 };
 
 typedef struct Options {
     const char *config;
@@ -76,7 +76,8 @@ typedef struct Daemon {
     const Config *boot_config; /* of the start: server, store, audit and workers stay as it says */
     Reloads *reloads;          /* know the configuration in force */
     Loop *loop;
-    Pool *pool;
+    Pool *pool;   /* runs */
+    Pool *urgent; /* what must not wait behind them */
     PgPool *pg_pool;
     Pg *instance; /* its session holds the lock of this configuration */
     Jobs *jobs;
@@ -86,7 +87,8 @@ typedef struct Daemon {
     Inbox *inbox;
     const char **directories; /* the inbox's: one per claims feed */
     LoopTimer *limit;
-    char owner[320];
+    char owner[LEASE_OWNER_BYTES];
+    char session[LEASE_SESSION_BYTES], sealer_session[LEASE_SESSION_BYTES + 8];
     bool is_stopping;
     int n_ending; /* jobs and API: what is still to end before the loop stops */
     int status;
@@ -171,12 +173,14 @@ static void name_owner(Daemon *daemon) {
     char host[128] = "localhost";
     gethostname(host, sizeof host - 1);
     snprintf(daemon->owner, sizeof daemon->owner, "%s:%s", host, daemon->boot_config->path);
+    lease_session_name(daemon->owner, daemon->session);
+    snprintf(daemon->sealer_session, sizeof daemon->sealer_session, "%s sealer", daemon->session);
 }
 
 static bool open_store(Daemon *daemon, Error *err) {
     daemon->instance = pg_open(daemon->boot_config->store_dsn, "revcycled instance", INSTANCE_WAIT_MS, err);
     TRY(daemon->instance && instance_lock(daemon->instance, daemon->owner, err));
-    daemon->pg_pool = pg_pool_open(daemon->boot_config->store_dsn, "revcycled");
+    daemon->pg_pool = pg_pool_open(daemon->boot_config->store_dsn, daemon->session);
     Pg *pg = pg_pool_take(daemon->pg_pool, err);
     bool ok = pg && migrate_check(pg, err);
     pg_pool_give(daemon->pg_pool, pg);
@@ -229,7 +233,7 @@ static bool open_sealer(Daemon *daemon, Error *err) {
         LOG_WARN("the audit trail is not sealed: the configuration names no audit.key_file");
         return true;
     }
-    daemon->sealer = sealer_open(daemon->loop, config->store_dsn, config->audit_key_file, err);
+    daemon->sealer = sealer_open(daemon->loop, config->store_dsn, daemon->sealer_session, config->audit_key_file, err);
     return daemon->sealer != NULL;
 }
 
@@ -243,12 +247,16 @@ static bool open_daemon(Daemon *daemon, Error *err) {
     daemon->pool = pool_open(loop_uv(daemon->loop), daemon->boot_config->workers, my_thread_open,
                              my_thread_close, err);
     TRY(daemon->pool);
+    daemon->urgent = pool_open(loop_uv(daemon->loop), URGENT_WORKERS, my_thread_open, my_thread_close, err);
+    TRY(daemon->urgent);
     JobsOptions options = {.config = daemon->boot_config, .loop = daemon->loop, .pool = daemon->pool,
-                           .pg_pool = daemon->pg_pool, .owner = daemon->owner};
+                           .urgent = daemon->urgent,
+                           .pg_pool = daemon->pg_pool, .owner = daemon->owner,
+                           .lease_ms = daemon->boot_config->lease_ms};
     daemon->jobs = jobs_open(&options, err);
     TRY(daemon->jobs);
     daemon->reloads = reloads_open(&(ReloadsOptions){
-        .jobs = daemon->jobs, .pool = daemon->pool, .pg_pool = daemon->pg_pool, .config = daemon->boot_config,
+        .jobs = daemon->jobs, .pool = daemon->urgent, .pg_pool = daemon->pg_pool, .config = daemon->boot_config,
         .taken = on_taken, .ended = on_reload_ended, .context = daemon});
     return open_inbox(daemon, err) && open_sealer(daemon, err) && open_api(daemon, err);
 }
@@ -256,6 +264,8 @@ static bool open_daemon(Daemon *daemon, Error *err) {
 static void close_daemon(Daemon *daemon) {
     if (daemon->pool)
         pool_close(daemon->pool);
+    if (daemon->urgent)
+        pool_close(daemon->urgent);
     if (daemon->inbox)
         inbox_close(daemon->inbox);
     if (daemon->jobs)

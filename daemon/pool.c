@@ -120,13 +120,7 @@ void pool_submit(Pool *pool, PoolWork work) {
     uv_mutex_unlock(&pool->mutex);
 }
 
-size_t pool_queued(const Pool *pool) {
-    uv_mutex_t *mutex = (uv_mutex_t *)&pool->mutex;
-    uv_mutex_lock(mutex);
-    size_t n = pool->waiting.n;
-    uv_mutex_unlock(mutex);
-    return n;
-}
+size_t pool_workers(const Pool *pool) { return (size_t)pool->n_threads; }
 
 size_t pool_pending(const Pool *pool) {
     uv_mutex_t *mutex = (uv_mutex_t *)&pool->mutex;

@@ -21,7 +21,7 @@ typedef struct PoolWork {
 Pool *pool_open(struct uv_loop_s *loop, int n_workers, void (*thread_open)(void),
                 void (*thread_close)(void), Error *err);
 void pool_submit(Pool *pool, PoolWork work);
-size_t pool_queued(const Pool *pool);  /* submitted, not started */
+size_t pool_workers(const Pool *pool);
 size_t pool_pending(const Pool *pool); /* submitted, `done` not yet called */
 /* Ends the workers once nothing is pending; the loop must turn once more before it closes. */
 void pool_close(Pool *pool);

@@ -97,9 +97,9 @@ static void session_drop(FeedSession **session) { feed_session_free(*session); }
 /* The step, kept from writing. A job's session to the hospital serves; the command line has none. */
 static bool take_plan(Run *run, Pg *pg, Arena *arena, Error *err) {
     CLEANUP(plan_drop) Plan *plan = plan_open();
-    CLEANUP(session_drop) FeedSession *session = NULL;
+    CLEANUP(session_drop) FeedSession *session = run->session ? NULL : feed_session_open();
     RunContext context = {
-        .config = run->config, .feed = run->feed, .pg = pg, .session = run->session ? run->session : &session,
+        .config = run->config, .feed = run->feed, .pg = pg, .session = run->session ? run->session : session,
         .arena = arena, .run_id = run->id,
         .mode = run->mode, .plan = plan, .range_from = run->range_from[0] ? run->range_from : NULL,
         .range_to = run->range_to[0] ? run->range_to : NULL, .canceled = &run->canceled,
@@ -166,8 +166,11 @@ static void lend_pg(Run *run, Pg *pg) {
     pthread_mutex_unlock(&run->pg_mutex);
 }
 
-void run_cancel(Run *run) {
-    atomic_store(&run->canceled, true);
+void run_cancel(Run *run) { atomic_store(&run->canceled, true); }
+
+void run_interrupt(Run *run) {
+    if (run->session)
+        feed_session_cancel(run->session);
     pthread_mutex_lock(&run->pg_mutex);
     if (run->pg)
         pg_cancel(run->pg);

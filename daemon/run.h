@@ -1,7 +1,8 @@
 /* run.h - walking one run, and deciding what its error means.
  *
  * A Run is made on the loop thread, executed on a worker by run_execute(), and judged on the loop thread
- * by run_judge(). While a worker has it, the loop touches only `canceled`. */
+ * by run_judge(). While a worker has it, the loop touches only `canceled`, and another worker, by run_interrupt(),
+ * the statements it waits for. */
 #pragma once
 #include "steps/steps.h"
 #include "storage/pg_pool.h"
@@ -39,7 +40,7 @@ typedef struct Run {
     const Config *config;
     const FeedConfig *feed;
     const ClaimsConfig *claims;
-    FeedSession **session;
+    FeedSession *session;
     PgPool *pg_pool;
     int64_t epoch;
     RunMode mode;
@@ -60,7 +61,8 @@ typedef struct Run {
     char note[RUN_NOTE_BYTES];
     Error error;
     atomic_bool canceled;
-    pthread_mutex_t pg_mutex; /* guards `pg`: the statement in flight may be canceled from the loop */
+    bool is_interrupting, is_over; /* the loop's: an interruption is on its way; the work is done meanwhile */
+    pthread_mutex_t pg_mutex; /* guards `pg`: the statement in flight may be canceled from elsewhere */
     Pg *pg;
     void *owner; /* the job's, see job.c */
 } Run;
@@ -75,8 +77,11 @@ void run_record(Run *run);
 /* False: it may leave no trace, and its id be used again. A reconcile's proof bears its id. */
 bool run_leaves_trace(const Run *run);
 
-/* On the loop thread: the run ends at its next page, a statement in flight at once. */
+/* On any thread, at once: the run ends at its next page. */
 void run_cancel(Run *run);
+/* On another worker: what it waits for ends, at the source and in the store. Takes some seconds when one of them
+ * does not answer; the run must not be freed meanwhile, nor its session be another run's. */
+void run_interrupt(Run *run);
 
 typedef enum Verdict {
     VERDICT_FINAL,      /* the state stands */

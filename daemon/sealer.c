@@ -23,7 +23,7 @@ struct Sealer {
     Loop *loop;
     LoopTimer *timer;
     Pool *pool; /* one worker */
-    const char *dsn;
+    const char *dsn, *session;
     LoopCall stopped;
     void *stopped_context;
     bool is_working, is_last;
@@ -97,7 +97,7 @@ static bool look_through(Sealer *sealer, int64_t now_us, Error *err) {
 static bool turn(Sealer *sealer, Error *err) {
     int64_t now_us = clock_monotonic_us();
     if (!sealer->pg)
-        sealer->pg = pg_open(sealer->dsn, "revcycled sealer", STATEMENT_TIMEOUT_MS, err);
+        sealer->pg = pg_open(sealer->dsn, sealer->session, STATEMENT_TIMEOUT_MS, err);
     TRY(sealer->pg && seal(sealer, err));
     tell_head(sealer, now_us);
     if (sealer->is_last)
@@ -151,12 +151,13 @@ static void tick(void *context) {
 
 static void no_thread_setup(void) {}
 
-Sealer *sealer_open(Loop *loop, const char *dsn, const char *key_file, Error *err) {
+Sealer *sealer_open(Loop *loop, const char *dsn, const char *session, const char *key_file, Error *err) {
     Sealer *sealer = calloc(1, sizeof *sealer);
     if (!sealer)
         abort();
     sealer->loop = loop;
     sealer->dsn = dsn;
+    sealer->session = session;
     sealer->pool = pool_open(loop_uv(loop), 1, no_thread_setup, no_thread_setup, err);
     if (!sealer->pool || !sealer_keys(key_file, &sealer->keys, err)) {
         sealer_close(sealer);

@@ -14,7 +14,8 @@ typedef struct Sealer Sealer;
 /* Reads the key file. Any thread. */
 bool sealer_keys(const char *key_file, AuditKeys *ret_keys, Error *err);
 /* The dsn must outlive it. Starts with the loop. NULL: the key file is no good. */
-Sealer *sealer_open(Loop *loop, const char *dsn, const char *key_file, Error *err);
+/* `session` is what its connection is called; it must live as long, as the dsn. */
+Sealer *sealer_open(Loop *loop, const char *dsn, const char *session, const char *key_file, Error *err);
 /* Seals what is there by now, then calls `done(context)`. */
 void sealer_stop(Sealer *sealer, LoopCall done, void *context);
 /* After `done`, or when the loop never ran; the loop must turn once more before it closes. */

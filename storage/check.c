@@ -94,6 +94,14 @@ static int64_t number_at(const MyPage *page, size_t field) {
     return number;
 }
 
+/* FNV-1a. */
+static uint64_t identity_of(Str name) {
+    uint64_t hash = 14695981039346656037U;
+    for (size_t i = 0; i < name.size; i++)
+        hash = (hash ^ (uint8_t)name.at[i]) * 1099511628211U;
+    return hash;
+}
+
 bool check_server(My *my, ServerFacts *ret_facts, Error *err) {
     CLEANUP(arena_drop) Arena *arena = arena_open();
     MyPage clock, threads, group;
@@ -106,6 +114,7 @@ bool check_server(My *my, ServerFacts *ret_facts, Error *err) {
     *ret_facts = (ServerFacts){
         .utc_us = number_at(&clock, 0), .civil_us = number_at(&clock, 1),
         .is_read_only = number_at(&clock, 2) != 0, .is_replica = number_at(&threads, 0) > 0,
+        .identity = identity_of(clock.fields[3]),
     };
     for (size_t i = 0; i < group.n_rows; i++)
         ret_facts->is_group_member |= group.fields[i * group.n_fields + 1].size > 0;

@@ -7,6 +7,22 @@
 #include <errno.h>
 #include <mysql.h>
 #include <mysqld_error.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+enum {
+    CONNECT_S = 10,
+    CANCEL_S = 3,
+    SILENCE_S = 1,      /* beyond the time after which the server itself ends a statement */
+    IDLE_S = 600,
+    KEEPALIVE_EVERY_S = 10,
+    KEEPALIVE_TRIES = 3,
+    /* each client's header knows its own server's alone */
+    MARIADB_CONNECTION_KILLED = 1927,
+    MARIADB_STATEMENT_TIMEOUT = 1969,
+    MYSQL_STATEMENT_TIMEOUT = 3024,
+};
 
 static const char HEX[] = "0123456789ABCDEF";
 
@@ -39,7 +55,16 @@ static const struct {
     {ER_LOCK_WAIT_TIMEOUT, "40001", "a lock of the hospital's was in the way", ""},
     {ER_LOCK_DEADLOCK, "40001", "the statement met a deadlock", ""},
     {ER_QUERY_INTERRUPTED, "57014", "the statement was canceled", ""},
+    {MARIADB_STATEMENT_TIMEOUT, "57P05", "the statement took longer than the source's `timeout`",
+     "index what the feed is read by, lower `page_rows` or `page_bytes`, or raise `timeout`"},
+    {MYSQL_STATEMENT_TIMEOUT, "57P05", "the statement took longer than the source's `timeout`",
+     "index what the feed is read by, lower `page_rows` or `page_bytes`, or raise `timeout`"},
+    {MARIADB_CONNECTION_KILLED, STATE_CONNECTION, "the hospital's server ended the connection", ""},
     {ER_CON_COUNT_ERROR, "53300", "the hospital's server has no connection left", ""},
+    {ER_TOO_MANY_USER_CONNECTIONS, "53300", "the account has no connection left", "raise its MAX_USER_CONNECTIONS"},
+    {ER_USER_LIMIT_REACHED, "53300", "the account has used up what it may", "raise its limits per hour"},
+    {ER_HOST_IS_BLOCKED, "28000", "the hospital's server refuses this host after too many broken connections",
+     "FLUSH HOSTS there"},
 };
 
 static bool fail(MYSQL *conn, const char *what, Error *err) {
@@ -115,14 +140,30 @@ static void set_tls(MYSQL *conn, const MyOptions *options) {
                       options->tls_ca ? options->tls_ca : "/etc/ssl/certs/ca-certificates.crt");
 }
 
-static MYSQL *connect_once(const MyOptions *options, Error *err) {
+/* A dead other end is found while nothing is asked of it; what a server took over and does not answer is not
+ * (SILENCE_S is for that). A unix socket takes none of this, and needs none. */
+static void set_keepalive(MYSQL *conn) {
+    const struct {
+        int level, option, value;
+    } SETTINGS[] = {
+        {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_EVERY_S},
+        {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_EVERY_S},
+        {IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_TRIES},
+        {IPPROTO_TCP, TCP_USER_TIMEOUT, (KEEPALIVE_TRIES + 1) * KEEPALIVE_EVERY_S * 1000},
+    };
+    for (size_t i = 0; i < sizeof SETTINGS / sizeof *SETTINGS; i++)
+        setsockopt(conn->net.fd, SETTINGS[i].level, SETTINGS[i].option, &SETTINGS[i].value, sizeof SETTINGS[i].value);
+}
+
+static MYSQL *connect_once(const MyOptions *options, int connect_s, int silence_s, Error *err) {
     CLEANUP(raw_drop) MYSQL *conn = mysql_init(NULL);
     if (!conn)
         abort();
-    unsigned int timeout = (unsigned int)options->timeout_s;
-    mysql_options(conn, MYSQL_OPT_CONNECT_TIMEOUT, &timeout);
-    mysql_options(conn, MYSQL_OPT_READ_TIMEOUT, &timeout);
-    mysql_options(conn, MYSQL_OPT_WRITE_TIMEOUT, &timeout);
+    unsigned int connecting = (unsigned int)connect_s, silence = (unsigned int)silence_s;
+    mysql_options(conn, MYSQL_OPT_CONNECT_TIMEOUT, &connecting);
+    mysql_options(conn, MYSQL_OPT_READ_TIMEOUT, &silence);
+    mysql_options(conn, MYSQL_OPT_WRITE_TIMEOUT, &silence);
     mysql_options(conn, MYSQL_SET_CHARSET_NAME, "utf8mb4");
     unsigned long max_row_bytes = 1UL << 30;
     mysql_options(conn, MYSQL_OPT_MAX_ALLOWED_PACKET, &max_row_bytes);
@@ -134,7 +175,18 @@ static MYSQL *connect_once(const MyOptions *options, Error *err) {
         fail_connect(conn, err);
         return NULL;
     }
+    set_keepalive(conn);
     return TAKE(conn);
+}
+
+static bool is_mariadb(MYSQL *conn) { return strstr(mysql_get_server_info(conn), "MariaDB") != NULL; }
+
+/* The server ends what we asked for, also when we are no longer there to ask. */
+static bool limit_session(MYSQL *conn, int timeout_s, Error *err) {
+    char sql[120];
+    snprintf(sql, sizeof sql, "SET SESSION wait_timeout = %d, %s = %d%s", IDLE_S,
+             is_mariadb(conn) ? "max_statement_time" : "max_execution_time", timeout_s, is_mariadb(conn) ? "" : "000");
+    return mysql_query(conn, sql) == 0 || fail(conn, "cannot prepare the session", err);
 }
 
 /* A session that can neither write nor wait long, and renders values the same everywhere. */
@@ -151,8 +203,9 @@ static bool prepare_session(MYSQL *conn, Error *err) {
 }
 
 My *my_open(const MyOptions *options, Error *err) {
-    CLEANUP(raw_drop) MYSQL *conn = connect_once(options, err);
-    if (!conn || !prepare_session(conn, err))
+    int silence_s = options->timeout_s + SILENCE_S;
+    CLEANUP(raw_drop) MYSQL *conn = connect_once(options, silence_s < CONNECT_S ? silence_s : CONNECT_S, silence_s, err);
+    if (!conn || !prepare_session(conn, err) || !limit_session(conn, options->timeout_s, err))
         return NULL;
     My *my = calloc(1, sizeof *my);
     if (!my)
@@ -172,16 +225,14 @@ bool my_is_alive(My *my) { return mysql_ping(my->conn) == 0; }
 
 void my_cancel(My *my) {
     Error ignored = {0};
-    CLEANUP(raw_drop) MYSQL *second = connect_once(&my->options, &ignored);
+    CLEANUP(raw_drop) MYSQL *second = connect_once(&my->options, CANCEL_S, CANCEL_S, &ignored);
     char sql[40];
     snprintf(sql, sizeof sql, "KILL QUERY %lu", my->thread_id);
     if (second)
         mysql_query(second, sql);
 }
 
-bool my_is_mariadb(const My *my) {
-    return strstr(mysql_get_server_info(my->conn), "MariaDB") != NULL;
-}
+bool my_is_mariadb(const My *my) { return is_mariadb(my->conn); }
 
 /* Bytes without a character set. Numbers and times have that set too, but are texts. */
 static bool is_binary(const MYSQL_FIELD *field) {

@@ -2,6 +2,12 @@
  *
  * Blocking calls for worker threads; a My belongs to one thread at a time, my_cancel() alone may come
  * from another. Sessions are READ ONLY, utf8mb4, READ COMMITTED, autocommit, lock_wait_timeout 2 s.
+ *
+ * Nothing waits without an end: a server that does not take a connection is given up after ten seconds; one that is
+ * silent in a statement for `timeout_s` and one second; a connection whose other end is gone is found while nobody
+ * asks, by keepalive. The server ends our statement itself after `timeout_s`, and the session after ten idle minutes:
+ * nothing of ours is left running there when this process or the network between goes away.
+ *
  * Binary columns come as hex, upper case. Client-side failures (2002-2013, 2055) become class 08, 1205 and 1213 class 40, refused accounts 28,
  * missing tables and columns 42: "may I try again?" has one answer, error_class().
  * Not a query layer: what is asked of a hospital stands in source.c. */
@@ -17,7 +23,7 @@ typedef struct MyOptions {
     int port;
     bool tls;           /* required, with the server's certificate checked against tls_ca */
     const char *tls_ca; /* file; NULL: the system's */
-    int timeout_s;      /* for connecting and for each read */
+    int timeout_s;      /* for one statement */
 } MyOptions;
 
 /* Around everything else: before the first thread, after the last, and per worker thread. */
@@ -33,7 +39,8 @@ static inline void my_drop(My **owner) {
         my_close(*owner);
 }
 bool my_is_alive(My *my);
-/* Ends the statement that `my` runs, on a second connection; the call there fails with 57014. */
+/* Ends the statement that `my` runs, on a second connection, which is given three seconds a step; the call there
+ * fails with 57014. */
 void my_cancel(My *my);
 bool my_is_mariadb(const My *my);
 

@@ -3,15 +3,21 @@
 
 #include "base/own.h"
 
+#include <fcntl.h>
 #include <libpq-fe.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <xxhash.h>
 
-enum { PREPARED_SLOTS = 512 };
+enum { PREPARED_SLOTS = 512, CANCEL_MS = 3000 };
 
 struct Pg {
     PGconn *conn;
-    PGcancel *cancel; /* PQcancel works on this from any thread */
+    const char *dsn;
+    int backend_pid;
+    int socket; /* a descriptor of our own: libpq closes its one when it likes */
     uint64_t prepared[PREPARED_SLOTS]; /* open addressing by hash of the statement's text */
     int n_prepared;
 };
@@ -71,12 +77,12 @@ static void ignore_notice(void *context, const PGresult *result) {
     (void)result; /* notices may quote rows */
 }
 
-static PGconn *connect_with(const char *dsn, const char *application_name, const char *options) {
+static PGconn *connect_with(const char *dsn, const char *application_name, const char *timeout_s, const char *options) {
     /* The dsn comes first and is expanded, so that what follows it counts. */
     const char *keys[] = {"dbname", "application_name", "connect_timeout", "keepalives_idle",
                           "keepalives_interval", "keepalives_count", "tcp_user_timeout",
                           "client_encoding", "options", NULL};
-    const char *values[] = {dsn, application_name, "10", "30", "10", "3", "60000", "UTF8", options, NULL};
+    const char *values[] = {dsn, application_name, timeout_s, "30", "10", "3", "60000", "UTF8", options, NULL};
     return PQconnectdbParams(keys, values, 1);
 }
 
@@ -85,7 +91,7 @@ Pg *pg_open(const char *dsn, const char *application_name, int statement_timeout
     snprintf(options, sizeof options,
              "-c statement_timeout=%d -c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres "
              "-c lock_timeout=600000 -c extra_float_digits=1", statement_timeout_ms);
-    PGconn *conn = connect_with(dsn, application_name, options);
+    PGconn *conn = connect_with(dsn, application_name, "10", options);
     if (!conn || PQstatus(conn) != CONNECTION_OK) {
         fail_connect(conn, err);
         PQfinish(conn);
@@ -96,13 +102,15 @@ Pg *pg_open(const char *dsn, const char *application_name, int statement_timeout
     if (!pg)
         abort();
     pg->conn = conn;
-    pg->cancel = PQgetCancel(conn);
+    pg->dsn = dsn;
+    pg->backend_pid = PQbackendPID(conn);
+    pg->socket = fcntl(PQsocket(conn), F_DUPFD_CLOEXEC, 0);
     return pg;
 }
 
 void pg_close(Pg *pg) {
-    PQfreeCancel(pg->cancel);
     PQfinish(pg->conn);
+    close(pg->socket);
     free(pg);
 }
 
@@ -112,11 +120,17 @@ bool pg_is_alive(Pg *pg) {
            PQtransactionStatus(pg->conn) == PQTRANS_IDLE;
 }
 
+/* Not by PQcancel(): that waits without an end for a server that took the connection and says nothing. */
 void pg_cancel(Pg *pg) {
-    char why[256];
-    if (pg->cancel)
-        PQcancel(pg->cancel, why, sizeof why);
+    char sql[64];
+    PGconn *second = connect_with(pg->dsn, "revcycled cancel", "3", "");
+    snprintf(sql, sizeof sql, "SELECT pg_cancel_backend(%d)", pg->backend_pid);
+    if (PQstatus(second) == CONNECTION_OK && PQsendQuery(second, sql) == 1)
+        poll(&(struct pollfd){.fd = PQsocket(second), .events = POLLIN}, 1, CANCEL_MS);
+    PQfinish(second);
 }
+
+void pg_sever(Pg *pg) { shutdown(pg->socket, SHUT_RDWR); }
 
 /* The slot of a statement: its own, or the free one where it belongs. */
 static uint64_t *prepared_slot(Pg *pg, uint64_t hash) {

@@ -13,7 +13,7 @@
 typedef struct Pg Pg;
 typedef struct PgResult PgResult;
 
-/* What a connection is for shows in pg_stat_activity. `statement_timeout_ms` 0: none. */
+/* What a connection is for shows in pg_stat_activity. `statement_timeout_ms` 0: none. The dsn must outlive it. */
 Pg *pg_open(const char *dsn, const char *application_name, int statement_timeout_ms, Error *err);
 void pg_close(Pg *pg);
 static inline void pg_drop(Pg **owner) {
@@ -22,8 +22,12 @@ static inline void pg_drop(Pg **owner) {
 }
 /* True when the connection still answers; false means: close and open anew. */
 bool pg_is_alive(Pg *pg);
-/* From any thread while another one is in a call on `pg`: that call fails with 57014. */
+/* From any thread while another one is in a call on `pg`: that call fails with 57014. Gives up after three seconds a
+ * step where PostgreSQL does not answer. */
 void pg_cancel(Pg *pg);
+
+/* From any thread: the connection ends, at once and whatever `pg` waits for. Not while it is being closed. */
+void pg_sever(Pg *pg);
 
 /* Parameters are texts in PostgreSQL's input form; NULL is NULL. At most 32. */
 typedef struct PgParams {

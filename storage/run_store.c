@@ -1,10 +1,12 @@
 /* run_store.c - see run_store.h. */
 #include "storage/run_store.h"
 
+#include "base/log.h"
 #include "base/own.h"
 #include "sql.h"
 
 #include <stdio.h>
+#include <xxhash.h>
 
 enum { ARRAY_MAX_BYTES = 1 << 20 };
 
@@ -16,9 +18,9 @@ static Number number(int64_t value) {
     snprintf(n.text, sizeof n.text, "%lld", (long long)value);
     return n;
 }
-static Number seconds(int s) {
+static Number milliseconds(int64_t ms) {
     Number n;
-    snprintf(n.text, sizeof n.text, "%d seconds", s);
+    snprintf(n.text, sizeof n.text, "%lld ms", (long long)ms);
     return n;
 }
 
@@ -29,12 +31,13 @@ static size_t find_job(const LeaseJob *jobs, size_t n, const char *name) {
     return i;
 }
 
-static void take_leases(const PgResult *rows, const LeaseJob *jobs, size_t n, Lease *leases) {
+static void take_leases(const PgResult *rows, const LeaseJob *jobs, size_t n, const char *owner, Lease *leases) {
     for (int r = 0; r < pg_rows(rows); r++) {
         size_t i = find_job(jobs, n, pg_text(rows, r, 0));
         if (i == n)
             continue;
         leases[i].is_held = true;
+        snprintf(leases[i].owner, sizeof leases[i].owner, "%s", owner);
         leases[i].epoch = pg_int(rows, r, 1);
         leases[i].is_paused = pg_bool(rows, r, 2);
         snprintf(leases[i].paused_by, sizeof leases[i].paused_by, "%s", pg_text(rows, r, 3));
@@ -50,7 +53,34 @@ bool instance_lock(Pg *pg, const char *owner, Error *err) {
     return error_hint(err, "stop it first, or let it run the job: POST /v1/jobs/{job}/runs");
 }
 
-bool lease_claim(Pg *pg, const char *owner, int lease_s, const LeaseJob *jobs, size_t n, Lease *ret_leases,
+void lease_session_name(const char *owner, char ret_name[LEASE_SESSION_BYTES]) {
+    snprintf(ret_name, LEASE_SESSION_BYTES, "revcycled %016llx", (unsigned long long)XXH3_64bits(owner, strlen(owner)));
+}
+
+static bool end_sessions(Pg *pg, const char *owner, Error *err) {
+    char name[LEASE_SESSION_BYTES];
+    lease_session_name(owner, name);
+    CLEANUP(pg_result_drop) PgResult *count = pg_query(pg, SQL_JOB_END_SESSIONS, PG_PARAMS(name), err);
+    TRY(count);
+    if (pg_int(count, 0, 0) > 0) /* else it ended, in order or not */
+        LOG_WARN("another daemon was not heard of any more; its sessions were ended", LOG_TEXT("owner", owner),
+                 LOG_INT("sessions", pg_int(count, 0, 0)));
+    return true;
+}
+
+/* Who has what is not held. */
+static bool find_owners(Pg *pg, const char *names, const LeaseJob *jobs, size_t n, Lease *leases, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, SQL_JOB_OWNERS, PG_PARAMS(names), err);
+    TRY(rows);
+    for (int r = 0; r < pg_rows(rows); r++) {
+        size_t i = find_job(jobs, n, pg_text(rows, r, 0));
+        if (i < n)
+            snprintf(leases[i].owner, sizeof leases[i].owner, "%s", pg_text(rows, r, 1));
+    }
+    return true;
+}
+
+bool lease_claim(Pg *pg, const char *owner, int64_t lease_ms, const LeaseJob *jobs, size_t n, Lease *ret_leases,
                  Error *err) {
     CLEANUP(buf_drop) Buf names;
     CLEANUP(buf_drop) Buf kinds;
@@ -68,17 +98,21 @@ bool lease_claim(Pg *pg, const char *owner, int lease_s, const LeaseJob *jobs, s
         arrays[c] = pg_array_end(columns[c], err);
         TRY(arrays[c]);
     }
+    CLEANUP(pg_result_drop) PgResult *overdue = pg_query(pg, SQL_JOB_OVERDUE, PG_PARAMS(arrays[0], owner), err);
+    TRY(overdue);
     CLEANUP(pg_result_drop) PgResult *rows =
         pg_query(pg, SQL_JOB_CLAIM, PG_PARAMS(arrays[0], arrays[1], arrays[2], arrays[3], owner,
-                                              seconds(lease_s).text), err);
+                                              milliseconds(lease_ms).text), err);
     TRY(rows);
     for (size_t i = 0; i < n; i++)
         ret_leases[i] = (Lease){.is_held = false};
-    take_leases(rows, jobs, n, ret_leases);
-    return true;
+    take_leases(rows, jobs, n, owner, ret_leases);
+    for (int r = 0; r < pg_rows(overdue); r++)
+        TRY(end_sessions(pg, pg_text(overdue, r, 0), err));
+    return find_owners(pg, arrays[0], jobs, n, ret_leases, err);
 }
 
-bool lease_renew(Pg *pg, const char *owner, int lease_s, const LeaseJob *jobs, size_t n, Lease *leases,
+bool lease_renew(Pg *pg, const char *owner, int64_t lease_ms, const LeaseJob *jobs, size_t n, Lease *leases,
                  Error *err) {
     CLEANUP(buf_drop) Buf names;
     CLEANUP(buf_drop) Buf epochs;
@@ -95,7 +129,7 @@ bool lease_renew(Pg *pg, const char *owner, int lease_s, const LeaseJob *jobs, s
     const char *name_array = pg_array_end(&names, err), *epoch_array = pg_array_end(&epochs, err);
     TRY(name_array && epoch_array);
     CLEANUP(pg_result_drop) PgResult *rows =
-        pg_query(pg, SQL_JOB_RENEW, PG_PARAMS(name_array, epoch_array, seconds(lease_s).text, owner), err);
+        pg_query(pg, SQL_JOB_RENEW, PG_PARAMS(name_array, epoch_array, milliseconds(lease_ms).text, owner), err);
     TRY(rows);
     for (size_t i = 0; i < n; i++)
         leases[i].is_held = false;

@@ -5,23 +5,31 @@
 typedef struct LeaseJob {
     const char *name, *kind, *feed, *schedule; /* feed may be NULL */
 } LeaseJob;
+enum { LEASE_OWNER_BYTES = 320 };
 typedef struct Lease {
     bool is_held;
     int64_t epoch;
     bool is_paused;
     char paused_by[64];
+    char owner[LEASE_OWNER_BYTES]; /* who has it; "" nobody */
 } Lease;
+
+/* What an owner's sessions are called in pg_stat_activity, or how their names begin. */
+enum { LEASE_SESSION_BYTES = 32 };
+void lease_session_name(const char *owner, char ret_name[LEASE_SESSION_BYTES]);
 
 /* One process per owner: holds as long as `pg` is connected, so that a process that died holds nothing.
  * Waits up to the connection's statement timeout, then 55P03. */
 bool instance_lock(Pg *pg, const char *owner, Error *err);
 
 /* Takes the lease of every job that is free, ours, or whose owner's lease has run out; each taking raises
- * the epoch, which fences pages of whoever held it before. `ret_leases` has one entry per job. */
-bool lease_claim(Pg *pg, const char *owner, int lease_s, const LeaseJob *jobs, size_t n, Lease *ret_leases,
+ * the epoch, which fences pages of whoever held it before, and ends the sessions of an owner that was not heard of
+ * any more: it may have been stopped with locks in its hands. `ret_leases` has one entry per job, and says of one that
+ * is not held who has it. */
+bool lease_claim(Pg *pg, const char *owner, int64_t lease_ms, const LeaseJob *jobs, size_t n, Lease *ret_leases,
                  Error *err);
 /* Renews in one statement; clears is_held of those that somebody else took. */
-bool lease_renew(Pg *pg, const char *owner, int lease_s, const LeaseJob *jobs, size_t n, Lease *leases,
+bool lease_renew(Pg *pg, const char *owner, int64_t lease_ms, const LeaseJob *jobs, size_t n, Lease *leases,
                  Error *err);
 bool lease_release(Pg *pg, const char *owner, Error *err);
 /* Runs of ours that a crash left unfinished become failed. */

@@ -81,7 +81,7 @@ bool watermark_judge(My *my, const SourceTable *table, CursorClock clock, int64_
     int64_t late_s = lock_wait_s(my, arena) + AFTER_WAIT_S;
     bool is_innodb = table->is_query || facts.is_innodb; /* no one table to look at: what is declared has to do */
     const char *cursor = table->fields[table->cursor].name;
-    WatermarkBasis basis = {.list = find_list(my, arena), .margin_us = margin_us};
+    WatermarkBasis basis = {.list = find_list(my, arena), .margin_us = margin_us, .server = server.identity};
     bool is_counter = table->cursor_kind == CURSOR_COUNTER;
     if (!is_innodb)
         judge(&basis, WATERMARK_UNPROVEN, US(UNPROVEN_MARGIN_S),

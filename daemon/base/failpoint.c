@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* True on the pass that REVCYCLED_FAILPOINT names, if it asks for this kind. */
-static bool fires(const char *name, bool wants_error) {
+/* True on the pass that REVCYCLED_FAILPOINT names, if it asks for this kind: "", ":stop" or ":error". */
+static bool fires(const char *name, const char *kind) {
     static atomic_int passes;
     const char *spec = getenv("REVCYCLED_FAILPOINT");
     size_t length = strlen(name);
@@ -21,15 +21,17 @@ static bool fires(const char *name, bool wants_error) {
         wanted = (int)strtol(rest + 1, &end, 10);
         rest = end;
     }
-    if ((strcmp(rest, ":error") == 0) != wants_error)
+    if (strcmp(rest, kind) != 0)
         return false;
     return atomic_fetch_add(&passes, 1) + 1 == wanted;
 }
 
 void failpoint_pass(const char *name) {
-    if (fires(name, false))
+    if (fires(name, ""))
         raise(SIGKILL);
+    if (fires(name, ":stop"))
+        raise(SIGSTOP);
 }
 
-bool failpoint_fails(const char *name) { return fires(name, true); }
+bool failpoint_fails(const char *name) { return fires(name, ":error"); }
 #endif

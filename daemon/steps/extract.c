@@ -30,7 +30,6 @@
 #include <stdlib.h>
 
 enum {
-    SOURCE_TIMEOUT_S = 60,
     FIRST_LOAD_LOOK_BACK_S = 3600,
     HELD_LONG_S = 3600,
     LOOK_BACK_S = 600, /* how far behind the position rows are looked for, and how often */
@@ -38,24 +37,54 @@ enum {
 #define US(seconds) ((int64_t)(seconds) * 1000000)
 
 struct FeedSession {
+    pthread_mutex_t *mutex; /* guards `my` as the run's thread exchanges it: others may cancel its statement */
     My *my;
     Secret password; /* Connector/C keeps no copy that outlives a reconnect */
     WatermarkMemory memory; /* this and what follows outlives a connection */
     WatermarkBasis basis;
     int64_t judged_us, looked_back_us; /* monotonic; 0: not yet */
+    uint64_t server;  /* judged last; 0: none */
+    bool is_moved;    /* another server answers since, and the position was not taken back yet */
     bool is_widened; /* rows appeared behind the position */
     bool is_held_long; /* said already */
     Glance glance;
 };
 
+FeedSession *feed_session_open(void) {
+    FeedSession *session = calloc(1, sizeof *session);
+    if (!session)
+        abort();
+    session->mutex = malloc(sizeof *session->mutex);
+    if (!session->mutex)
+        abort();
+    pthread_mutex_init(session->mutex, NULL);
+    return session;
+}
+
+static void exchange_connection(FeedSession *session, My *my) {
+    pthread_mutex_lock(session->mutex);
+    if (session->my)
+        my_close(session->my);
+    session->my = my;
+    pthread_mutex_unlock(session->mutex);
+}
+
 void feed_session_free(FeedSession *session) {
     if (!session)
         return;
-    if (session->my)
-        my_close(session->my);
+    exchange_connection(session, NULL);
     secret_wipe(&session->password);
     glance_forget(&session->glance);
+    pthread_mutex_destroy(session->mutex);
+    free(session->mutex);
     free(session);
+}
+
+void feed_session_cancel(FeedSession *session) {
+    pthread_mutex_lock(session->mutex);
+    if (session->my)
+        my_cancel(session->my);
+    pthread_mutex_unlock(session->mutex);
 }
 
 static bool connect_source(const SourceConfig *source, FeedSession *session, Error *err) {
@@ -65,27 +94,21 @@ static bool connect_source(const SourceConfig *source, FeedSession *session, Err
     MyOptions options = {
         .host = source->host, .socket = source->socket, .user = source->user,
         .password = session->password.text, .database = source->database, .port = source->port,
-        .tls = source->tls == TLS_REQUIRED, .tls_ca = source->tls_ca, .timeout_s = SOURCE_TIMEOUT_S,
+        .tls = source->tls == TLS_REQUIRED, .tls_ca = source->tls_ca,
+        .timeout_s = (int)(source->timeout_ms / 1000),
     };
-    session->my = my_open(&options, err);
-    return session->my || error_context(err, "source %s", source->name);
-}
-
-static FeedSession *session_of(RunContext *run) {
-    if (!*run->session)
-        *run->session = calloc(1, sizeof **run->session);
-    if (!*run->session)
-        abort();
-    return *run->session;
+    My *my = my_open(&options, err);
+    if (my)
+        exchange_connection(session, my);
+    return my || error_context(err, "source %s", source->name);
 }
 
 /* The job's connection: kept, checked, made anew. */
 My *feed_connection(RunContext *run, Error *err) {
-    FeedSession *session = session_of(run);
+    FeedSession *session = run->session;
     if (session->my && my_is_alive(session->my))
         return session->my;
-    if (session->my)
-        my_close(TAKE(session->my));
+    exchange_connection(session, NULL);
     secret_wipe(&session->password);
     session->judged_us = 0;
     TRY_NULL(connect_source(run->feed->source, session, err));
@@ -140,6 +163,8 @@ static bool judge(Extraction *x, Error *err) {
     const FeedConfig *feed = x->run->feed;
     TRY(watermark_judge(x->my, &x->table, feed->cursor_clock, feed->margin_ms * 1000, &session->basis, err));
     session->judged_us = clock_monotonic_us();
+    session->is_moved |= session->server && session->server != session->basis.server;
+    session->server = session->basis.server;
     if (session->is_widened) {
         session->basis.quality = WATERMARK_UNPROVEN;
         session->basis.margin_us += US(LOOK_BACK_S);
@@ -168,7 +193,7 @@ bool feed_open_place(RunContext *run, const SourceTable *table, PlaceFeed *ret_p
 static bool open_extraction(RunContext *run, Extraction *x, Error *err) {
     const FeedConfig *feed = run->feed;
     x->run = run;
-    x->session = session_of(run);
+    x->session = run->session;
     x->limits = (SourceLimits){(size_t)feed->page_rows, (size_t)feed->page_bytes};
     x->my = feed_connection(run, err);
     TRY(x->my);
@@ -425,16 +450,20 @@ static bool advance(Extraction *x, Error *err) {
     return place_cursor(&x->place, &next, err);
 }
 
-/* Rows bear times again that lie behind the position: it goes back to before the clock did. */
+/* Rows bear times again that lie behind the position: it goes back to before the clock did. Where another server
+ * answers under the same name, its clock is another one, and what the old one had not yet passed on is gone. */
 static bool go_back(Extraction *x, Error *err) {
-    if (x->mark.set_back_us == 0 &&
+    if (x->mark.set_back_us == 0 && !x->session->is_moved &&
         !watermark_is_behind(x->run->arena, &x->table, &x->mark, x->place.cursor.position))
         return true;
     CursorState next = x->place.cursor;
     next.position = watermark_before(x->run->arena, &x->table, &x->mark, x->mark.elapsed_us + US(LOOK_BACK_S));
-    LOG_WARN("the source's clock was set back; rows since then are read again, reconcile finds the rest",
+    LOG_WARN(x->session->is_moved ? "another server answers in the source's place; rows of the last time are read again, "
+                                    "reconcile finds the rest"
+                                  : "the source's clock was set back; rows since then are read again, reconcile finds the rest",
              LOG_TEXT("feed", x->run->feed->name));
     x->run->wants_reconcile = true;
+    x->session->is_moved = false;
     if (source_compare_positions(&x->table, str_of(next.position), str_of(x->place.cursor.position)) >= 0)
         return true;
     return place_cursor(&x->place, &next, err);
@@ -554,7 +583,7 @@ static bool settle_full(Extraction *x, Error *err) {
 
 /* Nothing is new, and nothing but the rows was to be looked at. */
 static bool is_quiet(RunContext *run) {
-    FeedSession *session = session_of(run);
+    FeedSession *session = run->session;
     Watermark mark;
     if (run->mode != RUN_INCREMENTAL || !session->my || !is_recent(session->judged_us) ||
         !is_recent(session->looked_back_us) ||
@@ -568,7 +597,7 @@ static bool is_quiet(RunContext *run) {
 bool feed_extract(RunContext *run, Error *err) {
     if (is_quiet(run))
         return true;
-    glance_forget(&session_of(run)->glance);
+    glance_forget(&run->session->glance);
     bool whole = run->mode != RUN_INCREMENTAL;
     CLEANUP(arena_drop) Arena *page_arena = arena_open();
     CLEANUP(extraction_close) Extraction x = {.page_arena = page_arena, .is_compared = true, .my_mutex = PTHREAD_MUTEX_INITIALIZER};
@@ -582,7 +611,7 @@ bool feed_extract(RunContext *run, Error *err) {
 
 /* What a session remembers of its polls is what a plan found; but for the connection, which may be a new one. */
 static bool plan_extract(RunContext *run, Error *err) {
-    FeedSession *session = session_of(run), before;
+    FeedSession *session = run->session, before;
     glance_forget(&session->glance); /* the plan's own is not for polls either */
     before = *session;
     secret_wipe(&before.password);

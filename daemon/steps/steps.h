@@ -56,7 +56,11 @@ struct Pg;
 /* What a feed keeps between its runs: the connection to its source. Steps make and check it; whoever
  * owns the job frees it, on any thread, when no run uses it. */
 typedef struct FeedSession FeedSession;
+FeedSession *feed_session_open(void);
 void feed_session_free(FeedSession *session);
+/* From any thread while a step uses it: the statement at the source ends. Takes some seconds when the source does not
+ * answer, and a step that wants another connection waits meanwhile. */
+void feed_session_cancel(FeedSession *session);
 
 enum { RUN_NOTE_BYTES = 400 };
 typedef struct RunContext {
@@ -64,7 +68,7 @@ typedef struct RunContext {
     const FeedConfig *feed;     /* extract, reconcile; else NULL */
     const ClaimsConfig *claims; /* receive; else NULL */
     struct Pg *pg;              /* the daemon's role; this run's alone */
-    FeedSession **session;      /* extract, reconcile: the job's; *session may be NULL */
+    FeedSession *session;       /* extract, reconcile: the job's */
     Arena *arena;               /* this run's; released after it */
     int64_t run_id;             /* of ops.run; 0 while a quiet poll has none */
     int64_t epoch;              /* of the job's lease: the page fence */

@@ -22,7 +22,8 @@ SELECT COUNT(*) FROM information_schema.innodb_trx
 -- The zone of the session is the writers': NOW() tells their civil time, UTC_TIMESTAMP() the instant.
 -- name: check_mysql_clock
 SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)),
-       TIMESTAMPDIFF(MICROSECOND, '1970-01-01', NOW(6)), @@global.read_only
+       TIMESTAMPDIFF(MICROSECOND, '1970-01-01', NOW(6)), @@global.read_only,
+       CONCAT_WS(':', @@hostname, @@port, @@server_id)
 
 -- name: check_mariadb_replication
 SELECT COUNT(*) FROM information_schema.processlist WHERE command LIKE 'Slave%'

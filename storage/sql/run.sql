@@ -13,6 +13,18 @@ SET kind = EXCLUDED.kind, feed = EXCLUDED.feed, schedule = EXCLUDED.schedule, ow
 WHERE j.owner IS NULL OR j.owner = EXCLUDED.owner OR j.lease_until < now()
 RETURNING name, epoch, paused, coalesce(paused_by, '')
 
+-- Whose jobs are about to be taken: they have not been heard of since the lease ran out.
+-- name: job_overdue
+SELECT DISTINCT owner FROM ops.job WHERE name = ANY ($1::text[]) AND owner <> $2 AND lease_until < now()
+
+-- A daemon that was stopped in a transaction, or cut off, keeps its locks; what it had not committed is read again.
+-- name: job_end_sessions
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+WHERE datname = current_database() AND usename = current_user AND starts_with(application_name, $1)
+
+-- name: job_owners
+SELECT name, coalesce(owner, '') FROM ops.job WHERE name = ANY ($1::text[])
+
 -- name: job_renew
 UPDATE ops.job j SET lease_until = now() + $3::interval
 FROM unnest($1::text[], $2::bigint[]) AS u(name, epoch)

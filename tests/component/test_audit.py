@@ -678,7 +678,7 @@ def test_a_quiet_daemon_asks_one_short_question_a_second(trail, daemons):
     daemon.start()
     eventually(lambda: metric(daemon, "revcycle_audit_chain_ok") == 1)
     eventually(all_sealed(trail))
-    pid = trail.sql("SELECT pid FROM pg_stat_activity WHERE application_name = 'revcycled sealer'")[0][0]
+    pid = trail.sql("SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'revcycled % sealer'")[0][0]
 
     def asked():
         return trail.sql("SELECT query_start, query FROM pg_stat_activity WHERE pid = %s", pid)[0]

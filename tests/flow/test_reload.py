@@ -163,8 +163,11 @@ def held_run(world, act):
 
 
 def succeeded_after(world, run):
-    return [item for item in world.daemon.get("/v1/runs?job=hospital_a.patients")[2]["items"]
-            if (item["mode"], item["state"]) == ("full", "succeeded") and int(item["id"]) > run]
+    """Ids are no order: they are reserved in lots, and used again."""
+    runs = world.daemon.get("/v1/runs?job=hospital_a.patients")[2]["items"]
+    asked = [item["queued_at"] for item in runs if int(item["id"]) == run]
+    return [item for item in runs if (item["mode"], item["state"]) == ("full", "succeeded")
+            and asked and item["queued_at"] > asked[0]]
 
 
 def test_what_was_asked_for_and_ended_by_a_reload_begins_again_as_it_was_asked_for(standing):

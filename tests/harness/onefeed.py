@@ -23,6 +23,7 @@ class OneFeed:
         self.daemon = Daemon(os.path.join(self.directory, "daemon"), binary, self.config, environment)
         self.daemon.choose_port()
         self.feed = {"table": "t", "every": "200ms", **feed}
+        self.source, self.top = {}, {}  # further settings of the source, and of the whole
         self.write()
 
     def write(self, **changes):
@@ -32,10 +33,11 @@ class OneFeed:
         source = {
             "kind": "mysql", "host": "127.0.0.1", "port": self.server.port, "database": self.hospital,
             "user": "revcycle_ro", "password_file": self.server.password_file("revcycle_ro"), "tls": "required",
-            "tls_ca": self.server.ca_file(), "timezone": self.server.zone, "feeds": {"f": self.feed}}
+            "tls_ca": self.server.ca_file(), "timezone": self.server.zone, "feeds": {"f": self.feed},
+            **self.source}
         document = {"server": {"listen": f"127.0.0.1:{self.daemon.port}"},
                     "store": {"dsn": f"{self.store.dsn(self.database)} passfile={passfile}"},
-                    "workers": 2, "timezone": "America/New_York", "sources": {"h": source}}
+                    "workers": 2, "timezone": "America/New_York", "sources": {"h": source}, **self.top}
         with os.fdopen(os.open(self.config, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             yaml.safe_dump(document, file, sort_keys=False)
 

@@ -1,0 +1,267 @@
+"""Hospitals' servers that misbehave: every wait has an end, a hospital that hangs keeps nobody else waiting, nothing
+of ours is left running at the source, and the rows are right afterwards."""
+import contextlib
+import time
+
+import pytest
+import yaml
+
+from harness import dump, jobs
+from harness.relay import Relay
+
+LATE_S = 4  # beyond a stated bound, on a busy machine
+PATIENTS = {"entity": "patients", "key": ["id"], "cursor": "changed", "page_rows": 50, "map": {
+    "source_patient_id": "id", "first_name": "first", "last_name": "last", "source_modified_at": "changed"}}
+TABLE = ("CREATE TABLE t (id int PRIMARY KEY, first varchar(40), last varchar(40), "
+         "changed datetime(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6), KEY (changed))")
+ROWS = tuple(f"INSERT INTO t (id, first, last) VALUES ({i}, 'Ann{'abcdefgh'[i % 8]}', 'Lee')" for i in range(120))
+SLOW = "CREATE VIEW slow AS SELECT id, first, last, changed, SLEEP(1) AS nap FROM t"  # a second a row
+
+
+@pytest.fixture
+def hospital(make_feed, mariadb):
+    """One table of 120 patients that the daemon has not read yet."""
+    feed = make_feed(mariadb, PATIENTS)
+    feed.play(TABLE, *ROWS)
+    return feed
+
+
+def begin(feed, source=None, **changes):
+    feed.source = {"timeout": "2s", **(source or {})}
+    feed.write(**changes)
+    feed.daemon.make_token()
+    feed.daemon.start()
+    return feed.daemon
+
+
+def here(feed):
+    return feed.rows("SELECT source_patient_id, first_name FROM silver.patients WHERE source_system = 'h' "
+                     "AND is_current AND NOT is_deleted ORDER BY source_patient_id::int")
+
+
+def there(feed):
+    with contextlib.closing(feed.server.connect(feed.hospital)) as link, link.cursor() as cursor:
+        cursor.execute("SELECT CAST(id AS char), CONCAT(UPPER(LEFT(first, 1)), LOWER(SUBSTR(first, 2))) FROM t ORDER BY id")
+        return list(cursor.fetchall())
+
+
+def await_equal(feed, seconds=20):
+    jobs.until(lambda: here(feed) == there(feed), seconds, "the rows are those of the hospital")
+
+
+def failed(daemon, words):
+    return [line for line in daemon.log_lines() if "run failed" in str(line) and words in line["error"]]
+
+
+def ours(server):
+    """Statements of the daemon's account that run, and its open transactions."""
+    with contextlib.closing(server.connect()) as link, link.cursor() as cursor:
+        cursor.execute("SELECT p.id, p.info FROM information_schema.processlist p "
+                       "LEFT JOIN information_schema.innodb_trx x ON x.trx_mysql_thread_id = p.id "
+                       "WHERE p.user = 'revcycle_ro' AND (p.command NOT IN ('Sleep', 'Daemon') OR x.trx_id IS NOT NULL)")
+        return cursor.fetchall()
+
+
+def naps(feed):
+    """Of those, the ones that read the slow view."""
+    return [line for line in ours(feed.server) if "slow" in str(line[1])]
+
+
+# ---- what is left at the source
+
+def test_a_canceled_run_ends_its_statement_and_the_next_run_is_not_hit(hospital):
+    hospital.play(SLOW)
+    daemon = begin(hospital, {"timeout": "60s"}, table="slow")
+    jobs.until(lambda: naps(hospital), what="a page is being read")
+    run = jobs.jobs(daemon)["h.f"]["last_run"]["id"]
+    begun = time.monotonic()
+    assert daemon.post(f"/v1/runs/{run}/cancel")[0] in (200, 202)
+    assert jobs.await_run(daemon, run)["state"] == "canceled"
+    jobs.until(lambda: naps(hospital), what="another run reads, its reconcile's at least")
+    assert time.monotonic() - begun < LATE_S
+    begun = time.monotonic()
+    daemon.stop()
+    assert time.monotonic() - begun < LATE_S, "a stop waits for nobody's statement"
+    assert not ours(hospital.server)
+
+
+def test_a_statement_that_takes_too_long_is_ended_by_the_server_even_when_nobody_is_left_to_ask(hospital):
+    hospital.play(SLOW)
+    daemon = begin(hospital, table="slow")
+    jobs.until(lambda: failed(daemon, "took longer than the source's `timeout`"), 3 + LATE_S, "the run fails")
+    jobs.until(lambda: naps(hospital), what="it is tried again")
+    daemon.kill()
+    jobs.until(lambda: not ours(hospital.server), 2 + LATE_S, "nothing of ours runs")
+
+
+# ---- locks, limits, restarts
+
+def test_a_locked_table_and_a_waiting_alter_keep_nobody_longer_than_two_seconds(hospital):
+    daemon = begin(hospital, {"timeout": "60s"})
+    await_equal(hospital)
+    with contextlib.closing(hospital.server.connect(hospital.hospital)) as link, link.cursor() as cursor:
+        cursor.execute("LOCK TABLES t WRITE")
+        cursor.execute("UPDATE t SET first = 'Anna' WHERE id < 7")
+        begun = time.monotonic()
+        jobs.until(lambda: failed(daemon, "a lock of the hospital's was in the way"), 20, "the run says so")
+        assert time.monotonic() - begun < 4 * 2 + LATE_S  # four attempts
+    await_equal(hospital)
+    begun = time.monotonic()
+    hospital.play("ALTER TABLE t ADD COLUMN extra int, FORCE", "UPDATE t SET first = 'Anne' WHERE id < 9")
+    assert time.monotonic() - begun < 2 + LATE_S, "the hospital waited for us"
+    await_equal(hospital)
+
+
+def test_a_server_without_a_free_connection_is_asked_again(hospital):
+    server = hospital.server
+    with contextlib.ExitStack() as stack:
+        for _ in range(9):
+            stack.enter_context(contextlib.closing(server.connect(user="hospital")))
+        last = server.connect(user="hospital")
+        server.execute("SET GLOBAL max_connections = 10")
+        try:
+            daemon = begin(hospital)
+            jobs.until(lambda: failed(daemon, "has no connection left"), what="the run says so")
+        finally:
+            last.close()
+            server.execute("SET GLOBAL max_connections = 200")
+    await_equal(hospital)
+
+
+def test_a_server_becomes_read_only_and_is_killed_and_started_again(hospital):
+    server = hospital.server
+    daemon = begin(hospital)
+    await_equal(hospital)
+    server.execute("SET GLOBAL read_only = 1")
+    server.kill()
+    server.start()
+    hospital.play("UPDATE t SET first = 'Otto' WHERE id < 50")
+    await_equal(hospital)
+    assert daemon.is_alive() and not ours(server)
+
+
+# ---- the path between
+
+def test_a_silent_path_is_given_up_within_the_timeout_and_nothing_is_left_when_it_speaks_again(hospital):
+    with Relay(hospital.server.port) as relay:
+        daemon = begin(hospital, {"port": relay.port})
+        await_equal(hospital)
+        relay.silence()
+        begun = time.monotonic()
+        jobs.until(lambda: failed(daemon, "no connection to the hospital's server"), 15, "it is found")
+        assert time.monotonic() - begun < 3 + LATE_S
+        hospital.play("UPDATE t SET first = 'Ida' WHERE id < 60")
+        jobs.until(lambda: jobs.jobs(daemon)["h.f"]["last_run"]["attempt"] > 1, 10, "it is tried again")
+        relay.speak()
+        await_equal(hospital)
+        daemon.stop()
+        jobs.until(lambda: not ours(hospital.server), what="nothing of ours runs")
+
+
+def test_an_idle_connection_whose_end_has_gone_does_not_fail_a_run(hospital):
+    """Cut while idle: the next poll finds it, and connects anew."""
+    with Relay(hospital.server.port) as relay:
+        daemon = begin(hospital, {"port": relay.port}, every="1s")
+        await_equal(hospital)
+        for name in ("Ulla", "Uwe"):
+            jobs.await_quiet(daemon)
+            relay.cut()
+            hospital.play(f"UPDATE t SET first = '{name}' WHERE id < 60")
+            await_equal(hospital)
+
+
+def test_another_server_takes_over_behind_the_same_address(hospital):
+    """Its clock is two minutes behind; a row that had arrived is gone, another one bears a time that was passed."""
+    server = hospital.server
+    with Relay(server.port) as relay:
+        daemon = begin(hospital, {"port": relay.port}, reconcile="12h")
+        await_equal(hospital)
+        jobs.until(lambda: jobs.jobs(daemon)["reconcile.h.f"]["last_success_at"], what="it was reconciled once")
+        before = jobs.jobs(daemon)["reconcile.h.f"]["last_success_at"]
+        relay.refuse()
+        server.execute("SET GLOBAL server_id = 77")
+        try:
+            hospital.play("SET timestamp = UNIX_TIMESTAMP() - 120", "UPDATE t SET first = 'Eva' WHERE id = 3")
+            relay.accept()
+            await_equal(hospital)
+            assert any("another server answers" in str(line) for line in daemon.log_lines())
+            jobs.until(lambda: jobs.jobs(daemon)["reconcile.h.f"]["last_success_at"] != before, what="a reconcile follows")
+        finally:
+            server.execute("SET GLOBAL server_id = 1")
+
+
+def test_a_clock_that_is_set_back_takes_the_cursor_back_and_wakes_reconcile(hospital):
+    server = hospital.server
+    with Relay(server.port) as relay:
+        daemon = begin(hospital, {"port": relay.port}, reconcile="12h")
+        await_equal(hospital)
+        jobs.until(lambda: jobs.jobs(daemon)["reconcile.h.f"]["last_success_at"], what="it was reconciled once")
+        before = jobs.jobs(daemon)["reconcile.h.f"]["last_success_at"]
+        server.execute("SET GLOBAL init_connect = 'SET timestamp = UNIX_TIMESTAMP() - 300'")
+        try:
+            relay.cut()  # its sessions from now on stand five minutes back
+            with contextlib.closing(server.connect(hospital.hospital, user="hospital")) as link, link.cursor() as cursor:
+                cursor.execute("UPDATE t SET first = 'Pia' WHERE id = 5")
+            await_equal(hospital)
+            assert any("clock was set back" in str(line) for line in daemon.log_lines())
+            jobs.until(lambda: jobs.jobs(daemon)["reconcile.h.f"]["last_success_at"] != before, what="a reconcile follows")
+        finally:
+            server.execute("SET GLOBAL init_connect = ''")
+
+
+# ---- whole hospitals
+
+def through(relay, *hospitals, **settings):
+    """These hospitals are reached through the relay."""
+    def edit(text):
+        document = yaml.safe_load(jobs.small_pages(text))
+        for name in hospitals:
+            document["sources"][name].update(port=relay.port, **settings)
+        return yaml.safe_dump(document, sort_keys=False)
+    return edit
+
+
+def test_bad_weather_in_every_way_and_the_end_is_equal(fresh, loaded_order_dump):
+    daemon = fresh.daemon
+    with Relay(fresh.mysql.port) as relay:
+        fresh.configure(edit=through(relay, "hospital_a", "hospital_b", timeout="2s"))
+        daemon.make_token()
+        relay.delay_s, relay.slice_bytes, relay.bytes_per_second = 0.002, 1500, 2_000_000
+        daemon.start()
+        jobs.until(lambda: fresh.value("SELECT count(*) FROM ops.batch") > 3, what="pages are placed, slowly")
+        for n in (3000, 20000, 9000):
+            relay.cut_after(n)
+            jobs.until(lambda: relay.bytes_left is None, what="an answer is cut")
+        relay.silence()
+        jobs.until(lambda: failed(daemon, "no connection to the hospital's server"), what="the silence is told")
+        relay.speak()
+        relay.refuse()
+        jobs.until(lambda: len(failed(daemon, "cannot connect")) > 1, what="the refusal is told")
+        relay.accept()
+        relay.delay_s, relay.bytes_per_second = 0, None
+        jobs.await_quiet(daemon, 90)
+        daemon.stop()
+        assert not ours(fresh.mysql)
+    fresh.configure()
+    fresh.once()
+    dump.assert_equal(loaded_order_dump, fresh.dump(dump.ORDER))
+
+
+def test_a_hospital_that_hangs_keeps_no_other_waiting(fresh):
+    """One worker more than hospitals: however many feeds hang, the other's rows come, and are settled."""
+    daemon = fresh.daemon
+    with Relay(fresh.mysql.port) as relay:
+        fresh.configure(edit=lambda text: through(relay, "hospital_a", timeout="30s")(text).replace("workers: 4", "workers: 3"))
+        relay.silence()
+        daemon.make_token()
+        daemon.start()
+
+        def waiting():
+            return [name for name, job in jobs.jobs(daemon).items()
+                    if (name.startswith("hospital_b.") or name == "settle") and not job["last_success_at"]]
+        jobs.until(lambda: not waiting(), 8 + LATE_S, "all of hospital_b has come, and was settled")
+        told = [job["why_not"] for name, job in jobs.jobs(daemon).items() if name.startswith("hospital_a.")]
+        assert any("waits for a worker" in str(why) for why in told), told
+        begun = time.monotonic()
+        daemon.stop()
+        assert time.monotonic() - begun < 12

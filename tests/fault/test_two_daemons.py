@@ -1,0 +1,169 @@
+"""Two daemons on one PostgreSQL: one is killed, stopped or cut off in the middle of a load. The other takes its jobs
+when the lease has run out; nothing is placed twice, and the end is that of an undisturbed run.
+
+As in test_daemon_outages.py an interrupted load is another order of deliveries."""
+import contextlib
+import os
+import re
+import signal
+
+import pytest
+import yaml
+
+from harness import dump, jobs
+from harness.daemon import Daemon
+from harness.relay import Relay
+
+LEASE_S = 3
+LATE_S = 20  # beyond the lease, on a busy machine
+
+
+def settings_of(text, port=None, store=None):
+    """Small pages, a short lease; a port of its own, and a way to the store."""
+    document = yaml.safe_load(jobs.small_pages(text))
+    document["store"]["lease"] = f"{LEASE_S}s"
+    document["bigquery"]["every"] = "2s"
+    if port:
+        document["server"]["listen"] = f"127.0.0.1:{port}"
+    if store:
+        dsn = document["store"]["dsn"]
+        document["store"]["dsn"] = re.sub(r"port=\d+", f"port={store.port}", dsn)
+        with open(re.search(r"passfile=(\S+)", dsn)[1], "r+", encoding="utf-8") as file:
+            file.write(file.read().replace(f":{store.target}:", f":{store.port}:"))
+    return yaml.safe_dump(document, sort_keys=False)
+
+
+class Pair:
+    """The world's own daemon, `first`, and a `second` with the same jobs."""
+
+    def __init__(self, world):
+        self.world, self.first = world, world.daemon
+        self.config = os.path.join(world.directory, "second.yaml")
+        self.second = Daemon(os.path.join(world.directory, "second"), self.first.binary, self.config)
+
+    def start(self, failpoint=None, store=None):
+        """The first, and when it has every lease, the second."""
+        self.world.configure()
+        with open(self.world.config, encoding="utf-8") as file:
+            plain = file.read()
+        for path, text in ((self.config, settings_of(plain, self.second.choose_port())),
+                           (self.world.config, settings_of(plain, store=store))):
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+        self.first.token = self.second.token = self.first.make_token()
+        self.first.extra = {"REVCYCLED_FAILPOINT": failpoint} if failpoint else {}
+        self.first._spawn() if failpoint else self.first.start()
+        jobs.until(lambda: self.world.value("SELECT count(*) FROM ops.job WHERE owner LIKE '%%revcycled.yaml'"),
+                   what="the first has its leases")
+        self.second.start()
+        return self
+
+    def await_take_over(self):
+        jobs.until(lambda: not states(self.second, "elsewhere"), LEASE_S + LATE_S, "the second has every job")
+
+    def end(self, undisturbed):
+        jobs.await_quiet(self.second, 120)
+        assert self.second.run("verify").returncode == 0, "the audit trail's chain is whole"
+        self.first.kill()
+        self.second.stop()
+        assert placed_twice(self.world) == []
+        assert not self.world.value("SELECT count(*) FROM ops.publication WHERE state NOT IN ('succeeded', 'abandoned')")
+        self.world.once()
+        dump.assert_equal(undisturbed, self.world.dump(dump.ORDER))
+
+
+@pytest.fixture
+def pair(fresh):
+    both = Pair(fresh)
+    yield both
+    for daemon in (both.first, both.second):
+        if daemon.pid():
+            daemon.kill()
+
+
+def states(daemon, state):
+    return {name for name, job in jobs.jobs(daemon).items() if job["state"] == state}
+
+
+def await_batches(world, number):
+    jobs.until(lambda: world.value("SELECT count(*) FROM ops.batch") >= number, what=f"{number} pages are placed")
+
+
+def placed_twice(world):
+    """Raw rows that stand in bronze more than once as they are."""
+    tables = [name for name, in world.rows("SELECT relname FROM pg_class WHERE relnamespace = 'bronze'::regnamespace "
+                                           "AND relkind = 'r' AND relname LIKE 'hospital%%'")]
+    assert tables
+    return [(table, key) for table in tables for key, in world.rows(
+        f'SELECT source_key FROM bronze."{table}" GROUP BY source_key, source_hash, op HAVING count(*) > 1')]
+
+
+def is_stopped(daemon):
+    with open(f"/proc/{daemon.pid()}/stat", encoding="ascii") as stat:
+        return stat.read().rpartition(")")[2].split()[0] == "T"
+
+
+def go_on(daemon):
+    os.kill(daemon.pid(), signal.SIGCONT)
+
+
+def test_one_is_killed_and_the_other_goes_on(pair, loaded_order_dump):
+    pair.start()
+    everything = set(jobs.jobs(pair.second))
+    assert states(pair.second, "elsewhere") == everything and not states(pair.first, "elsewhere")
+    for job in jobs.jobs(pair.second).values():
+        assert job["owner"].endswith("/revcycled.yaml") and job["why_not"] == "another daemon holds its lease"
+    for name in ("settle", "publish"):
+        status, _, answer = pair.second.post(f"/v1/jobs/{name}/runs", {})
+        assert status in (409, 503) and "revcycled.yaml" in str(answer), answer
+    await_batches(pair.world, 5)
+    pair.first.kill()
+    pair.await_take_over()
+    assert all(job["owner"].endswith("/second.yaml") for job in jobs.jobs(pair.second).values())
+    pair.end(loaded_order_dump)
+
+
+def test_one_is_stopped_in_a_page_and_wakes_when_the_other_has_placed_it(pair, loaded_order_dump):
+    """It stops with its feed's cursor row, and the placement lock, in its hands."""
+    pair.start(failpoint="page.before_commit:9:stop")
+    jobs.until(lambda: is_stopped(pair.first), what="it stopped")
+    pair.await_take_over()
+    jobs.await_quiet(pair.second, 120)
+    placed = pair.world.value("SELECT count(*) FROM ops.batch WHERE feed IS NOT NULL")
+    go_on(pair.first)
+    everything = set(jobs.jobs(pair.second))
+    jobs.until(lambda: states(pair.first, "elsewhere") == everything, LATE_S, "it sees that it has lost its jobs")
+    assert pair.world.value("SELECT count(*) FROM ops.batch WHERE feed IS NOT NULL") == placed
+    pair.end(loaded_order_dump)
+
+
+def test_one_is_cut_off_from_the_database_in_silence(pair, loaded_order_dump):
+    with Relay(pair.world.store.port) as relay:
+        pair.start(store=relay)
+        await_batches(pair.world, 5)
+        relay.silence()
+        pair.await_take_over()
+        jobs.until(lambda: any("the leases have run out" in str(line) for line in pair.first.log_lines()),
+                   what="the first gives up what it had")
+        relay.speak()
+        everything = set(jobs.jobs(pair.second))
+        jobs.until(lambda: states(pair.first, "elsewhere") == everything, LATE_S, "it sees that it has lost its jobs")
+        pair.end(loaded_order_dump)
+
+
+def test_a_page_read_under_an_epoch_that_has_passed_is_dropped(fresh):
+    """The fence itself: the store's sessions live, and the page comes too late all the same."""
+    fresh.configure(edit=jobs.small_pages)
+    fresh.daemon.make_token()
+    fresh.daemon.extra = {"REVCYCLED_FAILPOINT": "extract.after_read:4:stop"}
+    fresh.daemon._spawn()
+    jobs.until(lambda: is_stopped(fresh.daemon), what="it stopped with a page in its hands")
+    with contextlib.closing(fresh.store.connect(fresh.database)) as link, link, link.cursor() as cursor:
+        cursor.execute("UPDATE ops.cursor SET epoch = epoch + 1000 WHERE feed IN "  # others stand in a page of theirs
+                       "(SELECT feed FROM ops.cursor FOR UPDATE SKIP LOCKED) RETURNING feed, page")
+        before = sorted(cursor.fetchall())
+    go_on(fresh.daemon)
+    jobs.until(lambda: any("another run moved the cursor" in str(line) for line in fresh.daemon.log_lines()),
+               what="the page is dropped")
+    assert before and set(before) <= set(fresh.rows("SELECT feed, page FROM ops.cursor"))
+    fresh.daemon.kill()
