@@ -321,12 +321,13 @@ bool bronze_find_fields(Pg *pg, Arena *arena, const char *feed, const Str *keys,
     CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, sql, PG_PARAMS(feed, key_array, name_array), err);
     TRY(rows);
     BronzeFields found = {.fields = ARENA_ARRAY(arena, Str, n * n_columns + 1), /* zeroed: NULL */
-                          .is_seen = ARENA_ARRAY(arena, bool, n + 1)};
+                          .is_seen = ARENA_ARRAY(arena, bool, n + 1), .batch_ids = ARENA_ARRAY(arena, int64_t, n + 1)};
     for (int r = 0; r < pg_rows(rows); r++)
         for (size_t i = 0; i < n; i++) {
             if (!str_equal(keys[i], pg_value(rows, r, 0)))
                 continue;
             found.is_seen[i] = true;
+            found.batch_ids[i] = pg_int(rows, r, 2);
             if (!str_is_null(pg_value(rows, r, 1)))
                 hexkey_take(arena, pg_value(rows, r, 1), n_columns, found.fields + i * n_columns);
         }

@@ -40,6 +40,7 @@ const char *bronze_raw_name(Arena *arena, const char *feed);
 typedef struct BronzeFields {
     Str *fields;   /* n_columns values per key */
     bool *is_seen; /* the feed has received a row of that key */
+    int64_t *batch_ids; /* of that content; 0: none */
 } BronzeFields;
 /* Of a page's worth of keys. */
 bool bronze_find_fields(Pg *pg, Arena *arena, const char *feed, const Str *keys, size_t n,

@@ -30,6 +30,7 @@ struct My {
     MYSQL *conn;
     MyOptions options;
     unsigned long thread_id;
+    bool is_spoilt;
 };
 
 /* Numbers that have their own answer; every other one keeps the server's SQLSTATE. Sentences of our
@@ -221,7 +222,8 @@ void my_close(My *my) {
     free(my);
 }
 
-bool my_is_alive(My *my) { return mysql_ping(my->conn) == 0; }
+bool my_is_alive(My *my) { return !my->is_spoilt && mysql_ping(my->conn) == 0; }
+void my_spoil(My *my) { my->is_spoilt = true; }
 
 void my_cancel(My *my) {
     Error ignored = {0};

@@ -39,6 +39,8 @@ static inline void my_drop(My **owner) {
         my_close(*owner);
 }
 bool my_is_alive(My *my);
+/* What its session was set to for one statement may still be in force: it is alive no more. */
+void my_spoil(My *my);
 /* Ends the statement that `my` runs, on a second connection, which is given three seconds a step; the call there
  * fails with 57014. */
 void my_cancel(My *my);

@@ -179,8 +179,11 @@ bool source_read_dirty(My *my, const SourceTable *table, Str position, const Str
                                {"after", after_condition(arena, table, after_key)},
                                {"until", up_to_condition(arena, table, last_value, last_key)},
                                {"key", table->quoted_key}, {"rows", arena_printf(arena, "%zu", max_rows)});
-    TRY(my_exec(my, SQL_SOURCE_NEXT_IS_DIRTY, err));
-    return my_read(my, sql, max_rows, DIRTY_MAX_BYTES, arena, ret_page, err);
+    /* A statement that failed before it reached the rows, at a table's lock, leaves the next one dirty. */
+    if (my_exec(my, SQL_SOURCE_NEXT_IS_DIRTY, err) && my_read(my, sql, max_rows, DIRTY_MAX_BYTES, arena, ret_page, err))
+        return true;
+    my_spoil(my);
+    return false;
 }
 
 /* The start of a day in the column's terms; `days` may lie behind `day`. */

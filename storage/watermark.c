@@ -130,7 +130,9 @@ static Oldest find_oldest(const MyPage *list, const MyPage *readers) {
         const Str *row = list->fields + i * list->n_fields;
         int64_t age_us = 0, id = 0;
         str_to_int64(row[2], &id);
-        if (contains(readers, row[2]) || !str_to_int64(row[3], &age_us) || age_us <= oldest.age_us)
+        if (!str_to_int64(row[3], &age_us))
+            age_us = US(UNKNOWN_WAIT_S); /* no start is told of it */
+        if (contains(readers, row[2]) || age_us <= oldest.age_us)
             continue;
         oldest.age_us = age_us;
         oldest.thread_id = id;
@@ -300,7 +302,8 @@ static bool is_same_row(const MyPage *clean, size_t c, const int64_t *hashes, co
         if (!str_equal(known[columns[i]], seen[i]))
             return false;
     int64_t hash;
-    return !hashes || (str_to_int64(seen[n_columns], &hash) && hash == hashes[c]);
+    /* a row longer than the server's packet has no hash there: it would hold the cursor for ever */
+    return !hashes || str_is_null(seen[n_columns]) || (str_to_int64(seen[n_columns], &hash) && hash == hashes[c]);
 }
 
 int64_t watermark_first_unseen(const MyPage *clean, const int64_t *hashes, const MyPage *dirty, const int *columns,

@@ -27,7 +27,7 @@ typedef enum WatermarkList {
     WATERMARK_LIST_MYSQL_THREADS /* by SELECT on performance_schema.threads: reports hold the cursor, too */
 } WatermarkList;
 
-enum { WATERMARK_WHY_BYTES = 192, WATERMARK_CAUSE_BYTES = 80 };
+enum { WATERMARK_POSITION_BYTES = 48, WATERMARK_WHY_BYTES = 192, WATERMARK_CAUSE_BYTES = 80 };
 
 /* Whose clock fills the cursor; AUTO: the server's when the column is ON UPDATE CURRENT_TIMESTAMP. */
 typedef enum CursorClock { CURSOR_CLOCK_AUTO, CURSOR_CLOCK_SERVER, CURSOR_CLOCK_APPLICATION } CursorClock;

@@ -41,6 +41,7 @@ struct FeedSession {
     My *my;
     Secret password; /* Connector/C keeps no copy that outlives a reconnect */
     WatermarkMemory memory; /* this and what follows outlives a connection */
+    char looked_at[WATERMARK_POSITION_BYTES]; /* where the last look back ended; "": none yet */
     WatermarkBasis basis;
     int64_t judged_us, looked_back_us; /* monotonic; 0: not yet */
     uint64_t server;  /* judged last; 0: none */
@@ -128,6 +129,7 @@ typedef struct Extraction {
     SourceLimits limits;
     FeedSession *session;
     Watermark mark;
+    WatermarkMemory memory; /* becomes the session's when what it shows of the clock was acted upon */
     bool is_compared;  /* uncommitted rows need not be looked for, or no more: later ones lie behind the first */
     Str first_cursor;  /* of this poll's first row; NULL: none */
     Str until;         /* following ends before it; NULL: open */
@@ -176,7 +178,8 @@ static bool judge(Extraction *x, Error *err) {
 
 static bool take_watermark(Extraction *x, Error *err) {
     TRY(judge(x, err));
-    return watermark_take(x->my, &x->table, &x->session->basis, x->run->feed->source->zone, &x->session->memory,
+    x->memory = x->session->memory;
+    return watermark_take(x->my, &x->table, &x->session->basis, x->run->feed->source->zone, &x->memory,
                           x->run->arena, &x->mark, err);
 }
 
@@ -205,6 +208,7 @@ static bool open_extraction(RunContext *run, Extraction *x, Error *err) {
     if (x->look.cursor_is_other) { /* what was known of the other one */
         x->session->judged_us = 0;
         x->session->memory = (WatermarkMemory){0};
+        x->session->looked_at[0] = '\0';
     }
     TRY(take_watermark(x, err));
     TRY(feed_open_place(run, &x->table, &x->place, err));
@@ -453,9 +457,12 @@ static bool advance(Extraction *x, Error *err) {
 /* Rows bear times again that lie behind the position: it goes back to before the clock did. Where another server
  * answers under the same name, its clock is another one, and what the old one had not yet passed on is gone. */
 static bool go_back(Extraction *x, Error *err) {
-    if (x->mark.set_back_us == 0 && !x->session->is_moved &&
-        !watermark_is_behind(x->run->arena, &x->table, &x->mark, x->place.cursor.position))
+    bool is_counter = x->table.cursor_kind == CURSOR_COUNTER; /* no clock moves it */
+    if ((x->mark.set_back_us == 0 || is_counter) && !x->session->is_moved &&
+        !watermark_is_behind(x->run->arena, &x->table, &x->mark, x->place.cursor.position)) {
+        x->session->memory = x->memory;
         return true;
+    }
     CursorState next = x->place.cursor;
     next.position = watermark_before(x->run->arena, &x->table, &x->mark, x->mark.elapsed_us + US(LOOK_BACK_S));
     LOG_WARN(x->session->is_moved ? "another server answers in the source's place; rows of the last time are read again, "
@@ -463,16 +470,19 @@ static bool go_back(Extraction *x, Error *err) {
                                   : "the source's clock was set back; rows since then are read again, reconcile finds the rest",
              LOG_TEXT("feed", x->run->feed->name));
     x->run->wants_reconcile = true;
+    if (source_compare_positions(&x->table, str_of(next.position), str_of(x->place.cursor.position)) < 0)
+        TRY(place_cursor(&x->place, &next, err));
     x->session->is_moved = false;
-    if (source_compare_positions(&x->table, str_of(next.position), str_of(x->place.cursor.position)) >= 0)
-        return true;
-    return place_cursor(&x->place, &next, err);
+    x->session->memory = x->memory;
+    return true;
 }
 
 /* Nothing new can stand behind the position, unless a precondition is broken. */
 static bool look_back(Extraction *x, Error *err) {
     const char *position = x->place.cursor.position;
-    const char *earlier = watermark_earlier(x->run->arena, &x->table, position, US(LOOK_BACK_S));
+    const char *since = x->session->looked_at; /* the looks join, however long a poll was away */
+    bool is_later = !*since || source_compare_positions(&x->table, str_of(position), str_of(since)) < 0;
+    const char *earlier = watermark_earlier(x->run->arena, &x->table, is_later ? position : since, US(LOOK_BACK_S));
     if (!earlier || is_recent(x->session->looked_back_us))
         return true;
     x->rows_news = 0;
@@ -481,6 +491,7 @@ static bool look_back(Extraction *x, Error *err) {
     TRY(walk(x, read_follow, err));
     x->until = STR_NULL;
     x->session->looked_back_us = clock_monotonic_us();
+    snprintf(x->session->looked_at, sizeof x->session->looked_at, "%s", position);
     if (x->rows_news == 0 || x->session->is_widened)
         return true;
     LOG_WARN("rows appeared behind the cursor; every poll reads further back from now on",
@@ -617,6 +628,8 @@ static bool plan_extract(RunContext *run, Error *err) {
     secret_wipe(&before.password);
     bool ok = feed_extract(run, err);
     glance_forget(&session->glance);
+    if (session->judged_us != before.judged_us) /* another connection, perhaps to another server: polls judge it anew */
+        before.judged_us = 0;
     before.my = session->my;
     before.password = session->password;
     *session = before;

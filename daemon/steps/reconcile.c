@@ -380,6 +380,18 @@ static size_t put_keys(const Reconcile *r, const Str *known, Str id, bool is_see
     return n;
 }
 
+/* A row that another feed of the entity brought later is that feed's, whatever this table lacks. */
+static bool leave_to_siblings(Reconcile *r, const BronzeFields *known, Sought *sought, Error *err) {
+    for (size_t t = 1; t < r->n_tables; t++) {
+        BronzeFields theirs;
+        const char *none[] = {NULL};
+        TRY(bronze_find_fields(r->run->pg, r->arena, r->scope.feeds[t], sought->ids, sought->n, none, 0, &theirs, err));
+        for (size_t i = 0; i < sought->n; i++)
+            sought->is_found[i] |= theirs.batch_ids[i] > known->batch_ids[i];
+    }
+    return true;
+}
+
 /* What the source lacks of these ids. Those that are not looked for are not gone. */
 static bool look_at_ids(Reconcile *r, const Str *ids, size_t n, Str **ret_gone, size_t *ret_n, Error *err) {
     const SourceTable *table = &r->tables[0];
@@ -398,7 +410,7 @@ static bool look_at_ids(Reconcile *r, const Str *ids, size_t n, Str **ret_gone, 
         sought.is_found[i] = n_put == 0;
         n_keys += n_put;
     }
-    TRY(look_at_rows(r, keys, n_keys, &sought, err));
+    TRY(look_at_rows(r, keys, n_keys, &sought, err) && leave_to_siblings(r, &known, &sought, err));
     Str *gone = ARENA_ARRAY(r->arena, Str, n + 1);
     *ret_n = 0;
     for (size_t i = 0; i < n; i++)
@@ -514,7 +526,8 @@ static bool repair(Reconcile *r, const GoneCounts *gone, Error *err) {
 static bool end(Reconcile *r, bool is_repaired, Error *err) {
     FAILPOINT("reconcile.before_record");
     TRY(record(r, is_repaired, err) && reconcile_forget_run(r->run->pg, r->run->run_id, err));
-    return r->run->is_dry || reconcile_server_keep(r->run->pg, r->scope.feed, r->server, err);
+    /* who approved some deletions did not thereby vouch for the server that answers now */
+    return r->run->is_dry || r->run->is_approved || reconcile_server_keep(r->run->pg, r->scope.feed, r->server, err);
 }
 
 static bool find_and_repair(Reconcile *r, Error *err) {
@@ -538,7 +551,7 @@ static bool find_and_repair(Reconcile *r, Error *err) {
 }
 
 static bool delete_approved(Reconcile *r, Error *err) {
-    return open_place(r, err) && delete_gone(r, err) && end(r, true, err);
+    return open_place(r, err) && reconcile_begin(r->run->pg, err) && delete_gone(r, err) && end(r, true, err);
 }
 
 static bool reconcile(RunContext *run, Error *err) {

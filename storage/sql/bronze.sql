@@ -39,7 +39,7 @@ SELECT b.source_key, (
     SELECT CASE WHEN count(*) = count(f.field)
                 THEN string_agg(encode(convert_to(f.field, 'UTF8'), 'hex'), ',' ORDER BY c.n) END
     FROM unnest($3::text[]) WITH ORDINALITY AS c(name, n),
-         LATERAL (SELECT ops.bronze_field(b.raw, array_position(s.columns, c.name)) AS field) f)
-FROM (SELECT DISTINCT ON (source_key) source_key, schema_id, raw FROM bronze.{raw}
+         LATERAL (SELECT ops.bronze_field(b.raw, array_position(s.columns, c.name)) AS field) f), b.batch_id
+FROM (SELECT DISTINCT ON (source_key) source_key, schema_id, raw, batch_id FROM bronze.{raw}
       WHERE source_key = ANY($2::text[]) AND op <> 'delete' ORDER BY source_key, batch_id DESC) b
 JOIN ops.feed_schema s ON s.schema_id = b.schema_id AND s.feed = $1

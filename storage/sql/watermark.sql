@@ -7,24 +7,24 @@
 SELECT UTC_TIMESTAMP(6), NOW(6), p.id, FLOOR(p.time_ms * 1000) + 1
 FROM (SELECT 1) AS one LEFT JOIN information_schema.processlist p
   ON p.id <> CONNECTION_ID()
-  AND p.command NOT IN ('Sleep', 'Daemon', 'Binlog Dump', 'Binlog Dump GTID')
-  AND p.user NOT IN ('event_scheduler', SUBSTRING_INDEX(USER(), '@', 1))
+  AND IFNULL(p.command, '') NOT IN ('Sleep', 'Daemon', 'Binlog Dump', 'Binlog Dump GTID')
+  AND IFNULL(p.user, '') NOT IN ('event_scheduler', SUBSTRING_INDEX(USER(), '@', 1))
 
 -- MySQL tells whole seconds, so the start is a whole second, and one before it.
 -- name: watermark_statements_mysql
 SELECT UTC_TIMESTAMP(6), NOW(6), p.id, (p.time + 1) * 1000000 + MICROSECOND(NOW(6))
 FROM (SELECT 1) AS one LEFT JOIN performance_schema.processlist p
   ON p.id <> CONNECTION_ID()
-  AND p.command NOT IN ('Sleep', 'Daemon', 'Binlog Dump', 'Binlog Dump GTID')
-  AND p.user NOT IN ('event_scheduler', SUBSTRING_INDEX(USER(), '@', 1))
+  AND IFNULL(p.command, '') NOT IN ('Sleep', 'Daemon', 'Binlog Dump', 'Binlog Dump GTID')
+  AND IFNULL(p.user, '') NOT IN ('event_scheduler', SUBSTRING_INDEX(USER(), '@', 1))
 
 -- Without PROCESS, by GRANT SELECT ON performance_schema.threads.
 -- name: watermark_statements_mysql_threads
 SELECT UTC_TIMESTAMP(6), NOW(6), t.processlist_id, (t.processlist_time + 1) * 1000000 + MICROSECOND(NOW(6))
 FROM (SELECT 1) AS one LEFT JOIN performance_schema.threads t
   ON t.processlist_id IS NOT NULL AND t.processlist_id <> CONNECTION_ID()
-  AND t.processlist_command NOT IN ('Sleep', 'Daemon', 'Binlog Dump', 'Binlog Dump GTID')
-  AND t.processlist_user NOT IN ('event_scheduler', SUBSTRING_INDEX(USER(), '@', 1))
+  AND IFNULL(t.processlist_command, '') NOT IN ('Sleep', 'Daemon', 'Binlog Dump', 'Binlog Dump GTID')
+  AND IFNULL(t.processlist_user, '') NOT IN ('event_scheduler', SUBSTRING_INDEX(USER(), '@', 1))
 
 -- Whose statements only read: a report does not hold the cursor. Asked behind the list, for a session that
 -- has begun a report since then has ended what the list shows.
