@@ -821,12 +821,21 @@ static RunMode once_mode(const Jobs *jobs, const Job *job) {
     return compares ? RUN_RECONCILE : RUN_INCREMENTAL;
 }
 
+/* What cannot be read cannot be compared either, and that was said already. */
+static bool is_unreadable(const Jobs *jobs, const FeedConfig *feed) {
+    for (size_t i = 0; i < jobs->n_jobs; i++)
+        if (jobs->jobs[i].kind == JOB_EXTRACT && jobs->jobs[i].feed == feed)
+            return jobs->jobs[i].failures > 0;
+    return false;
+}
+
 static void once_start_phase(Jobs *jobs) {
     for (size_t i = 0; i < jobs->n_jobs; i++) {
         Job *job = &jobs->jobs[i];
         if (!PHASES[jobs->once.phase].kinds[job->kind] || PHASES[jobs->once.phase].rank != job->rank)
             continue;
-        if (job->kind == JOB_RECONCILE && jobs->once.feed && strcmp(job->feed->name, jobs->once.feed) != 0)
+        if (job->kind == JOB_RECONCILE &&
+            (is_unreadable(jobs, job->feed) || (jobs->once.feed && strcmp(job->feed->name, jobs->once.feed) != 0)))
             continue;
         if (job->is_paused)
             LOG_WARN("paused, not run", LOG_TEXT("job", job->name), LOG_TEXT("by", &job->paused_by[0]));

@@ -364,7 +364,7 @@ def test_a_daemon_at_work_takes_a_file_when_it_is_closed_and_not_before(make_cla
             claims.put(".hospital1_2024-04.csv.tmp", text([row("C2")]))
             os.rename(os.path.join(claims.drop, ".hospital1_2024-04.csv.tmp"),
                       os.path.join(claims.drop, "hospital1_2024-04.csv"))
-            wait_until(lambda: "hospital1_2024-04.csv" in claims.listed("done"))
+            wait_until(lambda: "hospital1_2024-04.csv" in (claims.listed("done") or ()))
             assert claims.file("hospital1_2024-03.csv") is None
             file.write(",".join(row("C3")) + "\n")
         wait_until(lambda: "hospital1_2024-03.csv" in claims.listed("done"))
