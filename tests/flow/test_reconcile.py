@@ -234,6 +234,22 @@ def test_rows_of_another_feed_of_the_same_table_are_left_alone(loaded):
     assert "no difference" in reconcile(loaded, "hospital_a.departments")
 
 
+def test_a_row_that_moved_to_another_feeds_table_is_that_feeds(loaded):
+    loaded.play("CREATE TABLE annex (k varchar(8) PRIMARY KEY, dept_name varchar(60))")
+    loaded.play("INSERT INTO department VALUES ('X7', 'seven')")
+    loaded.configure(lambda text: text.replace("      providers:\n", SECOND, 1))
+    loaded.once()
+    loaded.play("DELETE FROM department WHERE dept_id = 'X7'")
+    loaded.play("INSERT INTO annex VALUES ('X7', 'seven moved')")
+    loaded.once()
+    assert ward_names(loaded)["X7"] == "seven moved"
+    loaded.play("UPDATE annex SET dept_name = 'seven again'")
+    reconcile(loaded, "hospital_a.departments", "--repair")
+    assert "X7" in ward_names(loaded), "the first feed's table lacks it, and it is none of its rows any more"
+    reconcile(loaded, "hospital_a.more", "--repair")
+    assert ward_names(loaded)["X7"] == "seven again"
+
+
 # -- the server's hash is ours
 
 
