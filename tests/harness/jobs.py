@@ -58,6 +58,8 @@ def is_at_rest(job):
     """Neither under way nor before its first turn; a reconcile's may have been before this daemon began."""
     if job["state"] in ("queued", "running", "waiting"):
         return False
+    if job["kind"] == "settle" and job["next_due_at"]:
+        return False  # woken, it waits a second for more batches
     rests = job["kind"] == "reconcile" and (job["next_due_at"] or job["state"] == "held")
     return bool(rests or job["last_success_at"] or job["last_run"])
 
