@@ -224,13 +224,13 @@ class World:
             return before, cursor.execute(statement)
 
     @contextlib.contextmanager
-    def uncommitted(self, statement):
-        """A statement of the hospital's that is not committed meanwhile, and given up."""
-        with contextlib.closing(self.mysql.connect(DATABASE, user="hospital")) as link, link.cursor() as cursor:
-            cursor.execute("BEGIN")
-            cursor.execute(statement)
+    def held(self):
+        """A statement of the hospital's that runs meanwhile: it holds the cursor, what is behind it is read again."""
+        with contextlib.closing(self.mysql.connect(DATABASE, user="hospital")) as link:
+            link._execute_command(3, f"DO SLEEP({RUN_SECONDS})")  # COM_QUERY; nobody waits for its answer
+            time.sleep(0.5)
             yield
-            cursor.execute("ROLLBACK")
+            self.mysql.execute(f"KILL {link.thread_id()}")
 
     # -- many feeds
 
