@@ -20,7 +20,6 @@ from .process import ServerFailed, as_account, own, run_quietly
 
 SUITE = "sid"
 PACKAGES = "mysql-server-core,libmysqlclient-dev"
-MIRROR = "http://deb.debian.org/debian"
 FETCH_SECONDS = 600
 
 
@@ -57,10 +56,18 @@ def _make(directory):
         os.rename(made, directory)
 
 
+def _mirror():
+    """Whence this machine has its own packages; without an answer, whence debootstrap takes them by itself."""
+    done = subprocess.run(["apt-get", "indextargets", "--format", "$(SITE)", "Component: main"], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+    return [site for site in done.stdout.split() if "security" not in site][:1]
+
+
 def _fetch(directory):
     try:
         done = subprocess.run(
-            ["debootstrap", "--download-only", "--variant=minbase", f"--include={PACKAGES}", SUITE, directory, MIRROR],
+            ["debootstrap", "--download-only", "--variant=minbase", f"--include={PACKAGES}", SUITE, directory,
+             *_mirror()],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
             check=False, timeout=FETCH_SECONDS)
     except subprocess.TimeoutExpired as late:
