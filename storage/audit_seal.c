@@ -131,15 +131,6 @@ bool audit_head_parse(const char *text, AuditHead *ret_head) {
 
 /* ---- which ids are decided ---- */
 
-typedef struct Number {
-    char text[24];
-} Number;
-static Number number(int64_t value) {
-    Number n;
-    snprintf(n.text, sizeof n.text, "%lld", (long long)value);
-    return n;
-}
-
 /* Both are words between blanks. */
 static bool share_a_word(const char *a, const char *b) {
     while (*a) {
@@ -243,7 +234,7 @@ static bool make_sets(Pg *pg, Arena *arena, const Chain *chain, const PgResult *
     TRY(array);
     CLEANUP(pg_result_drop) PgResult *sets =
         pg_query(pg, SQL_AUDIT_SEAL_SETS,
-                 PG_PARAMS(array, number(chain->top).text, chain->open, number(seal->top).text, number(decided).text),
+                 PG_PARAMS(array, pg_number(chain->top).text, chain->open, pg_number(seal->top).text, pg_number(decided).text),
                  err);
     TRY(sets);
     seal->ids = arena_copy(arena, pg_value(sets, 0, 0));
@@ -261,9 +252,9 @@ static const char *hex(Arena *arena, const uint8_t *bytes, size_t n) {
 static bool write_draft(Pg *pg, Arena *arena, const Draft *draft, Error *err) {
     const AuditSeal *seal = &draft->seal;
     return pg_exec(pg, SQL_AUDIT_SEAL_WRITE,
-                   PG_PARAMS(number(seal->seal_id).text, number(seal->sealed_us).text,
+                   PG_PARAMS(pg_number(seal->seal_id).text, pg_number(seal->sealed_us).text,
                              arena_string(arena, seal->key_id), arena_string(arena, seal->ids),
-                             number(seal->n_lines).text, number(seal->top).text, arena_string(arena, seal->open),
+                             pg_number(seal->n_lines).text, pg_number(seal->top).text, arena_string(arena, seal->open),
                              hex(arena, draft->digests, seal->digests.size),
                              hex(arena, draft->lines_hmac, AUDIT_HMAC_BYTES),
                              hex(arena, draft->hmac, AUDIT_HMAC_BYTES)),
@@ -273,7 +264,7 @@ static bool write_draft(Pg *pg, Arena *arena, const Draft *draft, Error *err) {
 /* The lines of the next seal, read behind the look at the writers: see the top of this file. */
 static PgResult *read_unsealed(Pg *pg, const Chain *chain, Error *err) {
     return pg_query(pg, SQL_AUDIT_UNSEALED,
-                    PG_PARAMS(number(chain->top).text, chain->open, number(AUDIT_SEAL_LINES_MAX).text), err);
+                    PG_PARAMS(pg_number(chain->top).text, chain->open, pg_number(AUDIT_SEAL_LINES_MAX).text), err);
 }
 
 static int64_t top_after(const Chain *chain, const PgResult *lines, int64_t decided) {

@@ -81,15 +81,6 @@ static bool id_set_next(IdSet *set, int64_t *ret_id) {
 
 /* ---- one seal ---- */
 
-typedef struct Number {
-    char text[24];
-} Number;
-static Number number(int64_t value) {
-    Number n;
-    snprintf(n.text, sizeof n.text, "%lld", (long long)value);
-    return n;
-}
-
 typedef struct StoredSeal {
     AuditSeal seal;
     uint8_t hmac[AUDIT_HMAC_BYTES];
@@ -210,7 +201,7 @@ static bool begin(Pg *pg, AuditWalk *walk, Error *err) {
     if (walk->next_seal <= 1)
         return true;
     CLEANUP(pg_result_drop) PgResult *row =
-        pg_query(pg, SQL_AUDIT_SEAL_HMAC, PG_PARAMS(number(walk->next_seal - 1).text), err);
+        pg_query(pg, SQL_AUDIT_SEAL_HMAC, PG_PARAMS(pg_number(walk->next_seal - 1).text), err);
     TRY(row);
     if (pg_rows(row) == 0)
         return found(walk, AUDIT_SEAL_REMOVED, walk->next_seal - 1, 0);
@@ -222,7 +213,7 @@ static bool begin(Pg *pg, AuditWalk *walk, Error *err) {
 static bool walk_seals(Pg *pg, const AuditKeys *keys, AuditWalk *walk, Error *err) {
     CLEANUP(arena_drop) Arena *arena = arena_open();
     CLEANUP(pg_result_drop) PgResult *rows = pg_query(
-        pg, SQL_AUDIT_SEALS, PG_PARAMS(number(walk->next_seal).text, number(SEALS_PER_STEP).text), err);
+        pg, SQL_AUDIT_SEALS, PG_PARAMS(pg_number(walk->next_seal).text, pg_number(SEALS_PER_STEP).text), err);
     TRY(rows);
     int64_t n_before = walk->n_lines + walk->n_retired;
     for (int r = 0; r < pg_rows(rows) && !walk->is_done; r++) {
@@ -241,7 +232,7 @@ static bool walk_seals(Pg *pg, const AuditKeys *keys, AuditWalk *walk, Error *er
 
 static bool end_walk(Pg *pg, const PgResult *newest, const char *open, AuditWalk *walk, Error *err) {
     CLEANUP(pg_result_drop) PgResult *count =
-        pg_query(pg, SQL_AUDIT_COUNT_UNSEALED, PG_PARAMS(number(pg_int(newest, 0, 3)).text, open), err);
+        pg_query(pg, SQL_AUDIT_COUNT_UNSEALED, PG_PARAMS(pg_number(pg_int(newest, 0, 3)).text, open), err);
     TRY(count);
     walk->n_unsealed = pg_int(count, 0, 0);
     walk->is_done = true;
@@ -251,7 +242,7 @@ static bool end_walk(Pg *pg, const PgResult *newest, const char *open, AuditWalk
 /* Skips ids that nobody has. */
 static bool skip_gap(Pg *pg, AuditWalk *walk, Error *err) {
     CLEANUP(pg_result_drop) PgResult *least =
-        pg_query(pg, SQL_AUDIT_LEAST_ID, PG_PARAMS(number(walk->passed_id).text, number(walk->top).text), err);
+        pg_query(pg, SQL_AUDIT_LEAST_ID, PG_PARAMS(pg_number(walk->passed_id).text, pg_number(walk->top).text), err);
     TRY(least);
     walk->passed_id = str_is_null(pg_value(least, 0, 0)) ? walk->top : pg_int(least, 0, 0) - 1;
     return true;
@@ -268,7 +259,7 @@ static bool walk_ids(Pg *pg, AuditWalk *walk, Error *err) {
     int64_t last = walk->passed_id + IDS_PER_STEP;
     CLEANUP(pg_result_drop) PgResult *row =
         pg_query(pg, SQL_AUDIT_INSERTED,
-                 PG_PARAMS(number(walk->passed_id).text, number(last < walk->top ? last : walk->top).text, open), err);
+                 PG_PARAMS(pg_number(walk->passed_id).text, pg_number(last < walk->top ? last : walk->top).text, open), err);
     TRY(row);
     if (!str_is_null(pg_value(row, 0, 0)))
         return found(walk, AUDIT_LINE_INSERTED, 0, pg_int(row, 0, 0));

@@ -32,15 +32,6 @@ bool file_hash(int fd, FileBytes *ret_bytes, Error *err) {
     return true;
 }
 
-typedef struct Number {
-    char text[24];
-} Number;
-static Number number(int64_t value) {
-    Number n;
-    snprintf(n.text, sizeof n.text, "%lld", (long long)value);
-    return n;
-}
-
 typedef struct Hex {
     char text[2 * FILE_SHA256_BYTES + 1];
 } Hex;
@@ -55,7 +46,7 @@ bool file_begin(Pg *pg, const FileSeen *seen, FileAnswer *ret_answer, int64_t *r
     Hex hex = hex_of(seen->bytes);
     CLEANUP(pg_result_drop) PgResult *made = pg_query(
         pg, SQL_FILE_BEGIN, PG_PARAMS(seen->source_system, seen->feed, seen->name, seen->period, hex.text,
-                                      number(seen->bytes->size_bytes).text), err);
+                                      pg_number(seen->bytes->size_bytes).text), err);
     TRY(made);
     if (pg_rows(made) == 1) {
         *ret_file_id = pg_int(made, 0, 0);
@@ -74,14 +65,14 @@ bool file_begin(Pg *pg, const FileSeen *seen, FileAnswer *ret_answer, int64_t *r
 
 bool file_count(Pg *pg, int64_t file_id, const FileCounts *counts, Error *err) {
     return pg_exec(pg, SQL_FILE_COUNT,
-                   PG_PARAMS(number(file_id).text, number(counts->rows_read).text,
-                             number(counts->rows_new).text, number(counts->rows_corrected).text,
-                             number(counts->rows_same).text, number(counts->rows_flagged).text,
-                             number(counts->rows_quarantined).text), NULL, err);
+                   PG_PARAMS(pg_number(file_id).text, pg_number(counts->rows_read).text,
+                             pg_number(counts->rows_new).text, pg_number(counts->rows_corrected).text,
+                             pg_number(counts->rows_same).text, pg_number(counts->rows_flagged).text,
+                             pg_number(counts->rows_quarantined).text), NULL, err);
 }
 
 bool file_done(Pg *pg, int64_t file_id, const char *stored_as, const char *warning, Error *err) {
-    Number id = number(file_id);
+    PgNumber id = pg_number(file_id);
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(pg, err);
     TRY(tx && pg_exec(tx, SQL_FILE_DONE, PG_PARAMS(id.text, stored_as, warning), NULL, err));
     if (warning)
@@ -90,13 +81,13 @@ bool file_done(Pg *pg, int64_t file_id, const char *stored_as, const char *warni
 }
 
 bool file_failed(Pg *pg, int64_t file_id, const char *stored_as, const char *sentence, Error *err) {
-    return pg_exec(pg, SQL_FILE_FAILED, PG_PARAMS(number(file_id).text, stored_as, sentence), NULL, err);
+    return pg_exec(pg, SQL_FILE_FAILED, PG_PARAMS(pg_number(file_id).text, stored_as, sentence), NULL, err);
 }
 
 static bool insert_finished(Pg *pg, const FileSeen *seen, const char *state, const char *stored_as,
                             const char *sentence, int64_t *ret_file_id, Error *err) {
     Hex hex = hex_of(seen->bytes);
-    Number size = number(seen->bytes ? seen->bytes->size_bytes : 0);
+    PgNumber size = pg_number(seen->bytes ? seen->bytes->size_bytes : 0);
     CLEANUP(pg_result_drop) PgResult *made = pg_query(
         pg, SQL_FILE_INSERT_FINISHED,
         PG_PARAMS(seen->source_system, seen->feed, seen->name, seen->period,
@@ -142,7 +133,7 @@ bool file_finished(Pg *pg, const FileSeen *seen, Arena *arena, int64_t *ret_file
 
 bool file_report(Pg *pg, int64_t file_id, Arena *arena, Str *ret_json, Str *ret_text, Error *err) {
     CLEANUP(pg_result_drop) PgResult *report =
-        pg_query(pg, SQL_FILE_REPORT, PG_PARAMS(number(file_id).text), err);
+        pg_query(pg, SQL_FILE_REPORT, PG_PARAMS(pg_number(file_id).text), err);
     TRY(report);
     if (pg_rows(report) == 0)
         return error_set(err, STATE_BUG, "file %lld has no entry", (long long)file_id);

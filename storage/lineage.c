@@ -10,15 +10,6 @@
 
 enum { STATEMENT_MAX_BYTES = 1 << 20, ARRAY_MAX_BYTES = 1 << 16 };
 
-typedef struct Number {
-    char text[24];
-} Number;
-static Number number(int64_t value) {
-    Number n;
-    snprintf(n.text, sizeof n.text, "%lld", (long long)value);
-    return n;
-}
-
 /* In a transaction of its own: see SQL_BY_INDEX. */
 static PgResult *ask(Pg *pg, const char *sql, const PgParams *params, Error *err) {
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(pg, err);
@@ -98,7 +89,7 @@ static const char *place_of(const Entity *entity) {
 static bool find_row(Pg *pg, const Entity *entity, int64_t key, Arena *arena, const char **ret_source,
                      const char **ret_id, bool *ret_found, Error *err) {
     const char *sql = sql_fill(arena, SQL_LINEAGE_ROW, {"table", entity->name}, {"key", entity->key}, {"id", entity->id});
-    CLEANUP(pg_result_drop) PgResult *row = pg_query(pg, sql, PG_PARAMS(number(key).text), err);
+    CLEANUP(pg_result_drop) PgResult *row = pg_query(pg, sql, PG_PARAMS(pg_number(key).text), err);
     TRY(row);
     *ret_found = pg_rows(row) == 1;
     if (!*ret_found)
@@ -130,7 +121,7 @@ bool lineage_back(Pg *pg, const Entity *entity, int64_t key, Arena *arena, Buf *
                                {"key", entity->key}, {"match", match_of(entity)}, {"source_row", source_row(arena)},
                                {"source_batch", batch(arena, "s.batch_id")}, {"row_batch", batch(arena, "t.batch_id")});
     CLEANUP(pg_result_drop) PgResult *answer =
-        ask(pg, sql, PG_PARAMS(id, source, number(key).text, COUNTS), err);
+        ask(pg, sql, PG_PARAMS(id, source, pg_number(key).text, COUNTS), err);
     TRY(answer);
     put_head(out, entity, key);
     put_members(out, pg_value(answer, 0, 0));
@@ -194,7 +185,7 @@ static bool find_entity(Pg *pg, const char *feed, const Entity **ret_entity, Err
 /* Of a file's line: its feed, its source, the key that was received there. */
 static bool find_line(Pg *pg, const LineageQuestion *question, Arena *arena, Target *target, Error *err) {
     CLEANUP(pg_result_drop) PgResult *file =
-        pg_query(pg, SQL_LINEAGE_FILE, PG_PARAMS(number(question->file_id).text), err);
+        pg_query(pg, SQL_LINEAGE_FILE, PG_PARAMS(pg_number(question->file_id).text), err);
     TRY(file);
     if (pg_rows(file) == 0 || str_is_null(pg_value(file, 0, 2)))
         return true;
@@ -202,8 +193,8 @@ static bool find_line(Pg *pg, const LineageQuestion *question, Arena *arena, Tar
     target->source_system = arena_string(arena, pg_value(file, 0, 1));
     const char *sql = sql_fill(arena, SQL_LINEAGE_FILE_KEY, {"raw", bronze_table(arena, target->feed)});
     CLEANUP(pg_result_drop) PgResult *key =
-        ask(pg, sql, PG_PARAMS(pg_text(file, 0, 2), pg_text(file, 0, 3), number(question->file_id).text,
-                                    number(question->line).text), err);
+        ask(pg, sql, PG_PARAMS(pg_text(file, 0, 2), pg_text(file, 0, 3), pg_number(question->file_id).text,
+                                    pg_number(question->line).text), err);
     TRY(key);
     if (pg_rows(key) == 1 && !str_is_null(pg_value(key, 0, 0)))
         target->key = arena_string(arena, pg_value(key, 0, 0));
@@ -243,8 +234,8 @@ bool lineage_forward(Pg *pg, const LineageQuestion *question, Arena *arena, Buf 
         {"key", entity->key}, {"id", entity->id}, {"place", place_of(entity)});
     bool is_line = question->file_id != 0;
     CLEANUP(pg_result_drop) PgResult *answer = ask(
-        pg, sql, PG_PARAMS(target.key, target.source_system, is_line ? number(question->file_id).text : NULL,
-                           is_line ? number(question->line).text : NULL), err);
+        pg, sql, PG_PARAMS(target.key, target.source_system, is_line ? pg_number(question->file_id).text : NULL,
+                           is_line ? pg_number(question->line).text : NULL), err);
     TRY(answer);
     buf_put_str(out, pg_value(answer, 0, 0));
     return true;

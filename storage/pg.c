@@ -333,6 +333,12 @@ const char *pg_quote_ident(Arena *arena, const char *name) {
     return quoted;
 }
 
+PgNumber pg_number(int64_t value) {
+    PgNumber number;
+    snprintf(number.text, sizeof number.text, "%lld", (long long)value);
+    return number;
+}
+
 void pg_array_begin(Buf *out) {
     buf_clear(out);
     buf_put_byte(out, '{');

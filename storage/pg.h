@@ -34,6 +34,12 @@ typedef struct PgParams {
     const char *values[32];
     int n;
 } PgParams;
+/* A whole number as a parameter: its text lives as long as the value does, in PG_PARAMS until the statement's end. */
+typedef struct PgNumber {
+    char text[24];
+} PgNumber;
+PgNumber pg_number(int64_t value);
+
 #define PG_PARAMS(...)                                                     \
     (&(PgParams){.values = {__VA_ARGS__},                                  \
                  .n = (int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *))})

@@ -10,16 +10,8 @@
 
 enum { ARRAY_MAX_BYTES = 1 << 20 };
 
-typedef struct Number {
-    char text[24];
-} Number;
-static Number number(int64_t value) {
-    Number n;
-    snprintf(n.text, sizeof n.text, "%lld", (long long)value);
-    return n;
-}
-static Number milliseconds(int64_t ms) {
-    Number n;
+static PgNumber milliseconds(int64_t ms) {
+    PgNumber n;
     snprintf(n.text, sizeof n.text, "%lld ms", (long long)ms);
     return n;
 }
@@ -154,7 +146,7 @@ bool job_store_pause(Pg *pg, const char *job, bool paused, const char *by, Error
 }
 
 bool run_reserve_ids(Pg *pg, int n, int64_t *ret_ids, Error *err) {
-    CLEANUP(pg_result_drop) PgResult *ids = pg_query(pg, SQL_RUN_RESERVE, PG_PARAMS(number(n).text), err);
+    CLEANUP(pg_result_drop) PgResult *ids = pg_query(pg, SQL_RUN_RESERVE, PG_PARAMS(pg_number(n).text), err);
     TRY(ids);
     for (int i = 0; i < n; i++)
         ret_ids[i] = pg_int(ids, i, 0);
@@ -163,14 +155,14 @@ bool run_reserve_ids(Pg *pg, int n, int64_t *ret_ids, Error *err) {
 
 bool run_write(Pg *pg, const RunRow *row, Error *err) {
     const Error *failure = row->error && row->error->state[0] ? row->error : NULL;
-    Number started = number(row->started_us), finished = number(row->finished_us);
+    PgNumber started = pg_number(row->started_us), finished = pg_number(row->finished_us);
     return pg_exec(
         pg, SQL_RUN_WRITE,
-        PG_PARAMS(number(row->id).text, row->job, row->mode, row->trigger, row->state,
-                  number(row->attempt).text, number(row->queued_us).text,
+        PG_PARAMS(pg_number(row->id).text, row->job, row->mode, row->trigger, row->state,
+                  pg_number(row->attempt).text, pg_number(row->queued_us).text,
                   row->started_us ? started.text : NULL, row->finished_us ? finished.text : NULL,
-                  number(row->rows_read).text, number(row->rows_changed).text,
-                  number(row->rows_quarantined).text, row->steps ? row->steps : "[]", row->range_from,
+                  pg_number(row->rows_read).text, pg_number(row->rows_changed).text,
+                  pg_number(row->rows_quarantined).text, row->steps ? row->steps : "[]", row->range_from,
                   row->range_to, failure ? failure->state : NULL,
                   failure ? error_class_name(error_class(failure)) : NULL, failure ? failure->text : NULL,
                   failure && failure->hint[0] ? failure->hint : NULL),

@@ -8,15 +8,6 @@
 
 enum { ARRAY_MAX_BYTES = 16 << 20 };
 
-typedef struct Number {
-    char text[24];
-} Number;
-static Number number(int64_t value) {
-    Number n;
-    snprintf(n.text, sizeof n.text, "%lld", (long long)value);
-    return n;
-}
-
 bool state_source(Pg *pg, const char *source_system, const char *timezone, Error *err) {
     CLEANUP(pg_result_drop) PgResult *row = pg_query(pg, SQL_STATE_SOURCE, PG_PARAMS(source_system, timezone), err);
     TRY(row);
@@ -70,13 +61,13 @@ bool state_cursor_read(Pg *pg, const char *feed, Arena *arena, CursorState *ret_
 
 bool state_cursor_open(Pg *pg, const char *feed, int64_t epoch, Arena *arena, CursorState *ret_cursor,
                        Error *err) {
-    TRY(pg_exec(pg, SQL_STATE_CURSOR_BEGIN, PG_PARAMS(feed, number(epoch).text), NULL, err));
+    TRY(pg_exec(pg, SQL_STATE_CURSOR_BEGIN, PG_PARAMS(feed, pg_number(epoch).text), NULL, err));
     return state_cursor_read(pg, feed, arena, ret_cursor, err);
 }
 
 bool state_cursor_lock(Pg *pg, const char *feed, int64_t epoch, int64_t page, Error *err) {
     CLEANUP(pg_result_drop) PgResult *row =
-        pg_query(pg, SQL_STATE_CURSOR_LOCK, PG_PARAMS(feed, number(epoch).text, number(page).text), err);
+        pg_query(pg, SQL_STATE_CURSOR_LOCK, PG_PARAMS(feed, pg_number(epoch).text, pg_number(page).text), err);
     TRY(row);
     if (pg_rows(row) == 1)
         return true;
@@ -161,7 +152,7 @@ bool state_mapping(Pg *pg, const char *feed, const uint8_t fingerprint[16], int3
     bool is_new;
     put_hex(fingerprint, hex);
     TRY(state_mapping_read(pg, feed, fingerprint, ret_version, &is_new, err));
-    return !is_new || pg_exec(pg, SQL_STATE_MAPPING_ADD, PG_PARAMS(feed, number(*ret_version).text, hex), NULL, err);
+    return !is_new || pg_exec(pg, SQL_STATE_MAPPING_ADD, PG_PARAMS(feed, pg_number(*ret_version).text, hex), NULL, err);
 }
 
 bool state_batch_id(Pg *pg, int64_t *ret_batch_id, Error *err) {
@@ -174,10 +165,10 @@ bool state_batch_id(Pg *pg, int64_t *ret_batch_id, Error *err) {
 bool state_batch_write(Pg *pg, int64_t batch_id, int64_t run_id, const char *feed,
                        const BatchCounts *counts, Error *err) {
     return pg_exec(pg, SQL_STATE_BATCH_WRITE,
-                   PG_PARAMS(number(batch_id).text, run_id ? number(run_id).text : NULL, feed,
-                             number(counts->rows_read).text, number(counts->rows_changed).text,
-                             number(counts->rows_new).text, number(counts->rows_flagged).text,
-                             number(counts->rows_quarantined).text),
+                   PG_PARAMS(pg_number(batch_id).text, run_id ? pg_number(run_id).text : NULL, feed,
+                             pg_number(counts->rows_read).text, pg_number(counts->rows_changed).text,
+                             pg_number(counts->rows_new).text, pg_number(counts->rows_flagged).text,
+                             pg_number(counts->rows_quarantined).text),
                    NULL, err);
 }
 
@@ -198,7 +189,7 @@ bool state_result_write(Pg *pg, int64_t batch_id, const char *feed, int64_t chec
     const char *name_array = pg_array_end(&names, err), *count_array = pg_array_end(&counts, err);
     TRY(name_array && count_array);
     return pg_exec(pg, SQL_STATE_RESULT_WRITE,
-                   PG_PARAMS(number(batch_id).text, feed, number(checked).text, name_array, count_array),
+                   PG_PARAMS(pg_number(batch_id).text, feed, pg_number(checked).text, name_array, count_array),
                    NULL, err);
 }
 
@@ -223,5 +214,5 @@ bool state_attributes_write(Pg *pg, int64_t batch_id, const AttributeChange *cha
     const char *corrected_array = pg_array_end(&corrected, err);
     TRY(name_array && version_array && corrected_array);
     return pg_exec(pg, SQL_STATE_ATTRIBUTES_WRITE,
-                   PG_PARAMS(number(batch_id).text, name_array, version_array, corrected_array), NULL, err);
+                   PG_PARAMS(pg_number(batch_id).text, name_array, version_array, corrected_array), NULL, err);
 }
