@@ -17,25 +17,14 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from harness.daemon import Daemon
-from harness.settings import write_passfile
+from harness.settings import ABSENT_HOSPITAL, write_passfile
 
 CONFIG = """
 server: {{ listen: "127.0.0.1:{port}" }}
 store: {{ dsn: "{dsn} passfile={passfile}" }}
 workers: 2
 timezone: America/New_York
-sources:
-  hospital_a:
-    kind: mysql
-    host: 127.0.0.1
-    port: 1
-    database: nowhere
-    user: nobody
-    tls: "off"
-    timezone: America/New_York
-    feeds:
-      departments: {{ entity: departments, key: [DeptID], every: 1h, map: {{ source_department_id: DeptID, name: Name }} }}
-"""
+""" + ABSENT_HOSPITAL
 CANARY = "Zebedee-Canary"
 
 

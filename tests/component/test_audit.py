@@ -17,7 +17,7 @@ import psycopg2
 import pytest
 
 from harness.daemon import Daemon
-from harness.settings import ROOT, write_audit_key, write_passfile
+from harness.settings import ABSENT_HOSPITAL, ROOT, write_audit_key, write_passfile
 
 ZEROS = bytes(32)
 
@@ -504,18 +504,7 @@ store: {{ dsn: "{dsn}" }}
 audit: {{ key_file: "{key}" }}
 workers: 1
 timezone: America/New_York
-sources:
-  hospital_a:
-    kind: mysql
-    host: 127.0.0.1
-    port: 1
-    database: nowhere
-    user: nobody
-    tls: "off"
-    timezone: America/New_York
-    feeds:
-      departments: {{ entity: departments, key: [DeptID], every: 1h, map: {{ source_department_id: DeptID, name: Name }} }}
-"""
+""" + ABSENT_HOSPITAL
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import signal
 import pytest
 
 from harness import dump, settings
-from harness.world import World
+from harness.world import dump_after
 
 
 # Passed only when something is asked for that a plain run does not do; a test of its own walks each.
@@ -75,13 +75,7 @@ def change(world):
 @pytest.fixture(scope="module")
 def changed_dump(binary, loaded_base, tmp_path_factory):
     """The end of an undisturbed second run after those changes."""
-    world = World(loaded_base, "changedref", tmp_path_factory.mktemp("changed"), binary).make()
-    try:
-        change(world)
-        world.once()
-        return world.dump()
-    finally:
-        world.end()
+    return dump_after(loaded_base, "changedref", tmp_path_factory.mktemp("changed"), binary, change)
 
 
 @pytest.mark.nightly

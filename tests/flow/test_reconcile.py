@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from harness import dump, jobs, settings
-from harness.world import World
+from harness.world import dump_after
 
 FEED = "hospital_a.transactions"
 TABLE = "billing_transaction"
@@ -485,13 +485,7 @@ def disturb(world):
 @pytest.fixture(scope="module")
 def mended_dump(binary, loaded_base, tmp_path_factory):
     """The end of an undisturbed run after that."""
-    world = World(loaded_base, "mendedref", tmp_path_factory.mktemp("mended"), binary).make()
-    try:
-        disturb(world)
-        world.once()
-        return world.dump()
-    finally:
-        world.end()
+    return dump_after(loaded_base, "mendedref", tmp_path_factory.mktemp("mended"), binary, disturb)
 
 
 @pytest.mark.parametrize("name", [*failpoints(), "page.before_commit:2", "page.after_commit:2"])

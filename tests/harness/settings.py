@@ -7,6 +7,20 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 TWO_HOSPITALS = os.path.join(ROOT, "tests", "data", "two-hospitals.yaml.in")
 
 
+# Of a configuration that str.format() fills in: a hospital nobody answers for, where no source is needed.
+ABSENT_HOSPITAL = """sources:
+  hospital_a:
+    kind: mysql
+    host: 127.0.0.1
+    port: 1
+    database: nowhere
+    user: nobody
+    tls: "off"
+    timezone: America/New_York
+    feeds:
+      departments: {{ entity: departments, key: [DeptID], every: 1h, map: {{ source_department_id: DeptID, name: Name }} }}
+"""
+
 def template_of(data):
     """The template a data directory brings, or the one of the two-hospitals layout."""
     own = os.path.join(data, "revcycled.yaml.in")

@@ -169,3 +169,14 @@ class World:
         return dict(self.rows(
             f"SELECT flag, count(*) FROM silver.{entity}, unnest(dq_flags) AS flag "
             f"WHERE NOT is_deleted{current.get(entity, '')} GROUP BY 1"))
+
+
+def dump_after(base, name, directory, binary, change):
+    """The end of an undisturbed run after `change(world)`, in a copy of `base`."""
+    world = World(base, name, directory, binary).make()
+    try:
+        change(world)
+        world.once()
+        return world.dump()
+    finally:
+        world.end()
