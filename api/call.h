@@ -62,6 +62,7 @@ struct Call {
     int64_t wait_until_us; /* monotonic; set by a handler before CALL_WAIT, 0: not waiting */
     bool is_last_look;    /* the wait is over: answer with what is there */
     const char *known, *known_column; /* what a handler had in memory, for its worker */
+    const RunView *stored_run; /* a worker found it: the memory handler, asked once more, answers */
     int64_t awaited;      /* what a handler that waits remembers from its first look */
 
     /* dispatch.c's */

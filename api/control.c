@@ -18,6 +18,8 @@ static void view_run(const Run *run, RunView *ret_run) {
         .job = run->job,
         .mode = run_mode_name(run->mode),
         .trigger = run->trigger,
+        .from = text_or_null(run->range_from),
+        .to = text_or_null(run->range_to),
         .is_plan = run->is_plan || run->is_dry,
         .state = run_state_name(run->state),
         .attempt = run->attempt,

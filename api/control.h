@@ -23,6 +23,7 @@ typedef struct RunView {
     int64_t id; /* of ops.run; 0: no run */
     const char *job;
     const char *mode, *trigger, *state; /* the words of interfaces.md */
+    const char *from, *to; /* backfill: ISO dates, or NULL */
     bool is_plan; /* a dry run, also of reconcile */
     int attempt;
     int64_t queued_us, started_us, finished_us;

@@ -200,14 +200,20 @@ static void work(void *context) {
     pg_pool_give(call->api->connections, pg);
 }
 
+static void run_handler(Call *call);
+
 static void work_done(void *context) {
     Call *call = context;
     Api *api = call->api;
     call->on_worker = false;
     if (!call->abandoned) {
+        bool is_loops = call->stored_run && !call->err.state[0];
         if (call->err.state[0])
             reply_error(&call->reply, &call->err);
-        conclude(call);
+        if (is_loops)
+            run_handler(call);
+        else
+            conclude(call);
     } else if (!call->request) {
         call_free(call);
     }

@@ -166,29 +166,36 @@ static bool read_trigger(Call *call, ControlTrigger *ret_trigger) {
     return fine;
 }
 
-Handling jobs_post_run(Call *call, Error *err) {
-    ControlTrigger trigger;
-    if (!read_trigger(call, &trigger))
-        return CALL_ANSWERED;
+ControlOutcome jobs_start_run(Call *call, const ControlTrigger *trigger) {
+    Error err = {0};
     int64_t run_id;
-    switch (call->control->trigger(call->control->ctx, &trigger, &run_id, err)) {
+    RunView run = {0};
+    ControlOutcome outcome = call->control->trigger(call->control->ctx, trigger, &run_id, &err);
+    switch (outcome) {
     case CONTROL_UNKNOWN:
-        return no_such_job(call);
+        break;
     case CONTROL_REFUSED:
-        return CALL_FAILED;
+        reply_error(&call->reply, &err);
+        break;
     case CONTROL_BUSY:
         reply_problem_with(&call->reply, 409, json_pack("{s:o}", "run", json_id(run_id)),
                            "a run of this job is under way");
-        return CALL_ANSWERED;
+        break;
     case CONTROL_DONE:
+        call->control->find_run(call->control->ctx, run_id, &run);
+        reply_header(&call->reply, "Location", arena_printf(call->arena, "/v1/runs/%lld", (long long)run_id));
+        reply_json(&call->reply, 202, run_json(&run));
         break;
     }
-    RunView run = {0};
-    call->control->find_run(call->control->ctx, run_id, &run);
-    reply_header(&call->reply, "Location",
-                 arena_printf(call->arena, "/v1/runs/%lld", (long long)run_id));
-    reply_json(&call->reply, 202, run_json(&run));
-    return CALL_ANSWERED;
+    return outcome;
+}
+
+Handling jobs_post_run(Call *call, Error *err) {
+    (void)err;
+    ControlTrigger trigger;
+    if (!read_trigger(call, &trigger))
+        return CALL_ANSWERED;
+    return jobs_start_run(call, &trigger) == CONTROL_UNKNOWN ? no_such_job(call) : CALL_ANSWERED;
 }
 
 /* ---- pausing ----------------------------------------------------------------------------------- */

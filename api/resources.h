@@ -19,6 +19,8 @@ Handling jobs_get(Call *call, Error *err);
 Handling jobs_post_run(Call *call, Error *err);
 Handling jobs_post_pause(Call *call, Error *err);
 Handling jobs_post_resume(Call *call, Error *err);
+/* Answers with the new run, or why there is none; CONTROL_UNKNOWN (no such job) is the caller's to answer. */
+ControlOutcome jobs_start_run(Call *call, const ControlTrigger *trigger);
 /* A job's last run, as /v1/runs/{id} shows it; JSON null for id 0. */
 json_t *run_json(const RunView *run);
 /* sources.c */
@@ -33,6 +35,8 @@ Handling runs_cancel(Call *call, Error *err);
 bool runs_cancel_stored(Call *call, struct Pg *pg, Error *err);
 Handling runs_approve(Call *call, Error *err);
 bool runs_approve_stored(Call *call, struct Pg *pg, Error *err);
+Handling runs_retry(Call *call, Error *err);
+bool runs_retry_stored(Call *call, struct Pg *pg, Error *err);
 /* ledgers.c */
 bool files_list(Call *call, struct Pg *pg, Error *err);
 bool files_get(Call *call, struct Pg *pg, Error *err);

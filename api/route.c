@@ -26,6 +26,7 @@ const Route ROUTES[] = {
      {0}},
     {"POST", "/v1/runs/{id}/approve", SCOPE_OPERATE, ROUTE_CHANGES, runs_approve, runs_approve_stored,
      {0}},
+    {"POST", "/v1/runs/{id}/retry", SCOPE_OPERATE, ROUTE_STARTS, runs_retry, runs_retry_stored, {0}},
     {"GET", "/v1/sources", SCOPE_READ, ROUTE_READS, sources_list, NULL, {PAGED}},
     {"GET", "/v1/feeds/{feed}", SCOPE_READ, ROUTE_READS, feeds_get, feeds_get_stored, {0}},
     {"GET", "/v1/files", SCOPE_READ, ROUTE_READS, NULL, files_list, {PAGED, "feed", "state"}},

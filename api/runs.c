@@ -1,9 +1,10 @@
-/* runs.c - /v1/runs: what ran and what is running, waiting for it, ending it, releasing it.
+/* runs.c - /v1/runs: what ran and what is running, waiting for it, ending it, releasing it, trying it again.
  *
  * The newest thousand runs are in memory and answered from there; older ones from the store. */
 #include "api/resources.h"
 #include "api/stored.h"
 #include "base/clock.h"
+#include "storage/run_store.h"
 
 enum { WAIT_MAX_S = 60 };
 
@@ -108,5 +109,60 @@ bool runs_approve_stored(Call *call, struct Pg *pg, Error *err) {
     TRY(stored_item(call, pg, REPORT_RUN, err));
     if (call->reply.status == 200)
         reply_problem(&call->reply, 409, "the run is not held: there is nothing to approve");
+    return true;
+}
+
+/* ---- again ---- */
+
+/* NULL: a run that ended so may be tried again. */
+static const char *why_no_retry(const char *state) {
+    if (strcmp(state, "failed") == 0 || strcmp(state, "canceled") == 0)
+        return NULL;
+    if (strcmp(state, "succeeded") == 0)
+        return "the run succeeded: there is nothing to try again";
+    if (strcmp(state, "held") == 0)
+        return "the run is held: approve it, or cancel it and then try again";
+    return "the run has not ended";
+}
+
+/* As it was asked for: same job, mode, range. */
+static void start_again(Call *call, const RunView *run) {
+    const char *why_not = why_no_retry(run->state);
+    ControlTrigger trigger = {.job = run->job, .mode = run->mode, .from = run->from, .to = run->to,
+                              .dry_run = run->is_plan, .actor = call->actor};
+    if (why_not)
+        reply_problem(&call->reply, 409, "%s", why_not);
+    else if (jobs_start_run(call, &trigger) == CONTROL_UNKNOWN)
+        reply_problem(&call->reply, 409, "the configuration has no job %s any more", run->job);
+}
+
+Handling runs_retry(Call *call, Error *err) {
+    (void)err;
+    int64_t id;
+    RunView run;
+    if (!call_id_segment(call, 0, &id))
+        return CALL_ANSWERED;
+    if (!call->stored_run && !call->control->find_run(call->control->ctx, id, &run))
+        return CALL_TO_WORKER;
+    start_again(call, call->stored_run ? call->stored_run : &run);
+    return CALL_ANSWERED;
+}
+
+/* A run of before the last start, or one of long ago: what was asked for is known to the store alone. */
+bool runs_retry_stored(Call *call, struct Pg *pg, Error *err) {
+    int64_t id;
+    RunRow row;
+    bool found;
+    if (!call_id_segment(call, 0, &id))
+        return true;
+    TRY(run_find(pg, id, call->arena, &row, &found, err));
+    if (!found) {
+        reply_problem(&call->reply, 404, "there is nothing with this id");
+        return true;
+    }
+    RunView *run = ARENA_NEW(call->arena, RunView);
+    *run = (RunView){.id = id, .job = row.job, .mode = row.mode, .state = row.state, .from = row.range_from,
+                     .to = row.range_to, .is_plan = row.is_dry};
+    call->stored_run = run;
     return true;
 }

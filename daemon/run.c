@@ -87,7 +87,7 @@ static bool record(const Run *run, Pg *pg, RunState state, Error *err) {
         .rows_read = run->counts.rows_read, .rows_changed = run->counts.rows_changed,
         .rows_quarantined = run->counts.rows_quarantined, .steps = steps.data,
         .range_from = run->range_from[0] ? run->range_from : NULL,
-        .range_to = run->range_to[0] ? run->range_to : NULL, .error = &run->error,
+        .range_to = run->range_to[0] ? run->range_to : NULL, .is_dry = run->is_dry, .error = &run->error,
     };
     return run_write(pg, &row, err);
 }

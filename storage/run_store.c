@@ -165,8 +165,27 @@ bool run_write(Pg *pg, const RunRow *row, Error *err) {
                   pg_number(row->rows_quarantined).text, row->steps ? row->steps : "[]", row->range_from,
                   row->range_to, failure ? failure->state : NULL,
                   failure ? error_class_name(error_class(failure)) : NULL, failure ? failure->text : NULL,
-                  failure && failure->hint[0] ? failure->hint : NULL),
+                  failure && failure->hint[0] ? failure->hint : NULL, row->is_dry ? "true" : "false"),
         NULL, err);
+}
+
+static const char *text_or_null(const PgResult *rows, int column, Arena *arena) {
+    Str text = pg_value(rows, 0, column);
+    return str_is_null(text) ? NULL : arena_string(arena, text);
+}
+
+bool run_find(Pg *pg, int64_t id, Arena *arena, RunRow *ret_row, bool *ret_found, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, SQL_RUN_FIND, PG_PARAMS(pg_number(id).text), err);
+    TRY(rows);
+    *ret_found = pg_rows(rows) == 1;
+    if (*ret_found)
+        *ret_row = (RunRow){
+            .id = id, .job = text_or_null(rows, 0, arena), .mode = text_or_null(rows, 1, arena),
+            .trigger = text_or_null(rows, 2, arena), .state = text_or_null(rows, 3, arena),
+            .attempt = (int)pg_int(rows, 0, 4), .range_from = text_or_null(rows, 5, arena),
+            .range_to = text_or_null(rows, 6, arena), .is_dry = pg_bool(rows, 0, 7),
+        };
+    return true;
 }
 
 bool run_find_held(Pg *pg, const char *owner, Arena *arena, HeldRun **ret_runs, size_t *ret_n, Error *err) {

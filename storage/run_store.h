@@ -46,11 +46,15 @@ typedef struct RunRow {
     int64_t queued_us, started_us, finished_us; /* 0: not yet */
     int64_t rows_read, rows_changed, rows_quarantined;
     const char *steps; /* JSON array */
-    const char *range_from, *range_to;
+    const char *range_from, *range_to; /* ISO dates, or NULL */
+    bool is_dry;
     const Error *error; /* NULL or empty: none */
 } RunRow;
 /* Inserts or updates by id. */
 bool run_write(Pg *pg, const RunRow *row, Error *err);
+
+/* What was asked for, and what became of it; times, counts, steps and error are left out. Texts live in `arena`. */
+bool run_find(Pg *pg, int64_t id, Arena *arena, RunRow *ret_row, bool *ret_found, Error *err);
 
 /* A run that waits for a person; counts and steps are left out. Texts live in `arena`. */
 typedef struct HeldRun {

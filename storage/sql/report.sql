@@ -8,7 +8,8 @@ SET statement_timeout = '25s'
 
 -- name: report_runs
 SELECT run_id::text, json_build_object(
-    'id', run_id::text, 'job', job, 'mode', mode, 'trigger', trigger, 'state', state, 'attempt', attempt,
+    'id', run_id::text, 'job', job, 'mode', mode, 'dry_run', dry_run, 'trigger', trigger, 'state', state,
+    'attempt', attempt,
     'queued_at', to_char(queued_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
     'started_at', to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
     'finished_at', to_char(finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
@@ -23,7 +24,8 @@ ORDER BY run.run_id DESC LIMIT $1::int
 
 -- name: report_run
 SELECT run_id::text, json_build_object(
-    'id', run_id::text, 'job', job, 'mode', mode, 'trigger', trigger, 'state', state, 'attempt', attempt,
+    'id', run_id::text, 'job', job, 'mode', mode, 'dry_run', dry_run, 'trigger', trigger, 'state', state,
+    'attempt', attempt,
     'queued_at', to_char(queued_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
     'started_at', to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
     'finished_at', to_char(finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),

@@ -48,15 +48,21 @@ WHERE r.job = j.name AND j.owner = $1 AND r.state IN ('queued', 'running', 'wait
 
 -- name: run_write
 INSERT INTO ops.run AS r (run_id, job, mode, trigger, state, attempt, queued_at, started_at, finished_at,
-    rows_read, rows_changed, rows_quarantined, steps, range_from, range_to, error_code, error_class, error, hint)
+    rows_read, rows_changed, rows_quarantined, steps, range_from, range_to, error_code, error_class, error, hint,
+    dry_run)
 OVERRIDING SYSTEM VALUE
 VALUES ($1, $2, $3, $4, $5, $6, to_timestamp($7::float8 / 1000000), to_timestamp($8::float8 / 1000000),
-    to_timestamp($9::float8 / 1000000), $10, $11, $12, $13::jsonb, $14, $15, $16, $17, $18, $19)
+    to_timestamp($9::float8 / 1000000), $10, $11, $12, $13::jsonb, $14, $15, $16, $17, $18, $19,
+    $20::boolean)
 ON CONFLICT (run_id) DO UPDATE
 SET state = EXCLUDED.state, attempt = EXCLUDED.attempt, started_at = EXCLUDED.started_at,
     finished_at = EXCLUDED.finished_at, rows_read = EXCLUDED.rows_read, rows_changed = EXCLUDED.rows_changed,
     rows_quarantined = EXCLUDED.rows_quarantined, steps = EXCLUDED.steps, error_code = EXCLUDED.error_code,
     error_class = EXCLUDED.error_class, error = EXCLUDED.error, hint = EXCLUDED.hint
+
+-- name: run_find
+SELECT job, mode, trigger, state, attempt, (range_from AT TIME ZONE 'UTC')::date, (range_to AT TIME ZONE 'UTC')::date, dry_run
+FROM ops.run WHERE run_id = $1
 
 -- name: run_find_held
 SELECT r.run_id, r.job, r.mode, r.trigger, r.attempt, (extract(epoch FROM r.queued_at) * 1000000)::bigint,

@@ -176,6 +176,73 @@ def test_a_run_is_triggered_waited_for_and_remembered(served, api):
     assert api.post("/v1/runs/999999999/cancel")[0] == 404
 
 
+def canceled(api, run):
+    """The run when it has come to its end; it tries again and again, for the hospital cannot be reached."""
+    api.post(f"/v1/runs/{run}/cancel")
+    return api.get(f"/v1/runs/{run}?wait=30")[2]
+
+
+def start_run(api, path, body=None):
+    """After the scheduled one, which is canceled."""
+    while True:
+        status, _, run = api.post(path, body)
+        if status == 202:
+            return run
+        canceled(api, run["run"])
+
+
+def test_a_run_that_did_not_end_well_is_tried_again(served, api):
+    """Also when the daemon was started anew meanwhile, and only the store knows what was asked for."""
+    api.post("/v1/jobs/hospital_a.departments/pause")
+    before = canceled(api, start_run(api, "/v1/jobs/hospital_a.departments/runs",
+                                     {"mode": "backfill", "from": "2025-01-02", "to": "2025-02-03"})["id"])
+    for key in ("memory", "store"):
+        status, headers, again = api.post(f"/v1/runs/{before['id']}/retry", headers={"Idempotency-Key": key})
+        assert status == 202 and headers["Location"] == f"/v1/runs/{again['id']}", again
+        check(contract(api), "Run", again)
+        assert again["id"] != before["id"]
+        assert (again["job"], again["mode"], again["trigger"]) == (before["job"], "backfill", "all")
+        replayed = api.post(f"/v1/runs/{before['id']}/retry", headers={"Idempotency-Key": key})
+        assert (replayed[0], replayed[1]["Idempotency-Replayed"], replayed[2]) == (202, "true", again)
+        status, _, problem = api.post(f"/v1/runs/{before['id']}/retry")
+        assert status == 409 and problem["run"] == again["id"], problem
+        status, _, problem = api.post(f"/v1/runs/{again['id']}/retry")
+        assert status == 409 and "not ended" in problem["detail"], problem
+        assert canceled(api, again["id"])["state"] in ("canceled", "failed")
+        assert served.sql("SELECT range_from::date::text, range_to::date::text FROM ops.run WHERE run_id = %s", again["id"]) == [
+            ("2025-01-02", "2025-02-03")]
+        assert served.audit("POST /v1/runs/{id}/retry")[0][:2] == ("all", f"/v1/runs/{before['id']}/retry")
+        api.stop()
+        api.start()
+    assert api.post("/v1/runs/999999999/retry")[0] == 404
+
+
+def stored_run(served, state, job="hospital_a.departments", mode="full", is_dry=False):
+    return served.sql("INSERT INTO ops.run (job, mode, trigger, state, dry_run) VALUES (%s, %s, 'test', %s, %s) "
+                      "RETURNING run_id", job, mode, state, is_dry)[0][0]
+
+
+@pytest.mark.parametrize("state, word", [("succeeded", "nothing to try again"), ("held", "approve it"), ("running", "not ended")])
+def test_what_did_not_end_badly_is_not_tried_again(served, api, state, word):
+    status, _, problem = api.post(f"/v1/runs/{stored_run(served, state)}/retry")
+    assert status == 409 and word in problem["detail"], problem
+
+
+def test_a_run_whose_job_is_gone_is_not_tried_again(served, api):
+    status, _, problem = api.post(f"/v1/runs/{stored_run(served, 'failed', 'hospital_z.patients')}/retry")
+    assert status == 409 and "no job hospital_z.patients" in problem["detail"], problem
+
+
+def test_a_dry_comparison_that_failed_is_tried_again_as_one(served, api):
+    run = stored_run(served, "failed", "reconcile.hospital_a.departments", "reconcile", True)
+    assert api.get(f"/v1/runs/{run}")[2]["dry_run"] is True
+    again = start_run(api, f"/v1/runs/{run}/retry")
+    assert again["dry_run"] is True
+    canceled(api, again["id"])
+    api.stop()
+    assert served.sql("SELECT dry_run FROM ops.run WHERE run_id = %s", again["id"]) == [(True,)]
+
+
 def test_a_paused_job_stays_paused_over_a_restart(served, api):
     status, _, job = api.post("/v1/jobs/settle/pause")
     assert status == 200 and job["paused"] and job["paused_by"] == "all"
