@@ -1,0 +1,72 @@
+/* fuzz_x12 - any bytes: no crash, bounded segments, and the same segments and faults however the bytes are cut.
+ *
+ *     meson setup build-fuzz -Dfuzz=true (with CC=clang); build-fuzz/fuzz_x12 CORPUS
+ *
+ * The first byte chooses the chunk size. Bit 7 puts a header in front, so that most inputs are past it. */
+#include "base/own.h"
+#include "transform/formats/x12.h"
+
+#include <stdlib.h>
+
+enum { MAX_SEGMENT_BYTES = 300 };
+
+static uint64_t mix(uint64_t hash, const void *bytes, size_t size) {
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ ((const uint8_t *)bytes)[i]) * 0x100000001B3u;
+    return hash;
+}
+
+static uint64_t read_segments(Str text, size_t chunk) {
+    CLEANUP(x12_drop) X12Parser *x12 = x12_open(&(X12Options){MAX_SEGMENT_BYTES});
+    uint64_t hash = 0xCBF29CE484222325u;
+    size_t fed = 0;
+    int64_t end = 0, segments = 0;
+    X12Segment segment;
+    X12Fault fault;
+    char sentence[X12_SENTENCE_BYTES];
+    for (X12Status status; (status = x12_next(x12, &segment, &fault)) != X12_END;) {
+        if (status == X12_MORE) {
+            size_t size = text.size - fed < chunk ? text.size - fed : chunk;
+            x12_feed(x12, (Str){text.at + fed, size});
+            fed += size;
+            if (size == 0)
+                x12_finish(x12);
+            continue;
+        }
+        if (status == X12_FAULT) {
+            const char *said = x12_fault_text(&fault, sentence);
+            hash = mix(hash, said, strlen(said));
+            continue;
+        }
+        if (segment.end <= end || segment.end > (int64_t)text.size || segment.place.offset < end ||
+            segment.place.segment <= segments || segment.n_elements == 0)
+            abort();
+        end = segment.end;
+        segments = segment.place.segment;
+        hash = mix(hash, &segment.place, sizeof segment.place);
+        hash = mix(hash, &segment.is_fault, 1);
+        for (size_t i = 0; i < segment.n_elements; i++) {
+            if (segment.elements[i].size > MAX_SEGMENT_BYTES)
+                abort();
+            Str element = x12_element(&segment, i), second = x12_component(&segment, element, 1);
+            hash = mix(mix(mix(hash, element.at, element.size), second.at, second.size), "\x1f", 1);
+        }
+    }
+    return hash;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    static const char HEADER[] = "ISA*00*          *00*          *ZZ*PAYER          *ZZ*PROVIDER       *250101*1000*^*"
+                                 "00501*000000001*0*P*:~GS*HP*P*Q*20250101*1000*1*X*005010X221A1~ST*835*0001~";
+    if (size < 1)
+        return 0;
+    size_t before = data[0] & 0x80 ? sizeof HEADER - 1 : 0;
+    CLEANUP(mem_drop) char *bytes = malloc(before + size);
+    memcpy(bytes, HEADER, before);
+    memcpy(bytes + before, data + 1, size - 1);
+    Str text = {bytes, before + size - 1};
+    if (read_segments(text, text.size + 1) != read_segments(text, 1u + (data[0] & 0x7f)))
+        abort();
+    return 0;
+}

@@ -1,0 +1,95 @@
+"""X12 files read by a few lines of Python: what the daemon's parser is compared with.
+
+Reads a whole file by splitting it, adds up with `decimal`; for well-formed files and those broken in known ways.
+"""
+from decimal import Decimal, InvalidOperation
+
+ENVELOPE = ("ISA", "GS", "ST", "SE", "GE", "IEA")
+
+
+def segments_of(data):
+    """Every segment of the file as a list of elements; each interchange with its own delimiters."""
+    text = data.decode("latin-1").removeprefix("ï»¿").strip()
+    found = []
+    while text.strip():
+        text = text.lstrip()
+        separator = text[3]
+        isa = text.split(separator, 16)
+        terminator = isa[16][1]
+        at = sum(len(part) + 1 for part in isa[:16]) + 1
+        found.append(text[:at].split(separator))
+        text = text[at + 1:]
+        while text and not text.lstrip().startswith("ISA" + separator):
+            segment, _, text = text.partition(terminator)
+            segment = segment.replace("\r", "").replace("\n", "").strip()
+            if segment:
+                found.append(segment.split(separator))
+            if not text.strip() or segment.startswith("IEA"):
+                break
+    return found
+
+
+def number(elements, i):
+    try:
+        return Decimal(elements[i]) if i < len(elements) and elements[i].strip() else Decimal(0)
+    except InvalidOperation:
+        return Decimal(0)
+
+
+def adjustments(cas):
+    return sum((number(cas, i) for i in range(3, 20, 3)), Decimal(0))
+
+
+def transaction(segments):
+    """What a transaction set (ST … SE) adds up to."""
+    kind, control = segments[0][1], segments[0][2]
+    said = segments[-1][1] if segments[-1][0] == "SE" else ""
+    found = {"kind": kind, "control": control, "se_count_ok": said.isdigit() and int(said) == len(segments)}
+    claims, lines, plb, check = [], [], Decimal(0), Decimal(0)
+    for s in segments:
+        name = s[0]
+        if name == "BPR" and kind == "835":
+            check = number(s, 2)
+        elif name == "CLP" and kind == "835":
+            claims.append({"charge": number(s, 3), "paid": number(s, 4), "reversal": s[2] == "22",
+                           "adjusted": Decimal(0), "lines": []})
+        elif name == "CLM" and kind == "837":
+            claims.append({"charge": number(s, 2), "paid": Decimal(0), "adjusted": Decimal(0), "lines": []})
+        elif name == "SVC" and kind == "835" or name in ("SV1", "SV2", "SV3") and kind == "837":
+            line = {"charge": number(s, 3 if name == "SV2" else 2), "paid": number(s, 3), "adjusted": Decimal(0)}
+            lines.append(line)
+            claims[-1]["lines"].append(line)
+        elif name == "CAS" and kind == "835":
+            total = adjustments(s)
+            claims[-1]["adjusted"] += total
+            if claims[-1]["lines"]:
+                lines[-1]["adjusted"] += total
+        elif name == "PLB" and kind == "835":
+            plb += sum((number(s, i) for i in range(4, 15, 2)), Decimal(0))
+    paid = sum((c["paid"] for c in claims), Decimal(0))
+    found |= {"claims": len(claims), "lines": len(lines), "charged": sum((c["charge"] for c in claims), Decimal(0)),
+              "claims_whose_line_charges_differ": sum(
+                  bool(c["lines"]) and sum(line["charge"] for line in c["lines"]) != c["charge"] for c in claims)}
+    if kind == "835":
+        out_lines = sum(line["charge"] - line["adjusted"] != line["paid"] for line in lines)
+        out_claims = sum(c["charge"] - c["adjusted"] != c["paid"] for c in claims)
+        found |= {"reversals": sum(c["reversal"] for c in claims), "paid": paid, "plb": plb, "check": check,
+                  "lines_out_of_balance": out_lines, "claims_out_of_balance": out_claims,
+                  "transaction_difference": paid - plb - check,
+                  "balanced": not out_lines and not out_claims and paid - plb == check}
+    return found
+
+
+def summary(data):
+    segments = segments_of(data)
+    transactions, current = [], None
+    for s in segments:
+        if s[0] == "ST":
+            current = [s]
+        elif current is not None:
+            current.append(s)
+        if s[0] == "SE":
+            transactions.append(transaction(current))
+            current = None
+    return {"interchanges": sum(s[0] == "ISA" for s in segments), "groups": sum(s[0] == "GS" for s in segments),
+            "segments": len(segments), "transactions": transactions}
