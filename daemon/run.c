@@ -118,8 +118,8 @@ static bool take_step(Run *run, Pg *pg, Arena *arena, Error *err) {
         TRY(record(run, pg, RUN_RUNNING, err));
     RunContext context = {
         .config = run->config, .feed = run->feed, .claims = run->claims, .pg = pg,
-        .session = run->session, .arena = arena, .run_id = run->id, .epoch = run->epoch,
-        .mode = run->mode, .range_from = run->range_from[0] ? run->range_from : NULL,
+        .session = run->session, .arena = arena, .run_id = run->id, .job = run->job,
+        .epoch = run->epoch, .mode = run->mode, .range_from = run->range_from[0] ? run->range_from : NULL,
         .range_to = run->range_to[0] ? run->range_to : NULL, .canceled = &run->canceled,
         .is_dry = run->is_dry, .is_approved = run->is_approved,
     };

@@ -1,6 +1,7 @@
 /* kpi.c - see kpi.h. One line per figure. */
 #include "storage/kpi.h"
 
+#include "base/failpoint.h"
 #include "base/own.h"
 #include "sql.h"
 #include "storage/template.h"
@@ -28,11 +29,16 @@ const int N_KPIS = (int)(sizeof KPIS / sizeof *KPIS);
 
 const char *kpi_name(int index) { return KPIS[index].name; }
 
-bool kpi_snapshot(Pg *pg, Arena *arena, int index, bool *ret_kept, Error *err) {
+bool kpi_snapshot(Pg *pg, const LeaseFence *fence, Arena *arena, int index, bool *ret_kept, Error *err) {
     const char *sql = sql_fill(arena, SQL_KPI_SNAPSHOT, {"figure", pg_quote_ident(arena, KPIS[index].name)});
     int64_t n_kept;
-    if (!pg_exec(pg, sql, PG_PARAMS(KPIS[index].by), &n_kept, err))
+    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(pg, err);
+    TRY(tx && pg_exec(tx, SQL_KPI_LOCK, PG_NONE, NULL, err));
+    if (!pg_exec(tx, sql, PG_PARAMS(KPIS[index].by), &n_kept, err))
         return error_context(err, "figure %s", KPIS[index].name);
+    FAILPOINT("kpi.before_commit");
+    TRY(lease_check(tx, fence, err));
+    TRY(pg_commit(&tx, PG_FLUSHED, err));
     *ret_kept = n_kept > 0;
     return true;
 }

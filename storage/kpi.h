@@ -5,10 +5,11 @@
  * changed for a closed month shows both values. Not the way to ask a figure: report.h answers questions.
  * Each snapshot is a transaction of its own. */
 #pragma once
-#include "storage/pg.h"
+#include "storage/run_store.h"
 
 extern const int N_KPIS;
 /* Of the figure 0 <= index < N_KPIS, in the order of names; static. */
 const char *kpi_name(int index);
-/* Asks the figure and keeps the answer; *ret_kept is false when it is known already, or there is no data. */
-bool kpi_snapshot(Pg *pg, Arena *arena, int index, bool *ret_kept, Error *err);
+/* Asks the figure and keeps the answer, unless the lease was taken meanwhile: an old figure must not stand over a newer
+ * one. *ret_kept is false when it is known already, or there is no data. */
+bool kpi_snapshot(Pg *pg, const LeaseFence *fence, Arena *arena, int index, bool *ret_kept, Error *err);

@@ -137,6 +137,16 @@ bool lease_release(Pg *pg, const char *owner, Error *err) {
     return pg_exec(pg, SQL_JOB_RELEASE, PG_PARAMS(owner), NULL, err);
 }
 
+bool lease_check(Pg *pg, const LeaseFence *fence, Error *err) {
+    if (!fence->job)
+        return true;
+    CLEANUP(pg_result_drop) PgResult *row =
+        pg_query(pg, SQL_JOB_EPOCH, PG_PARAMS(fence->job, pg_number(fence->epoch).text), err);
+    TRY(row);
+    return pg_rows(row) == 1 || error_set(err, STATE_CONFLICT, "job %s: its lease was taken by another daemon; what this "
+                                          "run wrote is dropped", fence->job);
+}
+
 bool run_close_orphans(Pg *pg, const char *owner, Error *err) {
     return pg_exec(pg, SQL_RUN_ORPHANS, PG_PARAMS(owner), NULL, err);
 }

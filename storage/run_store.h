@@ -32,6 +32,16 @@ bool lease_claim(Pg *pg, const char *owner, int64_t lease_ms, const LeaseJob *jo
 bool lease_renew(Pg *pg, const char *owner, int64_t lease_ms, const LeaseJob *jobs, size_t n, Lease *leases,
                  Error *err);
 bool lease_release(Pg *pg, const char *owner, Error *err);
+
+/* What a run that places no pages is fenced by: the lease of its job, as it was when the run began. */
+typedef struct LeaseFence {
+    const char *job; /* NULL: it goes by no lease */
+    int64_t epoch;
+} LeaseFence;
+/* Last in the run's transaction, which holds a lock that the job's next run waits for: nothing of that run can have been
+ * committed before it unseen. When the lease has moved: 40001, what was written is to be dropped. */
+bool lease_check(Pg *pg, const LeaseFence *fence, Error *err);
+
 /* Runs of ours that a crash left unfinished become failed. */
 bool run_close_orphans(Pg *pg, const char *owner, Error *err);
 bool job_store_pause(Pg *pg, const char *job, bool paused, const char *by, Error *err);

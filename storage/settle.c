@@ -298,6 +298,7 @@ bool settle(Pg *pg, const SettleOptions *options, SettleOutcome *ret_outcome, Er
     SettleOutcome outcome;
     TRY(settle_rows(tx, options, &outcome, err));
     FAILPOINT("settle.before_commit");
+    TRY(lease_check(tx, &options->fence, err));
     TRY(pg_commit(&tx, PG_FLUSHED, err));
     FAILPOINT("settle.after_commit");
     *ret_outcome = outcome;

@@ -7,11 +7,12 @@
  * order they came in. Set-based: every statement stands in storage/sql/settle.sql; settle.c is their order.
  * Persons are person.h's. */
 #pragma once
-#include "storage/pg.h"
+#include "storage/run_store.h"
 #include "transform/person.h"
 
 typedef struct SettleOptions {
     int64_t run_id;
+    LeaseFence fence; /* a settle whose lease was taken meanwhile is not committed */
     int fiscal_year_start_month; /* 1 to 12 */
     const PersonRule *person_rules; /* strongest first */
     size_t n_person_rules;
@@ -27,5 +28,5 @@ typedef struct SettleOutcome {
 
 /* In a transaction of the caller's that holds the exclusive placement lock. */
 bool settle_rows(Pg *pg, const SettleOptions *options, SettleOutcome *ret_outcome, Error *err);
-/* The same in a transaction of its own, under the lock. */
+/* The same in a transaction of its own, under the lock, fenced. */
 bool settle(Pg *pg, const SettleOptions *options, SettleOutcome *ret_outcome, Error *err);

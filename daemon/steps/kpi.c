@@ -4,11 +4,12 @@
 #include "storage/kpi.h"
 
 bool step_kpi(RunContext *run, Error *err) {
+    LeaseFence fence = {run->job, run->epoch};
     for (int i = 0; i < N_KPIS; i++) {
         if (atomic_load(run->canceled))
             return error_set(err, STATE_CANCELED, "canceled before figure %s", kpi_name(i));
         bool kept;
-        TRY(kpi_snapshot(run->pg, run->arena, i, &kept, err));
+        TRY(kpi_snapshot(run->pg, &fence, run->arena, i, &kept, err));
         run->counts.rows_changed += kept;
         FAILPOINT("kpi.after_figure");
     }

@@ -6,6 +6,7 @@
 bool step_settle(RunContext *run, Error *err) {
     SettleOptions options = {
         .run_id = run->run_id,
+        .fence = {run->job, run->epoch},
         .fiscal_year_start_month = run->config->fiscal_year_start_month,
         .person_rules = run->config->person_rules,
         .n_person_rules = run->config->n_person_rules,

@@ -71,7 +71,8 @@ typedef struct RunContext {
     FeedSession *session;       /* extract, reconcile: the job's */
     Arena *arena;               /* this run's; released after it */
     int64_t run_id;             /* of ops.run; 0 while a quiet poll has none */
-    int64_t epoch;              /* of the job's lease: the page fence */
+    const char *job;            /* whose run it is */
+    int64_t epoch;              /* of the job's lease: the fence of pages, settles and figures */
     RunMode mode;
     struct Plan *plan; /* a dry run: counts, writes nothing (plan.h); else NULL */
     const char *range_from, *range_to; /* backfill: ISO dates, or NULL */

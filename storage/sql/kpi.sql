@@ -1,5 +1,9 @@
 -- Figures as they were: ops.kpi_snapshot. {figure} is a function of schema kpi.
 
+-- A figure is asked behind the one that another run of the job is writing.
+-- name: kpi_lock
+SELECT pg_advisory_xact_lock(7304)
+
 -- One snapshot, if it says something else than the newest of the same definition and date. Rows are in an
 -- order of their own content, so that equal figures are equal texts.
 -- name: kpi_snapshot

@@ -34,6 +34,10 @@ RETURNING j.name
 -- name: job_release
 UPDATE ops.job SET lease_until = now() WHERE owner = $1
 
+-- The lease under which a run began, if it is still that one.
+-- name: job_epoch
+SELECT 1 FROM ops.job WHERE name = $1 AND epoch = $2::bigint
+
 -- name: job_pause
 UPDATE ops.job SET paused = $2::boolean, paused_by = $3, paused_at = now() WHERE name = $1
 

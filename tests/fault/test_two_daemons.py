@@ -167,3 +167,23 @@ def test_a_page_read_under_an_epoch_that_has_passed_is_dropped(fresh):
                what="the page is dropped")
     assert before and set(before) <= set(fresh.rows("SELECT feed, page FROM ops.cursor"))
     fresh.daemon.kill()
+
+
+@pytest.mark.parametrize("failpoint, written", [("settle.before_commit", "ops.batch WHERE feed = 'settle'"),
+                                                ("kpi.before_commit", "ops.kpi_snapshot")])
+def test_what_a_settle_and_a_figure_wrote_under_an_epoch_that_has_passed_is_dropped(fresh, failpoint, written):
+    """As for pages: its sessions live on, and another daemon has its jobs."""
+    fresh.configure(edit=settings_of)
+    fresh.daemon.make_token()
+    fresh.daemon.extra = {"REVCYCLED_FAILPOINT": f"{failpoint}:stop"}
+    fresh.daemon._spawn()
+    jobs.until(lambda: is_stopped(fresh.daemon), what="it stopped before its commit")
+    before = fresh.value(f"SELECT count(*) FROM {written}")
+    fresh.store.execute("UPDATE ops.job SET epoch = epoch + 1, owner = 'another', lease_until = now() + interval '1 hour' "
+                        "WHERE kind IN ('settle', 'publish', 'kpi')", fresh.database)
+    go_on(fresh.daemon)
+    jobs.until(lambda: any("what this run wrote is dropped" in str(line) for line in fresh.daemon.log_lines()),
+               what="what it wrote is dropped")
+    jobs.until(lambda: {"settle", "publish", "kpi"} <= states(fresh.daemon, "elsewhere"), LATE_S, "it has lost its jobs")
+    assert fresh.value(f"SELECT count(*) FROM {written}") == before
+    fresh.daemon.kill()
