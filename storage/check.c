@@ -94,12 +94,12 @@ static int64_t number_at(const MyPage *page, size_t field) {
     return number;
 }
 
-/* FNV-1a. */
-static uint64_t identity_of(Str name) {
+/* FNV-1a; 0 stands for none. */
+static int64_t identity_of(Str name) {
     uint64_t hash = 14695981039346656037U;
     for (size_t i = 0; i < name.size; i++)
         hash = (hash ^ (uint8_t)name.at[i]) * 1099511628211U;
-    return hash;
+    return hash ? (int64_t)hash : 1;
 }
 
 bool check_server(My *my, ServerFacts *ret_facts, Error *err) {

@@ -53,6 +53,7 @@ bool state_cursor_read(Pg *pg, const char *feed, Arena *arena, CursorState *ret_
         .page = pg_int(row, 0, 0),
         .is_loading = str_equal(pg_value(row, 0, 1), STR("load")),
         .position = str_is_null(position) ? NULL : arena_string(arena, position),
+        .server = pg_int(row, 0, 4),
     };
     cursor.n_load_key = parse_array(arena, pg_value(row, 0, 2), &cursor.load_key);
     *ret_cursor = cursor;
@@ -84,7 +85,8 @@ bool state_cursor_write(Pg *pg, const char *feed, CursorState *cursor, Error *er
     TRY(array);
     TRY(pg_exec(pg, SQL_STATE_CURSOR_WRITE,
                 PG_PARAMS(feed, cursor->is_loading ? "load" : "follow",
-                          cursor->n_load_key ? array : NULL, cursor->position), NULL, err));
+                          cursor->n_load_key ? array : NULL, cursor->position,
+                          pg_number(cursor->server).text), NULL, err));
     cursor->page++;
     return true;
 }

@@ -11,6 +11,7 @@ typedef struct CursorState {
     size_t n_load_key;      /* 0: from the start */
     Str *load_key;
     const char *position;   /* where following starts; NULL before the first load */
+    int64_t server;         /* whose clock and rows it goes by (storage/check.h); 0: not known */
 } CursorState;
 
 /* Keeps ops.source equal to the configuration. */

@@ -37,7 +37,7 @@ typedef struct WatermarkBasis {
     char why[WATERMARK_WHY_BYTES]; /* one sentence, for doctor and /v1/feeds */
     WatermarkList list;
     int64_t margin_us; /* how far behind P the watermark stays in any case */
-    uint64_t server;   /* which one it was (storage/check.h) */
+    int64_t server;    /* which one it was (storage/check.h) */
 } WatermarkBasis;
 
 /* `margin_us` is the feed's own: skew and latency of an application's clock. */

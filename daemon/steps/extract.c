@@ -44,8 +44,6 @@ struct FeedSession {
     char looked_at[WATERMARK_POSITION_BYTES]; /* where the last look back ended; "": none yet */
     WatermarkBasis basis;
     int64_t judged_us, looked_back_us; /* monotonic; 0: not yet */
-    uint64_t server;  /* judged last; 0: none */
-    bool is_moved;    /* another server answers since, and the position was not taken back yet */
     bool is_widened; /* rows appeared behind the position */
     bool is_held_long; /* said already */
     Glance glance;
@@ -165,8 +163,6 @@ static bool judge(Extraction *x, Error *err) {
     const FeedConfig *feed = x->run->feed;
     TRY(watermark_judge(x->my, &x->table, feed->cursor_clock, feed->margin_ms * 1000, &session->basis, err));
     session->judged_us = clock_monotonic_us();
-    session->is_moved |= session->server && session->server != session->basis.server;
-    session->server = session->basis.server;
     if (session->is_widened) {
         session->basis.quality = WATERMARK_UNPROVEN;
         session->basis.margin_us += US(LOOK_BACK_S);
@@ -383,6 +379,7 @@ static bool load(Extraction *x, Error *err) {
     CursorState next = x->place.cursor;
     if (!next.position) {
         next.position = x->table.cursor_kind == CURSOR_NONE ? "" : look_back_position(x);
+        next.server = x->session->basis.server;
         TRY(place_cursor(&x->place, &next, err));
         FAILPOINT("extract.after_position");
     }
@@ -454,25 +451,39 @@ static bool advance(Extraction *x, Error *err) {
     return place_cursor(&x->place, &next, err);
 }
 
+static const char *earlier_of(const SourceTable *table, const char *a, const char *b) {
+    return !b || source_compare_positions(table, str_of(a), str_of(b)) < 0 ? a : b;
+}
+
+/* What may have been written since the poll before lies ahead of it. When that was is not known of a server that
+ * answers to a daemon that has just started. */
+static const char *position_before(const Extraction *x, bool is_moved) {
+    Arena *arena = x->run->arena;
+    const char *position = x->place.cursor.position;
+    const char *by_clock = watermark_before(arena, &x->table, &x->mark, x->mark.elapsed_us + US(LOOK_BACK_S));
+    const char *by_position = is_moved ? watermark_earlier(arena, &x->table, position, US(LOOK_BACK_S)) : position;
+    return earlier_of(&x->table, by_clock, by_position);
+}
+
 /* Rows bear times again that lie behind the position: it goes back to before the clock did. Where another server
  * answers under the same name, its clock is another one, and what the old one had not yet passed on is gone. */
 static bool go_back(Extraction *x, Error *err) {
     bool is_counter = x->table.cursor_kind == CURSOR_COUNTER; /* no clock moves it */
-    if ((x->mark.set_back_us == 0 || is_counter) && !x->session->is_moved &&
-        !watermark_is_behind(x->run->arena, &x->table, &x->mark, x->place.cursor.position)) {
-        x->session->memory = x->memory;
-        return true;
-    }
     CursorState next = x->place.cursor;
-    next.position = watermark_before(x->run->arena, &x->table, &x->mark, x->mark.elapsed_us + US(LOOK_BACK_S));
-    LOG_WARN(x->session->is_moved ? "another server answers in the source's place; rows of the last time are read again, "
+    next.server = x->session->basis.server;
+    bool is_other = next.server != x->place.cursor.server, is_moved = is_other && x->place.cursor.server;
+    if ((x->mark.set_back_us == 0 || is_counter) && !is_moved &&
+        !watermark_is_behind(x->run->arena, &x->table, &x->mark, next.position)) {
+        x->session->memory = x->memory;
+        return !is_other || place_cursor(&x->place, &next, err);
+    }
+    next.position = position_before(x, is_moved);
+    LOG_WARN(is_moved ? "another server answers in the source's place; rows of the last time are read again, "
                                     "reconcile finds the rest"
                                   : "the source's clock was set back; rows since then are read again, reconcile finds the rest",
              LOG_TEXT("feed", x->run->feed->name));
     x->run->wants_reconcile = true;
-    if (source_compare_positions(&x->table, str_of(next.position), str_of(x->place.cursor.position)) < 0)
-        TRY(place_cursor(&x->place, &next, err));
-    x->session->is_moved = false;
+    TRY(place_cursor(&x->place, &next, err));
     x->session->memory = x->memory;
     return true;
 }

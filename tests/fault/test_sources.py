@@ -1,6 +1,7 @@
 """Hospitals' servers that misbehave: every wait has an end, a hospital that hangs keeps nobody else waiting, nothing
 of ours is left running at the source, and the rows are right afterwards."""
 import contextlib
+import os
 import time
 
 import pytest
@@ -191,6 +192,31 @@ def test_another_server_takes_over_behind_the_same_address(hospital):
             jobs.until(lambda: jobs.jobs(daemon)["reconcile.h.f"]["last_success_at"] != before, what="a reconcile follows")
         finally:
             server.execute("SET GLOBAL server_id = 1")
+
+
+def test_another_server_takes_over_while_no_daemon_runs(hospital):
+    """Its row bears a time that no look behind the cursor reaches: reconcile has to be woken for it."""
+    server = hospital.server
+    daemon = begin(hospital, reconcile="12h")
+    await_equal(hospital)
+    jobs.until(lambda: jobs.jobs(daemon)["reconcile.h.f"]["last_success_at"], what="it was reconciled once")
+    daemon.stop()
+    server.execute("SET GLOBAL server_id = 77")
+    try:
+        hospital.play("SET timestamp = UNIX_TIMESTAMP() - 7200", "UPDATE t SET first = 'Eva' WHERE id = 3")
+        daemon.start()
+        await_equal(hospital)
+        assert any("another server answers" in str(line) for line in daemon.log_lines())
+        jobs.until(lambda: jobs.jobs(daemon)["reconcile.h.f"]["last_success_at"], what="a reconcile follows")
+        daemon.stop()
+        log = os.path.getsize(daemon.log_file)
+        daemon.start()
+        jobs.await_quiet(daemon)
+        with open(daemon.log_file, encoding="utf-8") as file:
+            file.seek(log)
+            assert "another server answers" not in file.read(), "it is known from then on"
+    finally:
+        server.execute("SET GLOBAL server_id = 1")
 
 
 def test_a_clock_that_is_set_back_takes_the_cursor_back_and_wakes_reconcile(hospital):
