@@ -24,7 +24,7 @@ static const struct {
 } KINDS[] = {
     [JOB_EXTRACT] = {"extract", step_extract,
                      MODE(INCREMENTAL) | MODE(FULL) | MODE(BACKFILL) | MODE(REMAP) | MODE(RECONCILE), true},
-    [JOB_RECEIVE] = {"receive", step_receive, MODE(INCREMENTAL)},
+    [JOB_RECEIVE] = {"receive", step_receive, MODE(INCREMENTAL) | MODE(REMAP)},
     [JOB_RECONCILE] = {"reconcile", step_reconcile, MODE(INCREMENTAL) | MODE(RECONCILE)},
     [JOB_SETTLE] = {"settle", step_settle, MODE(INCREMENTAL)},
     [JOB_PUBLISH] = {"publish", step_publish, MODE(INCREMENTAL) | MODE(RECONCILE) | MODE(REBUILD), true},

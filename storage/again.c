@@ -8,7 +8,7 @@
 #include "storage/spelling.h"
 #include "storage/template.h"
 
-enum { STRETCH_BLOCKS = 64 };
+enum { STRETCH_BLOCKS = 64, PORTION = 100 };
 
 /* ---- columns ---- */
 
@@ -46,17 +46,21 @@ typedef struct Layout {
     int schema, entry, id, hash, raw;
 } Layout;
 
+static AgainRow take_row(const PgResult *found, int r, Layout at, Arena *arena) {
+    return (AgainRow){
+        .schema_id = pg_int(found, r, at.schema),
+        .entry = pg_int(found, r, at.entry),
+        .id = copy_or_null(arena, pg_value(found, r, at.id)),
+        .source_hash = pg_int(found, r, at.hash),
+        .raw = copy_or_null(arena, pg_value(found, r, at.raw)),
+    };
+}
+
 static AgainPage take_rows(const PgResult *found, Layout at, Arena *arena) {
     AgainPage page = {.n = (size_t)pg_rows(found)};
     page.rows = ARENA_ARRAY(arena, AgainRow, page.n + 1);
     for (int r = 0; r < pg_rows(found); r++)
-        page.rows[r] = (AgainRow){
-            .schema_id = pg_int(found, r, at.schema),
-            .entry = pg_int(found, r, at.entry),
-            .id = copy_or_null(arena, pg_value(found, r, at.id)),
-            .source_hash = pg_int(found, r, at.hash),
-            .raw = copy_or_null(arena, pg_value(found, r, at.raw)),
-        };
+        page.rows[r] = take_row(found, r, at, arena);
     return page;
 }
 
@@ -109,6 +113,83 @@ bool again_held(Pg *pg, const AgainFeed *feed, AgainPlace *place, Arena *arena, 
     if (*ret_more)
         place->entry = ret_page->rows[ret_page->n - 1].entry;
     return true;
+}
+
+/* ---- deliveries of claims ---- */
+
+bool again_sources(Pg *pg, const char *feed, Arena *arena, const char ***ret_sources, size_t *ret_n, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, SQL_AGAIN_SOURCES, PG_PARAMS(feed), err);
+    TRY(rows);
+    *ret_n = (size_t)pg_rows(rows);
+    *ret_sources = ARENA_ARRAY(arena, const char *, *ret_n + 1);
+    for (size_t i = 0; i < *ret_n; i++)
+        (*ret_sources)[i] = arena_string(arena, pg_value(rows, (int)i, 0));
+    return true;
+}
+
+bool again_deliveries_open(Pg *pg, const AgainFeed *feed, const char *left_out, Error *err) {
+    CLEANUP(arena_drop) Arena *arena = arena_open();
+    const char *sql = sql_fill(arena, SQL_AGAIN_DELIVERIES, {"raw", bronze_raw_name(arena, feed->feed)});
+    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(pg, err);
+    TRY(tx && pg_exec(tx, SQL_AGAIN_FOR, PG_PARAMS(feed->feed, feed->source_system, left_out), NULL, err) &&
+        pg_exec(tx, sql, PG_NONE, NULL, err));
+    return pg_commit(&tx, PG_RELAXED, err);
+}
+
+static AgainDelivery take_delivery(const PgResult *found, int r, Arena *arena) {
+    Layout at = {.schema = 2, .entry = 9, .id = 0, .hash = 1, .raw = 3};
+    return (AgainDelivery){
+        .row = take_row(found, r, at, arena),
+        .file_id = pg_int(found, r, 4),
+        .line = pg_int(found, r, 5),
+        .period = copy_or_null(arena, pg_value(found, r, 6)),
+        .sha256 = copy_or_null(arena, pg_value(found, r, 7)),
+        .is_placed = pg_bool(found, r, 8),
+        .is_open = str_equal(pg_value(found, r, 10), STR("open")),
+        .is_dismissed = str_equal(pg_value(found, r, 10), STR("dismissed")),
+        .mapping_version = (int32_t)pg_int(found, r, 11),
+        .is_last = pg_bool(found, r, 12),
+    };
+}
+
+typedef struct Deliveries {
+    AgainDelivery *at;
+    size_t n, n_bytes;
+} Deliveries;
+
+static bool fetch(Pg *pg, size_t n, Arena *arena, Deliveries *found, bool *ret_more, Error *err) {
+    const char *sql = sql_fill(arena, SQL_AGAIN_FETCH, {"n", number(arena, (int64_t)n)});
+    CLEANUP(pg_result_drop) PgResult *rows = pg_query_as(pg, PG_BINARY, sql, PG_NONE, err);
+    TRY(rows);
+    AgainDelivery *grown = ARENA_ARRAY(arena, AgainDelivery, found->n + (size_t)pg_rows(rows) + 1);
+    if (found->n > 0)
+        memcpy(grown, found->at, found->n * sizeof *grown);
+    found->at = grown;
+    for (int r = 0; r < pg_rows(rows); r++) {
+        found->at[found->n] = take_delivery(rows, r, arena);
+        found->n_bytes += found->at[found->n++].row.raw.size;
+    }
+    *ret_more = pg_rows(rows) > 0;
+    return true;
+}
+
+/* Fetched in small portions, so that a page of long lines is bounded, too; the rest of its last claim row by row. */
+bool again_deliveries_next(Pg *pg, const AgainFeed *feed, Arena *arena, AgainDelivery **ret_deliveries, size_t *ret_n,
+                           Error *err) {
+    Deliveries found = {.n = 0};
+    for (bool more = true, is_full = false; more && !(is_full && found.at[found.n - 1].is_last);) {
+        size_t n_left = feed->max_rows - found.n;
+        TRY(fetch(pg, is_full ? 1 : n_left < PORTION ? n_left : PORTION, arena, &found, &more, err));
+        is_full = found.n >= feed->max_rows || found.n_bytes >= feed->max_bytes;
+    }
+    *ret_deliveries = found.at;
+    *ret_n = found.n;
+    return true;
+}
+
+void again_deliveries_close(Pg *pg) {
+    Error ignored = {0};
+    pg_exec(pg, SQL_AGAIN_CLOSE, PG_NONE, NULL, &ignored);
 }
 
 /* ---- what is still to be done ---- */

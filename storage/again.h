@@ -48,6 +48,27 @@ bool again_stored(Pg *pg, const AgainFeed *feed, AgainPlace *place, Arena *run, 
 bool again_held(Pg *pg, const AgainFeed *feed, AgainPlace *place, Arena *arena, AgainPage *ret_page, bool *ret_more,
                 Error *err);
 
+/* A claim's delivery, placed or held; its text, and its entry in quarantine. */
+typedef struct AgainDelivery {
+    AgainRow row;
+    int64_t file_id, line;
+    Str period, sha256;
+    bool is_placed;
+    bool is_open;             /* row.entry is an open one */
+    bool is_dismissed;
+    int32_t mapping_version;  /* of the entry */
+    bool is_last;             /* of its claim */
+} AgainDelivery;
+/* Whose files a claims feed has ever received. */
+bool again_sources(Pg *pg, const char *feed, Arena *arena, const char ***ret_sources, size_t *ret_n, Error *err);
+/* Opens the way through all deliveries of one source, claim by claim; entries of `left_out` (a text[] literal of rules)
+ * that were never placed are passed over. One at a time on a connection; not in a transaction. */
+bool again_deliveries_open(Pg *pg, const AgainFeed *feed, const char *left_out, Error *err);
+/* The next whole claims, about a page of them; none: that was all. */
+bool again_deliveries_next(Pg *pg, const AgainFeed *feed, Arena *arena, AgainDelivery **ret_deliveries, size_t *ret_n,
+                           Error *err);
+void again_deliveries_close(Pg *pg);
+
 /* Whether the feed's newest mapping has not been applied to everything yet. */
 bool again_due(Pg *pg, const char *feed, bool *ret_due, Error *err);
 bool again_done(Pg *pg, const char *feed, int32_t mapping_version, Error *err);

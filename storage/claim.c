@@ -18,6 +18,7 @@ static const char *const AMOUNTS[CLAIM_AMOUNTS] = {"claim_amount", "paid_amount"
 
 struct ClaimWork {
     Delivery *deliveries;
+    Carried *carried; /* what each takes over from its row that was withdrawn; NULL: none was */
     size_t n;
 };
 
@@ -26,7 +27,7 @@ struct ClaimWork {
 enum { /* columns of claim_look_up */
     FOUND_ID, FOUND_SHOWN, FOUND_KEY, FOUND_ITERATION, FOUND_FINAL, FOUND_FILE, FOUND_LINE,
     FOUND_MODIFIED, FOUND_PERIOD, FOUND_SHA256, FOUND_SOURCE_HASH, FOUND_RECORD_HASH, FOUND_STATUS,
-    FOUND_AMOUNTS
+    FOUND_AMOUNTS, FOUND_INSERTED = FOUND_AMOUNTS + CLAIM_AMOUNTS
 };
 
 static Str found_text(const PgResult *found, int row, int column, Arena *arena) {
@@ -54,6 +55,7 @@ static Delivery stored_delivery(const PgResult *found, int row, Arena *arena) {
         .was_iteration = (int32_t)pg_int(found, row, FOUND_ITERATION),
         .was_final = pg_bool(found, row, FOUND_FINAL),
         .file_id = pg_int(found, row, FOUND_FILE),
+        .inserted_at = found_number(found, row, FOUND_INSERTED),
     };
     for (int i = 0; i < CLAIM_AMOUNTS; i++)
         d.amounts[i] = found_number(found, row, FOUND_AMOUNTS + i);
@@ -87,12 +89,13 @@ bool claim_look_up(Pg *pg, SilverPage *page, Error *err) {
 /* ---- what becomes of it ---- */
 
 typedef struct Places { /* columns of the entity */
-    int modified_at, status, amounts[CLAIM_AMOUNTS];
+    int modified_at, inserted_at, status, amounts[CLAIM_AMOUNTS];
 } Places;
 
 static Places find_places(const Entity *entity) {
     Places places = {
         .modified_at = entity_column(entity, STR("source_modified_at")),
+        .inserted_at = entity_column(entity, STR("source_inserted_at")),
         .status = entity_column(entity, STR("claim_status")),
     };
     for (int i = 0; i < CLAIM_AMOUNTS; i++)
@@ -102,16 +105,19 @@ static Places find_places(const Entity *entity) {
 
 static Delivery new_delivery(const SilverPage *page, size_t i, const Places *places) {
     const SilverRow *row = &page->rows[i];
+    RowFile file = page->files ? page->files[i] : (RowFile){page->file_id, page->period, page->sha256};
     Delivery d = {
         .claim_id = row->id,
         .modified_at = row->record.values[places->modified_at],
-        .period = page->period,
-        .sha256 = page->sha256,
+        .inserted_at = row->record.values[places->inserted_at],
+        .period = file.period,
+        .sha256 = file.sha256,
         .line = row->line,
         .status = row->record.values[places->status],
         .source_hash = row->source_hash,
         .origin = DELIVERY_NEW,
-        .file_id = page->file_id,
+        .file_id = file.file_id,
+        .has_row = true,
         .row = i,
     };
     for (int a = 0; a < CLAIM_AMOUNTS; a++)
@@ -135,14 +141,35 @@ static RowFate fate_of_new(const Delivery *d, bool claim_is_known) {
     }
 }
 
+/* Of a stored one that was cleaned again. */
+static RowFate fate_of_stored(const Delivery *d) {
+    bool was_shown = d->origin == DELIVERY_STORED_SHOWN, is_shown = d->fate == DELIVERY_SHOWN;
+    bool is_same = !d->differs && was_shown == is_shown &&
+                   (!is_shown || (d->iteration == d->was_iteration && d->is_final == d->was_final));
+    return is_same ? ROW_SAME : is_shown ? ROW_CHANGED : ROW_TOUCHED;
+}
+
 static void decide_claim(SilverPage *page, Delivery *deliveries, size_t n) {
     iterations_derive(deliveries, n);
     bool is_known = false;
     for (size_t i = 0; i < n; i++)
         is_known |= deliveries[i].origin != DELIVERY_NEW;
     for (size_t i = 0; i < n; i++)
-        if (deliveries[i].origin == DELIVERY_NEW)
-            page->rows[deliveries[i].row].fate = fate_of_new(&deliveries[i], is_known);
+        if (deliveries[i].has_row)
+            page->rows[deliveries[i].row].fate = deliveries[i].origin == DELIVERY_NEW
+                                                     ? fate_of_new(&deliveries[i], is_known)
+                                                     : fate_of_stored(&deliveries[i]);
+}
+
+static void decide_claims(SilverPage *page) {
+    struct ClaimWork *work = page->claims;
+    qsort(work->deliveries, work->n, sizeof(Delivery), compare_claims);
+    for (size_t first = 0, end; first < work->n; first = end) {
+        end = first + 1;
+        while (end < work->n && compare_claims(&work->deliveries[first], &work->deliveries[end]) == 0)
+            end++;
+        decide_claim(page, work->deliveries + first, end - first);
+    }
 }
 
 bool claim_decide(Pg *pg, SilverPage *page, Error *err) {
@@ -155,39 +182,92 @@ bool claim_decide(Pg *pg, SilverPage *page, Error *err) {
         if (row->fate != ROW_SAME && row->fate != ROW_REJECTED)
             work->deliveries[work->n++] = new_delivery(page, i, &places);
     }
-    qsort(work->deliveries, work->n, sizeof(Delivery), compare_claims);
-    for (size_t first = 0, end; first < work->n; first = end) {
-        end = first + 1;
-        while (end < work->n && compare_claims(&work->deliveries[first], &work->deliveries[end]) == 0)
-            end++;
-        decide_claim(page, work->deliveries + first, end - first);
-    }
+    decide_claims(page);
     return true;
+}
+
+/* ---- cleaned again ---- */
+
+static int compare_origins(const void *a, const void *b) {
+    const Delivery *x = a, *y = b;
+    int order = str_compare(x->claim_id, y->claim_id);
+    if (order == 0)
+        order = (x->file_id > y->file_id) - (x->file_id < y->file_id);
+    return order ? order : (x->line > y->line) - (x->line < y->line);
+}
+
+static bool is_same_number(Value a, Value b) {
+    return a.is_set == b.is_set && (!a.is_set || a.number == b.number);
+}
+
+/* The stored delivery with the content that its text has now. */
+static void renew(Delivery *stored, const Delivery *cleaned) {
+    Delivery d = *cleaned;
+    d.origin = stored->origin;
+    d.claim_key = stored->claim_key;
+    d.was_iteration = stored->was_iteration;
+    d.was_final = stored->was_final;
+    d.differs = memcmp(stored->record_hash, cleaned->record_hash, sizeof d.record_hash) != 0 ||
+                !is_same_number(stored->modified_at, cleaned->modified_at) ||
+                !is_same_number(stored->inserted_at, cleaned->inserted_at);
+    *stored = d;
+}
+
+static bool is_news(const Delivery *d);
+
+bool claim_decide_again(SilverPage *page) {
+    struct ClaimWork *work = page->claims;
+    Places places = find_places(page->entity);
+    size_t n_stored = work->n;
+    qsort(work->deliveries, n_stored, sizeof(Delivery), compare_origins);
+    for (size_t i = 0; i < page->n_rows; i++) {
+        if (page->rows[i].fate == ROW_SAME || page->rows[i].fate == ROW_REJECTED)
+            continue;
+        Delivery cleaned = new_delivery(page, i, &places);
+        Delivery *stored = bsearch(&cleaned, work->deliveries, n_stored, sizeof cleaned, compare_origins);
+        if (stored)
+            renew(stored, &cleaned);
+        else
+            work->deliveries[work->n++] = cleaned;
+    }
+    decide_claims(page);
+    bool has_news = false;
+    for (size_t i = 0; i < work->n; i++)
+        has_news |= is_news(&work->deliveries[i]);
+    return has_news;
 }
 
 /* ---- writing: a choice of deliveries, and lists of what they have ---- */
 
 typedef bool (*Choice)(const Delivery *d);
 
-static bool is_retired(const Delivery *d) {
-    return d->origin == DELIVERY_STORED_SHOWN && d->fate != DELIVERY_SHOWN;
-}
+static bool was_shown(const Delivery *d) { return d->origin == DELIVERY_STORED_SHOWN; }
+static bool is_shown(const Delivery *d) { return d->fate == DELIVERY_SHOWN; }
+
+static bool is_withdrawn(const Delivery *d) { return was_shown(d) && d->differs; }
+static bool is_withdrawn_aside(const Delivery *d) { return d->origin == DELIVERY_STORED_ABSORBED && d->differs; }
+static bool is_retired(const Delivery *d) { return was_shown(d) && !is_shown(d) && !d->differs; }
 static bool is_renumbered(const Delivery *d) {
-    return d->origin == DELIVERY_STORED_SHOWN && d->fate == DELIVERY_SHOWN &&
+    return was_shown(d) && is_shown(d) && !d->differs &&
            (d->iteration != d->was_iteration || d->is_final != d->was_final);
 }
 static bool steps_aside(const Delivery *d) {
     return is_renumbered(d) && d->iteration != d->was_iteration;
 }
 static bool is_revived(const Delivery *d) {
-    return d->origin == DELIVERY_STORED_ABSORBED && d->fate == DELIVERY_SHOWN;
+    return d->origin == DELIVERY_STORED_ABSORBED && is_shown(d) && !d->differs;
 }
-static bool wants_key(const Delivery *d) { return d->fate == DELIVERY_SHOWN && d->key == 0; }
-static bool is_copied(const Delivery *d) {
-    return d->origin == DELIVERY_NEW && d->fate == DELIVERY_SHOWN;
-}
+static bool wants_key(const Delivery *d) { return is_shown(d) && d->key == 0; }
+static bool is_copied(const Delivery *d) { return is_shown(d) && (d->origin == DELIVERY_NEW || d->differs); }
 static bool is_copied_aside(const Delivery *d) {
-    return d->origin == DELIVERY_NEW && d->fate == DELIVERY_ABSORBED;
+    return d->fate == DELIVERY_ABSORBED && (d->origin == DELIVERY_NEW || d->differs);
+}
+static bool shows_no_more(const Delivery *d) { return was_shown(d) && !is_shown(d); }
+static bool shows_again(const Delivery *d) { return is_shown(d) && d->origin == DELIVERY_STORED_ABSORBED; }
+
+static bool is_news(const Delivery *d) {
+    return is_withdrawn(d) || is_withdrawn_aside(d) || is_retired(d) || is_renumbered(d) || is_revived(d) ||
+           is_copied(d) || is_copied_aside(d);
 }
 
 static size_t count(const struct ClaimWork *work, Choice choice) {
@@ -247,6 +327,38 @@ static bool check_count(int64_t n, size_t expected, Error *err) {
     return error_set(err, STATE_CONFLICT, "claims: rows changed while a page was placed");
 }
 
+static Delivery *find_key(const struct ClaimWork *work, int64_t key) {
+    size_t i = 0;
+    while (work->deliveries[i].claim_key != key)
+        i++;
+    return &work->deliveries[i];
+}
+
+static bool withdraw(Pg *pg, SilverPage *page, Error *err) {
+    struct ClaimWork *work = page->claims;
+    const char *keys = list_of(page, is_withdrawn, PART_OLD_KEY, err);
+    TRY(keys);
+    CLEANUP(pg_result_drop) PgResult *gone =
+        pg_query_as(pg, PG_BINARY, SQL_CLAIM_WITHDRAW, PG_PARAMS(keys, batch_of(page)), err);
+    TRY(gone);
+    TRY(check_count(pg_rows(gone), count(work, is_withdrawn), err));
+    work->carried = ARENA_ARRAY(page->arena, Carried, work->n);
+    for (int r = 0; r < pg_rows(gone); r++)
+        work->carried[find_key(work, pg_int(gone, r, 0)) - work->deliveries] =
+            (Carried){.person_id = STR_NULL, .flags = arena_copy(page->arena, pg_value(gone, r, 1))};
+    return true;
+}
+
+static bool withdraw_aside(Pg *pg, SilverPage *page, Error *err) {
+    const char *ids = list_of(page, is_withdrawn_aside, PART_ID, err);
+    const char *files = list_of(page, is_withdrawn_aside, PART_FILE, err);
+    const char *lines = list_of(page, is_withdrawn_aside, PART_LINE, err);
+    TRY(ids && files && lines);
+    int64_t n = 0;
+    TRY(pg_exec(pg, SQL_CLAIM_WITHDRAW_ABSORBED, PG_PARAMS(ids, page->source_system, files, lines), &n, err));
+    return check_count(n, count(page->claims, is_withdrawn_aside), err);
+}
+
 static bool retire(Pg *pg, SilverPage *page, Error *err) {
     const char *keys = list_of(page, is_retired, PART_OLD_KEY, err);
     TRY(keys);
@@ -288,8 +400,13 @@ static bool revive(Pg *pg, SilverPage *page, Error *err) {
 
 /* A file of which every row has been replaced by later ones says so in the ledger. */
 static bool supersede_files(Pg *pg, SilverPage *page, Error *err) {
-    const char *files = list_of(page, is_retired, PART_FILE, err);
+    const char *files = list_of(page, shows_no_more, PART_FILE, err);
     return files && pg_exec(pg, SQL_FILE_SUPERSEDE, PG_PARAMS(files), NULL, err);
+}
+
+static bool show_files(Pg *pg, SilverPage *page, Error *err) {
+    const char *files = list_of(page, shows_again, PART_FILE, err);
+    return files && pg_exec(pg, SQL_FILE_SHOW_AGAIN, PG_PARAMS(files), NULL, err);
 }
 
 static bool give_keys(Pg *pg, SilverPage *page, Error *err) {
@@ -311,7 +428,8 @@ static void put_delivery(Buf *out, SilverPage *page, const Delivery *d) {
     silver_set(&row->record, "is_final", value_number(d->is_final));
     silver_set(&row->record, "file_id", value_number(d->file_id));
     silver_set(&row->record, "line", value_number(d->line));
-    silver_put_row(out, page, &row->record, NULL);
+    const Carried *carried = page->claims->carried;
+    silver_put_row(out, page, &row->record, carried && is_shown(d) ? &carried[d - page->claims->deliveries] : NULL);
 }
 
 static bool copy(Pg *pg, SilverPage *page, const char *table, Choice choice, Error *err) {
@@ -328,16 +446,21 @@ static bool copy(Pg *pg, SilverPage *page, const char *table, Choice choice, Err
     return row_stream_end(&out, err);
 }
 
+typedef bool (*Verb)(Pg *pg, SilverPage *page, Error *err);
+
 bool claim_write(Pg *pg, SilverPage *page, Error *err) {
-    const struct ClaimWork *work = page->claims;
+    static const struct {
+        Choice choice;
+        Verb write; /* where there is one such delivery */
+    } BEFORE[] = {{is_withdrawn, withdraw}, {is_withdrawn_aside, withdraw_aside}, {is_retired, retire},
+                  {is_renumbered, renumber}, {is_revived, revive}},
+      AFTER[] = {{shows_no_more, supersede_files}, {shows_again, show_files}};
     TRY(give_keys(pg, page, err));
-    if (count(work, is_retired) > 0)
-        TRY(retire(pg, page, err));
-    if (count(work, is_renumbered) > 0)
-        TRY(renumber(pg, page, err));
-    if (count(work, is_revived) > 0)
-        TRY(revive(pg, page, err));
+    for (size_t i = 0; i < sizeof BEFORE / sizeof *BEFORE; i++)
+        TRY(count(page->claims, BEFORE[i].choice) == 0 || BEFORE[i].write(pg, page, err));
     TRY(copy(pg, page, page->entity->name, is_copied, err));
     TRY(copy(pg, page, "claims_absorbed", is_copied_aside, err));
-    return count(work, is_retired) == 0 || supersede_files(pg, page, err);
+    for (size_t i = 0; i < sizeof AFTER / sizeof *AFTER; i++)
+        TRY(count(page->claims, AFTER[i].choice) == 0 || AFTER[i].write(pg, page, err));
+    return true;
 }

@@ -13,4 +13,8 @@
 bool claim_look_up(Pg *pg, SilverPage *page, Error *err);
 /* Rows with a reject_rule, and those already ROW_SAME, are passed over. */
 bool claim_decide(Pg *pg, SilverPage *page, Error *err);
+/* Instead of claim_decide(), for rows cleaned once more from their text (`files` of the page say whose they are): those
+ * of deliveries that are stored give them their content of now, the others are new. What is stored and has no row here
+ * stays. False: all is as it was, there is nothing to write. */
+bool claim_decide_again(SilverPage *page);
 bool claim_write(Pg *pg, SilverPage *page, Error *err);

@@ -167,12 +167,12 @@ static bool supersede_one(Pg *pg, const char *feed, const SilverPage *page, Str 
 /* ---- cleaned again ---- */
 
 typedef struct HeldList {
-    Buf keys, hashes, rules, reasons;
+    Buf keys, hashes, rules, reasons, entries;
     size_t n;
 } HeldList;
 
 static void held_list_init(HeldList *list) {
-    Buf *const bufs[] = {&list->keys, &list->hashes, &list->rules, &list->reasons};
+    Buf *const bufs[] = {&list->keys, &list->hashes, &list->rules, &list->reasons, &list->entries};
     list->n = 0;
     for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++) {
         buf_init(bufs[i], PAGE_MAX_BYTES);
@@ -185,6 +185,7 @@ static void held_list_drop(HeldList *list) {
     buf_done(&list->hashes);
     buf_done(&list->rules);
     buf_done(&list->reasons);
+    buf_done(&list->entries);
 }
 
 static void held_list_add(HeldList *list, const SilverRow *row) {
@@ -233,6 +234,32 @@ bool quarantine_again(Pg *pg, const char *feed, SilverPage *page, int64_t *ret_n
     return true;
 }
 
+bool quarantine_end(Pg *pg, const int64_t *entries, size_t n, Error *err) {
+    CLEANUP(buf_drop) Buf ids;
+    buf_init(&ids, PAGE_MAX_BYTES);
+    pg_array_begin(&ids);
+    for (size_t i = 0; i < n; i++)
+        pg_array_int(&ids, entries[i]);
+    const char *array = pg_array_end(&ids, err);
+    return array && (n == 0 || pg_exec(pg, SQL_QUARANTINE_END, PG_PARAMS(array), NULL, err));
+}
+
+bool quarantine_renew(Pg *pg, const SilverPage *page, const int64_t *entries, Error *err) {
+    CLEANUP(held_list_drop) HeldList list;
+    held_list_init(&list);
+    for (size_t i = 0; i < page->n_rows; i++) {
+        if (entries[i] == 0)
+            continue;
+        held_list_add(&list, &page->rows[i]);
+        pg_array_int(&list.entries, entries[i]);
+    }
+    const char *ids = pg_array_end(&list.entries, err), *rules = pg_array_end(&list.rules, err);
+    const char *reasons = pg_array_end(&list.reasons, err);
+    TRY(ids && rules && reasons);
+    return list.n == 0 || pg_exec(pg, SQL_QUARANTINE_RENEW,
+                                  PG_PARAMS(ids, rules, reasons, pg_number(page->mapping_version).text), NULL, err);
+}
+
 /* ---- writing ---- */
 
 /* A row without an id is known by its content: the same content once more adds nothing. */
@@ -246,17 +273,28 @@ static bool has_entry_by_now(const SilverPage *page, size_t i) {
     return false;
 }
 
+static const char *names_of(const Field *columns, size_t n_columns, Buf *names, Error *err) {
+    buf_init(names, PAGE_MAX_BYTES);
+    pg_array_begin(names);
+    for (size_t i = 0; i < n_columns; i++)
+        pg_array_text(names, str_of(columns[i].name));
+    return pg_array_end(names, err);
+}
+
+bool quarantine_add(Pg *pg, const char *feed, const Field *columns, size_t n_columns, const SilverPage *page,
+                    const SilverRow *row, Error *err) {
+    CLEANUP(buf_drop) Buf names;
+    const char *array = names_of(columns, n_columns, &names, err);
+    return array && insert_entry(pg, feed, array, n_columns, page, row, err);
+}
+
 bool quarantine_write(Pg *pg, const char *feed, const Field *columns, size_t n_columns,
                       const SilverPage *page, Error *err) {
     TRY(supersede(pg, feed, page, err));
     if (silver_count(page, ROW_REJECTED) == 0)
         return true;
     CLEANUP(buf_drop) Buf names;
-    buf_init(&names, PAGE_MAX_BYTES);
-    pg_array_begin(&names);
-    for (size_t i = 0; i < n_columns; i++)
-        pg_array_text(&names, str_of(columns[i].name));
-    const char *array = pg_array_end(&names, err);
+    const char *array = names_of(columns, n_columns, &names, err);
     TRY(array);
     for (size_t i = 0; i < page->n_rows; i++) {
         const SilverRow *row = &page->rows[i];

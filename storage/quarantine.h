@@ -14,3 +14,11 @@ bool quarantine_again(Pg *pg, const char *feed, SilverPage *page, int64_t *ret_n
 /* Rows of fate REJECTED become entries; entries of rows that are usable now are superseded. */
 bool quarantine_write(Pg *pg, const char *feed, const Field *columns, size_t n_columns,
                       const SilverPage *page, Error *err);
+
+/* Deliveries of claims, cleaned again one by one: `entries` has each row's entry, 0: none. The entry of a row that is
+ * usable now ends `replayed`. Of a row that is not, an open one says why by today's mapping. */
+bool quarantine_end(Pg *pg, const int64_t *entries, size_t n, Error *err);
+bool quarantine_renew(Pg *pg, const SilverPage *page, const int64_t *entries, Error *err);
+/* An entry for one row of the page. */
+bool quarantine_add(Pg *pg, const char *feed, const Field *columns, size_t n_columns, const SilverPage *page,
+                    const SilverRow *row, Error *err);

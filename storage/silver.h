@@ -64,6 +64,12 @@ typedef struct AttributeCount {
     int64_t versions, corrected;
 } AttributeCount;
 
+/* Of which file a row is, and what its deliveries are ordered by. */
+typedef struct RowFile {
+    int64_t file_id;
+    Str period, sha256;
+} RowFile;
+
 typedef struct SilverPage {
     const Entity *entity;
     SystemColumns system;
@@ -74,6 +80,7 @@ typedef struct SilverPage {
     int64_t batch_id;
     int64_t file_id; /* 0 for databases */
     Str period, sha256; /* of the file: a claim's deliveries are ordered by them */
+    const RowFile *files; /* one per row, where they are of several (claims cleaned again); else NULL */
     struct ClaimWork *claims; /* claim.c's, between its three calls */
     struct HistoryWork *history; /* history.c's, likewise */
     Tells tells;

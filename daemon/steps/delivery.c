@@ -12,9 +12,6 @@
 #include <zlib.h>
 
 enum { CHUNK_BYTES = 64 * 1024, FIELD_MEMORY_SHARE = 4, SURE_OF_WIDTH_ROWS = 2 };
-#define RULE_LINE_UNREADABLE "line_unreadable"
-#define RULE_FIELD_COUNT "field_count"
-#define RULE_LINE_CUT "line_cut"
 
 struct DeliveryFile {
     gzFile bytes;

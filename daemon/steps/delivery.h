@@ -7,6 +7,12 @@
 #pragma once
 #include "steps/place.h"
 
+/* Rules of rows that cannot be read: no mapping makes them usable. As a text[] literal. */
+#define RULE_LINE_UNREADABLE "line_unreadable"
+#define RULE_FIELD_COUNT "field_count"
+#define RULE_LINE_CUT "line_cut"
+#define DELIVERY_RULES "{" RULE_LINE_UNREADABLE "," RULE_FIELD_COUNT "," RULE_LINE_CUT "}"
+
 typedef struct DeliveryFile DeliveryFile;
 
 typedef struct DeliveryPage {

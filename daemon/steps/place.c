@@ -93,24 +93,29 @@ static bool is_rejected(const RawRows *rows, size_t i) {
     return rows->rejects && rows->rejects[i].rule;
 }
 
-static SilverPage *make_page(const PlaceFeed *feed, const RawRows *rows, Arena *arena) {
+SilverPage *place_new_page(const PlaceFeed *feed, size_t n_rows, Arena *arena) {
     SilverPage *page = ARENA_NEW(arena, SilverPage);
     *page = (SilverPage){
         .entity = feed->entity,
         .system = silver_system_columns(feed->entity),
         .mapping = feed->mapping,
         .source_system = feed->source_system,
-        .rows = ARENA_ARRAY(arena, SilverRow, rows->n_rows),
-        .n_rows = rows->n_rows,
-        .file_id = rows->file_id,
-        .period = rows->period,
-        .sha256 = rows->sha256,
+        .rows = ARENA_ARRAY(arena, SilverRow, n_rows),
+        .n_rows = n_rows,
         .received_us = feed->clock_us ? feed->clock_us : clock_wall_us(),
-        .source_now_us = rows->source_now_us,
         .mapping_version = feed->mapping_version,
         .tells = feed->tells,
         .arena = arena,
     };
+    return page;
+}
+
+static SilverPage *make_page(const PlaceFeed *feed, const RawRows *rows, Arena *arena) {
+    SilverPage *page = place_new_page(feed, rows->n_rows, arena);
+    page->file_id = rows->file_id;
+    page->period = rows->period;
+    page->sha256 = rows->sha256;
+    page->source_now_us = rows->source_now_us;
     for (size_t i = 0; i < rows->n_rows; i++) {
         SilverRow *row = &page->rows[i];
         row->fields = rows->fields + i * feed->n_fields;
@@ -650,6 +655,36 @@ bool place_again(PlaceFeed *feed, const AgainRows *again, Arena *arena, PlaceOut
         TRY(write_again(feed, page, &outcome, err));
     if (has_news || n_entries > 0)
         TRY(commit_page(feed, &tx, NULL, has_news, &outcome, err));
+    count_run(feed, page, &outcome);
+    count_metrics(feed, page, &outcome);
+    *ret_outcome = outcome;
+    return true;
+}
+
+/* ---- pages of other steps ---- */
+
+static bool write_work(PlaceFeed *feed, SilverPage *page, const PlaceWork *work, const PlaceOutcome *outcome, Error *err) {
+    Pg *pg = feed->run->pg;
+    TRY(state_batch_id(pg, &page->batch_id, err));
+    TRY(members_resolve(feed->members, pg, page, err));
+    FAILPOINT("page.after_members");
+    TRY(work->write(work->ctx, page, err));
+    FAILPOINT("page.after_silver");
+    return write_ledgers(feed, page, outcome, err);
+}
+
+bool place_work(PlaceFeed *feed, SilverPage *page, const PlaceWork *work, PlaceOutcome *ret_outcome, Error *err) {
+    PlaceOutcome outcome = {0};
+    bool has_news;
+    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(feed->run->pg, err);
+    TRY(tx && lock_page(feed, err));
+    FAILPOINT("page.after_lock");
+    TRY(work->decide(work->ctx, page, &has_news, err));
+    for (size_t i = 0; i < page->n_rows; i++)
+        count_row(&page->rows[i], &outcome);
+    TRY(check_stops(feed, page, err));
+    if (has_news && !feed->run->plan)
+        TRY(write_work(feed, page, work, &outcome, err) && commit_page(feed, &tx, NULL, true, &outcome, err));
     count_run(feed, page, &outcome);
     count_metrics(feed, page, &outcome);
     *ret_outcome = outcome;

@@ -100,5 +100,16 @@ typedef struct AgainRows {
     const Str *ids; /* AGAIN_STORED: of the clean rows */
 } AgainRows;
 bool place_again(PlaceFeed *feed, const AgainRows *again, Arena *page, PlaceOutcome *ret_outcome, Error *err);
+/* A page that its step makes, decides upon and writes itself, in a transaction like any other's: locked and fenced,
+ * with its batch, counts and audit line. `decide` gives every row its fate, and says whether there is anything to write;
+ * a plan ends there. */
+typedef struct PlaceWork {
+    bool (*decide)(void *ctx, SilverPage *page, bool *ret_has_news, Error *err);
+    bool (*write)(void *ctx, SilverPage *page, Error *err);
+    void *ctx;
+} PlaceWork;
+/* Without rows. */
+SilverPage *place_new_page(const PlaceFeed *feed, size_t n_rows, Arena *page);
+bool place_work(PlaceFeed *feed, SilverPage *page, const PlaceWork *work, PlaceOutcome *ret_outcome, Error *err);
 /* The cursor alone, fenced, when a run ends without a page to carry it. */
 bool place_cursor(PlaceFeed *feed, const CursorState *next, Error *err);

@@ -12,6 +12,7 @@
 #include "base/own.h"
 #include "steps/delivery.h"
 #include "steps/drop.h"
+#include "steps/remap_claims.h"
 #include "storage/file.h"
 
 #include <fnmatch.h>
@@ -401,6 +402,7 @@ static void receiving_done(Receiving *r) { drop_close(&r->drop); }
 static bool receive_all(RunContext *run, Error *err) {
     CLEANUP(receiving_done) Receiving r = {.run = run, .claims = run->claims, .drop = {.fd = -1}};
     CLEANUP(arena_drop) Arena *names = arena_open();
+    TRY(remap_claims_if_due(run, err)); /* before anything is placed by another mapping */
     TRY(drop_open(run->claims->directory, &r.drop, err));
     TRY(take_up_leftovers(&r, names, err));
     for (int look = 1; look <= LOOKS; look++) {
@@ -414,5 +416,6 @@ static bool receive_all(RunContext *run, Error *err) {
 }
 
 bool step_receive(RunContext *run, Error *err) {
-    return receive_all(run, err) || error_context(err, "feed %s", run->claims->name);
+    bool ok = run->mode == RUN_REMAP ? remap_claims(run, err) : receive_all(run, err);
+    return ok || error_context(err, "feed %s", run->claims->name);
 }

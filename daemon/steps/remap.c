@@ -144,8 +144,6 @@ static bool walk(Remapping *r, AgainKind kind, Error *err) {
 
 bool remap(RunContext *run, Error *err) {
     const FeedConfig *feed = run->feed;
-    if (feed->mapping.entity->kind == ENTITY_CLAIM)
-        return error_set(err, STATE_CONFIG, "claims cannot be cleaned again from bronze yet");
     CLEANUP(arena_drop) Arena *page_arena = arena_open();
     CLEANUP(remapping_close) Remapping r = {
         .run = run, .page_arena = page_arena, .now_us = clock_wall_us(),
@@ -168,5 +166,5 @@ bool remap_if_due(RunContext *run, bool is_new, Error *err) {
     bool is_due;
     TRY(again_due(run->pg, run->feed->name, &is_due, err));
     is_due |= is_new;
-    return !is_due || run->feed->mapping.entity->kind == ENTITY_CLAIM || remap(run, err);
+    return !is_due || remap(run, err);
 }

@@ -72,7 +72,10 @@ static Delivery *choose_shown(Delivery *run, size_t n) {
     return &run[first];
 }
 
-static int64_t key_of_run(const Delivery *run, size_t n) {
+/* Runs grow together when a mended mapping makes neighbours equal: then the one that shows keeps its own key. */
+static int64_t key_of_run(const Delivery *run, size_t n, const Delivery *shown) {
+    if (shown->origin == DELIVERY_STORED_SHOWN)
+        return shown->claim_key;
     for (size_t i = 0; i < n; i++)
         if (run[i].origin == DELIVERY_STORED_SHOWN)
             return run[i].claim_key;
@@ -90,7 +93,7 @@ static void settle_run(Delivery *run, size_t n, int32_t iteration, bool is_final
     shown->fate = DELIVERY_SHOWN;
     shown->iteration = iteration;
     shown->is_final = is_final;
-    shown->key = key_of_run(run, n);
+    shown->key = key_of_run(run, n, shown);
 }
 
 void iterations_derive(Delivery *deliveries, size_t n) {

@@ -37,6 +37,7 @@ typedef struct Delivery {
     /* what makes an iteration, and what corrects one */
     Value status;
     Value amounts[CLAIM_AMOUNTS];
+    Value inserted_at; /* content, no place in the order */
     int64_t source_hash;
     uint8_t record_hash[16];
     /* where it stands now */
@@ -45,7 +46,9 @@ typedef struct Delivery {
     int32_t was_iteration; /* STORED_SHOWN */
     bool was_final;        /* STORED_SHOWN */
     int64_t file_id;
-    size_t row; /* the caller's: index of a new one in its page */
+    bool has_row;  /* the caller's: its content stands in a page; of all NEW ones, and of stored ones cleaned again */
+    bool differs;  /* the caller's: a stored one whose content is not what is stored */
+    size_t row;    /* with has_row: index in the page */
     /* what becomes of it: set by iterations_derive() */
     DeliveryFate fate;
     int32_t iteration; /* SHOWN */

@@ -49,3 +49,54 @@ SELECT remapped_at IS NULL FROM ops.feed_mapping WHERE feed = $1 ORDER BY mappin
 
 -- name: again_done
 UPDATE ops.feed_mapping SET remapped_at = now() WHERE feed = $1 AND mapping_version <= $2 AND remapped_at IS NULL
+
+-- name: again_sources
+SELECT DISTINCT source_system FROM ops.file WHERE feed = $1 AND source_system <> '' ORDER BY 1
+
+-- name: again_for
+SELECT set_config('revcycled.feed', $1, true), set_config('revcycled.source', $2, true),
+       set_config('revcycled.rules', $3, true)
+
+-- Every delivery of a claims feed with the text it was made of: those that silver knows, and those that were never
+-- placed because they were unusable, also where a later one is held or placed by now. Text that its neighbour had already
+-- is not in bronze once more: the neighbour's serves. Claim by claim; sorted once, not for every page.
+-- name: again_deliveries
+DECLARE again_deliveries NO SCROLL CURSOR WITH HOLD FOR
+WITH placed AS (
+    SELECT source_claim_id, source_hash, file_id, line FROM silver.claims
+    WHERE source_system = current_setting('revcycled.source') AND NOT is_deleted
+    UNION ALL
+    SELECT source_claim_id, source_hash, file_id, line FROM silver.claims_absorbed
+    WHERE source_system = current_setting('revcycled.source') AND NOT is_deleted
+), entry AS (
+    SELECT DISTINCT ON (file_id, line) file_id, line, natural_key, source_hash, quarantine_id, state, mapping_version
+    FROM dq.quarantine
+    WHERE feed = current_setting('revcycled.feed') AND source_system = current_setting('revcycled.source')
+      AND file_id IS NOT NULL AND state <> 'replayed' AND rule <> ALL (current_setting('revcycled.rules')::text[])
+    ORDER BY file_id, line, state = 'open' DESC, state = 'dismissed' DESC, quarantine_id DESC
+), wanted AS (
+    SELECT p.source_claim_id AS claim_id, p.source_hash, p.file_id, p.line, true AS is_placed, e.quarantine_id, e.state,
+           e.mapping_version
+    FROM placed p LEFT JOIN entry e USING (file_id, line)
+    UNION ALL
+    SELECT e.natural_key, e.source_hash, e.file_id, e.line, false, e.quarantine_id, e.state, e.mapping_version
+    FROM entry e WHERE e.state <> 'dismissed'
+      AND NOT EXISTS (SELECT FROM placed p WHERE p.file_id = e.file_id AND p.line = e.line)
+), found AS (
+    SELECT DISTINCT ON (w.claim_id, w.file_id, w.line) w.*, f.period, f.sha256, r.schema_id, r.raw
+    FROM wanted w
+    JOIN ops.file f ON f.file_id = w.file_id AND f.feed = current_setting('revcycled.feed')
+    JOIN bronze.{raw} r ON r.source_hash = w.source_hash AND r.source_key IS NOT DISTINCT FROM w.claim_id
+    ORDER BY w.claim_id, w.file_id, w.line, (r.file_id = w.file_id AND r.line = w.line) DESC, r.batch_id
+)
+SELECT claim_id, source_hash, schema_id, raw, file_id, line, period, sha256, is_placed, coalesce(quarantine_id, 0),
+       coalesce(state, ''), coalesce(mapping_version, 0),
+       lead(claim_id) OVER sorted IS DISTINCT FROM claim_id
+FROM found WINDOW sorted AS (ORDER BY claim_id, file_id, line)
+ORDER BY claim_id, file_id, line
+
+-- name: again_fetch
+FETCH FORWARD {n} FROM again_deliveries
+
+-- name: again_close
+CLOSE again_deliveries

@@ -5,7 +5,8 @@ SELECT d.source_claim_id, d.is_shown, d.claim_key, d.iteration, d.is_final, d.fi
        (extract(epoch FROM d.source_modified_at) * 1000000)::bigint, f.period, f.sha256,
        d.source_hash, d.record_hash, d.claim_status,
        (d.claim_amount * 100)::bigint, (d.paid_amount * 100)::bigint, (d.deductible * 100)::bigint,
-       (d.coinsurance * 100)::bigint, (d.copay * 100)::bigint
+       (d.coinsurance * 100)::bigint, (d.copay * 100)::bigint,
+       (extract(epoch FROM d.source_inserted_at) * 1000000)::bigint
 FROM (
     SELECT true AS is_shown, c.* FROM silver.claims c
     WHERE c.source_claim_id = ANY($1::text[]) AND c.source_system = $2
@@ -68,3 +69,22 @@ WITH gone AS (
     RETURNING a.*
 )
 INSERT INTO silver.claims SELECT * FROM gone
+
+-- Cleaned again: rows whose content is another now. They are copied in anew, under their key where they still show;
+-- their flags come back, for those that settle alone can tell.
+-- name: claim_withdraw
+WITH gone AS (
+    DELETE FROM silver.claims c WHERE c.claim_key = ANY($1::bigint[]) RETURNING c
+), past AS (
+    INSERT INTO silver.claims_past SELECT (g.c).*, (g.c).batch_id, $2::bigint FROM gone g
+), moved AS (
+    INSERT INTO ops.moved (table_name, key, old_date, batch_id)
+    SELECT 'claims', (g.c).claim_key, (g.c).claim_date, $2::bigint FROM gone g
+)
+SELECT (g.c).claim_key, array_to_string((g.c).dq_flags, ',') FROM gone g
+
+-- name: claim_withdraw_absorbed
+DELETE FROM silver.claims_absorbed a
+USING unnest($3::bigint[], $4::bigint[]) AS u(file_id, line)
+WHERE a.source_claim_id = ANY($1::text[]) AND a.source_system = $2
+  AND a.file_id = u.file_id AND a.line = u.line

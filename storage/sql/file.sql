@@ -46,6 +46,10 @@ UPDATE ops.file f SET state = 'superseded'
 WHERE f.file_id = ANY($1::bigint[]) AND f.state = 'done'
   AND NOT EXISTS (SELECT FROM silver.claims c WHERE c.file_id = f.file_id)
 
+-- Of these files rows show again.
+-- name: file_show_again
+UPDATE ops.file SET state = 'done' WHERE file_id = ANY($1::bigint[]) AND state = 'superseded'
+
 -- name: file_finished
 SELECT file_id, state, detected ->> 'stored_as' FROM ops.file
 WHERE feed = $1 AND name = $2 AND sha256 = decode($3, 'hex')

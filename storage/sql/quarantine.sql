@@ -27,6 +27,14 @@ FROM unnest($3::text[], $4::bigint[], $5::text[], $6::text[]) AS u(natural_key, 
 WHERE q.feed = $1 AND q.source_system = $2 AND q.state IN ('open', 'dismissed')
   AND q.natural_key IS NOT DISTINCT FROM u.natural_key AND q.source_hash = u.source_hash
 
+-- name: quarantine_end
+UPDATE dq.quarantine SET state = 'replayed' WHERE quarantine_id = ANY($1::bigint[])
+
+-- name: quarantine_renew
+UPDATE dq.quarantine q SET rule = u.rule, reason = u.reason, mapping_version = $4::int
+FROM unnest($1::bigint[], $2::text[], $3::text[]) AS u(quarantine_id, rule, reason)
+WHERE q.quarantine_id = u.quarantine_id
+
 -- name: quarantine_insert
 INSERT INTO dq.quarantine (feed, source_system, natural_key, raw, rule, reason, file_id, line,
                            source_hash, mapping_version, batch_id)

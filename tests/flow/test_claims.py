@@ -20,6 +20,7 @@ COLUMNS = ("ClaimID,TransactionID,PatientID,EncounterID,ProviderID,DeptID,Servic
            "PaidAmount,ClaimStatus,PayorType,Deductible,Coinsurance,Copay,InsertDate,ModifiedDate").split(",")
 
 CONFIG = """
+server: {{ listen: "127.0.0.1:{port}" }}
 store: {{ dsn: "{dsn}" }}
 timezone: America/New_York
 sources:
@@ -78,10 +79,10 @@ class Claims:
         os.makedirs(self.drop)
         passfile = settings.write_passfile(os.path.join(directory, "pgpass"), store, "revcycled", "revcycle_owner")
         config = os.path.join(directory, "revcycled.yaml")
-        with open(config, "w", encoding="utf-8") as file:
-            file.write(CONFIG.format(dsn=f"{store.dsn(database)} passfile={passfile}", drop=self.drop, page_rows=page_rows,
-                                     complete_after=complete_after))
         self.daemon = Daemon(os.path.join(directory, "daemon"), binary, config)
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(CONFIG.format(port=self.daemon.choose_port(), dsn=f"{store.dsn(database)} passfile={passfile}",
+                                     drop=self.drop, page_rows=page_rows, complete_after=complete_after))
 
     def put(self, name, content):
         content = content.encode() if isinstance(content, str) else content

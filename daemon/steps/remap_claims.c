@@ -1,0 +1,284 @@
+/* remap_claims.c - see remap_claims.h.
+ *
+ * Whole claims, page by page, of one source at a time: zones differ. Rows of a page may be of several files, so of
+ * several lists of columns; each is cleaned by the mapping compiled for its list. A delivery that today's mapping
+ * refuses stays as it was and is held, the newest of its claim; so it is with rows of tables. */
+#include "steps/remap_claims.h"
+
+#include "base/log.h"
+#include "base/own.h"
+#include "steps/delivery.h"
+#include "steps/place.h"
+#include "storage/again.h"
+#include "storage/claim.h"
+#include "storage/quarantine.h"
+#include "transform/fingerprint.h"
+#include "transform/hash.h"
+
+typedef struct List {
+    Field *fields;
+    Mapping *mapping; /* NULL: files of this header cannot be cleaned any more */
+} List;
+
+typedef struct Remapping {
+    RunContext *run;
+    const ClaimsConfig *claims;
+    PlaceFeed place;
+    AgainFeed feed;
+    AgainSchema *schemas;
+    List *lists; /* of the schemas */
+    size_t n_schemas;
+    Arena *page_arena;
+    /* of the page in hand, by row */
+    const AgainDelivery *deliveries;
+    const List **list_of;
+    size_t *n_fields;
+    int64_t *replayed, *renewed; /* entries, 0: none; the former without gaps */
+    size_t n_replayed;
+    bool *is_added;
+} Remapping;
+
+static void remapping_close(Remapping *r) { place_close(&r->place); }
+
+/* ---- a source ---- */
+
+static const FilePattern *pattern_of(const Remapping *r, const char *source_system) {
+    for (size_t i = 0; i < r->claims->n_from; i++)
+        if (strcmp(r->claims->from[i].source, source_system) == 0)
+            return &r->claims->from[i];
+    return NULL;
+}
+
+static void compile_list(Remapping *r, const Zone *zone, size_t at) {
+    const AgainSchema *schema = &r->schemas[at];
+    Error why = {0};
+    Field *fields = ARENA_ARRAY(r->run->arena, Field, schema->n);
+    for (size_t i = 0; i < schema->n; i++)
+        fields[i] = (Field){.name = schema->names[i], .kind = FIELD_TEXT, .folds_case = r->claims->fold_ids};
+    r->lists[at] = (List){fields, mapping_compile(r->run->arena, &r->claims->mapping, fields, schema->n, zone, &why)};
+    if (!r->lists[at].mapping)
+        LOG_FAILURE(LOG_LEVEL_WARN, "rows of files with an earlier header stay as they are", &why,
+                    LOG_TEXT("feed", r->claims->name));
+}
+
+/* The newest list that can be cleaned stands for the feed. */
+static bool open_source(Remapping *r, const FilePattern *pattern, Error *err) {
+    const Config *config = r->run->config;
+    size_t at = 0;
+    r->lists = ARENA_ARRAY(r->run->arena, List, r->n_schemas);
+    for (size_t i = 0; i < r->n_schemas; i++)
+        compile_list(r, pattern->zone ? pattern->zone : config->zone, i);
+    while (at + 1 < r->n_schemas && !r->lists[at].mapping)
+        at++;
+    const char *timezone = config->timezone;
+    for (size_t i = 0; i < config->n_sources; i++)
+        if (strcmp(config->sources[i].name, pattern->source) == 0)
+            timezone = config->sources[i].timezone;
+    PlaceSource source = {
+        .feed = r->claims->name, .source_system = pattern->source, .timezone = timezone,
+        .zone = pattern->zone ? pattern->zone : config->zone, .mapping = &r->claims->mapping,
+        .fields = r->lists[at].fields, .types = r->schemas[at].types, .n_fields = r->schemas[at].n,
+    };
+    r->feed.source_system = pattern->source;
+    return place_open(r->run, &source, &r->place, err);
+}
+
+/* ---- a page: cleaning ---- */
+
+static int find_list(const Remapping *r, int64_t schema_id) {
+    for (size_t i = 0; i < r->n_schemas; i++)
+        if (r->schemas[i].id == schema_id)
+            return r->lists[i].mapping ? (int)i : -1;
+    return -1;
+}
+
+/* A row whose list cannot be cleaned any more keeps fate SAME: what is stored of it stays. */
+static bool clean_row(Remapping *r, SilverPage *page, size_t i, Error *err) {
+    const AgainDelivery *d = &r->deliveries[i];
+    SilverRow *row = &page->rows[i];
+    int at = find_list(r, d->row.schema_id);
+    if (at < 0)
+        return true;
+    const List *list = r->list_of[i] = &r->lists[at];
+    size_t n = r->n_fields[i] = r->schemas[at].n;
+    Str *fields = ARENA_ARRAY(page->arena, Str, n);
+    if (!bronze_unpack(d->row.raw, n, page->arena, fields))
+        return error_set(err, STATE_BUG, "feed %s: a raw row does not hold its %zu columns", r->feed.feed, n);
+    row->fields = fields;
+    row->line = d->line;
+    row->source_hash = hash_source(fields, n);
+    row->id = mapping_id(list->mapping, fields, page->arena);
+    row->record.values = ARENA_ARRAY(page->arena, Value, (size_t)page->entity->n_columns);
+    mapping_clean(list->mapping, fields, row->source_hash, page->arena, &row->record);
+    row->fate = row->record.reject_rule ? ROW_REJECTED : ROW_NEW;
+    if (!d->is_placed || str_equal(row->id, d->row.id))
+        return true;
+    error_set(err, STATE_CONFIG, "feed %s: the mapping makes other ids of rows that are known by theirs", r->feed.feed);
+    return error_hint(err, "keep the mapping of %s, or name the feed anew", page->entity->id);
+}
+
+static bool make_page(Remapping *r, size_t n, SilverPage **ret_page, Error *err) {
+    Arena *arena = r->page_arena;
+    SilverPage *page = place_new_page(&r->place, n, arena);
+    RowFile *files = ARENA_ARRAY(arena, RowFile, n);
+    r->list_of = ARENA_ARRAY(arena, const List *, n);
+    r->n_fields = ARENA_ARRAY(arena, size_t, n);
+    r->replayed = ARENA_ARRAY(arena, int64_t, n);
+    r->renewed = ARENA_ARRAY(arena, int64_t, n);
+    r->is_added = ARENA_ARRAY(arena, bool, n);
+    r->n_replayed = 0;
+    for (size_t i = 0; i < n; i++) {
+        const AgainDelivery *d = &r->deliveries[i];
+        files[i] = (RowFile){d->file_id, d->period, d->sha256};
+        page->rows[i].id = STR_NULL;
+        TRY(clean_row(r, page, i, err));
+    }
+    page->files = files;
+    *ret_page = page;
+    return true;
+}
+
+/* ---- a page: what quarantine holds ---- */
+
+static bool is_unusable(const SilverPage *page, size_t i) { return page->rows[i].record.reject_rule != NULL; }
+
+static bool is_mine(const AgainDelivery *a, const AgainDelivery *b) {
+    return !str_is_null(a->row.id) && !str_is_null(b->row.id) && str_equal(a->row.id, b->row.id);
+}
+
+/* One open entry a claim: a delivery that is refused from now on gets one when no other of its claim has one that stays
+ * open, and of several the last that came. */
+static bool wants_entry(const Remapping *r, const SilverPage *page, size_t i) {
+    const AgainDelivery *d = &r->deliveries[i];
+    if (!d->is_placed || !is_unusable(page, i) || d->is_open || d->is_dismissed)
+        return false;
+    for (size_t k = i; k-- > 0 && is_mine(d, &r->deliveries[k]);)
+        if (is_unusable(page, k) && r->deliveries[k].is_open)
+            return false;
+    for (size_t k = i + 1; k < page->n_rows && is_mine(d, &r->deliveries[k]); k++)
+        if (is_unusable(page, k) && (r->deliveries[k].is_open || r->deliveries[k].is_placed))
+            return false;
+    return true;
+}
+
+/* True when quarantine changes; rows that stay as they are lose their fate REJECTED. */
+static bool decide_entries(Remapping *r, SilverPage *page) {
+    bool has_news = false;
+    for (size_t i = 0; i < page->n_rows; i++) {
+        const AgainDelivery *d = &r->deliveries[i];
+        r->is_added[i] = wants_entry(r, page, i);
+        bool is_renewed = is_unusable(page, i) && d->is_open && d->mapping_version != page->mapping_version;
+        r->renewed[i] = is_renewed ? d->row.entry : 0;
+        bool is_replayed = r->list_of[i] && !is_unusable(page, i) && d->row.entry != 0;
+        if (is_replayed)
+            r->replayed[r->n_replayed++] = d->row.entry;
+        has_news |= r->is_added[i] || is_renewed || is_replayed;
+    }
+    for (size_t i = 0; i < page->n_rows; i++)
+        if (is_unusable(page, i))
+            page->rows[i].fate = r->is_added[i] ? ROW_REJECTED : ROW_SAME;
+    return has_news;
+}
+
+static bool add_entries(Remapping *r, SilverPage *page, Error *err) {
+    for (size_t i = 0; i < page->n_rows; i++) {
+        if (!r->is_added[i])
+            continue;
+        page->file_id = r->deliveries[i].file_id;
+        TRY(quarantine_add(r->run->pg, r->feed.feed, r->list_of[i]->fields, r->n_fields[i], page, &page->rows[i], err));
+    }
+    return true;
+}
+
+/* ---- a page: placing ---- */
+
+static bool decide_page(void *ctx, SilverPage *page, bool *ret_has_news, Error *err) {
+    Remapping *r = ctx;
+    TRY(claim_look_up(r->run->pg, page, err));
+    bool has_entries = decide_entries(r, page);
+    *ret_has_news = claim_decide_again(page) || has_entries;
+    return true;
+}
+
+static bool write_page(void *ctx, SilverPage *page, Error *err) {
+    Remapping *r = ctx;
+    Pg *pg = r->run->pg;
+    return claim_write(pg, page, err) && quarantine_end(pg, r->replayed, r->n_replayed, err) &&
+           quarantine_renew(pg, page, r->renewed, err) && add_entries(r, page, err);
+}
+
+static bool place_pages(Remapping *r, Error *err) {
+    for (size_t n;;) {
+        if (atomic_load(r->run->canceled))
+            return error_set(err, STATE_CANCELED, "feed %s: canceled between pages", r->feed.feed);
+        arena_empty(r->page_arena);
+        AgainDelivery *deliveries;
+        TRY(again_deliveries_next(r->run->pg, &r->feed, r->page_arena, &deliveries, &n, err));
+        if (n == 0)
+            return true;
+        r->deliveries = deliveries;
+        SilverPage *page;
+        PlaceOutcome outcome;
+        TRY(make_page(r, n, &page, err));
+        TRY(place_work(&r->place, page, &(PlaceWork){decide_page, write_page, r}, &outcome, err));
+    }
+}
+
+static bool remap_source(Remapping *r, const char *source_system, Error *err) {
+    const FilePattern *pattern = pattern_of(r, source_system);
+    if (!pattern) {
+        LOG_WARN("no pattern names this source any more; its claims stay as they are", LOG_TEXT("feed", r->claims->name),
+                 LOG_TEXT("source", source_system));
+        return true;
+    }
+    TRY(open_source(r, pattern, err));
+    TRY(again_deliveries_open(r->run->pg, &r->feed, DELIVERY_RULES, err));
+    bool ok = place_pages(r, err);
+    again_deliveries_close(r->run->pg);
+    place_close(&r->place);
+    return ok;
+}
+
+/* A run notes the mapping as seen, a plan looks only. */
+static bool see_mapping(RunContext *run, int32_t *ret_version, bool *ret_is_due, Error *err) {
+    const char *feed = run->claims->name;
+    uint8_t fingerprint[16];
+    bool is_new;
+    mapping_fingerprint(&run->claims->mapping, fingerprint);
+    TRY(state_mapping_read(run->pg, feed, fingerprint, ret_version, &is_new, err));
+    if (is_new && !run->plan)
+        TRY(state_mapping(run->pg, feed, fingerprint, ret_version, err));
+    TRY(again_due(run->pg, feed, ret_is_due, err));
+    *ret_is_due |= is_new && run->plan;
+    return true;
+}
+
+bool remap_claims(RunContext *run, Error *err) {
+    const ClaimsConfig *claims = run->claims;
+    CLEANUP(arena_drop) Arena *page_arena = arena_open();
+    CLEANUP(remapping_close) Remapping r = {
+        .run = run, .claims = claims, .page_arena = page_arena,
+        .feed = {.feed = claims->name, .entity = claims->mapping.entity, .max_rows = (size_t)claims->page_rows,
+                 .max_bytes = (size_t)claims->page_bytes},
+    };
+    const char **sources;
+    size_t n_sources;
+    int32_t version;
+    bool is_due;
+    TRY(see_mapping(run, &version, &is_due, err));
+    TRY(again_schemas(run->pg, claims->name, run->arena, &r.schemas, &r.n_schemas, err));
+    TRY(again_sources(run->pg, claims->name, run->arena, &sources, &n_sources, err));
+    for (size_t i = 0; r.n_schemas > 0 && i < n_sources; i++)
+        TRY(remap_source(&r, sources[i], err));
+    if (run->plan)
+        return true;
+    LOG_INFO("cleaned again from bronze", LOG_TEXT("feed", claims->name), LOG_INT("run", run->run_id),
+             LOG_INT("mapping_version", version), LOG_INT("rows_changed", run->counts.rows_changed));
+    return again_done(run->pg, claims->name, version, err);
+}
+
+bool remap_claims_if_due(RunContext *run, Error *err) {
+    int32_t version;
+    bool is_due;
+    return see_mapping(run, &version, &is_due, err) && (!is_due || remap_claims(run, err));
+}

@@ -1,0 +1,227 @@
+"""A mended mapping of a claims feed: every delivery cleaned again from bronze, iterations as its words say now.
+
+What is expected is counted here, from the files that were dropped; and a first load by the mended mapping is the other
+witness.
+"""
+import csv
+import hashlib
+import io
+import random
+import re
+import signal
+
+import pytest
+
+from harness import dump
+from test_claims import Claims, make_claims, row, text  # noqa: F401  (a fixture and what it makes)
+
+AMOUNTS = ("ClaimAmount", "PaidAmount", "Deductible", "Coinsurance", "Copay")
+STATUS = ("claim_status: ClaimStatus", "claim_status: {from: ClaimStatus, clean: [text, title, {map: {Rejected: Denied}}]}")
+PAID = ("paid_amount: PaidAmount", "paid_amount: Copay")
+PAYER = ("source_payer_id: PayorID", "source_payer_id: {from: PayorID, clean: [id, lower]}")
+MODIFIED = ("source_modified_at: ModifiedDate", "source_modified_at: InsertDate")
+READABLE = ("claims:\n", "rules:\n  - {name: amount_unreadable, entity: claims, severity: flag}\nclaims:\n")
+STRICT = ("claims:\n", "rules:\n  - {name: overpaid, entity: claims, severity: quarantine, check: \"paid_amount <= claim_amount\"}\nclaims:\n")
+
+
+def configure(claims, *mends):
+    """The configuration with these mends, and without those of before."""
+    with open(claims.daemon.config, encoding="utf-8") as file:
+        claims.plain = getattr(claims, "plain", None) or file.read()
+    content = claims.plain
+    for old, new in mends:
+        assert old in content, old
+        content = content.replace(old, new, 1)
+    with open(claims.daemon.config, "w", encoding="utf-8") as file:
+        file.write(content)
+
+
+def files_of_months():
+    """40 claims over four months, some sent again word by word, some unreadable for now."""
+    choice = random.Random(11)
+    for month in range(1, 5):
+        rows = [row(f"C{claim}", f"2024-0{choice.randint(1, 3)}-01", choice.choice(["Pending", "Rejected", "Denied"]),
+                    choice.choice(["0.00", "5.00", "500.00"]), choice.choice(["Medicare", "Aetna"]),
+                    amount=choice.choice(["100.00"] * 9 + ["ten"]))
+                for claim in range(40) for _ in range(choice.randint(0, 2))]
+        for fields in rows:
+            fields[16] = f"2024-0{choice.randint(1, 3)}-02"  # InsertDate
+        choice.shuffle(rows)
+        yield f"hospital1_2024-{month:02}.csv", text(rows)
+
+
+def receive(claims):
+    for name, content in files_of_months():
+        claims.put(name, content)
+    claims.once()
+    return claims
+
+
+def deliveries(paid="PaidAmount", modified="ModifiedDate", denied=(), unusable=lambda fields: fields["ClaimAmount"] == "ten"):
+    """{claim: deliveries in their order}, each (status, amounts, payer)"""
+    found = {}
+    for name, content in files_of_months():
+        sha, period = hashlib.sha256(content.encode()).digest(), re.search(r"_([0-9]{4}-[0-9]{2})", name)[1]
+        for line, fields in enumerate(csv.DictReader(io.StringIO(content)), 2):
+            if unusable(fields):
+                continue
+            status = "Denied" if fields["ClaimStatus"] in denied else fields["ClaimStatus"]
+            amounts = {name: None if fields[name] == "ten" else fields[name] for name in AMOUNTS}
+            amounts["PaidAmount"] = fields[paid]
+            place = (fields[modified], period, sha, line)
+            found.setdefault(fields["ClaimID"], []).append((place, (status, *amounts.values()), fields["PayorID"]))
+    return {claim: [delivery[1:] for delivery in sorted(rows)] for claim, rows in found.items()}
+
+
+def iterations(*arguments, **options):
+    """[(claim, iteration, is_final, status, paid, payer)]: neighbours of equal status and amounts are one."""
+    expected = []
+    for claim, rows in deliveries(*arguments, **options).items():
+        runs = []
+        for said, payer in rows:
+            if runs and runs[-1][0] == said:
+                runs[-1] = (said, payer)
+            else:
+                runs.append((said, payer))
+        expected += [(claim, number, number == len(runs), said[0], said[2], payer.upper())
+                     for number, (said, payer) in enumerate(runs, 1)]
+    return sorted(expected)
+
+
+def shown(claims):
+    return sorted(claims.rows("SELECT source_claim_id, iteration, is_final, claim_status, paid_amount::text, "
+                              "upper(source_payer_id) FROM silver.claims WHERE NOT is_deleted"))
+
+
+def content(claims):
+    """Silver, and the deliveries that do not show, without the mapping's number."""
+    tables = {table: sorted(re.sub(r'"mapping_version": "?\d+"?', "", line) for line in lines)
+              for table, lines in claims.dump(dump.ORDER).items() if not table.startswith("dq.")}
+    tables["absorbed"] = claims.rows(
+        "SELECT source_claim_id, encode(f.sha256, 'hex'), line, claim_status, paid_amount, source_payer_id, source_modified_at, "
+        "a.source_hash, record_hash FROM silver.claims_absorbed a JOIN ops.file f USING (file_id) ORDER BY 1, 2, 3")
+    return tables
+
+
+def written(claims):
+    """What a run may not touch when nothing is new."""
+    return claims.rows("SELECT claim_key, iteration, is_final, batch_id FROM silver.claims ORDER BY 1"), claims.rows(
+        "SELECT count(*), (SELECT count(*) FROM silver.claims_past), (SELECT count(*) FROM ops.moved), "
+        "(SELECT count(*) FROM silver.claims_absorbed) FROM ops.batch WHERE feed <> 'settle'"), claims.rows(
+        "SELECT quarantine_id, state, rule, mapping_version FROM dq.quarantine ORDER BY 1")
+
+
+CASES = {
+    "statuses become one": ((STATUS,), {"denied": ("Rejected",)}),
+    "another order": ((MODIFIED,), {"modified": "InsertDate"}),
+    "all at once": ((STATUS, PAID, MODIFIED, READABLE),
+                    {"denied": ("Rejected",), "paid": "Copay", "modified": "InsertDate", "unusable": lambda fields: False}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_iterations_are_what_a_mended_mapping_says(make_claims, case):  # noqa: F811
+    mends, said = CASES[case]
+    claims, first = receive(make_claims(page_rows=9)), make_claims()
+    assert shown(claims) == iterations()
+    bronze = claims.rows("SELECT count(*) FROM bronze.claims__monthly")
+    configure(claims, *mends)
+    claims.once()
+    assert shown(claims) == iterations(**said) != iterations()
+    assert claims.rows("SELECT count(*) FROM bronze.claims__monthly") == bronze
+    before = written(claims)
+    claims.once()
+    assert written(claims) == before
+    configure(first, *mends)
+    dump.assert_equal(content(receive(first)), content(claims))
+    held = "SELECT count(*) FROM dq.quarantine WHERE state IN ('open', 'superseded')"
+    assert claims.rows(held) == first.rows(held)
+
+
+def test_what_is_corrected_in_place_keeps_key_and_number(make_claims):  # noqa: F811
+    claims = receive(make_claims())
+    rows = "SELECT claim_key, iteration, is_final, claim_status, file_id, line FROM silver.claims ORDER BY 1"
+    before, payers = claims.rows(rows), claims.rows("SELECT claim_key, source_payer_id FROM silver.claims ORDER BY 1")
+    configure(claims, PAYER)
+    claims.once()
+    assert claims.rows(rows) == before
+    assert claims.rows("SELECT claim_key, source_payer_id FROM silver.claims ORDER BY 1") == [
+        (key, payer.lower()) for key, payer in payers]
+    newest = "SELECT count(*) FROM silver.claims WHERE batch_id <= (SELECT max(batch_to) FROM silver.claims_past)"
+    assert claims.rows(newest)[0][0] == len(before)
+
+
+def test_of_claims_that_a_mended_mapping_reads_alike_nothing_is_written(make_claims):  # noqa: F811
+    """The others are corrected."""
+    claims = receive(make_claims())
+    rows = "SELECT claim_key, batch_id FROM silver.claims c WHERE NOT EXISTS (SELECT FROM bronze.claims__monthly b " \
+           "WHERE b.\"ClaimID\" = c.source_claim_id AND b.\"ClaimStatus\" = 'Rejected') ORDER BY 1"
+    before = claims.rows(rows)
+    configure(claims, STATUS)
+    claims.once()
+    assert claims.rows(rows) == before and len(before) > 5
+
+
+def test_iterations_that_a_mended_mapping_joins_leave_their_past_behind(make_claims):  # noqa: F811
+    claims = make_claims()
+    claims.put("hospital1_2024-03.csv", text([row("C1", "2024-03-01", "Rejected"), row("C1", "2024-03-02", "Denied")]))
+    claims.once()
+    (first,), (second,) = claims.rows("SELECT claim_key FROM silver.claims ORDER BY iteration")
+    configure(claims, STATUS)
+    claims.once()
+    ((kept,),) = claims.rows("SELECT claim_key FROM silver.claims")
+    gone = first if kept == second else second
+    assert kept in (first, second)
+    assert (gone,) in claims.rows("SELECT key FROM ops.moved WHERE table_name = 'claims'")
+    assert claims.rows("SELECT claim_key, claim_status FROM silver.claims_past WHERE batch_to > (SELECT min(batch_id) FROM "
+                       "ops.batch) ORDER BY iteration") == [(first, "Rejected"), (second, "Denied")]
+    configure(claims)
+    claims.once()
+    assert [line[2:5] for line in claims.claims()] == [(1, False, "Rejected"), (2, True, "Denied")]
+
+
+def test_deliveries_that_a_stricter_mapping_refuses_stay_and_are_held(make_claims):  # noqa: F811
+    """One entry a claim, of the last that came; the mend of the mend takes them all back."""
+    claims = receive(make_claims(page_rows=9))
+    before = shown(claims)
+    broken = {}
+    for name, content_ in files_of_months():
+        for line, fields in enumerate(csv.DictReader(io.StringIO(content_)), 2):
+            if fields["ClaimAmount"] == "100.00" and fields["PaidAmount"] == "500.00":
+                broken[fields["ClaimID"]] = (name, line)
+    unreadable = claims.rows("SELECT natural_key FROM dq.quarantine WHERE state = 'open'")
+    entries = ("SELECT q.natural_key, f.name, q.line FROM dq.quarantine q JOIN ops.file f USING (file_id) "
+               "WHERE q.state = 'open' AND q.rule = 'overpaid' ORDER BY 1")
+    configure(claims, STRICT)
+    claims.once()
+    assert shown(claims) == before
+    wanted = sorted((claim, *place) for claim, place in broken.items() if (claim,) not in unreadable)
+    assert claims.rows(entries) == wanted and len(wanted) > 5
+    state = written(claims)
+    claims.once()
+    assert written(claims) == state
+    configure(claims)
+    claims.once()
+    assert shown(claims) == before and claims.rows(entries) == []
+    assert claims.rows("SELECT count(*) FROM dq.quarantine WHERE state = 'replayed'") == [(len(wanted),)]
+    assert claims.rows("SELECT natural_key FROM dq.quarantine WHERE state = 'open'") == unreadable
+
+
+POINTS = ["page.after_lock:2", "page.after_members", "page.after_silver:2", "page.before_commit:3", "page.after_commit:2"]
+
+
+def test_killed_at_any_page_it_ends_as_one_that_was_not(make_claims):  # noqa: F811
+    """It is due as long as it has not come to its end."""
+    mends = CASES["all at once"][0]
+    calm, killed = receive(make_claims(page_rows=9)), receive(make_claims(page_rows=9))
+    for claims in (calm, killed):
+        configure(claims, *mends)
+    due = "SELECT count(*) FROM ops.feed_mapping WHERE remapped_at IS NULL"
+    calm.once()
+    for point in POINTS:
+        assert killed.daemon.once(timeout=120, REVCYCLED_FAILPOINT=point).returncode == -signal.SIGKILL, point
+        assert killed.rows(due) == [(1,)]
+    killed.once()
+    assert killed.rows(due) == [(0,)]
+    dump.assert_equal(calm.dump(dump.KILL), killed.dump(dump.KILL))
+    dump.assert_equal(content(calm), content(killed))
