@@ -1,62 +1,17 @@
-/* job.h - the jobs that exist, what is due, and the runs in memory.
+/* job.h - the jobs of a daemon and their runs: what is asked, what happens, what is told.
  *
- * Built from the configuration: `<source>.<feed>` extracts, `reconcile.<source>.<feed>` compares the whole
- * table, `claims.<name>` receives, `settle`, `publish` and `kpi` follow. Everything here is called on the loop thread and answers from memory, so that a busy
- * PostgreSQL does not slow a list of jobs. What must survive a restart (paused, leases, runs) is written
- * by workers.
+ * Walks the table of jobs (job_table.h): when it is a job's turn (turn.h) and the store has lent this daemon its
+ * lease (lease.h), a run of it goes to a worker (course.h), and what ended is remembered (recent.h). A place job
+ * that changed rows wakes settle; settle wakes kpi, which rests between two runs; publish comes by its own
+ * interval and settles first itself.
  *
- * Order: members first, then encounters, then transactions and claims, once after the start: a fact whose
- * members are there is written once, not again by settle. A place job that changed rows wakes settle; settle
- * wakes kpi, which rests between two runs; publish comes by its own interval and settles first itself. Two
- * jobs of one group (a feed; settle, publish and kpi) never run at once.
- *
- * Workers: a source's second run begins only when a worker stays free for every other source that has none
- * running, and one for settle and its like: a hospital that answers nothing any more keeps nobody else's feeds
- * waiting, as long as `workers` is greater than the number of sources. Who has waited longest comes first. */
+ * Everything here is called on the loop thread and answers from memory, so that a busy PostgreSQL does not slow a
+ * list of jobs. What must survive a restart (paused, leases, runs) is written by workers. */
 #pragma once
-#include "loop.h"
+#include "job_table.h"
 #include "pool.h"
-#include "run.h"
 
 typedef struct Jobs Jobs;
-
-/* A run that a person asked for and a reload ended: it is begun again as it was asked for. */
-typedef struct Interrupted {
-    bool is_asked;
-    RunMode mode;
-    char by[64], from[RUN_DATE_BYTES], to[RUN_DATE_BYTES]; /* "": none */
-} Interrupted;
-
-typedef struct Job {
-    const char *name;
-    JobKind kind;
-    const FeedConfig *feed;     /* extract */
-    const ClaimsConfig *claims; /* receive */
-    int rank;                   /* of place jobs: those of a lower rank come first */
-    size_t party;               /* who shares workers: 1 + index of its source; 0: everything else */
-    const char *group;
-    const char *schedule;       /* for people: "every 30 s", "after settle" */
-    int64_t every_us;
-    bool is_paused;
-    char paused_by[64];
-    bool has_lease;
-    const char *owner;          /* whose the lease is, as of the last look; "": nobody's */
-    int64_t epoch;
-    bool is_stopped;            /* a configuration error: until triggered or reloaded */
-    int failures;               /* in a row */
-    bool is_woken;
-    bool is_full_due;           /* the next turn reads everything: the table changed */
-    int64_t woken_us, finished_us; /* monotonic */
-    Interrupted interrupted;
-    int64_t begun_us, took_us;  /* of the last run; monotonic, and how long */
-    int64_t last_success_us;    /* wall; 0: never */
-    Run *current;               /* queued, running or waiting; NULL */
-    const Run *last;            /* the last that ended; NULL */
-    FeedSession *session;
-    CursorReport cursor;        /* of the last poll */
-    LoopTimer *timer;           /* job.c's, as is `jobs` */
-    Jobs *jobs;
-} Job;
 
 typedef struct JobsOptions {
     const Config *config;
@@ -76,15 +31,18 @@ void jobs_close(Jobs *jobs);
 
 /* Lets the schedule run. */
 void jobs_start(Jobs *jobs);
-/* Every job once, in dependency order; then `done(context)`. */
-void jobs_run_once(Jobs *jobs, LoopCall done, void *context);
-/* One job once; then `done(context)`. */
-void jobs_run_one(Jobs *jobs, Job *job, RunMode mode, LoopCall done, void *context);
-/* Every reconcile job once, or that of one feed; then settle, publish and a comparison of all that BigQuery
- * holds. `is_dry`: what differs is counted, not mended. */
-void jobs_run_reconcile(Jobs *jobs, const char *feed, bool is_dry, LoopCall done, void *context);
-/* Of all: 0: all succeeded, 1: some failed, 3: some held. */
-int jobs_once_status(const Jobs *jobs);
+/* Who starts runs in an order of its own, as once.h does: told of every end of a run, but for plans, and when no
+ * job has a run any more. There is one, and while there is, the configuration stays. NULL: none, as after
+ * jobs_drain(). */
+typedef struct JobsFollower {
+    void (*ended)(void *context, const Run *run);
+    void (*idle)(void *context);
+    void *context;
+} JobsFollower;
+void jobs_follow(Jobs *jobs, const JobsFollower *follower);
+/* No job has a run that is queued, running or waiting. */
+bool jobs_are_idle(const Jobs *jobs);
+
 /* No new runs; running ones are canceled; `done(context)` when the last has ended. */
 void jobs_drain(Jobs *jobs, LoopCall done, void *context);
 

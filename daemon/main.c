@@ -12,6 +12,7 @@
 #include "inbox.h"
 #include "job.h"
 #include "notify.h"
+#include "once.h"
 #include "proof.h"
 #include "reload.h"
 #include "sealer.h"
@@ -81,6 +82,7 @@ typedef struct Daemon {
     PgPool *pg_pool;
     Pg *instance; /* its session holds the lock of this configuration */
     Jobs *jobs;
+    Once once; /* when it ends by itself */
     Api *api;
     Sealer *sealer; /* NULL: the configuration names no key */
     Notify *notify;
@@ -135,7 +137,7 @@ static void stop(void *context) {
 
 static void once_done(void *context) {
     Daemon *daemon = context;
-    daemon->status = jobs_once_status(daemon->jobs);
+    daemon->status = daemon->once.status;
     stop(daemon);
 }
 
@@ -330,12 +332,12 @@ static void print_proof(Daemon *daemon, int64_t since_us) {
 static void start_jobs(Daemon *daemon) {
     const Options *options = daemon->options;
     if (options->job)
-        jobs_run_one(daemon->jobs, jobs_find(daemon->jobs, options->job),
+        once_run_job(&daemon->once, daemon->jobs, jobs_find(daemon->jobs, options->job),
                      options->rebuild ? RUN_REBUILD : RUN_INCREMENTAL, once_done, daemon);
     else if (options->reconcile)
-        jobs_run_reconcile(daemon->jobs, options->feed, !options->repair, once_done, daemon);
+        once_run_reconcile(&daemon->once, daemon->jobs, options->feed, !options->repair, once_done, daemon);
     else if (options->once)
-        jobs_run_once(daemon->jobs, once_done, daemon);
+        once_run_all(&daemon->once, daemon->jobs, once_done, daemon);
     else
         jobs_start(daemon->jobs);
 }

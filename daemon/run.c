@@ -47,6 +47,21 @@ bool run_mode_find(const char *name, RunMode *ret_mode) {
     return false;
 }
 
+Run *run_make(int64_t id, const char *job) {
+    Run *run = calloc(1, sizeof *run);
+    if (!run)
+        abort();
+    pthread_mutex_init(&run->pg_mutex, NULL);
+    run->id = id;
+    snprintf(run->job, sizeof run->job, "%s", job);
+    return run;
+}
+
+void run_free(Run *run) {
+    pthread_mutex_destroy(&run->pg_mutex);
+    free(run);
+}
+
 /* ---- on a worker ---- */
 
 static void put_attributes(Buf *steps, const RunCounts *counts) {

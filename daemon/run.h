@@ -49,7 +49,7 @@ typedef struct Run {
     bool was_asked;   /* by a person: recorded even when it did nothing */
     bool is_dry;      /* reconcile: says what differs, mends nothing */
     bool is_approved; /* a person released what it was held for */
-    bool is_kept;     /* among the last runs of job.c */
+    bool is_kept;     /* among the last runs, recent.h */
     char range_from[RUN_DATE_BYTES], range_to[RUN_DATE_BYTES];
     RunState state;   /* the loop's */
     RunState outcome; /* the worker's, for the loop to take over when the work is done */
@@ -64,8 +64,12 @@ typedef struct Run {
     bool is_interrupting, is_over; /* the loop's: an interruption is on its way; the work is done meanwhile */
     pthread_mutex_t pg_mutex; /* guards `pg`: the statement in flight may be canceled from elsewhere */
     Pg *pg;
-    void *owner; /* the job's, see job.c */
+    void *owner; /* its Job, job_table.h */
 } Run;
+
+/* Queued nowhere yet; everything else is the caller's to fill. */
+Run *run_make(int64_t id, const char *job);
+void run_free(Run *run);
 
 /* On a worker: connects, runs the step, records the run when it did something, failed, or was asked for.
  * Sets counts, error, and an outcome of SUCCEEDED, FAILED or CANCELED. */
