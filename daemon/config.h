@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "storage/watermark.h"
 #include "transform/drift.h"
+#include "transform/formats/decode.h"
 #include "transform/mapping.h"
 #include "transform/person.h"
 
@@ -72,6 +73,9 @@ typedef struct ClaimsConfig {
     const char *directory;
     const char *format; /* "csv" */
     char delimiter;     /* ',' */
+    EncodingDeclared encoding;
+    int64_t max_unpacked_bytes; /* of a packed file */
+    int max_unpacked_ratio;     /* of its unpacked bytes to its packed ones */
     bool fold_ids;
     int64_t every_ms; /* scan, besides inotify */
     int64_t settle_ms; /* a file that was not closed by rename is complete after this long unchanged */

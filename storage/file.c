@@ -9,7 +9,7 @@
 #include <fcntl.h>
 #include <openssl/sha.h>
 
-enum { PIECE_BYTES = 256 * 1024 };
+enum { PIECE_BYTES = 256 * 1024, COLUMNS_MAX_BYTES = 16 * 1024 * 1024 };
 
 bool file_hash(int fd, FileBytes *ret_bytes, Error *err) {
     CLEANUP(mem_drop) char *piece = malloc(PIECE_BYTES);
@@ -61,6 +61,19 @@ bool file_begin(Pg *pg, const FileSeen *seen, FileAnswer *ret_answer, int64_t *r
     *ret_file_id = pg_int(known, 0, 0);
     *ret_answer = pg_bool(known, 0, 1) ? FILE_RECEIVING : FILE_KNOWN;
     return true;
+}
+
+bool file_detected(Pg *pg, int64_t file_id, const FileDetected *detected, Error *err) {
+    CLEANUP(buf_drop) Buf columns;
+    buf_init(&columns, COLUMNS_MAX_BYTES);
+    pg_array_begin(&columns);
+    for (size_t i = 0; i < detected->n_columns; i++)
+        pg_array_text(&columns, str_of(detected->columns[i]));
+    const char *names = pg_array_end(&columns, err);
+    return names && pg_exec(pg, SQL_FILE_DETECTED,
+                            PG_PARAMS(pg_number(file_id).text, detected->packing,
+                                      pg_number(detected->unpacked_bytes).text, detected->encoding,
+                                      detected->has_mark ? "true" : "false", names), NULL, err);
 }
 
 bool file_count(Pg *pg, int64_t file_id, const FileCounts *counts, Error *err) {

@@ -32,6 +32,17 @@ typedef enum FileAnswer {
 } FileAnswer;
 bool file_begin(Pg *pg, const FileSeen *seen, FileAnswer *ret_answer, int64_t *ret_file_id, Error *err);
 
+/* How a file is written, as it was detected; shown with it. NULL and 0: not known. */
+typedef struct FileDetected {
+    const char *packing;  /* "plain", "gzip", "zip" */
+    int64_t unpacked_bytes;
+    const char *encoding; /* "utf-8", … */
+    bool has_mark;        /* a byte order mark */
+    const char *const *columns; /* of the header; names, never a row */
+    size_t n_columns;
+} FileDetected;
+bool file_detected(Pg *pg, int64_t file_id, const FileDetected *detected, Error *err);
+
 /* In the caller's transaction: adds a page's counts. */
 typedef struct FileCounts {
     int64_t rows_read, rows_new, rows_corrected, rows_same, rows_flagged, rows_quarantined;

@@ -1,26 +1,31 @@
 /* delivery.c - see delivery.h.
  *
- * zlib reads plain bytes as they are, so that gzip needs no case of its own; offsets count the bytes
- * after unpacking. A damaged gzip ends where it is damaged, like a file that was cut. */
+ * The layers, each a file of its own: unpack.h gives bytes, formats/decode.h makes them UTF-8, formats/csv.h makes them
+ * rows. Offsets count bytes of UTF-8: those of the unpacked file where that is UTF-8 already, else going on means
+ * decoding it again up to there. A gzip that was cut ends where it is cut, like a plain file. */
 #include "steps/delivery.h"
 
 #include "base/own.h"
+#include "steps/unpack.h"
 #include "transform/formats/csv.h"
+#include "transform/formats/decode.h"
+#include "transform/text.h"
 
 #include <errno.h>
-#include <unistr.h>
-#include <zlib.h>
 
 enum { CHUNK_BYTES = 64 * 1024, FIELD_MEMORY_SHARE = 4, SURE_OF_WIDTH_ROWS = 2 };
 
 struct DeliveryFile {
-    gzFile bytes;
+    Unpacker *bytes;
     const ClaimsConfig *claims;
+    Decoder decoder;
     CsvParser *csv;
-    char *chunk;
+    char *chunk;     /* unpacked bytes */
+    char *decoded;   /* the same as UTF-8; NULL where they are it */
+    int64_t to_skip; /* of what is decoded: placed before a crash */
     Field *fields;
     size_t n_fields;
-    bool is_damaged;
+    FileDetected detected;
 };
 
 /* ---- bytes and rows ---- */
@@ -34,18 +39,23 @@ static CsvParser *new_parser(const ClaimsConfig *claims) {
     return csv_open(&options);
 }
 
-static bool feed_more(DeliveryFile *file, Error *err) {
-    int n = gzread(file->bytes, file->chunk, CHUNK_BYTES);
-    int code = Z_OK;
-    if (n < CHUNK_BYTES)
-        gzerror(file->bytes, &code);
-    if (code == Z_ERRNO)
-        return error_set_errno(err, errno, "cannot read a claims file");
-    file->is_damaged = code != Z_OK && code != Z_STREAM_END;
-    if (n > 0)
-        csv_feed(file->csv, (Str){file->chunk, (size_t)n});
-    else
+/* No bytes: the end. */
+static void feed_bytes(DeliveryFile *file, Str bytes) {
+    Str text = bytes;
+    if (file->decoded)
+        text = (Str){file->decoded, decoder_take(&file->decoder, bytes, bytes.size == 0, file->decoded)};
+    size_t skipped = file->to_skip < (int64_t)text.size ? (size_t)file->to_skip : text.size;
+    file->to_skip -= (int64_t)skipped;
+    if (text.size > skipped)
+        csv_feed(file->csv, (Str){text.at + skipped, text.size - skipped});
+    if (bytes.size == 0)
         csv_finish(file->csv);
+}
+
+static bool feed_more(DeliveryFile *file, Error *err) {
+    size_t n;
+    TRY(unpack_read(file->bytes, file->chunk, CHUNK_BYTES, &n, err));
+    feed_bytes(file, (Str){file->chunk, n});
     return true;
 }
 
@@ -55,26 +65,24 @@ static bool next_row(DeliveryFile *file, CsvRow *row, CsvStatus *ret_status, Err
     return true;
 }
 
-/* ---- the header ---- */
-
-static bool check_first_bytes(int fd, Error *err) {
-    uint8_t first[4] = {0};
-    ssize_t n = pread(fd, first, sizeof first, 0);
-    if (n < 0)
-        return error_set_errno(err, errno, "cannot read a claims file");
-    if (n == 0)
-        return error_set(err, STATE_DATA, "the file is empty");
-    if ((first[0] == 0xFF && first[1] == 0xFE) || (first[0] == 0xFE && first[1] == 0xFF))
-        return error_set(err, STATE_DATA, "the file is UTF-16; send it as UTF-8");
-    if (memcmp(first, "PK\3\4", 4) == 0)
-        return error_set(err, STATE_DATA, "the file is a zip archive; send it plain or as gzip");
+/* The first chunk, full or the whole file: what is detected is detected in it. */
+static bool read_head(DeliveryFile *file, Str *ret_head, Error *err) {
+    size_t used = 0;
+    for (size_t n = 1; n > 0 && used < CHUNK_BYTES; used += n)
+        TRY(unpack_read(file->bytes, file->chunk + used, CHUNK_BYTES - used, &n, err));
+    *ret_head = (Str){file->chunk, used};
     return true;
 }
 
+/* ---- the header ---- */
+
 static bool name_field(Arena *arena, DeliveryFile *file, size_t i, Str text, Error *err) {
-    if (u8_check((const uint8_t *)text.at, text.size))
-        return error_set(err, STATE_DATA, "the header is not UTF-8");
-    Str name = str_trim(text);
+    bool is_repaired = false;
+    Str name = str_trim(text_repair(arena, text, &is_repaired));
+    if (is_repaired && file->claims->encoding != DECLARED_DETECT) {
+        error_set(err, STATE_DATA, "the header is not the text that `encoding` declares");
+        return error_hint(err, "say `encoding: detect`, or the encoding it is in");
+    }
     file->fields[i] = (Field){
         .name = name.size ? arena_string(arena, name) : arena_printf(arena, "column_%zu", i + 1),
         .kind = FIELD_TEXT,
@@ -90,6 +98,10 @@ static bool read_header(DeliveryFile *file, Arena *arena, Error *err) {
     CsvRow row;
     CsvStatus status;
     TRY(next_row(file, &row, &status, err));
+    if (unpack_is_cut(file->bytes) && (status == CSV_END || !row.has_end)) {
+        error_set(err, STATE_DATA, "the %s file was cut within its first line", packing_name(unpack_packing(file->bytes)));
+        return error_hint(err, "send it again, whole");
+    }
     if (status == CSV_END)
         return error_set(err, STATE_DATA, "the file has no header");
     if (row.problem != CSV_FINE)
@@ -101,33 +113,58 @@ static bool read_header(DeliveryFile *file, Arena *arena, Error *err) {
     return true;
 }
 
+/* ---- opening ---- */
+
+static bool find_encoding(DeliveryFile *file, Str head, Error *err) {
+    EncodingFound found;
+    TRY(encoding_find(head, file->claims->encoding, &found, err));
+    file->decoder = (Decoder){.encoding = found.encoding};
+    file->detected.encoding = found.name;
+    file->detected.has_mark = found.has_mark;
+    if (found.encoding == ENCODING_UTF_8)
+        return true;
+    file->decoded = malloc(decoder_room(CHUNK_BYTES));
+    return file->decoded || error_set_errno(err, ENOMEM, "cannot open a claims file");
+}
+
+static bool open_layers(DeliveryFile *file, int fd, Error *err) {
+    UnpackLimits limits = {file->claims->max_unpacked_bytes, file->claims->max_unpacked_ratio};
+    file->bytes = unpack_open(fd, limits, err);
+    TRY(file->bytes);
+    file->chunk = malloc(CHUNK_BYTES);
+    if (!file->chunk)
+        return error_set_errno(err, ENOMEM, "cannot open a claims file");
+    file->detected.packing = packing_name(unpack_packing(file->bytes));
+    file->detected.unpacked_bytes = unpack_size(file->bytes);
+    Str head;
+    TRY(read_head(file, &head, err) && find_encoding(file, head, err));
+    file->csv = new_parser(file->claims);
+    if (head.size > 0)
+        feed_bytes(file, head);
+    return true;
+}
+
 DeliveryFile *delivery_open(int fd, const ClaimsConfig *claims, Arena *arena,
                             Error *err) {
     CLEANUP(fd_drop) int owned = fd;
-    TRY_NULL(check_first_bytes(fd, err));
     CLEANUP(delivery_drop) DeliveryFile *file = calloc(1, sizeof *file);
-    if (!file || !(file->chunk = malloc(CHUNK_BYTES))) {
+    if (!file) {
         error_set_errno(err, ENOMEM, "cannot open a claims file");
         return NULL;
     }
     file->claims = claims;
-    file->csv = new_parser(claims);
-    file->bytes = gzdopen(fd, "rb");
-    if (!file->bytes) {
-        error_set_errno(err, errno, "cannot open a claims file");
-        return NULL;
-    }
     owned = -1;
-    TRY_NULL(read_header(file, arena, err));
+    TRY_NULL(open_layers(file, fd, err) && read_header(file, arena, err));
     return TAKE(file);
 }
 
 void delivery_close(DeliveryFile *file) {
     if (file->bytes)
-        gzclose_r(file->bytes);
+        unpack_close(file->bytes);
     if (file->csv)
         csv_free(file->csv);
     free(file->chunk);
+    free(file->decoded);
     free(file);
 }
 
@@ -136,9 +173,19 @@ const Field *delivery_fields(const DeliveryFile *file, size_t *ret_n) {
     return file->fields;
 }
 
+const FileDetected *delivery_detected(DeliveryFile *file, Arena *arena) {
+    const char **columns = ARENA_ARRAY(arena, const char *, file->n_fields);
+    for (size_t i = 0; i < file->n_fields; i++)
+        columns[i] = file->fields[i].name;
+    file->detected.columns = columns;
+    file->detected.n_columns = file->n_fields;
+    return &file->detected;
+}
+
 bool delivery_seek(DeliveryFile *file, int64_t offset, int64_t line, Error *err) {
-    if (gzseek(file->bytes, offset, SEEK_SET) != offset)
-        return error_set(err, STATE_IO, "cannot go on within a claims file");
+    TRY(unpack_seek(file->bytes, file->decoded ? 0 : offset, err));
+    file->decoder.n_held = 0;
+    file->to_skip = file->decoded ? offset : 0;
     csv_free(file->csv);
     file->csv = new_parser(file->claims);
     csv_resume_at(file->csv, offset, line);
@@ -239,7 +286,7 @@ bool delivery_read(DeliveryFile *file, Arena *arena, DeliveryPage *ret_page, Err
             break;
         take_row(file, &hand, &row);
     }
-    page.was_cut |= page.is_last && file->is_damaged;
+    page.was_cut |= page.is_last && unpack_is_cut(file->bytes);
     page.rows = (RawRows){.fields = hand.fields, .lines = hand.lines, .rejects = hand.rejects,
                           .n_rows = hand.n_rows};
     *ret_page = page;

@@ -1,11 +1,13 @@
 /* delivery.h - one claims file, read in pages.
  *
- * Opens the bytes (plain or gzip), reads the header, and gives rows of as many fields as the header has, page by
+ * Opens the layers (bytes -> unpacked, unpack.h -> UTF-8, formats/decode.h -> rows, formats/csv.h), reads the
+ * header, and gives rows of as many fields as the header has, page by
  * page, bounded by rows and bytes. A row that does not fit comes with its reject; a last line that was
  * cut does too. Pages depend on the file and the limits alone, so that a crash resumes at a page's end.
  * One thread at a time. */
 #pragma once
 #include "steps/place.h"
+#include "storage/file.h"
 
 /* Rules of rows that cannot be read: no mapping makes them usable. As a text[] literal. */
 #define RULE_LINE_UNREADABLE "line_unreadable"
@@ -23,7 +25,7 @@ typedef struct DeliveryPage {
     size_t size_bytes;
 } DeliveryPage;
 
-/* Reads the header. NULL and an Error of class data when the file itself is no good (empty, UTF-16, zip, a
+/* Reads the header. NULL and an Error of class data when the file itself is no good (empty, damaged, of another kind, a
  * header with a name twice): its text is the sentence for the report. Takes the descriptor over. */
 DeliveryFile *delivery_open(int fd, const ClaimsConfig *claims, Arena *arena,
                             Error *err);
@@ -33,6 +35,8 @@ static inline void delivery_drop(DeliveryFile **owner) {
         delivery_close(*owner);
 }
 const Field *delivery_fields(const DeliveryFile *file, size_t *ret_n);
+/* How the file is written, as far as its first 64 KiB show it, and its header. Lives with the file and the arena. */
+const FileDetected *delivery_detected(DeliveryFile *file, Arena *arena);
 /* Goes to where a page ended. */
 bool delivery_seek(DeliveryFile *file, int64_t offset, int64_t line, Error *err);
 bool delivery_read(DeliveryFile *file, Arena *page, DeliveryPage *ret_page, Error *err);

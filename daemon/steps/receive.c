@@ -256,6 +256,8 @@ static bool place_rows(const Receiving *r, const Incoming *file, DeliveryFile *d
 
 static bool receive_rows(const Receiving *r, Incoming *file, DeliveryFile *delivery, Error *err) {
     CLEANUP(place_close) PlaceFeed feed = {0};
+    TRY(file_detected(r->run->pg, file->file_id, delivery_detected(delivery, r->arena), err));
+    FAILPOINT("receive.after_detected");
     TRY(open_place(r, file, delivery, &feed, err));
     Progress progress = {.offset = 0};
     if (parse_progress(feed.cursor.position, file->file_id, &progress))

@@ -72,7 +72,7 @@ static bool is_plain(Str text) {
 bool text_is_clean_utf8(Str text) { return is_plain(text) || clean_prefix(text) == text.size; }
 
 /* Windows-1252 where it differs from Latin-1 (unicode.org, VENDORS/MICSFT/WINDOWS/CP1252.TXT). */
-static ucs4_t from_windows_1252(uint8_t byte) {
+uint32_t text_from_windows_1252(uint8_t byte) {
     static const uint16_t HIGH_CONTROLS[32] = {
         0x20AC, 0xFFFD, 0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160,
         0x2039, 0x0152, 0xFFFD, 0x017D, 0xFFFD, 0xFFFD, 0x2018, 0x2019, 0x201C, 0x201D, 0x2022,
@@ -95,7 +95,7 @@ Str text_repair(Arena *arena, Str text, bool *ret_repaired) {
         if (i == text.size)
             break;
         if (text.at[i] != '\0')
-            used += (size_t)u8_uctomb(made + used, from_windows_1252((uint8_t)text.at[i]), 3);
+            used += (size_t)u8_uctomb(made + used, text_from_windows_1252((uint8_t)text.at[i]), 3);
         i++;
     }
     *ret_repaired = true;

@@ -12,6 +12,8 @@ bool text_is_clean_utf8(Str text);
 /* Bytes that are not UTF-8 are taken for Windows-1252, those that it leaves open become U+FFFD; NULs
  * go. Sets *ret_repaired only when something was done. */
 Str text_repair(Arena *arena, Str text, bool *ret_repaired);
+/* The character; U+FFFD for a byte that Windows-1252 leaves open. */
+uint32_t text_from_windows_1252(uint8_t byte);
 
 /* Without blanks at both ends; U+00A0, the blank of web pages and spreadsheets, is one too. */
 Str text_trim(Str text);

@@ -10,6 +10,13 @@ RETURNING file_id
 SELECT file_id, state = 'receiving' FROM ops.file
 WHERE sha256 = decode($1, 'hex') AND source_system = $2 AND state IN ('receiving', 'done', 'superseded')
 
+-- name: file_detected
+UPDATE ops.file
+SET detected = detected || jsonb_strip_nulls(jsonb_build_object(
+    'packing', $2::text, 'unpacked_bytes', $3::bigint, 'encoding', $4::text, 'byte_order_mark', $5::bool,
+    'columns', to_jsonb($6::text[])))
+WHERE file_id = $1
+
 -- name: file_count
 UPDATE ops.file
 SET rows_read = rows_read + $2, rows_new = rows_new + $3, rows_corrected = rows_corrected + $4,

@@ -303,7 +303,7 @@ def test_columns_stand_in_any_order_and_extra_ones_are_kept(claims):
 @pytest.mark.parametrize("name, content, sentence", [
     ("hospital1_bad.csv", text([row("C1")]).replace("PaidAmount", "PayedAmount"), ("PaidAmount", "PayedAmount")),
     ("hospital1_empty.csv", "", ("the file is empty",)),
-    ("hospital1_wide.csv", text([row("C1")]).encode("utf-16"), ("UTF-16",)),
+    ("hospital1_wide.csv", text([row("C1")]).encode("utf-16-le"), ("UTF-16",)),
     ("hospital1_headless.csv", text([row("C2")], row("C1")), ("line 1 is no header of claims.monthly",)),
     ("hospital3.csv", text([row("C1")]), ("no pattern",)),
     ("hospital1_both_1.csv", text([row("C1")]), ("two patterns", "hospital1_*.csv", "*_both_*.csv")),
@@ -374,7 +374,7 @@ def test_a_daemon_at_work_takes_a_file_when_it_is_closed_and_not_before(make_cla
         claims.daemon.stop()
 
 
-POINTS = ["receive.after_rename", "receive.after_hash", "receive.after_page", "receive.after_page:3",
+POINTS = ["receive.after_rename", "receive.after_hash", "receive.after_detected", "receive.after_page", "receive.after_page:3",
           "receive.before_done", "receive.after_done", "page.before_commit:2", "page.after_commit"]
 
 

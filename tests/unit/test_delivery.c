@@ -126,6 +126,37 @@ static void gzip_is_read_as_what_it_holds(void **state) {
     check(9, (Str){(const char *)packed, size - 8}, "2:1|2 3:3|4 #~"); /* its end is missing */
 }
 
+/* UTF-16, and going on in it at every page's end. */
+static void other_encodings_are_read_as_utf_8_and_gone_on_in(void **state) {
+    (void)state;
+    Str bytes = {"\xFF\xFE" "a\0,\0b\0\n\0001\0,\0\xE9\0\n\0002\0,\0\xAC\x20\n\0003\0,\0004\0\n\0", 34};
+    check(1, bytes, "2:1|\xC3\xA9 #3:2|\xE2\x82\xAC #4:3|4 ##");
+    ClaimsConfig config = claims(1);
+    CLEANUP(arena_drop) Arena *arena = arena_open();
+    Error err = {0};
+    CLEANUP(delivery_drop) DeliveryFile *whole = delivery_open(file_of(bytes), &config, arena, &err);
+    CLEANUP(delivery_drop) DeliveryFile *rest = delivery_open(file_of(bytes), &config, arena, &err);
+    DeliveryPage page;
+    char text[200];
+    assert_true(delivery_read(whole, arena, &page, &err) && delivery_seek(rest, page.offset, page.line, &err));
+    render(rest, arena, 0, text);
+    assert_string_equal(text, "3:2|\xE2\x82\xAC #4:3|4 ##");
+}
+
+static void a_header_that_is_not_as_declared_is_refused(void **state) {
+    (void)state;
+    CLEANUP(arena_drop) Arena *arena = arena_open();
+    ClaimsConfig config = claims(1);
+    Error err = {0};
+    config.encoding = DECLARED_UTF_8;
+    assert_null(delivery_open(file_of(STR("a,\xE9\n")), &config, arena, &err));
+    assert_string_equal(err.text, "the header is not the text that `encoding` declares");
+    config.encoding = DECLARED_DETECT;
+    CLEANUP(delivery_drop) DeliveryFile *file = delivery_open(file_of(STR("a,\xE9\n")), &config, arena, &err);
+    size_t n;
+    assert_string_equal(delivery_fields(file, &n)[1].name, "\xC3\xA9");
+}
+
 static void a_file_that_is_no_good_is_refused_with_a_sentence(void **state) {
     (void)state;
     static const struct {
@@ -134,11 +165,10 @@ static void a_file_that_is_no_good_is_refused_with_a_sentence(void **state) {
     } CASES[] = {
         {"", "the file is empty", 0},
         {"\n\n", "the file has no header", 2},
-        {"\xFF\xFE" "a\0,\0", "the file is UTF-16; send it as UTF-8", 6},
-        {"PK\3\4...", "the file is a zip archive; send it plain or as gzip", 7},
+        {"PK\3\4...", "the zip archive was cut: the directory at its end is missing", 7},
         {"a,\"b\n", "the header cannot be read: a quoted field never ends", 5},
         {"a,b, a\n1,2,3\n", "columns 1 and 3 of the header bear one name", 13},
-        {"a,\xE9\n", "the header is not UTF-8", 4},
+        {"\x1F\x8B\x08\0\0\0\0\0\0\3", "the gzip file was cut within its first line", 10},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
         CLEANUP(arena_drop) Arena *arena = arena_open();
@@ -158,6 +188,8 @@ int main(void) {
         cmocka_unit_test(nothing_of_a_raw_row_is_lost),
         cmocka_unit_test(reading_goes_on_at_the_end_of_any_page),
         cmocka_unit_test(gzip_is_read_as_what_it_holds),
+        cmocka_unit_test(other_encodings_are_read_as_utf_8_and_gone_on_in),
+        cmocka_unit_test(a_header_that_is_not_as_declared_is_refused),
         cmocka_unit_test(a_file_that_is_no_good_is_refused_with_a_sentence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
