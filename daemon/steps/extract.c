@@ -15,15 +15,14 @@
 #include "steps/ahead.h"
 #include "steps/collision.h"
 #include "steps/drift.h"
-#include "steps/glance.h"
 #include "steps/reconcile.h"
 #include "steps/remap.h"
+#include "steps/session.h"
 
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/own.h"
-#include "secret.h"
 #include "storage/watermark.h"
 
 #include <pthread.h>
@@ -32,87 +31,7 @@
 enum {
     FIRST_LOAD_LOOK_BACK_S = 3600,
     HELD_LONG_S = 3600,
-    LOOK_BACK_S = 600, /* how far behind the position rows are looked for, and how often */
 };
-#define US(seconds) ((int64_t)(seconds) * 1000000)
-
-struct FeedSession {
-    pthread_mutex_t *mutex; /* guards `my` as the run's thread exchanges it: others may cancel its statement */
-    My *my;
-    Secret password; /* Connector/C keeps no copy that outlives a reconnect */
-    WatermarkMemory memory; /* this and what follows outlives a connection */
-    char looked_at[WATERMARK_POSITION_BYTES]; /* where the last look back ended; "": none yet */
-    WatermarkBasis basis;
-    int64_t judged_us, looked_back_us; /* monotonic; 0: not yet */
-    bool is_widened; /* rows appeared behind the position */
-    bool is_held_long; /* said already */
-    Glance glance;
-};
-
-FeedSession *feed_session_open(void) {
-    FeedSession *session = calloc(1, sizeof *session);
-    if (!session)
-        abort();
-    session->mutex = malloc(sizeof *session->mutex);
-    if (!session->mutex)
-        abort();
-    pthread_mutex_init(session->mutex, NULL);
-    return session;
-}
-
-static void exchange_connection(FeedSession *session, My *my) {
-    pthread_mutex_lock(session->mutex);
-    if (session->my)
-        my_close(session->my);
-    session->my = my;
-    pthread_mutex_unlock(session->mutex);
-}
-
-void feed_session_free(FeedSession *session) {
-    if (!session)
-        return;
-    exchange_connection(session, NULL);
-    secret_wipe(&session->password);
-    glance_forget(&session->glance);
-    pthread_mutex_destroy(session->mutex);
-    free(session->mutex);
-    free(session);
-}
-
-void feed_session_cancel(FeedSession *session) {
-    pthread_mutex_lock(session->mutex);
-    if (session->my)
-        my_cancel(session->my);
-    pthread_mutex_unlock(session->mutex);
-}
-
-static bool connect_source(const SourceConfig *source, FeedSession *session, Error *err) {
-    char what[160];
-    snprintf(what, sizeof what, "the password of source %s", source->name);
-    TRY(secret_read(source->password_file, source->password_env, what, &session->password, err));
-    MyOptions options = {
-        .host = source->host, .socket = source->socket, .user = source->user,
-        .password = session->password.text, .database = source->database, .port = source->port,
-        .tls = source->tls == TLS_REQUIRED, .tls_ca = source->tls_ca,
-        .timeout_s = (int)(source->timeout_ms / 1000),
-    };
-    My *my = my_open(&options, err);
-    if (my)
-        exchange_connection(session, my);
-    return my || error_context(err, "source %s", source->name);
-}
-
-/* The job's connection: kept, checked, made anew. */
-My *feed_connection(RunContext *run, Error *err) {
-    FeedSession *session = run->session;
-    if (session->my && my_is_alive(session->my))
-        return session->my;
-    exchange_connection(session, NULL);
-    secret_wipe(&session->password);
-    session->judged_us = 0;
-    TRY_NULL(connect_source(run->feed->source, session, err));
-    return session->my;
-}
 
 typedef struct Extraction {
     RunContext *run;
@@ -125,9 +44,9 @@ typedef struct Extraction {
     PlaceFeed place;
     Collisions collisions;
     SourceLimits limits;
-    FeedSession *session;
+    PollMemory *polls; /* the session's */
     Watermark mark;
-    WatermarkMemory memory; /* becomes the session's when what it shows of the clock was acted upon */
+    WatermarkMemory clock; /* becomes the session's when what it shows of the clock was acted upon */
     bool is_compared;  /* uncommitted rows need not be looked for, or no more: later ones lie behind the first */
     Str first_cursor;  /* of this poll's first row; NULL: none */
     Str until;         /* following ends before it; NULL: open */
@@ -153,29 +72,10 @@ static const char *const *without_types(Arena *arena, const SourceTable *table) 
     return types;
 }
 
-static bool is_recent(int64_t at_us) { return at_us && clock_monotonic_us() - at_us < US(LOOK_BACK_S); }
-
-/* What may be known of the table is judged anew with every connection, and now and then. */
-static bool judge(Extraction *x, Error *err) {
-    FeedSession *session = x->session;
-    if (x->table.cursor_kind == CURSOR_NONE || is_recent(session->judged_us))
-        return true;
-    const FeedConfig *feed = x->run->feed;
-    TRY(watermark_judge(x->my, &x->table, feed->cursor_clock, feed->margin_ms * 1000, &session->basis, err));
-    session->judged_us = clock_monotonic_us();
-    if (session->is_widened) {
-        session->basis.quality = WATERMARK_UNPROVEN;
-        session->basis.margin_us += US(LOOK_BACK_S);
-        snprintf(session->basis.why, sizeof session->basis.why,
-                 "rows appeared behind the cursor: somebody stamps %s with another clock", feed->cursor);
-    }
-    return true;
-}
-
 static bool take_watermark(Extraction *x, Error *err) {
-    TRY(judge(x, err));
-    x->memory = x->session->memory;
-    return watermark_take(x->my, &x->table, &x->session->basis, x->run->feed->source->zone, &x->memory,
+    TRY(session_judge(x->run->session, x->run->feed, &x->table, err));
+    x->clock = x->polls->clock;
+    return watermark_take(x->my, &x->table, &x->polls->basis, x->run->feed->source->zone, &x->clock,
                           x->run->arena, &x->mark, err);
 }
 
@@ -192,20 +92,17 @@ bool feed_open_place(RunContext *run, const SourceTable *table, PlaceFeed *ret_p
 static bool open_extraction(RunContext *run, Extraction *x, Error *err) {
     const FeedConfig *feed = run->feed;
     x->run = run;
-    x->session = run->session;
+    x->polls = &run->session->polls;
     x->limits = (SourceLimits){(size_t)feed->page_rows, (size_t)feed->page_bytes};
-    x->my = feed_connection(run, err);
+    x->my = session_connect(run->session, feed->source, err);
     TRY(x->my);
     SourceColumns *columns = ARENA_NEW(run->arena, SourceColumns);
     TRY(drift_look(run, x->my, columns, &x->look, err));
     TRY(source_bind(run->arena, columns, x->look.answer.names, x->look.answer.n_names, feed->key, feed->n_key,
                     feed->cursor, &x->table, err));
     x->is_described = true;
-    if (x->look.cursor_is_other) { /* what was known of the other one */
-        x->session->judged_us = 0;
-        x->session->memory = (WatermarkMemory){0};
-        x->session->looked_at[0] = '\0';
-    }
+    if (x->look.cursor_is_other)
+        session_forget_cursor(run->session);
     TRY(take_watermark(x, err));
     TRY(feed_open_place(run, &x->table, &x->place, err));
     TRY(drift_agree(run, &x->look, &x->place, err));
@@ -371,7 +268,7 @@ static bool walk_table(Extraction *x, const Str *after_key, Pass pass, Error *er
 static const char *look_back_position(const Extraction *x) {
     int64_t writer_us = watermark_oldest_writer(x->my);
     int64_t held_us = x->mark.held_us > writer_us ? x->mark.held_us : writer_us;
-    int64_t behind_us = held_us + x->session->basis.margin_us + US(FIRST_LOAD_LOOK_BACK_S);
+    int64_t behind_us = held_us + x->polls->basis.margin_us + US(FIRST_LOAD_LOOK_BACK_S);
     return watermark_before(x->run->arena, &x->table, &x->mark, behind_us);
 }
 
@@ -379,7 +276,7 @@ static bool load(Extraction *x, Error *err) {
     CursorState next = x->place.cursor;
     if (!next.position) {
         next.position = x->table.cursor_kind == CURSOR_NONE ? "" : look_back_position(x);
-        next.server = x->session->basis.server;
+        next.server = x->polls->basis.server;
         TRY(place_cursor(&x->place, &next, err));
         FAILPOINT("extract.after_position");
     }
@@ -470,11 +367,11 @@ static const char *position_before(const Extraction *x, bool is_moved) {
 static bool go_back(Extraction *x, Error *err) {
     bool is_counter = x->table.cursor_kind == CURSOR_COUNTER; /* no clock moves it */
     CursorState next = x->place.cursor;
-    next.server = x->session->basis.server;
+    next.server = x->polls->basis.server;
     bool is_other = next.server != x->place.cursor.server, is_moved = is_other && x->place.cursor.server;
     if ((x->mark.set_back_us == 0 || is_counter) && !is_moved &&
         !watermark_is_behind(x->run->arena, &x->table, &x->mark, next.position)) {
-        x->session->memory = x->memory;
+        x->polls->clock = x->clock;
         return !is_other || place_cursor(&x->place, &next, err);
     }
     next.position = position_before(x, is_moved);
@@ -484,45 +381,45 @@ static bool go_back(Extraction *x, Error *err) {
              LOG_TEXT("feed", x->run->feed->name));
     x->run->wants_reconcile = true;
     TRY(place_cursor(&x->place, &next, err));
-    x->session->memory = x->memory;
+    x->polls->clock = x->clock;
     return true;
 }
 
 /* Nothing new can stand behind the position, unless a precondition is broken. */
 static bool look_back(Extraction *x, Error *err) {
     const char *position = x->place.cursor.position;
-    const char *since = x->session->looked_at; /* the looks join, however long a poll was away */
+    const char *since = x->polls->looked_at; /* the looks join, however long a poll was away */
     bool is_later = !*since || source_compare_positions(&x->table, str_of(position), str_of(since)) < 0;
     const char *earlier = watermark_earlier(x->run->arena, &x->table, is_later ? position : since, US(LOOK_BACK_S));
-    if (!earlier || is_recent(x->session->looked_back_us))
+    if (!earlier || session_is_recent(x->polls->looked_back_us))
         return true;
     x->rows_news = 0;
     x->position = str_of(earlier);
     x->until = str_of(position);
     TRY(walk(x, read_follow, err));
     x->until = STR_NULL;
-    x->session->looked_back_us = clock_monotonic_us();
-    snprintf(x->session->looked_at, sizeof x->session->looked_at, "%s", position);
-    if (x->rows_news == 0 || x->session->is_widened)
+    x->polls->looked_back_us = clock_monotonic_us();
+    snprintf(x->polls->looked_at, sizeof x->polls->looked_at, "%s", position);
+    if (x->rows_news == 0 || x->polls->is_widened)
         return true;
     LOG_WARN("rows appeared behind the cursor; every poll reads further back from now on",
              LOG_TEXT("feed", x->run->feed->name), LOG_INT("rows", x->rows_news));
-    x->session->is_widened = true;
-    x->session->judged_us = 0;
+    session_widen(x->run->session);
     return true;
 }
 
-static void report_cursor(RunContext *run, FeedSession *session, const Watermark *mark) {
+static void report_cursor(RunContext *run, const Watermark *mark) {
+    PollMemory *polls = &run->session->polls;
     CursorReport *report = &run->cursor;
-    *report = (CursorReport){.is_known = true, .quality = session->basis.quality, .held_us = mark->held_us,
+    *report = (CursorReport){.is_known = true, .quality = polls->basis.quality, .held_us = mark->held_us,
                              .thread_id = mark->thread_id};
-    snprintf(report->why, sizeof report->why, "%s", session->basis.why);
+    snprintf(report->why, sizeof report->why, "%s", polls->basis.why);
     snprintf(report->cause, sizeof report->cause, "%s", mark->cause);
     bool is_held_long = mark->held_us > US(HELD_LONG_S);
-    if (is_held_long && !session->is_held_long)
+    if (is_held_long && !polls->is_held_long)
         LOG_WARN("the cursor is held for more than an hour; rows arrive, but are read again at every poll",
                  LOG_TEXT("feed", run->feed->name), LOG_TEXT("cause", mark->cause), LOG_INT("thread", mark->thread_id));
-    session->is_held_long = is_held_long;
+    polls->is_held_long = is_held_long;
 }
 
 static bool follow(Extraction *x, Error *err) {
@@ -532,7 +429,7 @@ static bool follow(Extraction *x, Error *err) {
     x->is_compared = false;
     TRY(walk(x, read_follow, err));
     x->is_compared = true;
-    report_cursor(x->run, x->session, &x->mark);
+    report_cursor(x->run, &x->mark);
     FAILPOINT("extract.before_advance");
     return advance(x, err) && walk(x, read_null_cursors, err);
 }
@@ -605,21 +502,22 @@ static bool settle_full(Extraction *x, Error *err) {
 
 /* Nothing is new, and nothing but the rows was to be looked at. */
 static bool is_quiet(RunContext *run) {
-    FeedSession *session = run->session;
+    My *my = run->session->my;
+    PollMemory *polls = &run->session->polls;
     Watermark mark;
-    if (run->mode != RUN_INCREMENTAL || !session->my || !is_recent(session->judged_us) ||
-        !is_recent(session->looked_back_us) ||
-        !glance_is_quiet(&session->glance, session->my, run->epoch, &session->basis, run->feed->source->zone,
-                         &session->memory, run->arena, &mark))
+    if (run->mode != RUN_INCREMENTAL || !my || !session_is_recent(polls->judged_us) ||
+        !session_is_recent(polls->looked_back_us) ||
+        !glance_is_quiet(&polls->glance, my, run->epoch, &polls->basis, run->feed->source->zone, &polls->clock,
+                         run->arena, &mark))
         return false;
-    report_cursor(run, session, &mark);
+    report_cursor(run, &mark);
     return true;
 }
 
 bool feed_extract(RunContext *run, Error *err) {
     if (is_quiet(run))
         return true;
-    glance_forget(&run->session->glance);
+    glance_forget(&run->session->polls.glance);
     bool whole = run->mode != RUN_INCREMENTAL;
     CLEANUP(arena_drop) Arena *page_arena = arena_open();
     CLEANUP(extraction_close) Extraction x = {.page_arena = page_arena, .is_compared = true, .my_mutex = PTHREAD_MUTEX_INITIALIZER};
@@ -627,24 +525,17 @@ bool feed_extract(RunContext *run, Error *err) {
         return judge_failure(&x, err);
     TRY(settle_full(&x, err));
     if (!run->wants_full)
-        glance_remember(&x.session->glance, x.my, &x.table, x.place.cursor.position, run->epoch);
+        glance_remember(&x.polls->glance, x.my, &x.table, x.place.cursor.position, run->epoch);
     return true;
 }
 
-/* What a session remembers of its polls is what a plan found; but for the connection, which may be a new one. */
+/* What a plan finds is not for polls, nor the other way round. */
 static bool plan_extract(RunContext *run, Error *err) {
-    FeedSession *session = run->session, before;
-    glance_forget(&session->glance); /* the plan's own is not for polls either */
-    before = *session;
-    secret_wipe(&before.password);
+    PollMemory *polls = &run->session->polls;
+    glance_forget(&polls->glance);
+    const PollMemory before = *polls;
     bool ok = feed_extract(run, err);
-    glance_forget(&session->glance);
-    if (session->judged_us != before.judged_us) /* another connection, perhaps to another server: polls judge it anew */
-        before.judged_us = 0;
-    before.my = session->my;
-    before.password = session->password;
-    *session = before;
-    secret_wipe(&before.password);
+    session_restore(run->session, &before);
     return ok;
 }
 

@@ -14,6 +14,7 @@
 
 #include "steps/collision.h"
 #include "steps/extract.h"
+#include "steps/session.h"
 
 #include "base/clock.h"
 #include "base/failpoint.h"
@@ -105,7 +106,7 @@ static bool open_source(Reconcile *r, Error *err) {
     Arena *arena = r->run->arena;
     const char **names = ARENA_ARRAY(arena, const char *, source->n_feeds + 1);
     r->tables = ARENA_ARRAY(arena, SourceTable, source->n_feeds + 1);
-    r->my = feed_connection(r->run, err);
+    r->my = session_connect(r->run->session, source, err);
     TRY(r->my && reconcile_server(r->my, arena, &r->server, err));
     for (size_t i = 0; i <= source->n_feeds; i++) {
         const FeedConfig *feed = i == 0 ? own : &source->feeds[i - 1];
