@@ -20,9 +20,7 @@ static bool by_param(Call *call, const char **ret_by, Error *err) {
     *ret_by = NULL;
     if (!words)
         return true;
-    CLEANUP(buf_done) Buf array;
-    buf_init(&array, 4096);
-    pg_array_begin(&array);
+    CLEANUP(buf_drop) Buf array = pg_array(4096);
     for (const char *word; (word = strsep(&words, ","));)
         pg_array_text(&array, str_of(word));
     const char *literal = pg_array_end(&array, err);

@@ -71,11 +71,8 @@ static bool read_members(Call *call, PersonDecision *decision, Error *err) {
     size_t n = json_array_size(members);
     if (n == 0 || n > MEMBERS_MAX)
         return reply_input_error(&call->reply, "#/members", "must be a list of 1 to %d members", MEMBERS_MAX);
-    CLEANUP(buf_drop) Buf systems, ids;
-    buf_init(&systems, LIST_MAX_BYTES);
-    buf_init(&ids, LIST_MAX_BYTES);
-    pg_array_begin(&systems);
-    pg_array_begin(&ids);
+    CLEANUP(buf_drop) Buf systems = pg_array(LIST_MAX_BYTES);
+    CLEANUP(buf_drop) Buf ids = pg_array(LIST_MAX_BYTES);
     bool fine = only_member(call, "members");
     for (size_t i = 0; i < n; i++)
         fine = put_member(call, i, &systems, &ids) && fine;

@@ -225,9 +225,7 @@ static void bind_lines(const AuditKey *key, const PgResult *lines, Draft *draft)
 /* The sets of ids, by PostgreSQL's arithmetic. */
 static bool make_sets(Pg *pg, Arena *arena, const Chain *chain, const PgResult *lines, int64_t decided,
                       AuditSeal *seal, Error *err) {
-    CLEANUP(buf_drop) Buf ids;
-    buf_init(&ids, TEXT_MAX_BYTES);
-    pg_array_begin(&ids);
+    CLEANUP(buf_drop) Buf ids = pg_array(TEXT_MAX_BYTES);
     for (int row = 0; row < pg_rows(lines); row++)
         pg_array_int(&ids, pg_int(lines, row, 0));
     const char *array = pg_array_end(&ids, err);

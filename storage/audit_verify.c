@@ -112,9 +112,7 @@ static PgResult *read_retired(Pg *pg, const AuditSeal *seal, Arena *arena, Error
 }
 
 static PgResult *read_lines(Pg *pg, const AuditSeal *seal, Error *err) {
-    CLEANUP(buf_drop) Buf array;
-    buf_init(&array, IDS_MAX_BYTES);
-    pg_array_begin(&array);
+    CLEANUP(buf_drop) Buf array = pg_array(IDS_MAX_BYTES);
     IdSet ids = id_set(seal->ids);
     for (int64_t id; id_set_next(&ids, &id);)
         pg_array_int(&array, id);

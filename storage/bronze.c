@@ -10,7 +10,6 @@
 #include <unistr.h>
 
 enum { COPY_COLUMNS = 9, NAME_MAX_BYTES = 256, KEYS_MAX_BYTES = 64 << 20 };
-static const int64_t MICROS_1970_TO_2000 = INT64_C(946684800) * 1000000;
 
 /* "hospital_a.patients" -> hospital_a__patients<suffix>, quoted. */
 static const char *relation(Arena *arena, const char *feed, const char *suffix) {
@@ -247,7 +246,7 @@ static void put_row(Buf *out, const BronzeFeed *bronze, const SilverPage *page, 
     put_text(out, str_of(op_of(row)));
     put_text(out, row->id);
     put_bigint(out, row->source_hash);
-    put_bigint(out, page->received_us - MICROS_1970_TO_2000);
+    put_bigint(out, page->received_us - PG_EPOCH_US);
     put_bigint(out, bronze->schema_id);
     put_bigint_or_null(out, page->file_id);
     put_bigint_or_null(out, row->line);
@@ -294,28 +293,13 @@ void bronze_summarize(Pg *pg, Arena *arena, const char *feed) {
 
 /* ---- what was there ---- */
 
-static const char *texts_array(Buf *list, const Str *texts, size_t n, Error *err) {
-    buf_init(list, KEYS_MAX_BYTES);
-    pg_array_begin(list);
-    for (size_t i = 0; i < n; i++)
-        pg_array_text(list, texts[i]);
-    return pg_array_end(list, err);
-}
-
-static const char *names_array(Buf *list, const char *const *names, size_t n, Error *err) {
-    buf_init(list, KEYS_MAX_BYTES);
-    pg_array_begin(list);
-    for (size_t i = 0; i < n; i++)
-        pg_array_text(list, str_of(names[i]));
-    return pg_array_end(list, err);
-}
-
 bool bronze_find_fields(Pg *pg, Arena *arena, const char *feed, const Str *keys, size_t n,
                         const char *const *columns, size_t n_columns, BronzeFields *ret_found, Error *err) {
-    CLEANUP(buf_drop) Buf key_list = {0};
-    CLEANUP(buf_drop) Buf name_list = {0};
-    const char *key_array = texts_array(&key_list, keys, n, err);
-    const char *name_array = names_array(&name_list, columns, n_columns, err);
+    CLEANUP(buf_drop) Buf key_list = pg_array(KEYS_MAX_BYTES);
+    CLEANUP(buf_drop) Buf name_list = pg_array(KEYS_MAX_BYTES);
+    pg_array_texts(&key_list, keys, n);
+    pg_array_names(&name_list, columns, n_columns);
+    const char *key_array = pg_array_end(&key_list, err), *name_array = pg_array_end(&name_list, err);
     TRY(key_array && name_array);
     const char *sql = sql_fill(arena, SQL_BRONZE_FIND_FIELDS, {"raw", relation(arena, feed, "_raw")});
     CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, sql, PG_PARAMS(feed, key_array, name_array), err);

@@ -66,9 +66,7 @@ static Delivery stored_delivery(const PgResult *found, int row, Arena *arena) {
 }
 
 bool claim_look_up(Pg *pg, SilverPage *page, Error *err) {
-    CLEANUP(buf_drop) Buf ids;
-    buf_init(&ids, PAGE_MAX_BYTES);
-    pg_array_begin(&ids);
+    CLEANUP(buf_drop) Buf ids = pg_array(PAGE_MAX_BYTES);
     for (size_t i = 0; i < page->n_rows; i++)
         if (!str_is_null(page->rows[i].id))
             pg_array_text(&ids, page->rows[i].id);
@@ -307,9 +305,7 @@ static void put_part(Buf *list, const Delivery *d, Part part) {
 
 /* An array literal in the page's arena; NULL and an error when it is too long. */
 static const char *list_of(SilverPage *page, Choice choice, Part part, Error *err) {
-    CLEANUP(buf_drop) Buf list;
-    buf_init(&list, PAGE_MAX_BYTES);
-    pg_array_begin(&list);
+    CLEANUP(buf_drop) Buf list = pg_array(PAGE_MAX_BYTES);
     for (size_t i = 0; i < page->claims->n; i++)
         if (choice(&page->claims->deliveries[i]))
             put_part(&list, &page->claims->deliveries[i], part);

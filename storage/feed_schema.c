@@ -50,11 +50,8 @@ bool feed_agreed_read(Pg *pg, const char *feed, Arena *arena, FeedAgreed *ret_ag
 
 bool feed_agree(Pg *pg, const char *feed, int64_t schema_id, const char *const *primary_key, size_t n_key,
                 const char *read_by, bool full_due, Error *err) {
-    CLEANUP(buf_drop) Buf key;
-    buf_init(&key, ARRAY_MAX_BYTES);
-    pg_array_begin(&key);
-    for (size_t i = 0; i < n_key; i++)
-        pg_array_text(&key, str_of(primary_key[i]));
+    CLEANUP(buf_drop) Buf key = pg_array(ARRAY_MAX_BYTES);
+    pg_array_names(&key, primary_key, n_key);
     const char *array = pg_array_end(&key, err);
     TRY(array);
     char id[24];

@@ -64,11 +64,8 @@ bool file_begin(Pg *pg, const FileSeen *seen, FileAnswer *ret_answer, int64_t *r
 }
 
 bool file_detected(Pg *pg, int64_t file_id, const FileDetected *detected, Error *err) {
-    CLEANUP(buf_drop) Buf columns;
-    buf_init(&columns, COLUMNS_MAX_BYTES);
-    pg_array_begin(&columns);
-    for (size_t i = 0; i < detected->n_columns; i++)
-        pg_array_text(&columns, str_of(detected->columns[i]));
+    CLEANUP(buf_drop) Buf columns = pg_array(COLUMNS_MAX_BYTES);
+    pg_array_names(&columns, detected->columns, detected->n_columns);
     const char *names = pg_array_end(&columns, err);
     return names && pg_exec(pg, SQL_FILE_DETECTED,
                             PG_PARAMS(pg_number(file_id).text, detected->packing,

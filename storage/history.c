@@ -12,7 +12,6 @@
 #include "storage/timeline.h"
 
 enum { PAGE_MAX_BYTES = 256 << 20 };
-static const int64_t MICROS_1970_TO_2000 = INT64_C(946684800) * 1000000;
 /* 9999-12-31T00:00:00Z */
 static const int64_t OPEN_END_US = INT64_C(253402214400) * 1000000;
 
@@ -47,7 +46,7 @@ static void take_known(const PgResult *found, int row, Known *known) {
         .is_deleted = pg_bool(found, row, 4),
         .is_inferred = pg_bool(found, row, 5),
         .version = (int32_t)pg_int(found, row, 6),
-        .effective_us = pg_int(found, row, 7) + MICROS_1970_TO_2000,
+        .effective_us = pg_int(found, row, 7) + PG_EPOCH_US,
     };
     Str hash = pg_value(found, row, 3);
     known->has_content = hash.size == sizeof known->record_hash;
@@ -63,9 +62,7 @@ static void share_known(const RowIndex *index, SilverPage *page) {
 }
 
 bool history_look_up(Pg *pg, SilverPage *page, Error *err) {
-    CLEANUP(buf_drop) Buf ids;
-    buf_init(&ids, PAGE_MAX_BYTES);
-    pg_array_begin(&ids);
+    CLEANUP(buf_drop) Buf ids = pg_array(PAGE_MAX_BYTES);
     for (size_t i = 0; i < page->n_rows; i++)
         if (has_id(&page->rows[i]))
             pg_array_text(&ids, page->rows[i].id);
@@ -117,8 +114,6 @@ static bool open_timelines(SilverPage *page, struct HistoryWork *work, Timeline 
 }
 
 static const char *timeline_ids(const struct HistoryWork *work, Buf *out, Error *err) {
-    buf_init(out, PAGE_MAX_BYTES);
-    pg_array_begin(out);
     for (size_t i = 0; i < work->n; i++)
         pg_array_text(out, work->timelines[i].id);
     return pg_array_end(out, err);
@@ -136,8 +131,8 @@ static void take_version(const struct HistoryWork *work, Timeline *timeline, con
     Str flags = arena_copy(arena, pg_value(found, r, FOUND_FLAGS));
     Moment *m = timeline_insert(timeline, arena, timeline->n);
     *m = (Moment){
-        .at_us = pg_int(found, r, FOUND_START) + MICROS_1970_TO_2000,
-        .end_us = pg_int(found, r, FOUND_END) + MICROS_1970_TO_2000,
+        .at_us = pg_int(found, r, FOUND_START) + PG_EPOCH_US,
+        .end_us = pg_int(found, r, FOUND_END) + PG_EPOCH_US,
         .values = values,
         .flags = flags,
         .key = pg_int(found, r, FOUND_KEY),
@@ -156,7 +151,7 @@ static Timeline *find_timeline(const SilverPage *page, const RowIndex *index, Ti
 }
 
 static bool fetch_versions(Pg *pg, SilverPage *page, struct HistoryWork *work, Timeline **of, Error *err) {
-    CLEANUP(buf_drop) Buf ids;
+    CLEANUP(buf_drop) Buf ids = pg_array(PAGE_MAX_BYTES);
     const char *array = timeline_ids(work, &ids, err);
     TRY(array);
     CLEANUP(pg_result_drop) PgResult *found = pg_query_as(pg, PG_BINARY, fill(page, SQL_HISTORY_VERSIONS),
@@ -186,7 +181,7 @@ static void take_seen(const struct HistoryWork *work, Timeline *timeline, int64_
 }
 
 static bool fetch_seen(Pg *pg, SilverPage *page, struct HistoryWork *work, Timeline **of, Error *err) {
-    CLEANUP(buf_drop) Buf ids;
+    CLEANUP(buf_drop) Buf ids = pg_array(PAGE_MAX_BYTES);
     const char *array = timeline_ids(work, &ids, err);
     TRY(array);
     CLEANUP(pg_result_drop) PgResult *found = pg_query_as(
@@ -196,7 +191,7 @@ static bool fetch_seen(Pg *pg, SilverPage *page, struct HistoryWork *work, Timel
     for (int r = 0; r < pg_rows(found); r++) {
         Timeline *timeline = find_timeline(page, index, of, pg_value(found, r, 0));
         if (timeline)
-            take_seen(work, timeline, pg_int(found, r, 1) + MICROS_1970_TO_2000, pg_bool(found, r, 2));
+            take_seen(work, timeline, pg_int(found, r, 1) + PG_EPOCH_US, pg_bool(found, r, 2));
     }
     return true;
 }
@@ -371,9 +366,7 @@ static size_t list_vanished(const struct HistoryWork *work, Buf *keys) {
 }
 
 static bool forget_vanished(Writer *w, size_t *ret_n, Error *err) {
-    CLEANUP(buf_drop) Buf keys;
-    buf_init(&keys, PAGE_MAX_BYTES);
-    pg_array_begin(&keys);
+    CLEANUP(buf_drop) Buf keys = pg_array(PAGE_MAX_BYTES);
     *ret_n = list_vanished(w->work, &keys);
     const char *array = pg_array_end(&keys, err);
     TRY(array);
@@ -382,9 +375,7 @@ static bool forget_vanished(Writer *w, size_t *ret_n, Error *err) {
 }
 
 static bool remove_old(Writer *w, Error *err) {
-    CLEANUP(buf_drop) Buf keys;
-    buf_init(&keys, PAGE_MAX_BYTES);
-    pg_array_begin(&keys);
+    CLEANUP(buf_drop) Buf keys = pg_array(PAGE_MAX_BYTES);
     const struct HistoryWork *work = w->work;
     size_t n_old = list_vanished(work, &keys) + count_versions(work, is_rewritten);
     for (size_t i = 0; i < work->n; i++)
@@ -463,13 +454,8 @@ static void instants_drop(Instants *instants) {
 }
 
 static void instants_init(Instants *instants) {
-    buf_init(&instants->ids, PAGE_MAX_BYTES);
-    buf_init(&instants->at, PAGE_MAX_BYTES);
-    buf_init(&instants->inferred, PAGE_MAX_BYTES);
-    pg_array_begin(&instants->ids);
-    pg_array_begin(&instants->at);
-    pg_array_begin(&instants->inferred);
-    instants->n = 0;
+    *instants = (Instants){.ids = pg_array(PAGE_MAX_BYTES), .at = pg_array(PAGE_MAX_BYTES),
+                           .inferred = pg_array(PAGE_MAX_BYTES)};
 }
 
 static void instants_add(Instants *instants, Str id, int64_t at_us, bool is_inferred) {

@@ -42,9 +42,7 @@ static bool register_one(Pg *pg, const char *owner, const Hospital *hospital, Er
 }
 
 static bool retire_others(Pg *pg, const char *owner, const Hospital *hospitals, size_t n, Error *err) {
-    CLEANUP(buf_drop) Buf names;
-    buf_init(&names, ARRAY_MAX_BYTES);
-    pg_array_begin(&names);
+    CLEANUP(buf_drop) Buf names = pg_array(ARRAY_MAX_BYTES);
     for (size_t i = 0; i < n; i++)
         pg_array_text(&names, str_of(hospitals[i].name));
     const char *array = pg_array_end(&names, err);
@@ -59,11 +57,8 @@ static bool retire_others(Pg *pg, const char *owner, const Hospital *hospitals, 
 }
 
 static bool free_jobs(Pg *pg, const char *owner, const char *const *jobs, size_t n_jobs, Error *err) {
-    CLEANUP(buf_drop) Buf names;
-    buf_init(&names, ARRAY_MAX_BYTES);
-    pg_array_begin(&names);
-    for (size_t i = 0; i < n_jobs; i++)
-        pg_array_text(&names, str_of(jobs[i]));
+    CLEANUP(buf_drop) Buf names = pg_array(ARRAY_MAX_BYTES);
+    pg_array_names(&names, jobs, n_jobs);
     const char *array = pg_array_end(&names, err);
     return array && pg_exec(pg, SQL_HOSPITAL_FREE_JOBS, PG_PARAMS(owner, array), NULL, err);
 }

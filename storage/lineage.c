@@ -131,7 +131,6 @@ bool lineage_back(Pg *pg, const Entity *entity, int64_t key, Arena *arena, Buf *
 /* ---- versions ---- */
 
 static const char *attributes_of(const Entity *entity, Buf *array, Error *err) {
-    pg_array_begin(array);
     for (int i = 0; i < entity->n_columns; i++)
         if (entity->columns[i].role == ROLE_ATTRIBUTE)
             pg_array_text(array, str_of(entity->columns[i].name));
@@ -144,8 +143,7 @@ bool lineage_versions(Pg *pg, const Entity *entity, int64_t key, Arena *arena, B
     if (!*ret_found)
         return true;
     TRY(received(pg, arena, entity, source, &select, err));
-    CLEANUP(buf_drop) Buf names;
-    buf_init(&names, ARRAY_MAX_BYTES);
+    CLEANUP(buf_drop) Buf names = pg_array(ARRAY_MAX_BYTES);
     const char *attributes = attributes_of(entity, &names, err);
     TRY(attributes);
     const char *sql = sql_fill(

@@ -197,14 +197,12 @@ static Name *names_find(const NameList *list, Str id) {
 }
 
 static const char *ids_array(const NameList *list, size_t n, Buf *out, Error *err) {
-    pg_array_begin(out);
     for (size_t i = 0; i < n; i++)
         pg_array_text(out, list->names[i].id);
     return pg_array_end(out, err);
 }
 
 static const char *days_array(const NameList *list, Buf *out, Error *err) {
-    pg_array_begin(out);
     for (size_t i = 0; i < list->n; i++)
         silver_put_day(out, list->names[i].day);
     return pg_array_end(out, err);
@@ -224,22 +222,19 @@ static Value day_of(const Members *m, const SilverRow *row) {
 }
 
 static MemberAnswer take_answer(const PgResult *found, int row) {
-    enum { DAYS_1970_TO_2000 = 10957 };
     return (MemberAnswer){
         .is_known = true,
         .key = pg_int(found, row, 1),
         .is_only = pg_bool(found, row, 2),
         .is_inferred = pg_bool(found, row, 3),
         .has_birth = !str_is_null(pg_value(found, row, 4)),
-        .birth_days = (int32_t)pg_int(found, row, 4) + DAYS_1970_TO_2000,
+        .birth_days = (int32_t)pg_int(found, row, 4) + PG_EPOCH_DAYS,
     };
 }
 
 static bool ask(const Members *m, Pg *pg, const Dimension *dimension, NameList *list, Error *err) {
-    CLEANUP(buf_drop) Buf ids;
-    CLEANUP(buf_drop) Buf days;
-    buf_init(&ids, PAGE_MAX_BYTES);
-    buf_init(&days, PAGE_MAX_BYTES);
+    CLEANUP(buf_drop) Buf ids = pg_array(PAGE_MAX_BYTES);
+    CLEANUP(buf_drop) Buf days = pg_array(PAGE_MAX_BYTES);
     const char *id_array = ids_array(list, list->n, &ids, err), *day_array = days_array(list, &days, err);
     TRY(id_array && day_array);
     CLEANUP(pg_result_drop) PgResult *found = pg_query_as(
@@ -257,9 +252,7 @@ static const char *batch_text(const SilverPage *page) {
 /* Makes the members that nobody named before, and asks for their keys. */
 static bool make_missing(const Members *m, Pg *pg, const SilverPage *page, const Dimension *dimension,
                          NameList *list, Error *err) {
-    CLEANUP(buf_drop) Buf ids;
-    buf_init(&ids, PAGE_MAX_BYTES);
-    pg_array_begin(&ids);
+    CLEANUP(buf_drop) Buf ids = pg_array(PAGE_MAX_BYTES);
     size_t n_missing = 0;
     for (size_t i = 0; i < list->n; i++)
         if (!list->names[i].answer.is_known) {
@@ -395,9 +388,7 @@ static void set_status(const Members *m, SilverRow *row, const Claimed *claimed)
 }
 
 static bool look_at_claims(const Members *m, Pg *pg, SilverPage *page, Error *err) {
-    CLEANUP(buf_drop) Buf ids;
-    buf_init(&ids, PAGE_MAX_BYTES);
-    pg_array_begin(&ids);
+    CLEANUP(buf_drop) Buf ids = pg_array(PAGE_MAX_BYTES);
     for (size_t i = 0; i < page->n_rows; i++)
         if (is_written(&page->rows[i]))
             pg_array_text(&ids, page->rows[i].id);
@@ -427,8 +418,7 @@ static bool look_at_encounters(const Members *m, Pg *pg, SilverPage *page, Error
     size_t n_asked = list.n > SAMPLE_ABOVE ? SAMPLE_ROWS : list.n;
     if (n_asked == 0)
         return true;
-    CLEANUP(buf_drop) Buf ids;
-    buf_init(&ids, PAGE_MAX_BYTES);
+    CLEANUP(buf_drop) Buf ids = pg_array(PAGE_MAX_BYTES);
     const char *array = ids_array(&list, n_asked, &ids, err);
     TRY(array);
     CLEANUP(pg_result_drop) PgResult *found =
@@ -466,8 +456,7 @@ static bool make_dates(Members *m, Pg *pg, SilverPage *page, Error *err) {
     gather_dates(m, page, &list);
     if (list.n == 0)
         return true;
-    CLEANUP(buf_drop) Buf days;
-    buf_init(&days, PAGE_MAX_BYTES);
+    CLEANUP(buf_drop) Buf days = pg_array(PAGE_MAX_BYTES);
     const char *array = days_array(&list, &days, err);
     TRY(array);
     CLEANUP(pg_result_drop) PgResult *found = pg_query_as(pg, PG_BINARY, SQL_MEMBER_DATES, PG_PARAMS(array), err);
@@ -504,12 +493,8 @@ static bool spell_payers(Members *m, Pg *pg, SilverPage *page, int field, Error 
     gather_spellings(m, page, field, &list, rows);
     if (list.n == 0)
         return true;
-    CLEANUP(buf_drop) Buf ids;
-    CLEANUP(buf_drop) Buf spellings;
-    buf_init(&ids, PAGE_MAX_BYTES);
-    buf_init(&spellings, PAGE_MAX_BYTES);
-    pg_array_begin(&ids);
-    pg_array_begin(&spellings);
+    CLEANUP(buf_drop) Buf ids = pg_array(PAGE_MAX_BYTES);
+    CLEANUP(buf_drop) Buf spellings = pg_array(PAGE_MAX_BYTES);
     for (size_t i = 0; i < list.n; i++) {
         const SilverRow *row = &page->rows[rows[i]];
         pg_array_text(&ids, row->record.values[m->payer].text);

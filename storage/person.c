@@ -46,9 +46,7 @@ static const char *joined(Arena *arena, const PersonRule *rule) {
 static bool rules_params(const PersonRule *rules, size_t n, Arena *arena, PgParams *ret_params, Error *err) {
     const char *literals[2];
     for (int which = 0; which < 2; which++) {
-        CLEANUP(buf_drop) Buf list;
-        buf_init(&list, RULES_MAX_BYTES);
-        pg_array_begin(&list);
+        CLEANUP(buf_drop) Buf list = pg_array(RULES_MAX_BYTES);
         for (size_t i = 0; i < n; i++)
             pg_array_text(&list, str_of(which == 0 ? rules[i].name : joined(arena, &rules[i])));
         const char *literal = pg_array_end(&list, err);

@@ -339,9 +339,11 @@ PgNumber pg_number(int64_t value) {
     return number;
 }
 
-void pg_array_begin(Buf *out) {
-    buf_clear(out);
-    buf_put_byte(out, '{');
+Buf pg_array(size_t max_bytes) {
+    Buf array;
+    buf_init(&array, max_bytes);
+    buf_put_byte(&array, '{');
+    return array;
 }
 
 static void array_comma(Buf *out) {
@@ -367,6 +369,21 @@ void pg_array_text(Buf *out, Str value) {
 void pg_array_int(Buf *out, int64_t value) {
     array_comma(out);
     buf_printf(out, "%lld", (long long)value);
+}
+
+void pg_array_texts(Buf *out, const Str *values, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        pg_array_text(out, values[i]);
+}
+
+void pg_array_names(Buf *out, const char *const *names, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        pg_array_text(out, str_of(names[i]));
+}
+
+void pg_array_ints(Buf *out, const int64_t *values, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        pg_array_int(out, values[i]);
 }
 
 const char *pg_array_end(Buf *out, Error *err) {

@@ -66,6 +66,9 @@ int pg_columns(const PgResult *result);
 Str pg_value(const PgResult *result, int row, int column);
 /* Terminated text of a text-format value, "" for NULL. */
 const char *pg_text(const PgResult *result, int row, int column);
+/* Binary dates and timestamps count from 2000-01-01; this much from 1970. */
+enum { PG_EPOCH_DAYS = 10957 };
+#define PG_EPOCH_US (INT64_C(86400000000) * PG_EPOCH_DAYS)
 /* For integer and boolean columns of either format; 0 for NULL. */
 int64_t pg_int(const PgResult *result, int row, int column);
 bool pg_bool(const PgResult *result, int row, int column);
@@ -91,9 +94,15 @@ void pg_copy_trailer(Buf *out);
 
 /* "name", with quotes doubled. */
 const char *pg_quote_ident(Arena *arena, const char *name);
-/* An array literal for a parameter: texts with NULLs kept, bigints. pg_array_end() gives it terminated,
- * in `out`, or NULL when it outgrew the buffer's maximum. */
-void pg_array_begin(Buf *out);
+/* An array literal for a parameter: texts with NULLs kept, bigints.
+ *     CLEANUP(buf_drop) Buf ids = pg_array(MAX_BYTES);
+ *     pg_array_text(&ids, …); …
+ *     const char *array = pg_array_end(&ids, err);
+ * The end gives it terminated, in `out`, or NULL when it outgrew the maximum. */
+Buf pg_array(size_t max_bytes);
 void pg_array_text(Buf *out, Str value);
 void pg_array_int(Buf *out, int64_t value);
+void pg_array_texts(Buf *out, const Str *values, size_t n);
+void pg_array_names(Buf *out, const char *const *names, size_t n);
+void pg_array_ints(Buf *out, const int64_t *values, size_t n);
 const char *pg_array_end(Buf *out, Error *err);

@@ -12,9 +12,7 @@
 enum {
     MONTHS_BYTES_MAX = 1 << 20,
     DRAWS_MAX = 100 * 1000 * 1000, /* blocks of keys: about a minute, and centuries of pages */
-    POSTGRES_EPOCH_DAYS = 10957, /* 2000-01-01 */
 };
-#define POSTGRES_EPOCH_US (POSTGRES_EPOCH_DAYS * 86400LL * 1000000LL)
 
 DEFINE_DROP(json_t, json_drop, json_decref)
 
@@ -365,9 +363,7 @@ static PgResult *query_sums(Pg *tx, Arena *arena, const PublishedTable *table, E
     if (!entity->partition)
         return pg_query(tx, sql_fill(arena, SQL_PUBLISH_SUMS_OF_TABLE, {"sums", sums}, {"view", view}),
                         PG_NONE, err);
-    CLEANUP(buf_done) Buf months;
-    buf_init(&months, MONTHS_BYTES_MAX);
-    pg_array_begin(&months);
+    CLEANUP(buf_drop) Buf months = pg_array(MONTHS_BYTES_MAX);
     for (int i = 0; i < table->n_months; i++)
         pg_array_text(&months, str_of(table->months[i]));
     const char *array = pg_array_end(&months, err);
@@ -435,10 +431,10 @@ static bool put_value(AvroWriter *avro, ColumnType type, const PgResult *rows, i
     case TYPE_TEXTS:
         return put_texts(avro, value, arena);
     case TYPE_DATE:
-        avro_put_number(avro, pg_int(rows, row, column) + POSTGRES_EPOCH_DAYS);
+        avro_put_number(avro, pg_int(rows, row, column) + PG_EPOCH_DAYS);
         return true;
     case TYPE_TIMESTAMP:
-        avro_put_number(avro, pg_int(rows, row, column) + POSTGRES_EPOCH_US);
+        avro_put_number(avro, pg_int(rows, row, column) + PG_EPOCH_US);
         return true;
     case TYPE_BOOL:
         avro_put_number(avro, pg_bool(rows, row, column));

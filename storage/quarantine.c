@@ -57,12 +57,8 @@ bool quarantine_look_up(Pg *pg, const char *feed, SilverPage *page, Error *err) 
     TRY(find_entries(pg, feed, &entries, err));
     if (!entries.any)
         return true;
-    CLEANUP(buf_drop) Buf ids;
-    CLEANUP(buf_drop) Buf hashes;
-    buf_init(&ids, PAGE_MAX_BYTES);
-    buf_init(&hashes, PAGE_MAX_BYTES);
-    pg_array_begin(&ids);
-    pg_array_begin(&hashes);
+    CLEANUP(buf_drop) Buf ids = pg_array(PAGE_MAX_BYTES);
+    CLEANUP(buf_drop) Buf hashes = pg_array(PAGE_MAX_BYTES);
     for (size_t i = 0; i < page->n_rows; i++) {
         if (entries.without_id)
             pg_array_int(&hashes, page->rows[i].source_hash);
@@ -92,11 +88,9 @@ static void put_field(Buf *array, Buf *scratch, Str field) {
 
 static bool insert_entry(Pg *pg, const char *feed, const char *names, size_t n_columns,
                          const SilverPage *page, const SilverRow *row, Error *err) {
-    CLEANUP(buf_drop) Buf values;
+    CLEANUP(buf_drop) Buf values = pg_array(PAGE_MAX_BYTES);
     CLEANUP(buf_drop) Buf scratch;
-    buf_init(&values, PAGE_MAX_BYTES);
     buf_init(&scratch, PAGE_MAX_BYTES);
-    pg_array_begin(&values);
     for (size_t i = 0; i < n_columns; i++)
         put_field(&values, &scratch, row->fields[i]);
     const char *array = pg_array_end(&values, err);
@@ -125,10 +119,8 @@ static void outdated_drop(Outdated *outdated) {
 }
 
 static void outdated_init(Outdated *outdated) {
-    buf_init(&outdated->ids, PAGE_MAX_BYTES);
-    buf_init(&outdated->hashes, PAGE_MAX_BYTES);
-    pg_array_begin(&outdated->ids);
-    pg_array_begin(&outdated->hashes);
+    outdated->ids = pg_array(PAGE_MAX_BYTES);
+    outdated->hashes = pg_array(PAGE_MAX_BYTES);
 }
 
 static bool supersede_outdated(Pg *pg, const char *feed, const SilverPage *page, Outdated *outdated,
@@ -172,12 +164,9 @@ typedef struct HeldList {
 } HeldList;
 
 static void held_list_init(HeldList *list) {
-    Buf *const bufs[] = {&list->keys, &list->hashes, &list->rules, &list->reasons, &list->entries};
-    list->n = 0;
-    for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++) {
-        buf_init(bufs[i], PAGE_MAX_BYTES);
-        pg_array_begin(bufs[i]);
-    }
+    *list = (HeldList){.keys = pg_array(PAGE_MAX_BYTES), .hashes = pg_array(PAGE_MAX_BYTES),
+                       .rules = pg_array(PAGE_MAX_BYTES), .reasons = pg_array(PAGE_MAX_BYTES),
+                       .entries = pg_array(PAGE_MAX_BYTES)};
 }
 
 static void held_list_drop(HeldList *list) {
@@ -235,11 +224,8 @@ bool quarantine_again(Pg *pg, const char *feed, SilverPage *page, int64_t *ret_n
 }
 
 bool quarantine_end(Pg *pg, const int64_t *entries, size_t n, Error *err) {
-    CLEANUP(buf_drop) Buf ids;
-    buf_init(&ids, PAGE_MAX_BYTES);
-    pg_array_begin(&ids);
-    for (size_t i = 0; i < n; i++)
-        pg_array_int(&ids, entries[i]);
+    CLEANUP(buf_drop) Buf ids = pg_array(PAGE_MAX_BYTES);
+    pg_array_ints(&ids, entries, n);
     const char *array = pg_array_end(&ids, err);
     return array && (n == 0 || pg_exec(pg, SQL_QUARANTINE_END, PG_PARAMS(array), NULL, err));
 }
@@ -274,8 +260,6 @@ static bool has_entry_by_now(const SilverPage *page, size_t i) {
 }
 
 static const char *names_of(const Field *columns, size_t n_columns, Buf *names, Error *err) {
-    buf_init(names, PAGE_MAX_BYTES);
-    pg_array_begin(names);
     for (size_t i = 0; i < n_columns; i++)
         pg_array_text(names, str_of(columns[i].name));
     return pg_array_end(names, err);
@@ -283,7 +267,7 @@ static const char *names_of(const Field *columns, size_t n_columns, Buf *names, 
 
 bool quarantine_add(Pg *pg, const char *feed, const Field *columns, size_t n_columns, const SilverPage *page,
                     const SilverRow *row, Error *err) {
-    CLEANUP(buf_drop) Buf names;
+    CLEANUP(buf_drop) Buf names = pg_array(PAGE_MAX_BYTES);
     const char *array = names_of(columns, n_columns, &names, err);
     return array && insert_entry(pg, feed, array, n_columns, page, row, err);
 }
@@ -293,7 +277,7 @@ bool quarantine_write(Pg *pg, const char *feed, const Field *columns, size_t n_c
     TRY(supersede(pg, feed, page, err));
     if (silver_count(page, ROW_REJECTED) == 0)
         return true;
-    CLEANUP(buf_drop) Buf names;
+    CLEANUP(buf_drop) Buf names = pg_array(PAGE_MAX_BYTES);
     const char *array = names_of(columns, n_columns, &names, err);
     TRY(array);
     for (size_t i = 0; i < page->n_rows; i++) {

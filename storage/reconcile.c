@@ -176,11 +176,8 @@ bool reconcile_server(My *my, Arena *arena, const char **ret_server, Error *err)
 /* ---- what is here ---- */
 
 static const char *texts_array(Arena *arena, const Str *texts, size_t n, Error *err) {
-    CLEANUP(buf_drop) Buf list;
-    buf_init(&list, PAGE_MAX_BYTES);
-    pg_array_begin(&list);
-    for (size_t i = 0; i < n; i++)
-        pg_array_text(&list, texts[i]);
+    CLEANUP(buf_drop) Buf list = pg_array(PAGE_MAX_BYTES);
+    pg_array_texts(&list, texts, n);
     const char *array = pg_array_end(&list, err);
     return array ? arena_string(arena, str_of(array)) : NULL;
 }
@@ -226,14 +223,10 @@ bool reconcile_count_here(Pg *pg, Arena *arena, const ReconcileScope *scope, Buc
 bool reconcile_keep_there(Pg *pg, const MyPage *page, size_t n_key, bool is_own, Error *err) {
     if (page->n_rows == 0)
         return true;
-    CLEANUP(buf_drop) Buf hashes;
-    CLEANUP(buf_drop) Buf keys;
+    CLEANUP(buf_drop) Buf hashes = pg_array(PAGE_MAX_BYTES);
+    CLEANUP(buf_drop) Buf keys = pg_array(PAGE_MAX_BYTES);
     CLEANUP(buf_drop) Buf key;
-    buf_init(&hashes, PAGE_MAX_BYTES);
-    buf_init(&keys, PAGE_MAX_BYTES);
     buf_init(&key, PAGE_MAX_BYTES);
-    pg_array_begin(&hashes);
-    pg_array_begin(&keys);
     for (size_t r = 0; r < page->n_rows; r++) {
         const Str *row = page->fields + r * page->n_fields;
         bool has_key = true;
@@ -251,9 +244,7 @@ bool reconcile_keep_there(Pg *pg, const MyPage *page, size_t n_key, bool is_own,
 }
 
 bool reconcile_keep_here(Pg *pg, Arena *arena, const ReconcileScope *scope, const BucketList *buckets, Error *err) {
-    CLEANUP(buf_drop) Buf list;
-    buf_init(&list, PAGE_MAX_BYTES);
-    pg_array_begin(&list);
+    CLEANUP(buf_drop) Buf list = pg_array(PAGE_MAX_BYTES);
     for (int i = 0; i < buckets->n; i++)
         pg_array_int(&list, buckets->at[i]);
     const char *array = pg_array_end(&list, err), *feeds = feeds_array(arena, scope, err);
@@ -324,11 +315,8 @@ bool reconcile_mark_found(Pg *pg, const Str *ids, size_t n, Error *err) {
 
 bool reconcile_look(Pg *pg, Arena *arena, const ReconcileScope *scope, const Str *ids, const int64_t *hashes,
                     size_t n, Unlike **ret_unlike, size_t *ret_n, Error *err) {
-    CLEANUP(buf_drop) Buf list;
-    buf_init(&list, PAGE_MAX_BYTES);
-    pg_array_begin(&list);
-    for (size_t i = 0; i < n; i++)
-        pg_array_int(&list, hashes[i]);
+    CLEANUP(buf_drop) Buf list = pg_array(PAGE_MAX_BYTES);
+    pg_array_ints(&list, hashes, n);
     const char *hash_array = pg_array_end(&list, err), *id_array = texts_array(arena, ids, n, err);
     TRY(hash_array && id_array);
     CLEANUP(pg_result_drop) PgResult *rows =
@@ -475,11 +463,8 @@ static ReconcileLine take_line(Arena *arena, const PgResult *rows, int r) {
 
 bool reconcile_read_lines(Pg *pg, Arena *arena, const int64_t *run_ids, size_t n, int64_t since_us,
                           ReconcileLine **ret_lines, size_t *ret_n, Error *err) {
-    CLEANUP(buf_drop) Buf ids;
-    buf_init(&ids, PAGE_MAX_BYTES);
-    pg_array_begin(&ids);
-    for (size_t i = 0; i < n; i++)
-        pg_array_int(&ids, run_ids[i]);
+    CLEANUP(buf_drop) Buf ids = pg_array(PAGE_MAX_BYTES);
+    pg_array_ints(&ids, run_ids, n);
     const char *array = pg_array_end(&ids, err);
     TRY(array);
     CLEANUP(pg_result_drop) PgResult *rows =

@@ -74,22 +74,19 @@ static bool find_owners(Pg *pg, const char *names, const LeaseJob *jobs, size_t 
 
 bool lease_claim(Pg *pg, const char *owner, int64_t lease_ms, const LeaseJob *jobs, size_t n, Lease *ret_leases,
                  Error *err) {
-    CLEANUP(buf_drop) Buf names;
-    CLEANUP(buf_drop) Buf kinds;
-    CLEANUP(buf_drop) Buf feeds;
-    CLEANUP(buf_drop) Buf schedules;
-    Buf *columns[] = {&names, &kinds, &feeds, &schedules};
-    const char *arrays[4];
-    for (int c = 0; c < 4; c++) {
-        buf_init(columns[c], ARRAY_MAX_BYTES);
-        pg_array_begin(columns[c]);
-        for (size_t i = 0; i < n; i++) {
-            const char *const fields[] = {jobs[i].name, jobs[i].kind, jobs[i].feed, jobs[i].schedule};
-            pg_array_text(columns[c], str_of(fields[c]));
-        }
-        arrays[c] = pg_array_end(columns[c], err);
-        TRY(arrays[c]);
+    CLEANUP(buf_drop) Buf names = pg_array(ARRAY_MAX_BYTES);
+    CLEANUP(buf_drop) Buf kinds = pg_array(ARRAY_MAX_BYTES);
+    CLEANUP(buf_drop) Buf feeds = pg_array(ARRAY_MAX_BYTES);
+    CLEANUP(buf_drop) Buf schedules = pg_array(ARRAY_MAX_BYTES);
+    for (size_t i = 0; i < n; i++) {
+        pg_array_text(&names, str_of(jobs[i].name));
+        pg_array_text(&kinds, str_of(jobs[i].kind));
+        pg_array_text(&feeds, str_of(jobs[i].feed));
+        pg_array_text(&schedules, str_of(jobs[i].schedule));
     }
+    const char *const arrays[] = {pg_array_end(&names, err), pg_array_end(&kinds, err), pg_array_end(&feeds, err),
+                                  pg_array_end(&schedules, err)};
+    TRY(arrays[0] && arrays[1] && arrays[2] && arrays[3]);
     CLEANUP(pg_result_drop) PgResult *overdue = pg_query(pg, SQL_JOB_OVERDUE, PG_PARAMS(arrays[0], owner), err);
     TRY(overdue);
     CLEANUP(pg_result_drop) PgResult *rows =
@@ -106,12 +103,8 @@ bool lease_claim(Pg *pg, const char *owner, int64_t lease_ms, const LeaseJob *jo
 
 bool lease_renew(Pg *pg, const char *owner, int64_t lease_ms, const LeaseJob *jobs, size_t n, Lease *leases,
                  Error *err) {
-    CLEANUP(buf_drop) Buf names;
-    CLEANUP(buf_drop) Buf epochs;
-    buf_init(&names, ARRAY_MAX_BYTES);
-    buf_init(&epochs, ARRAY_MAX_BYTES);
-    pg_array_begin(&names);
-    pg_array_begin(&epochs);
+    CLEANUP(buf_drop) Buf names = pg_array(ARRAY_MAX_BYTES);
+    CLEANUP(buf_drop) Buf epochs = pg_array(ARRAY_MAX_BYTES);
     for (size_t i = 0; i < n; i++) {
         if (!leases[i].is_held)
             continue;

@@ -14,8 +14,7 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
-enum { PAGE_MAX_BYTES = 256 << 20, STREAM_BYTES = 64 << 10, KEY_BLOCK = 10000, DAYS_1970_TO_2000 = 10957 };
-static const int64_t MICROS_1970_TO_2000 = (int64_t)DAYS_1970_TO_2000 * 86400 * 1000000;
+enum { PAGE_MAX_BYTES = 256 << 20, STREAM_BYTES = 64 << 10, KEY_BLOCK = 10000 };
 
 /* ---- matching ids ---- */
 
@@ -51,7 +50,6 @@ SilverRow *row_index_find(const RowIndex *index, Str id) { return index->slots[s
 /* ---- what is there ---- */
 
 static const char *ids_array(SilverPage *page, Buf *out, Error *err) {
-    pg_array_begin(out);
     for (size_t i = 0; i < page->n_rows; i++)
         if (!str_is_null(page->rows[i].id) && page->rows[i].fate != ROW_REPEATED)
             pg_array_text(out, page->rows[i].id);
@@ -78,8 +76,7 @@ bool silver_look_up(Pg *pg, SilverPage *page, Error *err) {
     const char *sql = sql_fill(page->arena, SQL_SILVER_LOOK_UP, {"id", entity->id},
                                {"key", entity->key}, {"table", entity->name},
                                {"inferred", can_be_inferred ? "is_inferred" : "false"});
-    CLEANUP(buf_drop) Buf ids;
-    buf_init(&ids, PAGE_MAX_BYTES);
+    CLEANUP(buf_drop) Buf ids = pg_array(PAGE_MAX_BYTES);
     const char *array = ids_array(page, &ids, err);
     TRY(array);
     CLEANUP(pg_result_drop) PgResult *found =
@@ -240,11 +237,11 @@ void silver_put_value(Buf *out, ColumnType type, Value value) {
         break;
     case TYPE_DATE:
         buf_put_i32(out, 4);
-        buf_put_i32(out, (int32_t)(value.number - DAYS_1970_TO_2000));
+        buf_put_i32(out, (int32_t)(value.number - PG_EPOCH_DAYS));
         break;
     case TYPE_TIMESTAMP:
         buf_put_i32(out, 8);
-        buf_put_i64(out, value.number == INT64_MAX ? INT64_MAX : value.number - MICROS_1970_TO_2000);
+        buf_put_i64(out, value.number == INT64_MAX ? INT64_MAX : value.number - PG_EPOCH_US);
         break;
     case TYPE_MONEY:
     case TYPE_PERCENT:
@@ -440,7 +437,6 @@ static bool has_stored(const SilverRow *row, RowFate fate) {
 }
 
 static const char *keys_array(const SilverPage *page, RowFate fate, Buf *out, Error *err) {
-    pg_array_begin(out);
     for (size_t i = 0; i < page->n_rows; i++)
         if (has_stored(&page->rows[i], fate))
             pg_array_int(out, page->rows[i].known.key);
@@ -451,7 +447,7 @@ static void take_replaced(const SilverPage *page, const PgResult *gone, int row,
     Str day = pg_value(gone, row, 2);
     *ret = (Replaced){
         .carried = {.person_id = STR_NULL, .flags = arena_copy(page->arena, pg_value(gone, row, 1))},
-        .old_day = str_is_null(day) ? VALUE_NULL : value_number(pg_int(gone, row, 2) + DAYS_1970_TO_2000),
+        .old_day = str_is_null(day) ? VALUE_NULL : value_number(pg_int(gone, row, 2) + PG_EPOCH_DAYS),
     };
 }
 
@@ -478,8 +474,7 @@ static KeyOrder *order_by_key(const SilverPage *page, size_t n) {
 /* Deletes the old rows of those that changed; replaced[i] is what row i of the page takes over. */
 static bool replace_changed(Pg *pg, SilverPage *page, size_t n_changed, Replaced *replaced, Error *err) {
     const Entity *entity = page->entity;
-    CLEANUP(buf_drop) Buf keys;
-    buf_init(&keys, PAGE_MAX_BYTES);
+    CLEANUP(buf_drop) Buf keys = pg_array(PAGE_MAX_BYTES);
     const char *array = keys_array(page, ROW_CHANGED, &keys, err);
     TRY(array);
     const char *sql = sql_fill(page->arena, SQL_SILVER_REPLACE, {"table", entity->name},
@@ -521,12 +516,8 @@ void silver_put_day(Buf *array, Value day) {
 
 /* A row that left a partition: the next publication must look there too (rules, section 8). */
 static bool remember_moved(Pg *pg, SilverPage *page, const Replaced *replaced, Error *err) {
-    CLEANUP(buf_drop) Buf keys;
-    CLEANUP(buf_drop) Buf dates;
-    buf_init(&keys, PAGE_MAX_BYTES);
-    buf_init(&dates, PAGE_MAX_BYTES);
-    pg_array_begin(&keys);
-    pg_array_begin(&dates);
+    CLEANUP(buf_drop) Buf keys = pg_array(PAGE_MAX_BYTES);
+    CLEANUP(buf_drop) Buf dates = pg_array(PAGE_MAX_BYTES);
     for (size_t i = 0; i < page->n_rows; i++) {
         if (page->rows[i].fate != ROW_CHANGED || !date_moved(page, i, replaced))
             continue;
@@ -546,11 +537,8 @@ static bool remember_moved(Pg *pg, SilverPage *page, const Replaced *replaced, E
 bool silver_touch(Pg *pg, SilverPage *page, Error *err) {
     if (silver_count(page, ROW_TOUCHED) == 0)
         return true;
-    CLEANUP(buf_drop) Buf keys;
-    CLEANUP(buf_drop) Buf hashes;
-    buf_init(&keys, PAGE_MAX_BYTES);
-    buf_init(&hashes, PAGE_MAX_BYTES);
-    pg_array_begin(&hashes);
+    CLEANUP(buf_drop) Buf keys = pg_array(PAGE_MAX_BYTES);
+    CLEANUP(buf_drop) Buf hashes = pg_array(PAGE_MAX_BYTES);
     for (size_t i = 0; i < page->n_rows; i++)
         if (page->rows[i].fate == ROW_TOUCHED)
             pg_array_int(&hashes, page->rows[i].source_hash);
@@ -564,8 +552,7 @@ bool silver_touch(Pg *pg, SilverPage *page, Error *err) {
 
 /* What settle alone can tell stays in the row: nobody asks a deleted fact, and when it returns it is right. */
 static bool mark_gone(Pg *pg, SilverPage *page, Error *err) {
-    CLEANUP(buf_drop) Buf keys;
-    buf_init(&keys, PAGE_MAX_BYTES);
+    CLEANUP(buf_drop) Buf keys = pg_array(PAGE_MAX_BYTES);
     const char *array = keys_array(page, ROW_GONE, &keys, err);
     TRY(array);
     size_t n_gone = 0;

@@ -15,11 +15,8 @@ bool spelling_any(Pg *pg, const char *feed, bool *ret_any, Error *err) {
 
 bool spelling_find(Pg *pg, const char *feed, const Str *ids, size_t n, Arena *arena, Spelling **ret_found,
                    size_t *ret_n, Error *err) {
-    CLEANUP(buf_drop) Buf list;
-    buf_init(&list, PAGE_MAX_BYTES);
-    pg_array_begin(&list);
-    for (size_t i = 0; i < n; i++)
-        pg_array_text(&list, ids[i]);
+    CLEANUP(buf_drop) Buf list = pg_array(PAGE_MAX_BYTES);
+    pg_array_texts(&list, ids, n);
     const char *array = pg_array_end(&list, err);
     TRY(array);
     CLEANUP(pg_result_drop) PgResult *found = pg_query(pg, SQL_SPELLING_FIND, PG_PARAMS(feed, array), err);
@@ -35,15 +32,9 @@ bool spelling_find(Pg *pg, const char *feed, const Str *ids, size_t n, Arena *ar
 bool spelling_take(Pg *pg, const char *feed, const SpellingTake *takes, size_t n, Error *err) {
     if (n == 0)
         return true;
-    CLEANUP(buf_drop) Buf ids;
-    CLEANUP(buf_drop) Buf spellings;
-    CLEANUP(buf_drop) Buf entries;
-    buf_init(&ids, PAGE_MAX_BYTES);
-    buf_init(&spellings, PAGE_MAX_BYTES);
-    buf_init(&entries, PAGE_MAX_BYTES);
-    pg_array_begin(&ids);
-    pg_array_begin(&spellings);
-    pg_array_begin(&entries);
+    CLEANUP(buf_drop) Buf ids = pg_array(PAGE_MAX_BYTES);
+    CLEANUP(buf_drop) Buf spellings = pg_array(PAGE_MAX_BYTES);
+    CLEANUP(buf_drop) Buf entries = pg_array(PAGE_MAX_BYTES);
     for (size_t i = 0; i < n; i++) {
         pg_array_text(&ids, takes[i].id);
         pg_array_text(&spellings, takes[i].spelling);

@@ -76,11 +76,8 @@ bool state_cursor_lock(Pg *pg, const char *feed, int64_t epoch, int64_t page, Er
 }
 
 bool state_cursor_write(Pg *pg, const char *feed, CursorState *cursor, Error *err) {
-    CLEANUP(buf_drop) Buf keys;
-    buf_init(&keys, ARRAY_MAX_BYTES);
-    pg_array_begin(&keys);
-    for (size_t i = 0; i < cursor->n_load_key; i++)
-        pg_array_text(&keys, cursor->load_key[i]);
+    CLEANUP(buf_drop) Buf keys = pg_array(ARRAY_MAX_BYTES);
+    pg_array_texts(&keys, cursor->load_key, cursor->n_load_key);
     const char *array = pg_array_end(&keys, err);
     TRY(array);
     TRY(pg_exec(pg, SQL_STATE_CURSOR_WRITE,
@@ -99,21 +96,13 @@ bool state_read_only(Pg *pg, bool is_read_only, Error *err) {
     return pg_exec(pg, is_read_only ? SQL_SESSION_READ_ONLY : SQL_SESSION_READ_WRITE, PG_NONE, NULL, err);
 }
 
-static const char *text_array(Buf *out, const char *const *texts, size_t n, Error *err) {
-    pg_array_begin(out);
-    for (size_t i = 0; i < n; i++)
-        pg_array_text(out, str_of(texts[i]));
-    return pg_array_end(out, err);
-}
-
 bool state_schema(Pg *pg, const char *feed, const char *const *columns, const char *const *types,
                   size_t n, int64_t *ret_schema_id, bool *ret_is_new, Error *err) {
-    CLEANUP(buf_drop) Buf column_buf;
-    CLEANUP(buf_drop) Buf type_buf;
-    buf_init(&column_buf, ARRAY_MAX_BYTES);
-    buf_init(&type_buf, ARRAY_MAX_BYTES);
-    const char *column_array = text_array(&column_buf, columns, n, err);
-    const char *type_array = text_array(&type_buf, types, n, err);
+    CLEANUP(buf_drop) Buf column_buf = pg_array(ARRAY_MAX_BYTES);
+    CLEANUP(buf_drop) Buf type_buf = pg_array(ARRAY_MAX_BYTES);
+    pg_array_names(&column_buf, columns, n);
+    pg_array_names(&type_buf, types, n);
+    const char *column_array = pg_array_end(&column_buf, err), *type_array = pg_array_end(&type_buf, err);
     TRY(column_array && type_array);
     const PgParams *params = PG_PARAMS(feed, column_array, type_array);
     CLEANUP(pg_result_drop) PgResult *found = pg_query(pg, SQL_STATE_SCHEMA_FIND, params, err);
@@ -178,12 +167,8 @@ bool state_result_write(Pg *pg, int64_t batch_id, const char *feed, int64_t chec
                         const RuleCount *rules, size_t n_rules, Error *err) {
     if (n_rules == 0)
         return true;
-    CLEANUP(buf_drop) Buf names;
-    CLEANUP(buf_drop) Buf counts;
-    buf_init(&names, ARRAY_MAX_BYTES);
-    buf_init(&counts, ARRAY_MAX_BYTES);
-    pg_array_begin(&names);
-    pg_array_begin(&counts);
+    CLEANUP(buf_drop) Buf names = pg_array(ARRAY_MAX_BYTES);
+    CLEANUP(buf_drop) Buf counts = pg_array(ARRAY_MAX_BYTES);
     for (size_t i = 0; i < n_rules; i++) {
         pg_array_text(&names, str_of(rules[i].rule));
         pg_array_int(&counts, rules[i].failed);
@@ -198,15 +183,9 @@ bool state_result_write(Pg *pg, int64_t batch_id, const char *feed, int64_t chec
 bool state_attributes_write(Pg *pg, int64_t batch_id, const AttributeChange *changes, size_t n, Error *err) {
     if (n == 0)
         return true;
-    CLEANUP(buf_drop) Buf names;
-    CLEANUP(buf_drop) Buf versions;
-    CLEANUP(buf_drop) Buf corrected;
-    buf_init(&names, ARRAY_MAX_BYTES);
-    buf_init(&versions, ARRAY_MAX_BYTES);
-    buf_init(&corrected, ARRAY_MAX_BYTES);
-    pg_array_begin(&names);
-    pg_array_begin(&versions);
-    pg_array_begin(&corrected);
+    CLEANUP(buf_drop) Buf names = pg_array(ARRAY_MAX_BYTES);
+    CLEANUP(buf_drop) Buf versions = pg_array(ARRAY_MAX_BYTES);
+    CLEANUP(buf_drop) Buf corrected = pg_array(ARRAY_MAX_BYTES);
     for (size_t i = 0; i < n; i++) {
         pg_array_text(&names, str_of(changes[i].attribute));
         pg_array_int(&versions, changes[i].versions);

@@ -13,11 +13,11 @@ enum { SECRET_BYTES = 32, SCOPES_TEXT_MAX = 128 };
 
 static const char *const KNOWN_SCOPES[] = {"read", "operate", "phi", "admin"};
 
-static bool check_scopes(const char *scopes, Buf *ret_array, Error *err) {
+/* Put into the array one by one. */
+static bool check_scopes(const char *scopes, Buf *array, Error *err) {
     char words[SCOPES_TEXT_MAX];
     if (snprintf(words, sizeof words, "%s", scopes) >= (int)sizeof words)
         return error_set(err, "22023", "the list of scopes is too long");
-    pg_array_begin(ret_array);
     char *rest = words;
     for (const char *word; (word = strsep(&rest, ","));) {
         size_t i = 0;
@@ -27,9 +27,9 @@ static bool check_scopes(const char *scopes, Buf *ret_array, Error *err) {
             error_set(err, "22023", "unknown scope \"%s\"", word);
             return error_hint(err, "scopes are read, operate, phi, admin, with commas between");
         }
-        pg_array_text(ret_array, str_of(word));
+        pg_array_text(array, str_of(word));
     }
-    return pg_array_end(ret_array, err) != NULL;
+    return pg_array_end(array, err) != NULL;
 }
 
 static void to_hex(const uint8_t *bytes, size_t n, char *ret_text) {
@@ -53,8 +53,7 @@ static bool make_text(char ret_text[TOKEN_TEXT_BYTES]) {
 
 bool token_add(Pg *pg, const char *name, const char *scopes, char ret_text[TOKEN_TEXT_BYTES],
                Error *err) {
-    CLEANUP(buf_done) Buf array;
-    buf_init(&array, 4 * SCOPES_TEXT_MAX);
+    CLEANUP(buf_drop) Buf array = pg_array(4 * SCOPES_TEXT_MAX);
     TRY(check_scopes(scopes, &array, err));
     if (!make_text(ret_text))
         return error_set(err, STATE_BUG, "cannot make a token: no random numbers");
