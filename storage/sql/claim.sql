@@ -21,8 +21,12 @@ FROM (
 -- name: claim_retire
 WITH gone AS (
     DELETE FROM silver.claims c WHERE c.claim_key = ANY($1::bigint[]) RETURNING c
+), placed AS (
+    DELETE FROM ops.placed WHERE key = ANY($1::bigint[]) AND entity = 'claims' RETURNING key, batch_id
 ), past AS (
-    INSERT INTO silver.claims_past SELECT (g.c).*, (g.c).batch_id, $2::bigint FROM gone g
+    INSERT INTO silver.claims_past
+    SELECT (g.c).*, coalesce(p.batch_id, (g.c).batch_id), $2::bigint
+    FROM gone g LEFT JOIN placed p ON p.key = (g.c).claim_key
 ), kept AS (
     INSERT INTO silver.claims_absorbed
     SELECT (jsonb_populate_record(g.c, jsonb_build_object(
@@ -39,8 +43,12 @@ WITH gone AS (
 SELECT count(*) FROM gone
 
 -- name: claim_past
+WITH placed AS (
+    DELETE FROM ops.placed WHERE key = ANY($1::bigint[]) AND entity = 'claims' RETURNING key, batch_id
+)
 INSERT INTO silver.claims_past
-SELECT c.*, c.batch_id, $2::bigint FROM silver.claims c WHERE c.claim_key = ANY($1::bigint[])
+SELECT c.*, coalesce(p.batch_id, c.batch_id), $2::bigint
+FROM silver.claims c LEFT JOIN placed p ON p.key = c.claim_key WHERE c.claim_key = ANY($1::bigint[])
 
 -- Numbers change places, and (claim, iteration) is unique at every moment: first out of the way.
 -- name: claim_step_aside

@@ -306,7 +306,7 @@ WHERE t.record_hash IN (SELECT record_hash FROM settle_hash_{table})
 -- name: settle_persons_changed
 INSERT INTO person_found SELECT DISTINCT id, source_system FROM settle_patients
 
--- ---- settle's columns: one statement a table, writing only what differs ----
+-- ---- settle's columns: one statement a table, writing only what differs; who placed a fact is kept (ops.placed) ----
 
 -- name: settle_write_patients
 WITH found AS MATERIALIZED (
@@ -349,7 +349,9 @@ WHERE p.provider_key = n.provider_key AND p.dq_flags IS DISTINCT FROM n.merged
 -- before the day's end, not over before it. Older than the first version, or without a day: the first.
 -- name: settle_write_encounters
 WITH found AS MATERIALIZED (
-    SELECT f.encounter_key, f.dq_flags,
+    SELECT f.encounter_key, f.dq_flags, f.batch_id,
+           f.patient_key AS was_patient_key, f.provider_key AS was_provider_key, f.department_key AS
+           was_department_key, f.procedure_key AS was_procedure_key,
            CASE WHEN f.source_patient_id IS NULL THEN -1 ELSE p.patient_key END AS patient_key,
            CASE WHEN f.source_provider_id IS NULL THEN -1 ELSE v.provider_key END AS provider_key,
            CASE WHEN f.source_department_id IS NULL THEN -1 ELSE d.department_key END AS department_key,
@@ -377,14 +379,19 @@ WITH found AS MATERIALIZED (
     LEFT JOIN settle_twin_encounters w ON w.record_hash = f.record_hash AND w.source_system = f.source_system
 ), flags AS MATERIALIZED (
     SELECT dq_flags, found, silver.merge_flags(dq_flags, found) AS merged FROM found GROUP BY dq_flags, found
+), changed AS MATERIALIZED (
+    SELECT n.*, g.merged FROM found n JOIN flags g USING (dq_flags, found)
+    WHERE (n.was_patient_key, n.was_provider_key, n.was_department_key, n.was_procedure_key, n.dq_flags)
+          IS DISTINCT FROM
+          (n.patient_key, n.provider_key, n.department_key, n.procedure_key, g.merged)
+), placed AS (
+    INSERT INTO ops.placed (key, entity, batch_id)
+    SELECT encounter_key, 'encounters', batch_id FROM changed ON CONFLICT DO NOTHING
 )
 UPDATE silver.encounters t
 SET patient_key = n.patient_key, provider_key = n.provider_key, department_key = n.department_key,
-    procedure_key = n.procedure_key, dq_flags = g.merged, batch_id = (SELECT batch_id FROM settle_run)
-FROM found n JOIN flags g USING (dq_flags, found)
-WHERE t.encounter_key = n.encounter_key
-  AND (t.patient_key, t.provider_key, t.department_key, t.procedure_key, t.dq_flags)
-      IS DISTINCT FROM (n.patient_key, n.provider_key, n.department_key, n.procedure_key, g.merged)
+    procedure_key = n.procedure_key, dq_flags = n.merged, batch_id = (SELECT batch_id FROM settle_run)
+FROM changed n WHERE t.encounter_key = n.encounter_key
 
 -- Which final claims name the transactions in scope: do all say Denied, does one bear the claim id that
 -- the transaction has?
@@ -400,7 +407,11 @@ GROUP BY t.transaction_key
 -- Age in whole years; who was born on 29 February counts on 1 March. NULL when negative or over 120.
 -- name: settle_write_transactions
 WITH found AS MATERIALIZED (
-    SELECT f.transaction_key, f.dq_flags,
+    SELECT f.transaction_key, f.dq_flags, f.batch_id,
+           f.patient_key AS was_patient_key, f.provider_key AS was_provider_key, f.department_key AS
+           was_department_key, f.procedure_key AS was_procedure_key, f.diagnosis_key AS
+           was_diagnosis_key, f.payer_key AS was_payer_key, f.payment_status AS was_payment_status,
+           f.patient_age AS was_patient_age,
            CASE WHEN f.source_patient_id IS NULL THEN -1 ELSE p.patient_key END AS patient_key,
            CASE WHEN f.source_provider_id IS NULL THEN -1 ELSE v.provider_key END AS provider_key,
            CASE WHEN f.source_department_id IS NULL THEN -1 ELSE d.department_key END AS department_key,
@@ -453,24 +464,30 @@ WITH found AS MATERIALIZED (
     LEFT JOIN settle_twin_transactions w ON w.record_hash = f.record_hash AND w.source_system = f.source_system
 ), flags AS MATERIALIZED (
     SELECT dq_flags, found, silver.merge_flags(dq_flags, found) AS merged FROM found GROUP BY dq_flags, found
+), changed AS MATERIALIZED (
+    SELECT n.*, g.merged FROM found n JOIN flags g USING (dq_flags, found)
+    WHERE (n.was_patient_key, n.was_provider_key, n.was_department_key, n.was_procedure_key,
+           n.was_diagnosis_key, n.was_payer_key, n.was_payment_status, n.was_patient_age, n.dq_flags)
+          IS DISTINCT FROM
+          (n.patient_key, n.provider_key, n.department_key, n.procedure_key, n.diagnosis_key, n.payer_key,
+           n.payment_status, n.patient_age, g.merged)
+), placed AS (
+    INSERT INTO ops.placed (key, entity, batch_id)
+    SELECT transaction_key, 'transactions', batch_id FROM changed ON CONFLICT DO NOTHING
 )
 UPDATE silver.transactions t
 SET patient_key = n.patient_key, provider_key = n.provider_key, department_key = n.department_key,
     procedure_key = n.procedure_key, diagnosis_key = n.diagnosis_key, payer_key = n.payer_key,
-    payment_status = n.payment_status, patient_age = n.patient_age, dq_flags = g.merged,
+    payment_status = n.payment_status, patient_age = n.patient_age, dq_flags = n.merged,
     batch_id = (SELECT batch_id FROM settle_run)
-FROM found n JOIN flags g USING (dq_flags, found)
-WHERE t.transaction_key = n.transaction_key
-  AND (t.patient_key, t.provider_key, t.department_key, t.procedure_key, t.diagnosis_key, t.payer_key,
-       t.payment_status, t.patient_age, t.dq_flags)
-      IS DISTINCT FROM
-      (n.patient_key, n.provider_key, n.department_key, n.procedure_key, n.diagnosis_key, n.payer_key,
-       n.payment_status, n.patient_age, g.merged)
+FROM changed n WHERE t.transaction_key = n.transaction_key
 
 -- A claim and its transaction disagree where both say something, and not the same.
 -- name: settle_write_claims
 WITH found AS MATERIALIZED (
-    SELECT f.claim_key, f.dq_flags,
+    SELECT f.claim_key, f.dq_flags, f.batch_id,
+           f.patient_key AS was_patient_key, f.provider_key AS was_provider_key, f.department_key AS
+           was_department_key, f.payer_key AS was_payer_key,
            CASE WHEN f.source_patient_id IS NULL THEN -1 ELSE p.patient_key END AS patient_key,
            CASE WHEN f.source_provider_id IS NULL THEN -1 ELSE v.provider_key END AS provider_key,
            CASE WHEN f.source_department_id IS NULL THEN -1 ELSE d.department_key END AS department_key,
@@ -517,27 +534,37 @@ WITH found AS MATERIALIZED (
     LEFT JOIN settle_twin_claims w ON w.record_hash = f.record_hash AND w.source_system = f.source_system
 ), flags AS MATERIALIZED (
     SELECT dq_flags, found, silver.merge_flags(dq_flags, found) AS merged FROM found GROUP BY dq_flags, found
+), changed AS MATERIALIZED (
+    SELECT n.*, g.merged FROM found n JOIN flags g USING (dq_flags, found)
+    WHERE (n.was_patient_key, n.was_provider_key, n.was_department_key, n.was_payer_key, n.dq_flags)
+          IS DISTINCT FROM
+          (n.patient_key, n.provider_key, n.department_key, n.payer_key, g.merged)
+), placed AS (
+    INSERT INTO ops.placed (key, entity, batch_id)
+    SELECT claim_key, 'claims', batch_id FROM changed ON CONFLICT DO NOTHING
 )
 UPDATE silver.claims t
 SET patient_key = n.patient_key, provider_key = n.provider_key, department_key = n.department_key,
-    payer_key = n.payer_key, dq_flags = g.merged, batch_id = (SELECT batch_id FROM settle_run)
-FROM found n JOIN flags g USING (dq_flags, found)
-WHERE t.claim_key = n.claim_key
-  AND (t.patient_key, t.provider_key, t.department_key, t.payer_key, t.dq_flags)
-      IS DISTINCT FROM (n.patient_key, n.provider_key, n.department_key, n.payer_key, g.merged)
+    payer_key = n.payer_key, dq_flags = n.merged, batch_id = (SELECT batch_id FROM settle_run)
+FROM changed n WHERE t.claim_key = n.claim_key
 
 -- name: settle_write_adjustments
 WITH found AS MATERIALIZED (
-    SELECT a.adjustment_key, silver.merge_flags(a.dq_flags,
+    SELECT a.adjustment_key, a.batch_id, a.dq_flags, silver.merge_flags(a.dq_flags,
                CASE WHEN c.claim_key IS NULL THEN '{orphan_claim}'::text[] ELSE '{}' END) AS merged
     FROM settle_adjustments JOIN silver.adjustments a USING (adjustment_key, source_system)
     LEFT JOIN silver.claims c ON c.source_claim_id = a.source_claim_id AND c.source_system = a.source_system
         AND c.iteration = a.iteration AND NOT c.is_deleted
+), changed AS MATERIALIZED (
+    SELECT * FROM found WHERE dq_flags IS DISTINCT FROM merged
+), placed AS (
+    INSERT INTO ops.placed (key, entity, batch_id)
+    SELECT adjustment_key, 'adjustments', batch_id FROM changed ON CONFLICT DO NOTHING
 )
 UPDATE silver.adjustments a
 SET dq_flags = n.merged, batch_id = (SELECT batch_id FROM settle_run)
-FROM found n
-WHERE a.adjustment_key = n.adjustment_key AND a.dq_flags IS DISTINCT FROM n.merged
+FROM changed n
+WHERE a.adjustment_key = n.adjustment_key
 
 -- ---- ledgers ----
 

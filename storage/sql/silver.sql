@@ -5,13 +5,16 @@ SELECT {id}, {key}, source_hash, record_hash, is_deleted, {inferred}
 FROM silver.{table}
 WHERE {id} = ANY($1::text[]) AND source_system = $2
 
--- The old rows go to _past; their flags come back, for those that settle alone can tell. A changed partition
+-- The old rows go to _past, from the batch that placed them (ops.placed) to this one; their flags come back, for those that settle alone can tell. A changed partition
 -- date is remembered for the next publication.
 -- name: silver_replace
 WITH gone AS (
     DELETE FROM silver.{table} WHERE {key} = ANY($1::bigint[]) RETURNING *
+), placed AS (
+    DELETE FROM ops.placed WHERE key = ANY($1::bigint[]) AND entity = '{table}' RETURNING key, batch_id
 ), past AS (
-    INSERT INTO silver.{table}_past SELECT gone.*, gone.batch_id, $2::bigint FROM gone
+    INSERT INTO silver.{table}_past
+    SELECT gone.*, coalesce(p.batch_id, gone.batch_id), $2::bigint FROM gone LEFT JOIN placed p ON p.key = gone.{key}
 )
 SELECT {key}, array_to_string(dq_flags, ','), {partition} FROM gone
 
@@ -22,8 +25,11 @@ WITH gone AS (
     FROM silver.{table} old
     WHERE old.{key} = t.{key} AND t.{key} = ANY($1::bigint[]) AND NOT t.is_deleted
     RETURNING old.*
+), placed AS (
+    DELETE FROM ops.placed p USING gone WHERE p.key = gone.{key} AND p.entity = '{table}' RETURNING p.key, p.batch_id
 ), past AS (
-    INSERT INTO silver.{table}_past SELECT gone.*, gone.batch_id, $2::bigint FROM gone
+    INSERT INTO silver.{table}_past
+    SELECT gone.*, coalesce(p.batch_id, gone.batch_id), $2::bigint FROM gone LEFT JOIN placed p ON p.key = gone.{key}
 )
 SELECT count(*) FROM gone
 

@@ -407,3 +407,35 @@ def test_killed_anywhere_it_ends_in_the_same_state(make_claims, undisturbed, poi
     assert claims.daemon.once(timeout=120, REVCYCLED_FAILPOINT=point).returncode == -9
     claims.once()
     assert state(claims) == undisturbed["state"]
+
+
+def twin(claim, of, status, **columns):
+    """Another claim that says what that one says."""
+    fields = row(claim, "2024-07-01", status, **columns)
+    return [fields[0], "T" + of, *fields[2:]]
+
+
+SHOWN_CLAIMS = "source_claim_id, iteration, is_final, claim_status, paid_amount::text, file_id, line"
+
+
+def test_what_was_known_of_claims_at_an_instant(claims):
+    """Iterations that come, are renumbered by a late one, corrected and revived; settle writes in all of them."""
+    steps = {"hospital1_2024-03.csv": [row("C1", "2024-03-01", "Pending"), row("C2", "2024-03-01", "Pending")],
+             "hospital1_2024-05.csv": [row("C1", "2024-05-01", "Paid", "90.00"), row("C3", "2024-05-01", "Denied")],
+             "hospital1_2024-04.csv": [row("C1", "2024-04-01", "Denied"), row("C2", "2024-04-01", "Pending", amount="120.00")],
+             "hospital1_2024-06.csv": [row("C1", "2024-06-01", "Paid", "90.00", patient="P2"),
+                                       row("C3", "2024-06-01", "Denied", patient="P2")],
+             "hospital1_2024-02.csv": [row("C3", "2024-02-01", "Paid", "5.00"), row("C2", "2024-02-01", "Denied")],
+             # of equal content: settle flags the older ones, long after they were placed
+             "hospital1_2024-07.csv": [twin("C9", "C2", "Pending", amount="120.00"), twin("C8", "C3", "Denied", patient="P2")],
+             "hospital1_2024-08.csv": [row("C2", "2024-08-01", "Paid", "1.00"), row("C3", "2024-08-01", "Denied", patient="P3")]}
+    record = [(claims.rows("SELECT clock_timestamp()")[0][0], [])]
+    for name, rows in steps.items():
+        claims.put(name, text(rows))
+        claims.once()
+        record.append((claims.rows("SELECT clock_timestamp()")[0][0],
+                       sorted(claims.rows(f"SELECT {SHOWN_CLAIMS} FROM silver.claims"))))
+    assert claims.rows("SELECT source_claim_id, count(*) FROM silver.claims_past WHERE 'possible_duplicate' = ANY (dq_flags) "
+                       "GROUP BY 1 ORDER BY 1") == [("C2", 1), ("C3", 1)]
+    for instant, expected in record:
+        assert sorted(claims.rows(f"SELECT {SHOWN_CLAIMS} FROM silver.claims_known_at('{instant.isoformat()}')")) == expected
