@@ -40,6 +40,7 @@ class MariaDB(Server):
     def prepare(self):
         if not os.path.exists(BINARY):
             raise ServerFailed("MariaDB is not installed; run scripts/deps")
+        own(self.user, self.scratch())
         done = os.path.join(self.directory, "installed")
         if os.path.exists(done):
             return
@@ -102,7 +103,11 @@ class MariaDB(Server):
                 f"--ssl-key={self.tls}/server-key.pem", *self.options]
 
     def environment(self):
-        return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "TZ": ZONE}
+        return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "TZ": ZONE, "TMPDIR": self.scratch()}
+
+    def scratch(self):
+        """A server that starts deletes the temporary tables of every other one that shares its directory for them."""
+        return os.path.join(self.directory, "tmp")
 
     def is_ready(self):
         try:

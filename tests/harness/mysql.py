@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 
 from . import settings
-from .mariadb import ZONE, MariaDB
+from .mariadb import MariaDB
 from .process import ServerFailed, as_account, own, run_quietly
 
 SUITE = "sid"
@@ -108,6 +108,7 @@ class MySQL(MariaDB):
                 *options]
 
     def prepare(self):
+        own(self.user, self.scratch())
         done = os.path.join(self.directory, "installed")
         if os.path.exists(done):
             return
@@ -147,9 +148,6 @@ class MySQL(MariaDB):
             "--max-allowed-packet=64M", "--local-infile=1", "--skip-log-bin", f"--init-file={self._accounts_file()}",
             f"--ssl-ca={self.ca_file()}", f"--ssl-cert={self.tls}/server.pem", f"--ssl-key={self.tls}/server-key.pem",
             *self.options)
-
-    def environment(self):
-        return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "TZ": ZONE}
 
     def connect(self, database=None, user="root", **options):
         """Over TLS: its accounts' passwords want a connection that nobody can read."""
