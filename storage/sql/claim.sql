@@ -83,8 +83,12 @@ INSERT INTO silver.claims SELECT * FROM gone
 -- name: claim_withdraw
 WITH gone AS (
     DELETE FROM silver.claims c WHERE c.claim_key = ANY($1::bigint[]) RETURNING c
+), placed AS (
+    DELETE FROM ops.placed WHERE key = ANY($1::bigint[]) AND entity = 'claims' RETURNING key, batch_id
 ), past AS (
-    INSERT INTO silver.claims_past SELECT (g.c).*, (g.c).batch_id, $2::bigint FROM gone g
+    INSERT INTO silver.claims_past
+    SELECT (g.c).*, coalesce(p.batch_id, (g.c).batch_id), $2::bigint
+    FROM gone g LEFT JOIN placed p ON p.key = (g.c).claim_key
 ), moved AS (
     INSERT INTO ops.moved (table_name, key, old_date, batch_id)
     SELECT 'claims', (g.c).claim_key, (g.c).claim_date, $2::bigint FROM gone g

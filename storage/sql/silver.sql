@@ -5,8 +5,8 @@ SELECT {id}, {key}, source_hash, record_hash, is_deleted, {inferred}
 FROM silver.{table}
 WHERE {id} = ANY($1::text[]) AND source_system = $2
 
--- The old rows go to _past, from the batch that placed them (ops.placed) to this one; their flags come back, for those that settle alone can tell. A changed partition
--- date is remembered for the next publication.
+-- The old rows go to _past, from the batch that placed them (ops.placed) to this one; their flags come back, for those
+-- that settle alone can tell. A changed partition date is remembered for the next publication.
 -- name: silver_replace
 WITH gone AS (
     DELETE FROM silver.{table} WHERE {key} = ANY($1::bigint[]) RETURNING *
