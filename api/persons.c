@@ -109,6 +109,19 @@ static void answer(Call *call, PersonDecided decided, json_t *body) {
     reply_problem(&call->reply, REFUSALS[decided].status, "%s", REFUSALS[decided].why);
 }
 
+bool persons_dismiss(Call *call, struct Pg *pg, Error *err) {
+    int64_t review;
+    PersonDecided decided;
+    if (!call_id_segment(call, 0, &review))
+        return true;
+    TRY(person_dismiss(pg, review, call->actor, &decided, err));
+    if (decided == PERSON_DECIDED)
+        reply_json(&call->reply, 200, json_pack("{s:s, s:s}", "id", call_segment(call, 0), "state", "dismissed"));
+    else
+        reply_problem(&call->reply, 404, "there is no such conflict, or it is gone");
+    return true;
+}
+
 bool persons_split(Call *call, struct Pg *pg, Error *err) {
     PersonDecision decision = {.person_id = call_segment(call, 0), .actor = call->actor, .arena = call->arena};
     PersonDecided decided;

@@ -46,6 +46,7 @@ bool quality_get(Call *call, struct Pg *pg, Error *err);
 /* persons.c */
 bool persons_get(Call *call, struct Pg *pg, Error *err);
 bool persons_review(Call *call, struct Pg *pg, Error *err);
+bool persons_dismiss(Call *call, struct Pg *pg, Error *err);
 bool persons_split(Call *call, struct Pg *pg, Error *err);
 bool persons_merge(Call *call, struct Pg *pg, Error *err);
 /* quarantine.c */

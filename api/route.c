@@ -42,6 +42,7 @@ const Route ROUTES[] = {
     {"POST", "/v1/patients/search", SCOPE_PHI, ROUTE_READS_PHI, NULL, patients_search, {0}},
     {"GET", "/v1/persons/review", SCOPE_PHI, ROUTE_READS_PHI, NULL, persons_review, {PAGED}},
     {"GET", "/v1/persons/{person_id}", SCOPE_PHI, ROUTE_READS_PHI, NULL, persons_get, {0}},
+    {"POST", "/v1/persons/review/{id}/dismiss", SCOPE_OPERATE, ROUTE_CHANGES, NULL, persons_dismiss, {0}},
     {"POST", "/v1/persons/{person_id}/split", SCOPE_OPERATE, ROUTE_CHANGES, NULL, persons_split, {0}},
     {"POST", "/v1/persons/{person_id}/merge", SCOPE_OPERATE, ROUTE_CHANGES, NULL, persons_merge, {0}},
     {"GET", "/v1/audit", SCOPE_ADMIN, ROUTE_READS, NULL, audit_list, {PAGED, "who", "since", "object"}},

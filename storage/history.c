@@ -11,6 +11,8 @@
 #include "storage/template.h"
 #include "storage/timeline.h"
 
+#include <openssl/rand.h>
+
 enum { PAGE_MAX_BYTES = 256 << 20 };
 /* 9999-12-31T00:00:00Z */
 static const int64_t OPEN_END_US = INT64_C(253402214400) * 1000000;
@@ -196,6 +198,26 @@ static bool fetch_seen(Pg *pg, SilverPage *page, struct HistoryWork *work, Timel
     return true;
 }
 
+/* ---- who they are ---- */
+
+/* Random ids (RFC 9562, version 4) for members whom nobody knows yet: settle keeps them where a patient is a person by
+ * himself, so that it need not write every new row. */
+static bool draw_persons(SilverPage *page, struct HistoryWork *work, Error *err) {
+    bool has_persons = entity_column(page->entity, STR("person_id")) != COLUMN_NONE;
+    if (!has_persons || page->n_rows == 0)
+        return true;
+    size_t size = page->n_rows * PERSON_ID_BYTES;
+    unsigned char *bytes = arena_alloc(page->arena, size);
+    if (RAND_bytes(bytes, (int)size) != 1)
+        return error_set(err, STATE_RESOURCES, "persons' ids: the system has no random bytes");
+    for (unsigned char *id = bytes; id < bytes + size; id += PERSON_ID_BYTES) {
+        id[6] = (unsigned char)((id[6] & 0x0f) | 0x40);
+        id[8] = (unsigned char)((id[8] & 0x3f) | 0x80);
+    }
+    work->shape.persons = (const char *)bytes;
+    return true;
+}
+
 /* ---- what becomes of them ---- */
 
 typedef void (*Tell)(const TimelineShape *shape, Timeline *timeline, SilverRow *row);
@@ -224,6 +246,7 @@ bool history_decide(Pg *pg, SilverPage *page, Error *err) {
     work->shape = timeline_shape(page);
     page->history = work;
     page->attributes = ARENA_ARRAY(page->arena, AttributeCount, (size_t)page->entity->n_columns);
+    TRY(draw_persons(page, work, err));
     Timeline **of;
     if (open_timelines(page, work, &of)) {
         TRY(fetch_versions(pg, page, work, of, err));
@@ -405,7 +428,8 @@ static void put_new(Writer *w, SilverRow *row) {
     silver_set(&row->record, "is_current", value_number(true));
     silver_set(&row->record, "version", value_number(1));
     silver_set_system(page, row, *w->keys++);
-    silver_put_row(&w->out, page, &row->record, NULL);
+    Carried carried = {.person_id = timeline_person(&w->work->shape, row), .flags = STR_NULL};
+    silver_put_row(&w->out, page, &row->record, &carried);
     w->n_out++;
 }
 

@@ -16,7 +16,7 @@ typedef struct Linking {
     Pg *pg;
     const PersonWork *work;
     PgResult *rules; /* of PERSON_RULES */
-    bool has_sides;
+    bool is_all, has_sides;
     PersonOutcome outcome;
 } Linking;
 
@@ -82,7 +82,7 @@ bool person_rules_set(Pg *tx, const PersonRule *rules, size_t n_rules, Arena *ar
 }
 
 /* Columns of PERSON_RULES. */
-enum { RULE_NAME, RULE_COLUMNS, RULE_INDEX_COLUMNS };
+enum { RULE_NAME, RULE_COLUMNS, RULE_INDEX_COLUMNS, RULE_KEY, RULE_KEY_EXPRESSION };
 
 static const char *for_rule(Linking *l, const char *sql, int rule, int columns) {
     return sql_fill(l->work->arena, sql, {"columns", pg_text(l->rules, rule, columns)});
@@ -90,16 +90,38 @@ static const char *for_rule(Linking *l, const char *sql, int rule, int columns) 
 
 /* ---- who is looked at ---- */
 
-static bool take_all(Linking *l, bool *ret_is_all, Error *err) {
-    int64_t found, current;
+static bool is_for_all(Linking *l, int64_t n_found, bool *ret_is_all, Error *err) {
+    int64_t current;
     *ret_is_all = l->work->is_all;
-    TRY(count(l, SQL_PERSON_COUNT_FOUND, &found, err));
-    if (!*ret_is_all && found > FOUND_MAX) {
-        TRY(count(l, SQL_PERSON_COUNT_CURRENT, &current, err));
-        *ret_is_all = found > current / ALL_SHARE;
-    }
-    TRY(run(l, *ret_is_all ? SQL_PERSON_SESSION_ALL : SQL_PERSON_SESSION_FEW, err));
-    return !*ret_is_all || run(l, SQL_PERSON_TAKE_ALL, err);
+    if (*ret_is_all || n_found <= FOUND_MAX)
+        return true;
+    TRY(count(l, SQL_PERSON_COUNT_CURRENT, &current, err));
+    *ret_is_all = n_found > current / ALL_SHARE;
+    return true;
+}
+
+static bool has_key(Linking *l, int rule) { return pg_text(l->rules, rule, RULE_KEY)[0] != '\0'; }
+
+static const char *key_list(Linking *l) {
+    const char *list = "";
+    for (int rule = 0; rule < pg_rows(l->rules); rule++)
+        if (has_key(l, rule))
+            list = arena_printf(l->work->arena, "%s, %s", list, pg_text(l->rules, rule, RULE_KEY_EXPRESSION));
+    return list;
+}
+
+static bool add_candidates(Linking *l, const char *key, Error *err) {
+    return run(l, sql_fill(l->work->arena, SQL_PERSON_CANDIDATE_RULE, {"key", key}), err);
+}
+
+/* Everybody has evidence; members are those alone whom it concerns. */
+static bool take_all(Linking *l, Error *err) {
+    TRY(run(l, SQL_PERSON_SESSION_ALL, err) && run(l, SQL_PERSON_DAY, err));
+    TRY(run(l, sql_fill(l->work->arena, SQL_PERSON_KEY, {"keys", key_list(l)}), err));
+    TRY(run(l, SQL_PERSON_CANDIDATE, err) && add_candidates(l, "number", err));
+    for (int rule = 0; rule < pg_rows(l->rules); rule++)
+        TRY(!has_key(l, rule) || add_candidates(l, pg_text(l->rules, rule, RULE_KEY), err));
+    return run(l, SQL_PERSON_TAKE_CANDIDATES, err);
 }
 
 static bool spread(Linking *l, int round, Error *err) {
@@ -113,6 +135,7 @@ static bool spread(Linking *l, int round, Error *err) {
 
 /* Round by round, until nobody new is found. */
 static bool take_found(Linking *l, Error *err) {
+    TRY(run(l, SQL_PERSON_SESSION_FEW, err));
     for (int round = 0; round < REPEAT_MAX; round++) {
         int64_t n = 0;
         TRY(pg_exec(l->pg, SQL_PERSON_TAKE, PG_PARAMS(number(l, round)), &n, err));
@@ -198,6 +221,21 @@ static bool find_groups(Linking *l, Error *err) {
 
 /* ---- writing ---- */
 
+static bool write_link(Linking *l, const char *sql, Error *err) {
+    int64_t n = 0;
+    TRY(pg_exec(l->pg, sql, PG_PARAMS(number(l, l->work->run_id)), &n, err));
+    l->outcome.n_linked += n;
+    return true;
+}
+
+static bool write_links(Linking *l, Error *err) {
+    TRY(run(l, SQL_PERSON_LINKED, err) && write_link(l, SQL_PERSON_LINK_NEW, err));
+    TRY(write_link(l, SQL_PERSON_LINK_AGAIN, err) && run(l, SQL_PERSON_MOVE, err));
+    if (!l->is_all)
+        return true;
+    return write_link(l, SQL_PERSON_LINK_OTHERS, err) && run(l, SQL_PERSON_MOVE_OTHERS, err);
+}
+
 static bool write_persons(Linking *l, Error *err) {
     PersonOutcome *outcome = &l->outcome;
     const PgParams *run_id = PG_PARAMS(number(l, l->work->run_id));
@@ -206,7 +244,7 @@ static bool write_persons(Linking *l, Error *err) {
     if (outcome->n_merged > 0)
         TRY(run(l, SQL_PERSON_ALIAS_AGAIN, err) && pg_exec(l->pg, SQL_PERSON_ALIAS, run_id, NULL, err) &&
             pg_exec(l->pg, SQL_PERSON_ALIAS_AUDIT, PG_PARAMS(number(l, l->work->run_id), l->work->actor), NULL, err));
-    return pg_exec(l->pg, SQL_PERSON_LINK, run_id, &outcome->n_linked, err);
+    return write_links(l, err);
 }
 
 static bool write_reviews(Linking *l, Error *err) {
@@ -224,17 +262,15 @@ bool person_begin(Pg *tx, Error *err) {
 }
 
 bool person_link(Pg *tx, const PersonWork *work, PersonOutcome *ret_outcome, Error *err) {
-    bool is_all;
     CLEANUP(pg_result_drop) PgResult *rules = pg_query(tx, SQL_PERSON_RULES, PG_NONE, err);
     Linking l = {.pg = tx, .work = work, .rules = rules};
-    TRY(rules && take_all(&l, &is_all, err));
-    int64_t found;
-    TRY(count(&l, SQL_PERSON_COUNT_FOUND, &found, err));
+    int64_t n_found;
+    TRY(rules && count(&l, SQL_PERSON_COUNT_FOUND, &n_found, err));
     *ret_outcome = l.outcome;
-    if (!is_all && found == 0)
+    if (n_found == 0 && !work->is_all)
         return true;
-    if (!is_all)
-        TRY(take_found(&l, err));
+    TRY(is_for_all(&l, n_found, &l.is_all, err));
+    TRY(l.is_all ? take_all(&l, err) : take_found(&l, err));
     TRY(find_groups(&l, err) && write_persons(&l, err) && write_reviews(&l, err));
     *ret_outcome = l.outcome;
     return true;
@@ -348,4 +384,30 @@ bool person_merge(Pg *pg, const PersonDecision *decision, PersonDecided *ret_dec
     TRY(pg_commit(&tx, PG_FLUSHED, err));
     *ret_id = survivor;
     return true;
+}
+
+static bool is_known_review(Pg *tx, const char *review, bool *ret_is_known, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *known = pg_query(tx, SQL_PERSON_REVIEW_KNOWN, PG_PARAMS(review), err);
+    TRY(known);
+    *ret_is_known = pg_bool(known, 0, 0);
+    return true;
+}
+
+bool person_dismiss(Pg *pg, int64_t review_id, const char *actor, PersonDecided *ret_decided, Error *err) {
+    char review[24];
+    int64_t n_dismissed = 0;
+    bool is_known = true;
+    snprintf(review, sizeof review, "%lld", (long long)review_id);
+    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(pg, err);
+    TRY(tx && lock(tx, err));
+    TRY(pg_exec(tx, SQL_PERSON_REVIEW_DISMISS, PG_PARAMS(review, actor), &n_dismissed, err));
+    if (n_dismissed == 0)
+        TRY(is_known_review(tx, review, &is_known, err));
+    *ret_decided = is_known ? PERSON_DECIDED : PERSON_UNKNOWN;
+    if (n_dismissed == 0)
+        return true;
+    TRY(audit_write(tx, &(AuditLine){.actor = actor, .action = "person.dismiss", .object = review, .outcome = "done"},
+                    err));
+    FAILPOINT("person.before_commit");
+    return pg_commit(&tx, PG_FLUSHED, err);
 }

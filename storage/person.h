@@ -26,8 +26,8 @@ bool person_rules_set(Pg *tx, const PersonRule *rules, size_t n_rules, Arena *ar
 bool person_rules_differ(Pg *pg, const PersonRule *rules, size_t n_rules, Arena *arena, bool *ret_all, Error *err);
 
 /* Makes the temporary tables; the caller then puts into person_found (source_patient_id,
- * source_system) who changed. After person_link() person_moved holds whose link was written; their rows of
- * silver.patients are the caller's to write. Changes the session's planner settings. */
+ * source_system) who changed, each once. After person_link() person_moved holds whose rows of
+ * silver.patients bear another id than their person's; those are the caller's to write. Changes the session's planner settings. */
 bool person_begin(Pg *tx, Error *err);
 typedef struct PersonWork {
     bool is_all;       /* everybody, whatever person_found says */
@@ -46,7 +46,7 @@ bool person_show(Pg *pg, const char *person_id, Buf *out, bool *ret_found, Error
 
 typedef enum PersonDecided {
     PERSON_DECIDED,
-    PERSON_UNKNOWN,    /* there is no such person */
+    PERSON_UNKNOWN,    /* there is no such person, no such conflict */
     PERSON_NOT_MEMBER, /* somebody named is not one of the person's */
     PERSON_ALL_NAMED   /* nobody would stay */
 } PersonDecided;
@@ -64,3 +64,6 @@ typedef struct PersonDecision {
 bool person_split(Pg *pg, const PersonDecision *decision, PersonDecided *ret_decided, const char **ret_id, Error *err);
 /* Both are one from now on, whatever the rules say. *ret_id is the surviving id. */
 bool person_merge(Pg *pg, const PersonDecision *decision, PersonDecided *ret_decided, const char **ret_id, Error *err);
+/* The conflict leaves the review list, and these members are not listed by this rule again; nobody is linked or parted.
+ * Once more changes nothing. PERSON_UNKNOWN: there is no such conflict, or none any more. */
+bool person_dismiss(Pg *pg, int64_t review_id, const char *actor, PersonDecided *ret_decided, Error *err);

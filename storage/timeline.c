@@ -37,7 +37,7 @@ static bool has_mode(const TimelineShape *shape, int s, HistoryMode mode) {
     return is_attribute(shape, s) && mapping_history(shape->page->mapping, shape->columns[s]) == mode;
 }
 
-const Str *timeline_encode(const TimelineShape *shape, SilverRow *row) {
+Str *timeline_encode(const TimelineShape *shape, SilverRow *row) {
     Arena *arena = shape->page->arena;
     Buf one;
     buf_init(&one, VALUES_MAX_BYTES);
@@ -113,15 +113,31 @@ static Moment *append(const TimelineShape *shape, Timeline *timeline) {
 
 /* ---- what a row brings, beside what was here ---- */
 
+Str timeline_person(const TimelineShape *shape, const SilverRow *row) {
+    if (!shape->persons)
+        return STR_NULL;
+    size_t place = (size_t)(row - shape->page->rows);
+    return (Str){shape->persons + place * PERSON_ID_BYTES, PERSON_ID_BYTES};
+}
+
+/* Of somebody nobody knew. */
+static void bear_person(const TimelineShape *shape, const SilverRow *row, Str *values) {
+    for (int s = 0; s < shape->n; s++)
+        if (column_of(shape, s)->type == TYPE_UUID)
+            values[s] = timeline_person(shape, row);
+}
+
 /* Settle's columns and flags of a neighbour stand in until settle has looked. A row of the past that does not tell of
  * an attribute leaves it as it was. */
 static Moment told_by(const TimelineShape *shape, SilverRow *row, const Moment *beside) {
     const SilverPage *page = shape->page;
-    const Str *encoded = timeline_encode(shape, row);
+    Str *encoded = timeline_encode(shape, row);
     Moment told = {.values = encoded, .flags = silver_join_flags(page, &row->record, beside ? beside->flags : STR_NULL),
                    .row = row, .is_made = true};
-    if (!beside)
+    if (!beside) {
+        bear_person(shape, row, encoded);
         return told;
+    }
     Str *values = copy_values(shape, encoded);
     for (int s = 0; s < shape->n; s++) {
         bool is_content = is_attribute(shape, s) || column_of(shape, s)->role == ROLE_DERIVED;

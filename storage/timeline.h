@@ -13,6 +13,7 @@ typedef struct TimelineShape {
     int columns[ENTITY_COLUMNS_MAX]; /* the entity's column behind each stored one */
     int n;
     int modified_at, source_hash, record_hash, made_by_batch; /* stored columns */
+    const char *persons; /* an id for each row of the page, in PostgreSQL's binary form; NULL: the entity has none */
 } TimelineShape;
 
 typedef struct Moment {
@@ -50,9 +51,13 @@ typedef struct Version {
     bool is_current, is_written; /* stands otherwise than stored */
 } Version;
 
+enum { PERSON_ID_BYTES = 16 };
+
 TimelineShape timeline_shape(SilverPage *page);
+/* The id that a member bears from this row on, when nobody knew him before. */
+Str timeline_person(const TimelineShape *shape, const SilverRow *row);
 /* The row's record as values; settle's columns are left out. Flags of its own alone. */
-const Str *timeline_encode(const TimelineShape *shape, SilverRow *row);
+Str *timeline_encode(const TimelineShape *shape, SilverRow *row);
 Moment *timeline_insert(Timeline *timeline, Arena *arena, size_t place);
 
 /* What a row tells. Each sets the row's fate, and counts attributes in the page. */

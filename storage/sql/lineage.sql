@@ -90,12 +90,13 @@ FROM v
 
 -- ---- finding a patient ----
 
+-- The id that a row bears before it was settled may be given up.
 -- name: lineage_find_patient
 SELECT coalesce(json_agg(json_build_object(
-    'patient_key', p.patient_key::text, 'person_id', p.person_id, 'source_system', p.source_system,
+    'patient_key', p.patient_key::text, 'person_id', l.person_id, 'source_system', p.source_system,
     'source_patient_id', p.source_patient_id, 'version', p.version, 'is_inferred', p.is_inferred,
     'is_deleted', p.is_deleted, 'first_name', p.first_name, 'last_name', p.last_name, 'birth_date', p.birth_date)), '[]')::text
-FROM silver.patients p
+FROM silver.patients p LEFT JOIN silver.person_link l USING (source_patient_id, source_system)
 WHERE p.source_patient_id = $1 AND p.source_system = $2 AND p.is_current
 
 -- ---- forward ----

@@ -18,9 +18,14 @@ INSERT INTO silver.person_rule (place, name, attributes)
 SELECT place, name, string_to_array(attributes, ',')
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS u(name, attributes, place)
 
--- Their attributes as columns, and as the columns an index is looked up by: it knows the number as it is written.
+-- Their attributes as columns, as the columns an index is looked up by (it knows the number as it is written), and,
+-- for rules without it, their hash as a column of person_key.
 -- name: person_rules
-SELECT name, columns, CASE WHEN 'ssn' = ANY (attributes) THEN 'ssn_written, ' ELSE '' END || columns
+SELECT name, columns, CASE WHEN 'ssn' = ANY (attributes) THEN 'ssn_written, ' ELSE '' END || columns,
+       CASE WHEN 'ssn' <> ALL (attributes) THEN 'rule_' || place END,
+       CASE WHEN 'ssn' <> ALL (attributes) THEN
+           format('CASE WHEN (%1$s) IS NOT NULL THEN hash_record_extended(ROW(%1$s), 0) END AS rule_%2$s',
+                  columns, place) END
 FROM silver.person_rule,
 LATERAL (SELECT string_agg(quote_ident(attribute), ', ' ORDER BY place) AS columns
          FROM unnest(attributes) WITH ORDINALITY AS u(attribute, place)) AS listed
@@ -43,34 +48,67 @@ SELECT set_config('enable_nestloop', 'off', true), set_config('enable_mergejoin'
 -- name: person_begin_found
 CREATE TEMP TABLE person_found (source_patient_id text COLLATE "C", source_system text COLLATE "C") ON COMMIT DROP
 
--- `ssn` is empty where the number is no evidence. `rule` and `last_rule`: the places of the first and the
+-- `old_person` is the link's, `borne` that of the patient's row; `ssn` is empty where the number is no evidence. `rule` and `last_rule`: the places of the first and the
 -- last rule that joined the group with another, 0: a decision.
 -- name: person_begin_member
 CREATE TEMP TABLE person_member (
     id bigint, label bigint, round int, source_patient_id text COLLATE "C", source_system text COLLATE "C",
     ssn_written text, ssn text, birth_date date, birth_digits text, first_name text, first_initial text,
     middle_initial text, last_name text, gender text, phone text, email text, street text, city text, state text,
-    zip text, member_id text, old_person uuid, joined_at timestamptz, rule int, last_rule int
+    zip text, member_id text, borne uuid, old_person uuid, joined_at timestamptz, rule int, last_rule int
 ) ON COMMIT DROP
 
--- Members whose link was written.
+-- Members whose rows bear another id than their person's.
 -- name: person_begin_moved
 CREATE TEMP TABLE person_moved (source_patient_id text COLLATE "C", source_system text COLLATE "C") ON COMMIT DROP
 
 -- name: person_count_found
-SELECT count(*) FROM (SELECT DISTINCT source_patient_id, source_system FROM person_found) AS found
+SELECT count(*) FROM person_found
 
 -- name: person_count_current
 SELECT count(*) FROM silver.patients WHERE is_current
 
--- name: person_take_all
+-- When everybody is looked at: hashes of each patient's number and of what the rules without it match. Members are those
+-- alone that have one in common with another, or are linked, decided about or under review already. {keys}: of
+-- PERSON_RULES. OFFSET 0: what several rules name is normalised once.
+-- name: person_day
+CREATE TEMP TABLE person_day ON COMMIT DROP AS
+SELECT birth_date, silver.person_digits(birth_date) AS digits
+FROM (SELECT DISTINCT birth_date FROM silver.patients WHERE is_current) AS days
+
+-- name: person_key
+CREATE TEMP TABLE person_key ON COMMIT DROP AS
+SELECT patient_key, hashtextextended(ssn, 0) AS number{keys}
+FROM (SELECT patient_key, ssn, birth_date, d.digits AS birth_digits, first_name, first_initial, middle_initial, last_name,
+             gender, phone, email, street, city, state, zip, member_id
+      FROM silver.person_evidence LEFT JOIN person_day d USING (birth_date)
+      OFFSET 0) AS e
+
+-- name: person_candidate
+CREATE TEMP TABLE person_candidate ON COMMIT DROP AS
+SELECT p.patient_key
+FROM (SELECT source_patient_id, source_system FROM silver.person_link WHERE rule <> 'alone'
+      UNION
+      SELECT source_patient_id, source_system FROM silver.person_merge
+      UNION
+      SELECT substr(named.member, strpos(named.member, '|') + 1), split_part(named.member, '|', 1)
+      FROM silver.person_review r, unnest(r.members) AS named(member) WHERE r.state = 'open') AS known
+JOIN silver.patients p USING (source_patient_id, source_system)
+WHERE p.is_current
+
+-- name: person_candidate_rule
+INSERT INTO person_candidate
+SELECT patient_key FROM person_key
+WHERE {key} IN (SELECT {key} FROM person_key WHERE {key} IS NOT NULL GROUP BY {key} HAVING count(*) > 1)
+
+-- name: person_take_candidates
 INSERT INTO person_member
 SELECT n.id, n.id, 0, n.source_patient_id, n.source_system, ssn_written, ssn, birth_date, d.digits, first_name,
-       first_initial, middle_initial, last_name, gender, phone, email, street, city, state, zip, member_id,
+       first_initial, middle_initial, last_name, gender, phone, email, street, city, state, zip, member_id, borne,
        l.person_id, l.joined_at
-FROM (SELECT row_number() OVER () AS id, e.* FROM silver.person_evidence e) n
-LEFT JOIN (SELECT birth_date, silver.person_digits(birth_date) AS digits
-           FROM (SELECT DISTINCT birth_date FROM silver.patients WHERE is_current) AS days) d USING (birth_date)
+FROM (SELECT row_number() OVER () AS id, e.* FROM silver.person_evidence e
+      WHERE patient_key IN (SELECT patient_key FROM person_candidate)) n
+LEFT JOIN person_day d USING (birth_date)
 LEFT JOIN silver.person_link l USING (source_patient_id, source_system)
 
 -- Of those found the ones that are new here: the next round.
@@ -78,7 +116,7 @@ LEFT JOIN silver.person_link l USING (source_patient_id, source_system)
 INSERT INTO person_member
 SELECT n.id, n.id, $1::int, n.source_patient_id, n.source_system, ssn_written, ssn, birth_date, birth_digits,
        first_name, first_initial, middle_initial, last_name, gender, phone, email, street, city, state, zip,
-       member_id, l.person_id, l.joined_at
+       member_id, borne, l.person_id, l.joined_at
 FROM (SELECT (SELECT count(*) FROM person_member) + row_number() OVER () AS id, e.*
       FROM (SELECT DISTINCT source_patient_id, source_system FROM person_found
             EXCEPT SELECT source_patient_id, source_system FROM person_member) f
@@ -266,11 +304,13 @@ SELECT DISTINCT ON (old_person) old_person, label, joined_at, last_rule
 FROM person_member WHERE old_person IS NOT NULL
 ORDER BY old_person, joined_at, source_system, source_patient_id
 
--- A group keeps the oldest it got.
+-- A group keeps the oldest it got; one that got none takes what a row of its members bears: who was never linked
+-- bears an id that nobody else does.
 -- name: person_group
 CREATE TEMP TABLE person_group ON COMMIT DROP AS
-SELECT g.label, coalesce(k.old_person, gen_random_uuid()) AS person_id
-FROM (SELECT label FROM person_member GROUP BY label) g
+SELECT g.label, coalesce(k.old_person, g.borne, gen_random_uuid()) AS person_id
+FROM (SELECT DISTINCT ON (label) label, CASE WHEN old_person IS NULL THEN borne END AS borne
+      FROM person_member ORDER BY label, (old_person IS NOT NULL OR borne IS NULL), source_system, source_patient_id) g
 LEFT JOIN (SELECT DISTINCT ON (label) label, old_person FROM person_owned
            ORDER BY label, joined_at, old_person) k USING (label)
 
@@ -296,22 +336,42 @@ SELECT $2, 'person.merge', person_id::text, 'done',
        jsonb_build_object('old_id', old_id, 'rule', rule, 'run', nullif($1::bigint, 0)::text)
 FROM person_merged
 
--- name: person_link
-WITH linked AS (
-    INSERT INTO silver.person_link AS k (source_patient_id, source_system, person_id, rule, run_id)
-    SELECT m.source_patient_id, m.source_system, g.person_id,
-           CASE WHEN m.rule = 0 THEN 'manual' ELSE coalesce(r.name, 'alone') END, nullif($1::bigint, 0)
-    FROM person_member m JOIN person_group g USING (label)
-    LEFT JOIN silver.person_rule r ON r.place = m.rule
-    LEFT JOIN silver.person_link l USING (source_patient_id, source_system)
-    WHERE (l.person_id, l.rule) IS DISTINCT FROM
-          (g.person_id, CASE WHEN m.rule = 0 THEN 'manual' ELSE coalesce(r.name, 'alone') END)
-    ON CONFLICT (source_patient_id, source_system) DO UPDATE
-    SET person_id = EXCLUDED.person_id, rule = EXCLUDED.rule, run_id = EXCLUDED.run_id, linked_at = now(),
-        joined_at = CASE WHEN k.person_id = EXCLUDED.person_id THEN k.joined_at ELSE now() END
-    RETURNING k.source_patient_id, k.source_system
-)
-INSERT INTO person_moved SELECT * FROM linked
+-- name: person_linked
+CREATE TEMP TABLE person_linked ON COMMIT DROP AS
+SELECT m.source_patient_id, m.source_system, m.borne, m.old_person, g.person_id,
+       CASE WHEN m.rule = 0 THEN 'manual' ELSE coalesce(r.name, 'alone') END AS rule
+FROM person_member m JOIN person_group g USING (label)
+LEFT JOIN silver.person_rule r ON r.place = m.rule
+
+-- name: person_link_new
+INSERT INTO silver.person_link (source_patient_id, source_system, person_id, rule, run_id)
+SELECT source_patient_id, source_system, person_id, rule, nullif($1::bigint, 0)
+FROM person_linked WHERE old_person IS NULL
+ORDER BY source_patient_id, source_system
+
+-- name: person_link_again
+UPDATE silver.person_link k
+SET person_id = l.person_id, rule = l.rule, run_id = nullif($1::bigint, 0), linked_at = now(),
+    joined_at = CASE WHEN k.person_id = l.person_id THEN k.joined_at ELSE now() END
+FROM person_linked l
+WHERE k.source_patient_id = l.source_patient_id AND k.source_system = l.source_system
+  AND (k.person_id, k.rule) IS DISTINCT FROM (l.person_id, l.rule)
+
+-- name: person_move
+INSERT INTO person_moved
+SELECT source_patient_id, source_system FROM person_linked WHERE borne IS DISTINCT FROM person_id
+
+-- Everybody else, when everybody is looked at: who has nothing in common with anybody keeps the id that he bears.
+-- name: person_link_others
+INSERT INTO silver.person_link (source_patient_id, source_system, person_id, rule, run_id)
+SELECT source_patient_id, source_system, coalesce(p.person_id, gen_random_uuid()), 'alone', nullif($1::bigint, 0)
+FROM silver.patients p LEFT JOIN silver.person_link l USING (source_patient_id, source_system)
+WHERE p.is_current AND l.person_id IS NULL
+ORDER BY source_patient_id, source_system
+
+-- name: person_move_others
+INSERT INTO person_moved
+SELECT source_patient_id, source_system FROM silver.patients WHERE is_current AND person_id IS NULL
 
 -- ---- what a person has to look at ----
 
@@ -474,6 +534,14 @@ WITH merged AS MATERIALIZED (
 DELETE FROM silver.person_split s USING merged m
 WHERE m.split_id = s.split_id AND m.source_patient_id = s.source_patient_id AND m.source_system = s.source_system
   AND m.split_id IN (SELECT split_id FROM merged GROUP BY split_id HAVING min(side) <> max(side))
+
+-- A dismissed conflict stays: between the same members by the same rule it is not opened again.
+-- name: person_review_dismiss
+UPDATE silver.person_review SET state = 'dismissed', decided_by = $2, decided_at = now()
+WHERE review_id = $1::bigint AND state = 'open'
+
+-- name: person_review_known
+SELECT EXISTS (SELECT FROM silver.person_review WHERE review_id = $1::bigint)
 
 -- name: person_find_decided
 INSERT INTO person_found

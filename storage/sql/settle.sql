@@ -105,9 +105,9 @@ WITH missing AS MATERIALIZED (
     WHERE NOT EXISTS (SELECT FROM silver.patients p WHERE p.source_patient_id = named.source_patient_id
                       AND p.source_system = named.source_system)
 ), made AS (
-    INSERT INTO silver.patients (patient_key, source_system, source_patient_id, effective_date,
+    INSERT INTO silver.patients (patient_key, source_system, source_patient_id, person_id, effective_date,
                                  expiry_date, is_current, version, is_inferred, batch_id, made_by_batch)
-    SELECT silver.patient_key(k.key), source_system, source_patient_id,
+    SELECT silver.patient_key(k.key), source_system, source_patient_id, gen_random_uuid(),
            timestamptz '0001-01-01 00:00:00+00', timestamptz '9999-12-31 00:00:00+00', true, 1, true,
            (SELECT batch_id FROM settle_run), (SELECT batch_id FROM settle_run)
     FROM missing
@@ -308,29 +308,30 @@ INSERT INTO person_found SELECT DISTINCT id, source_system FROM settle_patients
 
 -- ---- settle's columns: one statement a table, writing only what differs; who placed a fact is kept (ops.placed) ----
 
+-- What a patient may have of settle's flags is possible_duplicate alone. Few rows of a first load are due: those of
+-- persons with several.
 -- name: settle_write_patients
-WITH found AS MATERIALIZED (
-    SELECT p.patient_key, p.dq_flags, l.person_id,
-           CASE WHEN p.source_payer_id IS NULL THEN -1 ELSE y.payer_key END AS payer_key,
-           CASE WHEN w.record_hash IS NOT NULL AND p.is_current AND NOT p.is_deleted
-                THEN '{possible_duplicate}'::text[] ELSE '{}' END AS found
-    FROM silver.patients p
-    LEFT JOIN silver.person_link l USING (source_patient_id, source_system)
-    LEFT JOIN silver.payers y ON y.source_payer_id = p.source_payer_id AND y.source_system = p.source_system
-    LEFT JOIN settle_twin_patients w ON w.record_hash = p.record_hash AND w.source_system = p.source_system
-    WHERE p.patient_key IN (
-        SELECT patient_key FROM settle_patients
-        UNION ALL
-        SELECT v.patient_key FROM person_moved JOIN silver.patients v USING (source_patient_id, source_system))
-), flags AS MATERIALIZED (
-    SELECT dq_flags, found, silver.merge_flags(dq_flags, found) AS merged FROM found GROUP BY dq_flags, found
+WITH due AS MATERIALIZED (
+    SELECT found.*
+    FROM (SELECT p.patient_key, p.person_id AS borne, p.payer_key AS old_payer_key, p.dq_flags, l.person_id,
+                 CASE WHEN p.source_payer_id IS NULL THEN -1 ELSE y.payer_key END AS payer_key,
+                 w.record_hash IS NOT NULL AND p.is_current AND NOT p.is_deleted AS is_twin
+          FROM silver.patients p
+          LEFT JOIN silver.person_link l USING (source_patient_id, source_system)
+          LEFT JOIN silver.payers y ON y.source_payer_id = p.source_payer_id AND y.source_system = p.source_system
+          LEFT JOIN settle_twin_patients w ON w.record_hash = p.record_hash AND w.source_system = p.source_system
+          WHERE p.patient_key IN (
+              SELECT patient_key FROM settle_patients
+              UNION ALL
+              SELECT v.patient_key FROM person_moved JOIN silver.patients v USING (source_patient_id, source_system))
+         ) AS found
+    WHERE (borne, old_payer_key, 'possible_duplicate' = ANY (dq_flags)) IS DISTINCT FROM (person_id, payer_key, is_twin)
 )
 UPDATE silver.patients p
-SET person_id = n.person_id, payer_key = n.payer_key, dq_flags = g.merged,
-    batch_id = (SELECT batch_id FROM settle_run)
-FROM found n JOIN flags g USING (dq_flags, found)
+SET person_id = n.person_id, payer_key = n.payer_key, batch_id = (SELECT batch_id FROM settle_run),
+    dq_flags = silver.merge_flags(n.dq_flags, CASE WHEN n.is_twin THEN '{possible_duplicate}'::text[] ELSE '{}' END)
+FROM due n
 WHERE p.patient_key = n.patient_key
-  AND (p.person_id, p.payer_key, p.dq_flags) IS DISTINCT FROM (n.person_id, n.payer_key, g.merged)
 
 -- name: settle_write_providers
 WITH found AS MATERIALIZED (

@@ -3,6 +3,7 @@
  *     person_tool DSN settle [NAME ATTRIBUTE,ATTRIBUTE]…   one settle, by these rules or by those built in
  *     person_tool DSN split PERSON SYSTEMS IDS             array literals
  *     person_tool DSN merge PERSON OTHER
+ *     person_tool DSN dismiss REVIEW
  *
  * Prints "rows_read rows_changed" or "nothing"; of a decision its outcome (0: decided) and the id. Exit 0 or 1. */
 #include "base/own.h"
@@ -10,6 +11,7 @@
 #include "storage/settle.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 enum { RULES_MAX = 16, MATCH_MAX = 8 };
 
@@ -50,13 +52,23 @@ static bool decide(Pg *pg, Arena *arena, bool is_split, char **args, Error *err)
     return true;
 }
 
+static bool dismiss(Pg *pg, const char *review, Error *err) {
+    PersonDecided decided;
+    if (!person_dismiss(pg, strtoll(review, NULL, 10), "tester", &decided, err))
+        return false;
+    printf("%d\n", decided);
+    return true;
+}
+
 int main(int argc, char **argv) {
     Error err = {0};
     CLEANUP(arena_drop) Arena *arena = arena_open();
     CLEANUP(pg_drop) Pg *pg = argc >= 3 ? pg_open(argv[1], "person_tool", 0, &err) : NULL;
     bool is_split = argc == 6 && strcmp(argv[2], "split") == 0, is_merge = argc == 5 && strcmp(argv[2], "merge") == 0;
-    bool fine = pg && (is_split || is_merge ? decide(pg, arena, is_split, argv + 3, &err)
-                                            : settle_once(pg, arena, argc - 3, argv + 3, &err));
+    bool is_dismiss = argc == 4 && strcmp(argv[2], "dismiss") == 0;
+    bool fine = pg && (is_dismiss            ? dismiss(pg, argv[3], &err)
+                       : is_split || is_merge ? decide(pg, arena, is_split, argv + 3, &err)
+                                              : settle_once(pg, arena, argc - 3, argv + 3, &err));
     if (!fine)
         fprintf(stderr, "%s %s\n%s\n", err.state, err.text, err.hint);
     return fine ? 0 : 1;

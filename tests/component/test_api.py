@@ -384,6 +384,8 @@ def test_conflicts_are_listed_and_decisions_are_kept(served, api, build):
     assert [(item["rule"], item["conflict"], [m["source_patient_id"] for m in item["members"]]) for item in items] == [
         ("ssn_birth_date", "birth_date", ["A1", "B1", "B3"])]
     assert served.audit("GET /v1/persons/review")[0][1:3] == ("/v1/persons/review", "read")
+    dismissal = f"/v1/persons/review/{items[0]['id']}/dismiss"
+    assert api.request("POST", dismissal, token=served.tokens["phi"])[0] == 403
     one, other = person_of(served, "A1"), person_of(served, "B3")
     status, _, said = api.post(f"/v1/persons/{one}/merge", {"person_id": other})
     assert status == 200 and said["person_id"] in (one, other)
@@ -400,6 +402,18 @@ def test_conflicts_are_listed_and_decisions_are_kept(served, api, build):
     for verb in ("merge", "split"):
         assert served.audit(f"POST /v1/persons/{{person_id}}/{verb}")[0][2] == "done"
         assert api.request("POST", f"/v1/persons/{survivor}/{verb}", token=served.tokens["phi"])[0] == 403
+
+
+def test_a_conflict_that_was_looked_at_leaves_the_list(served, api, build):
+    linked(served, build)
+    review = api.get("/v1/persons/review")[2]["items"][0]["id"]
+    for nothing in ("0", "x", "4711"):
+        assert api.post(f"/v1/persons/review/{nothing}/dismiss", {})[0] == 404
+    for _ in range(2):  # a lost answer is asked for again
+        assert api.post(f"/v1/persons/review/{review}/dismiss", {})[::2] == (200, {"id": review, "state": "dismissed"})
+    assert api.get("/v1/persons/review")[2]["items"] == []
+    assert person_of(served, "A1") != person_of(served, "B3")
+    assert served.audit("person.dismiss")[0][1:3] == (review, "done")
 
 
 def test_decisions_that_cannot_be_are_refused_in_words(served, api, build):

@@ -1,12 +1,17 @@
 """Who is one person: rules, contradictions, decisions; against tests/harness/persons.py on random members."""
+import io
+import itertools
 import os
 import random
 import signal
 import subprocess
+import time
+import uuid
 
 import pytest
 
 from harness.persons import Persons
+from harness.sample import Sample
 
 OPEN_END = "9999-12-31 00:00+00"
 FORGET = "patients, person_link, person_alias, person_split, person_merge, person_review, person_rule"
@@ -45,7 +50,8 @@ class Store:
         return done.stdout.strip()
 
     def place(self, members, is_deleted=False):
-        """What a page would leave: {(source, id): columns}; a known patient's row is replaced."""
+        """What a page would leave: {(source, id): columns}; a known patient's row is replaced. A new one bears an id
+        of its own; some have none, as those placed before a row had one."""
         batch = self.value("SELECT nextval('ops.batch_id_seq')")
         self.sql("INSERT INTO ops.batch (batch_id, feed, rows_read, rows_changed, rows_quarantined) "
                  "VALUES (%s, 'test', 1, %s, 0)", batch, len(members))
@@ -54,7 +60,7 @@ class Store:
             gone = self.sql("DELETE FROM silver.patients WHERE source_system = %s AND source_patient_id = %s "
                             "RETURNING person_id", source, number)
             row = {"patient_key": self.key, "source_system": source, "source_patient_id": number,
-                   "person_id": gone[0][0] if gone else None, "effective_date": "2020-01-01 00:00+00",
+                   "person_id": gone[0][0] if gone else str(uuid.uuid4()) if self.key % 3 else None, "effective_date": "2020-01-01 00:00+00",
                    "expiry_date": OPEN_END, "is_current": True, "version": 1, "batch_id": batch,
                    "is_deleted": is_deleted, "record_hash": os.urandom(16), **columns}
             self.sql(f"INSERT INTO silver.patients ({', '.join(row)}) VALUES ({', '.join(['%s'] * len(row))})",
@@ -75,6 +81,11 @@ class Store:
 
     def merge(self, one, other, **more):
         return self.decide("merge", self.person(one), self.person(other), **more)
+
+    def dismiss(self, members, **more):
+        review = self.value("SELECT review_id FROM silver.person_review WHERE members = %s",
+                            ["|".join(member) for member in sorted(members)])
+        return self.decide("dismiss", str(review), **more)
 
     def person(self, member):
         found = self.sql("SELECT person_id FROM silver.person_link WHERE source_system = %s AND source_patient_id = %s",
@@ -225,6 +236,21 @@ def test_looking_at_everybody_again_writes_nothing(store):
                       store.sql("SELECT * FROM silver.person_review ORDER BY 1"))
 
 
+def test_who_is_alone_keeps_the_id_that_he_came_with(store):
+    """And his row is not written again; of two who are one, one row is."""
+    rows = {("a", str(n)): {"last_name": f"Lee{n}", "birth_date": "1980-02-13"} for n in range(20)}
+    rows |= {("a", "101"): ANN, ("b", "102"): ANN}
+    store.place(rows)
+    store.sql("UPDATE silver.patients SET person_id = gen_random_uuid(), payer_key = -1")
+    borne = dict(store.sql("SELECT source_patient_id, person_id FROM silver.patients"))
+    store.settle()
+    linked = dict(store.sql("SELECT source_patient_id, person_id FROM silver.person_link"))
+    assert sum(borne[number] != linked[number] for number in borne) == 1
+    assert linked["101"] == linked["102"] in (borne["101"], borne["102"])
+    assert store.value("SELECT count(*) FROM silver.patients JOIN ops.batch USING (batch_id) WHERE feed = 'settle'") == 1
+    assert store.value("SELECT count(*) FROM silver.person_alias") == 0
+
+
 def test_a_deleted_patient_stays_who_he_was(store):
     store.place({("a", "1"): ANN, ("b", "2"): WITHOUT_NUMBER})
     store.settle()
@@ -244,6 +270,68 @@ def test_other_rules_link_everybody_anew_without_a_new_row(store):
     store.assert_as(Persons(rows, OTHER_RULES))
     assert store.rule(("a", "1")) == "email"
     assert store.settle(OTHER_RULES) == "nothing"
+
+
+# ---- the sample's people, and many of them ----
+
+
+def as_placed(row):
+    """A patient of the sample as place leaves him in silver.patients."""
+    number = row["phone"]
+    return {"first_name": row["first"], "middle_name": row["middle"], "last_name": row["last"],
+            "ssn": row["ssn"].replace("-", "") or None, "birth_date": row["born"].isoformat(), "gender": row["gender"],
+            "phone": f"+1{number[0]}{number[1]:03}{number[2]:04}", "email": row["email"], "address": row["street"],
+            "city": row["city"], "state": row["state"], "zip": row["zip"]}
+
+
+def copy_patients(store, sample):
+    """All of them at once: (source, id) of each."""
+    out, members = io.StringIO(), []
+    for hospital in sample.hospitals:
+        for row in hospital.patients:
+            store.key += 1
+            members.append((hospital.name, row["id"]))
+            fixed = [store.key, *members[-1], str(uuid.uuid4()), "2020-01-01 00:00+00", OPEN_END, "t", 1, 1,
+                     "\\\\x" + os.urandom(16).hex()]
+            out.write("\t".join("\\N" if value is None else str(value) for value in [*fixed, *as_placed(row).values()])
+                      + "\n")
+    columns = ("patient_key, source_system, source_patient_id, person_id, effective_date, expiry_date, is_current, version, "
+               "batch_id, record_hash, " + ", ".join(as_placed(row)))
+    out.seek(0)
+    with store.link.cursor() as cursor:
+        cursor.copy_expert(f"COPY silver.patients ({columns}) FROM STDIN", out)
+    store.sql("INSERT INTO ops.batch (batch_id, feed, rows_read, rows_changed, rows_new, rows_quarantined) "
+              "VALUES (1, 'test', %s, %s, %s, 0)", *[len(members)] * 3)
+    return members
+
+
+def people_are_told_apart(store, transactions, record_property):
+    sample = Sample(transactions)
+    sample.make_patients()
+    members = copy_patients(store, sample)
+    begun = time.monotonic()
+    store.settle()
+    seconds = time.monotonic() - begun
+    one = {frozenset(((a, x), (b, y))): error
+           for a, x, b, y, error in sample.people.truth(sample.duplicates)["one"]}
+    found = {frozenset(pair) for group in store.groups() for pair in itertools.combinations(group, 2)}
+    missed = {pair: error for pair, error in one.items() if pair not in found}
+    record_property("shown", f"persons: {len(members)} patients, {len(one)} pairs planted, {len(found)} found, precision "
+                    f"{len(found & set(one)) / len(found):.4f}, recall {1 - len(missed) / len(one):.4f}, settled in "
+                    f"{seconds:.1f} s")
+    assert found <= set(one)  # precision 1.0
+    assert len(missed) <= 0.02 * len(one) and set(missed.values()) <= {"first_name", "birth_date_digit"}, missed
+
+
+def test_a_first_loads_people_are_told_apart(store, record_property):
+    """22,000 patients: enough to be looked at all at once. tests/flow/test_sample.py has fewer."""
+    people_are_told_apart(store, 110_000, record_property)
+
+
+@pytest.mark.nightly
+def test_very_many_people_are_told_apart(store, record_property):
+    """Among so many, chance makes namesakes too; everybody is looked at in one go."""
+    people_are_told_apart(store, 2_000_000, record_property)
 
 
 # ---- random members, random orders ----
@@ -405,6 +493,27 @@ def test_a_merge_is_taken_back_by_a_split_and_a_split_by_a_merge(store):
     assert len(store.groups()) == 1
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_everybody_looked_at_anew_is_who_the_oracle_says(store, seed):
+    """Other rules look at all: linked, alone, decided about, under review, and those whom nobody looked at yet."""
+    dice = random.Random(seed)
+    rows, decisions = a_population(dice), Decisions()
+    rows |= {("c", str(n)): {"last_name": "Lee", "birth_date": f"19{n + 10}-01-01"} for n in range(20)}
+    order = list(rows)
+    dice.shuffle(order)
+    there = {member: rows[member] for member in order[:len(order) * 2 // 3]}
+    store.place(there)
+    store.settle()
+    decide_something(dice, store, decisions)
+    decide_something(dice, store, decisions)
+    store.place({member: rows[member] for member in order[len(there):]})
+    for rules in (OTHER_RULES, None, [("number", ["ssn"])], None):
+        store.settle(rules)
+        store.assert_as(Persons(rows, rules, decisions.splits, decisions.merges))
+        assert store.value("SELECT count(*) FROM silver.person_alias JOIN silver.person_link ON old_id = "
+                           "person_link.person_id") == 0
+
+
 @pytest.mark.parametrize("members, outcome", [([("a", "1"), ("b", "9")], 2), ([("a", "1"), ("b", "2")], 3)])
 def test_a_split_that_cannot_be_changes_nothing(store, members, outcome):
     store.place({("a", "1"): ANN, ("b", "2"): ANN, ("b", "9"): {"last_name": "Lee"}})
@@ -425,3 +534,37 @@ def test_killed_while_deciding_nothing_is_decided(store, name):
     assert store.value("SELECT count(*) FROM ops.batch WHERE settled_by IS NULL") == 0
     assert store.split([("a", "1")])[0] == 0 and store.merge(("b", "2"), ("b", "3"))[0] == 0
     assert store.groups() == [[("a", "1")], [("b", "2"), ("b", "3")]]
+
+
+def test_a_dismissed_conflict_is_not_listed_again_but_a_new_one_is(store):
+    """It is about these members and this rule: a third who joins in makes another conflict."""
+    rows = {("a", "1"): ANN, ("b", "2"): {**ANN, "birth_date": "1981-02-14"}}
+    store.place(rows)
+    store.settle()
+    assert store.reviews() == [(sorted(rows), "ssn_birth_date")]
+    assert store.dismiss(rows) == (0, None) and store.reviews() == []
+    assert store.dismiss(rows) == (0, None)
+    assert store.sql("SELECT state, decided_by FROM silver.person_review") == [("dismissed", "tester")]
+    assert store.sql("SELECT count(*), min(actor), min(outcome) FROM ops.audit WHERE action = 'person.dismiss' AND object = "
+                     "(SELECT review_id::text FROM silver.person_review)") == [(1, "tester", "done")]
+    store.place({("b", "2"): {"last_name": "Lee"}})
+    store.settle()
+    store.place(rows)
+    store.settle()
+    assert store.reviews() == [] and len(store.groups()) == 2
+    third = {("b", "3"): {**ANN, "birth_date": "1982-02-17"}}
+    store.place(third)
+    store.settle()
+    assert store.reviews() == [(sorted({**rows, **third}), "ssn_birth_date")]
+    assert store.decide("dismiss", "4711") == (1, None)
+
+
+def test_killed_while_dismissing_nothing_is_dismissed(store):
+    rows = {("a", "1"): ANN, ("b", "2"): {**ANN, "birth_date": "1981-02-14"}}
+    store.place(rows)
+    store.settle()
+    store.dismiss(rows, failpoint="person.before_commit")
+    store.assert_as(Persons(rows))
+    assert store.value("SELECT count(*) FROM ops.audit WHERE action = 'person.dismiss' AND outcome = 'done' AND object IN "
+                       "(SELECT review_id::text FROM silver.person_review)") == 0
+    assert store.dismiss(rows)[0] == 0

@@ -1,6 +1,7 @@
 """People whom both hospitals of the sample know, a tenth of them with one wrong field; and people whom one
 could take for another. The truth is written beside the sample (persons.json), where no daemon reads it."""
 import datetime
+import functools
 
 SAME = ("first", "last", "middle", "born", "gender", "phone", "email", "street", "city", "state", "zip")
 PLACE = ("street", "city", "state", "zip")
@@ -16,12 +17,18 @@ def with_slip(dice, text):
             return slip
 
 
-def dates_like(day, is_like):
-    """Other dates since 1925, not in the sample's future, whose eight digits are like these."""
-    digits = day.strftime("%Y%m%d")
+@functools.cache
+def days_in_digits():
+    """Dates since 1925, not in the sample's future, and their eight digits."""
     first, last = datetime.date(1925, 1, 1), datetime.date(2021, 12, 31)
-    every = (first + datetime.timedelta(days=n) for n in range((last - first).days + 1))
-    return [other for other in every if other != day and is_like(digits, other.strftime("%Y%m%d"))]
+    every = [first + datetime.timedelta(days=n) for n in range((last - first).days + 1)]
+    return [(day, day.strftime("%Y%m%d")) for day in every]
+
+
+def dates_like(day, is_like):
+    """Other dates whose digits are like these."""
+    digits = day.strftime("%Y%m%d")
+    return [other for other, written in days_in_digits() if other != day and is_like(digits, written)]
 
 
 def exchanged(a, b):
