@@ -182,6 +182,7 @@ static bool compare_uncommitted(Extraction *x, const MyPage *page, const SilverP
     int columns[SOURCE_KEY_MAX + 1];
     size_t n_key = x->table.n_key;
     Str last_value = STR_NULL, *last_key = NULL;
+    FAILPOINT("extract.before_compare");
     if (!is_last(x, page)) {
         const Str *row = page->fields + (page->n_rows - 1) * page->n_fields;
         last_key = ARENA_ARRAY(x->page_arena, Str, n_key);

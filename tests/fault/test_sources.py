@@ -2,12 +2,14 @@
 of ours is left running at the source, and the rows are right afterwards."""
 import contextlib
 import os
+import signal
 import time
 
 import pytest
 import yaml
 
 from harness import dump, jobs
+from harness.mariadb import SteppedMariaDB
 from harness.relay import Relay
 
 LATE_S = 4  # beyond a stated bound, on a busy machine
@@ -25,6 +27,21 @@ def hospital(make_feed, mariadb):
     feed = make_feed(mariadb, PATIENTS)
     feed.play(TABLE, *ROWS)
     return feed
+
+
+@pytest.fixture(scope="module")
+def stepped(tmp_path_factory):
+    with SteppedMariaDB(tmp_path_factory.mktemp("stepped"), options=("--innodb-flush-log-at-trx-commit=0",)) as server:
+        yield server
+
+
+@pytest.fixture
+def stepped_hospital(make_feed, stepped):
+    """The same on a server whose clock can be set."""
+    feed = make_feed(stepped, PATIENTS)
+    feed.play(TABLE, *ROWS)
+    yield feed
+    stepped.step(0)
 
 
 def begin(feed, source=None, **changes):
@@ -111,6 +128,38 @@ def test_a_locked_table_and_a_waiting_alter_keep_nobody_longer_than_two_seconds(
     hospital.play("ALTER TABLE t ADD COLUMN extra int, FORCE", "UPDATE t SET first = 'Anne' WHERE id < 9")
     assert time.monotonic() - begun < 2 + LATE_S, "the hospital waited for us"
     await_equal(hospital)
+
+
+def wait_state(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        return stat.read().rpartition(")")[2].split()[0]
+
+
+def test_a_lock_at_the_uncommitted_read_leaves_no_read_uncommitted_behind(hospital):
+    """READ UNCOMMITTED is said for one statement; one that fails before it reached a row does not use it up.
+    The row stays on the first page, which the statement after it reads."""
+    daemon, server = hospital.daemon, hospital.server
+    hospital.source = {"timeout": "60s"}
+    hospital.write(reconcile="0")
+    daemon.make_token()
+    daemon.extra = {"REVCYCLED_FAILPOINT": "extract.before_compare:stop"}
+    daemon._spawn()
+    jobs.until(lambda: daemon.pid() and wait_state(daemon.pid()) == "T", what="it stopped between its two reads")
+    with contextlib.closing(server.connect(hospital.hospital)) as link, link.cursor() as cursor:
+        cursor.execute("LOCK TABLES t WRITE")
+        daemon.signal(signal.SIGCONT)
+        jobs.until(lambda: failed(daemon, "a lock of the hospital's was in the way"), 2 + LATE_S, "the second read fails")
+        daemon.signal(signal.SIGSTOP)
+        jobs.until(lambda: not ours(server), 2 + LATE_S, "a read of the next attempt's has, too, if it began")
+    with contextlib.closing(server.connect(hospital.hospital)) as link, link.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("UPDATE t SET first = 'Never', changed = changed WHERE id = 5")
+        daemon.signal(signal.SIGCONT)
+        jobs.until(lambda: jobs.jobs(daemon)["h.f"]["last_success_at"], what="a run reads to the end")
+        assert not hospital.value("SELECT count(*) FROM silver.patients WHERE first_name = 'Never'")
+        cursor.execute("ROLLBACK")
+    await_equal(hospital)
+    assert "Never" not in {row["first"] for row in hospital.bronze()}
 
 
 def test_a_server_without_a_free_connection_is_asked_again(hospital):
@@ -236,6 +285,72 @@ def test_a_clock_that_is_set_back_takes_the_cursor_back_and_wakes_reconcile(hosp
             jobs.until(lambda: jobs.jobs(daemon)["reconcile.h.f"]["last_success_at"] != before, what="a reconcile follows")
         finally:
             server.execute("SET GLOBAL init_connect = ''")
+
+
+def set_back(daemon):
+    return sum("clock was set back" in str(line) for line in daemon.log_lines())
+
+
+def position_of(feed):
+    return feed.value("SELECT position FROM ops.cursor WHERE feed = 'h.f'")
+
+
+def threads_of(server):
+    with contextlib.closing(server.connect()) as link, link.cursor() as cursor:
+        cursor.execute("SELECT id FROM information_schema.processlist WHERE user = 'revcycle_ro'")
+        return {thread for thread, in cursor.fetchall()}
+
+
+def test_a_clock_stepped_to_and_fro_under_a_living_connection_loses_nothing(stepped_hospital, stepped):
+    daemon = begin(stepped_hospital, reconcile="12h")
+    await_equal(stepped_hospital)
+    jobs.until(lambda: jobs.jobs(daemon)["reconcile.h.f"]["last_success_at"], what="it was reconciled once")
+    threads = threads_of(stepped)
+    for n, (seconds, name) in enumerate(((-1200, "Ada"), (600, "Bea"), (-600, "Cia"), (0, "Dea"))):
+        position, told = position_of(stepped_hospital), set_back(daemon)
+        reconciled = jobs.jobs(daemon)["reconcile.h.f"]["last_success_at"]
+        stepped.step(seconds)
+        stepped_hospital.play(f"UPDATE t SET first = '{name}' WHERE id = {n}")
+        await_equal(stepped_hospital)
+        if seconds < 0:
+            assert set_back(daemon) > told and position_of(stepped_hospital) < position
+            jobs.until(lambda: jobs.jobs(daemon)["reconcile.h.f"]["last_success_at"] != reconciled, what="a reconcile follows")
+        else:
+            assert set_back(daemon) == told
+    assert threads <= threads_of(stepped), "the connections are those of the beginning"
+
+
+def test_a_step_of_the_clock_is_not_forgotten_when_the_run_that_saw_it_fails(stepped_hospital, stepped):
+    """When it is tried again the clock has passed the position once more; between the two a row was stamped."""
+    feed = stepped_hospital
+    daemon = begin(feed, reconcile="0")
+    await_equal(feed)
+    feed.play("UPDATE t SET first = 'Una' WHERE id = 1")
+    with contextlib.closing(stepped.connect(feed.hospital)) as link, link.cursor() as cursor, \
+            contextlib.closing(feed.store.connect(feed.database)) as store, store.cursor() as lock:
+        def source(expression):
+            cursor.execute(f"SELECT CAST({expression} AS char)")
+            return cursor.fetchone()[0]
+
+        def waiting():
+            lock.execute("SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")
+            return lock.fetchall()
+        jobs.until(lambda: position_of(feed) > source("(SELECT changed FROM t WHERE id = 1)"), what="the cursor passes it")
+        position = position_of(feed)
+        lock.execute("BEGIN")
+        lock.execute("LOCK TABLE ops.cursor IN ACCESS EXCLUSIVE MODE")
+        polled = jobs.jobs(daemon)["h.f"]["last_success_at"]
+        jobs.until(lambda: jobs.jobs(daemon)["h.f"]["last_success_at"] != polled, what="polls that find nothing go on")
+        stepped.step(-8)
+        feed.play("UPDATE t SET first = 'Uta' WHERE id = 2")
+        assert source("(SELECT changed FROM t WHERE id = 2)") < position
+        pid, = jobs.until(waiting, what="a run has seen the clock, and waits")[0]
+        jobs.until(lambda: source("NOW(6) - INTERVAL 1 SECOND") > position, what="the clock passes the cursor again")
+        lock.execute("SELECT pg_terminate_backend(%s)", (pid,))
+        jobs.until(lambda: failed(daemon, ""), what="the run fails")
+        lock.execute("ROLLBACK")
+    await_equal(feed)
+    assert set_back(daemon) == 1
 
 
 # ---- whole hospitals

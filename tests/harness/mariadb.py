@@ -3,6 +3,7 @@
 Accounts: `root` (the harness's own), `revcycle_ro` (the daemon's: SELECT, and PROCESS, which the
 cursor rule needs) and `hospital` (writes into the hospitals' databases, to play the hospital).
 """
+import glob
 import os
 import re
 
@@ -12,6 +13,7 @@ from .process import Server, ServerFailed, as_account, own, run_quietly, secret
 
 BINARY = "/usr/sbin/mariadbd"
 INSTALL = "/usr/bin/mariadb-install-db"
+FAKETIME = "/usr/lib/*/faketime/libfaketimeMT.so.1"
 ZONE = "America/Chicago"  # of the server's clock, and so of its DATETIME and DATE columns
 
 
@@ -169,3 +171,26 @@ class MariaDB(Server):
                 return cursor.fetchone() is not None
         finally:
             link.close()
+
+
+class SteppedMariaDB(MariaDB):
+    """One whose clock a test sets while it runs: libfaketime looks into a file whenever it is asked the time."""
+
+    def __init__(self, directory, outlive=False, options=()):
+        super().__init__(directory, outlive, options)
+        self.clock = os.path.join(self.directory, "clock")
+
+    def environment(self):
+        return {**super().environment(), "LD_PRELOAD": glob.glob(FAKETIME)[0], "FAKETIME_TIMESTAMP_FILE": self.clock,
+                "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+
+    def prepare(self):
+        self.step(0)
+        super().prepare()
+
+    def step(self, seconds):
+        """From now on it is so far ahead of ours."""
+        with open(self.clock + ".new", "w", encoding="ascii") as file:
+            file.write(f"{seconds:+d}\n")
+        os.chmod(self.clock + ".new", 0o644)
+        os.replace(self.clock + ".new", self.clock)
