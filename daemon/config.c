@@ -7,6 +7,7 @@
 #include "base/nearest.h"
 #include "base/own.h"
 #include "config_keys.h"
+#include "config_layout.h"
 #include "config_map.h"
 #include "config_query.h"
 
@@ -356,6 +357,7 @@ static void read_claim(Loader *loader, const TreeItem *item, ClaimsConfig *claim
     read_patterns(loader, section_of(item->value, "from"), claims);
     map_read(&loader->mistakes, item->value, loader->config->path, &claims->mapping);
     map_check(&loader->mistakes, &claims->mapping, item->value, loader->config->path);
+    layout_read(&loader->mistakes, item->value, claims);
     claims->mapping.rules = loader->config->rules;
     claims->mapping.n_rules = loader->config->n_rules;
     const Entity *entity = claims->mapping.entity;

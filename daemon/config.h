@@ -8,7 +8,9 @@
 #include "base/error.h"
 #include "storage/watermark.h"
 #include "transform/drift.h"
+#include "transform/formats/csv.h"
 #include "transform/formats/decode.h"
+#include "transform/formats/fixed.h"
 #include "transform/mapping.h"
 #include "transform/person.h"
 
@@ -66,13 +68,30 @@ typedef struct FilePattern {
     const Zone *zone;
 } FilePattern;
 
+/* In the order of the configuration's choices. */
+typedef enum ClaimsFormat { FORMAT_CSV, FORMAT_TSV, FORMAT_SEMICOLON, FORMAT_PIPE, FORMAT_FIXED, FORMAT_DETECT } ClaimsFormat;
+typedef enum HeaderMode { HEADER_AUTO, HEADER_YES, HEADER_NO } HeaderMode;
+
+/* What other files call a column: `ClaimID: [claim_no, "Claim Number"]`. */
+typedef struct ColumnAlias {
+    const char *name;
+    const char *const *others;
+    size_t n_others;
+} ColumnAlias;
+
 typedef struct ClaimsConfig {
     const char *name;  /* "claims.monthly" */
     const char *local; /* "monthly" */
     const char *kind; /* "files" */
     const char *directory;
-    const char *format; /* "csv" */
-    char delimiter;     /* ',' */
+    ClaimsFormat format;
+    char delimiter;     /* 0: the format's own */
+    CsvQuote quote;
+    HeaderMode header;
+    const FixedColumn *columns; /* their names, where the configuration says them; places with FORMAT_FIXED alone */
+    size_t n_columns;
+    const ColumnAlias *aliases;
+    size_t n_aliases;
     EncodingDeclared encoding;
     int64_t max_unpacked_bytes; /* of a packed file */
     int max_unpacked_ratio;     /* of its unpacked bytes to its packed ones */

@@ -83,7 +83,7 @@ static const char *shown_value(Arena *arena, const ConfigKey *key, const char *a
         memcpy(&yes, at, sizeof yes);
         return yes ? "true" : "false";
     case KEY_BYTE:
-        return *at == '\t' ? "\\t" : arena_printf(arena, "%c", *at);
+        return *at == '\0' ? NULL : *at == '\t' ? "\\t" : arena_printf(arena, "%c", *at);
     case KEY_CHOICE:
         return choice_text(key, at);
     case KEY_INT:
@@ -181,11 +181,34 @@ static const TreeNode *source_node(Arena *arena, const SourceConfig *source) {
     return node;
 }
 
+/* Names alone where they have no places. */
+static const TreeNode *columns_node(Arena *arena, const ClaimsConfig *claims) {
+    TreeNode *list = new_list(arena);
+    for (size_t i = 0; i < claims->n_columns; i++)
+        if (claims->format == FORMAT_FIXED)
+            put(arena, list, NULL, keys_node(arena, "claims.*.columns[]", &claims->columns[i]));
+        else
+            put_text(arena, list, NULL, claims->columns[i].name);
+    return list;
+}
+
+static const TreeNode *aliases_node(Arena *arena, const ClaimsConfig *claims) {
+    TreeNode *map = new_map(arena);
+    for (size_t i = 0; i < claims->n_aliases; i++)
+        put(arena, map, claims->aliases[i].name,
+            texts_node(arena, claims->aliases[i].others, claims->aliases[i].n_others));
+    return map;
+}
+
 static const TreeNode *claims_node(Arena *arena, const ClaimsConfig *claims) {
     TreeNode *node = keys_node(arena, "claims.*", claims), *from = new_list(arena);
     for (size_t i = 0; i < claims->n_from; i++)
         put(arena, from, NULL, keys_node(arena, "claims.*.from[]", &claims->from[i]));
     put(arena, node, "from", from);
+    if (claims->n_columns > 0)
+        put(arena, node, "columns", columns_node(arena, claims));
+    if (claims->n_aliases > 0)
+        put(arena, node, "aliases", aliases_node(arena, claims));
     put_mapping(arena, node, &claims->mapping);
     return node;
 }
@@ -214,8 +237,8 @@ static const struct {
     {"audit", 0},
     {"bigquery", offsetof(Config, bigquery)},
 };
-static const char *const LISTED[] = {"", "sources.*", "sources.*.feeds.*", "claims.*", "claims.*.from[]", "rules[]",
-                                     "persons[]"};
+static const char *const LISTED[] = {"", "sources.*", "sources.*.feeds.*", "claims.*", "claims.*.from[]",
+                                     "claims.*.columns[]", "rules[]", "persons[]"};
 
 bool config_shows(const char *path) {
     const char *dot = strrchr(path, '.');

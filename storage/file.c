@@ -70,7 +70,9 @@ bool file_detected(Pg *pg, int64_t file_id, const FileDetected *detected, Error 
     return names && pg_exec(pg, SQL_FILE_DETECTED,
                             PG_PARAMS(pg_number(file_id).text, detected->packing,
                                       pg_number(detected->unpacked_bytes).text, detected->encoding,
-                                      detected->has_mark ? "true" : "false", names), NULL, err);
+                                      detected->has_mark ? "true" : "false", names, detected->format,
+                                      detected->delimiter, detected->line_end,
+                                      detected->has_header ? "true" : "false"), NULL, err);
 }
 
 bool file_count(Pg *pg, int64_t file_id, const FileCounts *counts, Error *err) {

@@ -38,6 +38,10 @@ typedef struct FileDetected {
     int64_t unpacked_bytes;
     const char *encoding; /* "utf-8", … */
     bool has_mark;        /* a byte order mark */
+    const char *format;   /* "delimited", "fixed" */
+    const char *delimiter;
+    const char *line_end; /* "lf", "crlf", "cr" */
+    bool has_header;
     const char *const *columns; /* of the header; names, never a row */
     size_t n_columns;
 } FileDetected;

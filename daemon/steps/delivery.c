@@ -9,6 +9,7 @@
 #include "steps/unpack.h"
 #include "transform/formats/csv.h"
 #include "transform/formats/decode.h"
+#include "transform/formats/sniff.h"
 #include "transform/text.h"
 
 #include <errno.h>
@@ -18,6 +19,8 @@ enum { CHUNK_BYTES = 64 * 1024, FIELD_MEMORY_SHARE = 4, SURE_OF_WIDTH_ROWS = 2 }
 struct DeliveryFile {
     Unpacker *bytes;
     const ClaimsConfig *claims;
+    char delimiter;    /* as configured or detected */
+    char parts_better; /* what finds more columns than the configured one; 0: nothing */
     Decoder decoder;
     CsvParser *csv;
     char *chunk;     /* unpacked bytes */
@@ -30,11 +33,14 @@ struct DeliveryFile {
 
 /* ---- bytes and rows ---- */
 
-static CsvParser *new_parser(const ClaimsConfig *claims) {
+static CsvParser *new_parser(const DeliveryFile *file) {
+    const ClaimsConfig *claims = file->claims;
+    bool is_fixed = claims->format == FORMAT_FIXED;
     CsvOptions options = {
-        .delimiter = claims->delimiter,
+        .delimiter = file->delimiter,
+        .quote = is_fixed ? CSV_QUOTE_NONE : claims->quote,
         .max_line_bytes = (size_t)claims->max_line_bytes,
-        .max_field_bytes = (size_t)claims->max_field_bytes,
+        .max_field_bytes = (size_t)(is_fixed ? claims->max_line_bytes : claims->max_field_bytes),
     };
     return csv_open(&options);
 }
@@ -76,6 +82,55 @@ static bool read_head(DeliveryFile *file, Str *ret_head, Error *err) {
 
 /* ---- the header ---- */
 
+static bool has_header(const ClaimsConfig *claims) {
+    return claims->header == HEADER_AUTO ? claims->n_columns == 0 : claims->header == HEADER_YES;
+}
+
+static bool has_field(const DeliveryFile *file, const char *name) {
+    for (size_t i = 0; i < file->n_fields; i++)
+        if (strcmp(file->fields[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static bool is_among(Str name, const char *const *names, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (str_equal_nocase(name, str_of(names[i])))
+            return true;
+    return false;
+}
+
+/* What the configuration calls the column: by its aliases, or what it asks for in another case. NULL: nothing. */
+static const char *configured_name(const ClaimsConfig *claims, Str name) {
+    for (size_t i = 0; i < claims->n_aliases; i++)
+        if (is_among(name, claims->aliases[i].others, claims->aliases[i].n_others))
+            return claims->aliases[i].name;
+    for (size_t i = 0; i < claims->mapping.n_columns; i++)
+        for (size_t j = 0; j < claims->mapping.columns[i].n_from; j++)
+            if (str_equal_nocase(name, str_of(claims->mapping.columns[i].from[j])))
+                return claims->mapping.columns[i].from[j];
+    return NULL;
+}
+
+static bool check_names(const DeliveryFile *file, const char *how, Error *err) {
+    for (size_t i = 0; i < file->n_fields; i++)
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(file->fields[j].name, file->fields[i].name) == 0)
+                return error_set(err, STATE_DATA, "columns %zu and %zu of the header bear one name%s", j + 1, i + 1, how);
+    return true;
+}
+
+/* A name that the file itself uses for another column is not taken from that one. */
+static bool rename_fields(DeliveryFile *file, Error *err) {
+    TRY(check_names(file, "", err));
+    for (size_t i = 0; i < file->n_fields; i++) {
+        const char *name = configured_name(file->claims, str_of(file->fields[i].name));
+        if (name && !has_field(file, name))
+            file->fields[i].name = name;
+    }
+    return true;
+}
+
 static bool name_field(Arena *arena, DeliveryFile *file, size_t i, Str text, Error *err) {
     bool is_repaired = false;
     Str name = str_trim(text_repair(arena, text, &is_repaired));
@@ -83,34 +138,65 @@ static bool name_field(Arena *arena, DeliveryFile *file, size_t i, Str text, Err
         error_set(err, STATE_DATA, "the header is not the text that `encoding` declares");
         return error_hint(err, "say `encoding: detect`, or the encoding it is in");
     }
-    file->fields[i] = (Field){
-        .name = name.size ? arena_string(arena, name) : arena_printf(arena, "column_%zu", i + 1),
-        .kind = FIELD_TEXT,
-        .folds_case = file->claims->fold_ids,
-    };
-    for (size_t j = 0; j < i; j++)
-        if (strcmp(file->fields[j].name, file->fields[i].name) == 0)
-            return error_set(err, STATE_DATA, "columns %zu and %zu of the header bear one name", j + 1, i + 1);
+    file->fields[i].name = name.size ? arena_string(arena, name) : arena_printf(arena, "column_%zu", i + 1);
     return true;
 }
 
-static bool read_header(DeliveryFile *file, Arena *arena, Error *err) {
-    CsvRow row;
-    CsvStatus status;
-    TRY(next_row(file, &row, &status, err));
-    if (unpack_is_cut(file->bytes) && (status == CSV_END || !row.has_end)) {
+static bool check_header(const DeliveryFile *file, CsvStatus status, const CsvRow *row, Error *err) {
+    if (unpack_is_cut(file->bytes) && (status == CSV_END || !row->has_end)) {
         error_set(err, STATE_DATA, "the %s file was cut within its first line", packing_name(unpack_packing(file->bytes)));
         return error_hint(err, "send it again, whole");
     }
     if (status == CSV_END)
         return error_set(err, STATE_DATA, "the file has no header");
-    if (row.problem != CSV_FINE)
-        return error_set(err, STATE_DATA, "the header cannot be read: %s", csv_problem_text(row.problem));
-    file->n_fields = row.n_fields;
-    file->fields = ARENA_ARRAY(arena, Field, row.n_fields);
+    if (row->problem != CSV_FINE)
+        return error_set(err, STATE_DATA, "the header cannot be read: %s", csv_problem_text(row->problem));
+    if (file->claims->n_columns == 0 || file->claims->format == FORMAT_FIXED || row->n_fields == file->claims->n_columns)
+        return true;
+    error_set(err, STATE_DATA, "line 1 has %zu columns, and `columns` names %zu", row->n_fields, file->claims->n_columns);
+    return error_hint(err, "name the columns that the file has, in their order");
+}
+
+static void make_fields(DeliveryFile *file, Arena *arena, size_t n) {
+    file->n_fields = n;
+    file->fields = ARENA_ARRAY(arena, Field, n);
+    for (size_t i = 0; i < n; i++)
+        file->fields[i] = (Field){.kind = FIELD_TEXT, .folds_case = file->claims->fold_ids};
+}
+
+/* Names from the configuration; those of line 1, where there is one, are passed over. */
+static bool take_columns(DeliveryFile *file, Arena *arena) {
+    make_fields(file, arena, file->claims->n_columns);
+    for (size_t i = 0; i < file->n_fields; i++)
+        file->fields[i].name = file->claims->columns[i].name;
+    return true;
+}
+
+/* Where line 1 holds none of the columns it is a row, and nothing of it may stand in a sentence. */
+static bool check_known(const DeliveryFile *file, Error *err) {
+    const ClaimsConfig *claims = file->claims;
+    for (size_t i = 0; i < file->n_fields; i++)
+        for (size_t j = 0; j < claims->mapping.n_columns; j++)
+            for (size_t k = 0; k < claims->mapping.columns[j].n_from; k++)
+                if (strcmp(claims->mapping.columns[j].from[k], file->fields[i].name) == 0)
+                    return true;
+    error_set(err, STATE_DATA, "line 1 is no header of %s: none of its columns stands there", claims->name);
+    if (file->parts_better)
+        return error_hint(err, "a %s parts its fields: say so by `format`, or `format: detect`", sniff_delimiter_name(file->parts_better));
+    return error_hint(err, "name the columns by `columns`, if the files have no header");
+}
+
+static bool read_header(DeliveryFile *file, Arena *arena, Error *err) {
+    CsvRow row;
+    CsvStatus status;
+    if (has_header(file->claims))
+        TRY(next_row(file, &row, &status, err) && check_header(file, status, &row, err));
+    if (file->claims->n_columns > 0)
+        return take_columns(file, arena);
+    make_fields(file, arena, row.n_fields);
     for (size_t i = 0; i < row.n_fields; i++)
         TRY(name_field(arena, file, i, row.fields[i], err));
-    return true;
+    return rename_fields(file, err) && check_known(file, err);
 }
 
 /* ---- opening ---- */
@@ -127,7 +213,82 @@ static bool find_encoding(DeliveryFile *file, Str head, Error *err) {
     return file->decoded || error_set_errno(err, ENOMEM, "cannot open a claims file");
 }
 
-static bool open_layers(DeliveryFile *file, int fd, Error *err) {
+static bool starts_with(Str text, Str start) {
+    return text.size >= start.size && memcmp(text.at, start.at, start.size) == 0;
+}
+
+/* Texts, but not of rows: a page to log in, an export in another form. */
+static bool refuse_foreign(Str head, Error *err) {
+    if (starts_with(head, STR("\xEF\xBB\xBF")))
+        head.at += 3, head.size -= 3;
+    head = str_trim(head);
+    const char *what = starts_with(head, STR("<")) ? "HTML or XML" : starts_with(head, STR("{")) || starts_with(head, STR("[{")) ? "JSON"
+                       : head.size > 6 && starts_with(head, STR("ISA")) && head.at[3] == head.at[6] ? "X12" : NULL;
+    if (!what)
+        return true;
+    error_set(err, STATE_DATA, "the file is %s, not rows of fields", what);
+    return error_hint(err, "send its rows in the `format` that is configured");
+}
+
+static const char FORMAT_DELIMITERS[] = {
+    [FORMAT_CSV] = ',', [FORMAT_TSV] = '\t', [FORMAT_SEMICOLON] = ';', [FORMAT_PIPE] = '|', [FORMAT_FIXED] = CSV_WHOLE_LINES,
+    [FORMAT_DETECT] = ',',
+};
+
+/* All names by which the configuration may know a column. */
+static const char *const *wanted_names(const ClaimsConfig *claims, Arena *arena, size_t *ret_n) {
+    size_t n = 0;
+    for (size_t i = 0; i < claims->mapping.n_columns; i++)
+        n += claims->mapping.columns[i].n_from;
+    for (size_t i = 0; i < claims->n_aliases; i++)
+        n += claims->aliases[i].n_others;
+    const char **names = ARENA_ARRAY(arena, const char *, n + 1);
+    *ret_n = 0;
+    for (size_t i = 0; i < claims->mapping.n_columns; i++)
+        for (size_t j = 0; j < claims->mapping.columns[i].n_from; j++)
+            names[(*ret_n)++] = claims->mapping.columns[i].from[j];
+    for (size_t i = 0; i < claims->n_aliases; i++)
+        for (size_t j = 0; j < claims->aliases[i].n_others; j++)
+            names[(*ret_n)++] = claims->aliases[i].others[j];
+    return names;
+}
+
+static bool find_delimiter(DeliveryFile *file, Str head, bool is_whole, Arena *arena, Error *err) {
+    const ClaimsConfig *claims = file->claims;
+    file->delimiter = claims->delimiter ? claims->delimiter : FORMAT_DELIMITERS[claims->format];
+    SniffText text = {.head = head, .is_whole = is_whole, .quote = claims->quote, .n_columns = claims->n_columns};
+    if (has_header(claims))
+        text.wanted = wanted_names(claims, arena, &text.n_wanted);
+    char found = ',';
+    SniffAnswer answer = claims->format == FORMAT_FIXED ? SNIFF_ONE_COLUMN : sniff_delimiter(&text, &found);
+    if (claims->format != FORMAT_DETECT) {
+        file->parts_better = answer == SNIFF_FOUND && found != file->delimiter ? found : '\0';
+        return true;
+    }
+    file->delimiter = found;
+    if (answer != SNIFF_SEVERAL)
+        return true;
+    error_set(err, STATE_DATA, "what parts the fields of the file cannot be told: more than one character would");
+    return error_hint(err, "say it: `format: csv`, `tsv`, `semicolon` or `pipe`");
+}
+
+/* What the head shows, in UTF-8 as the rows will be. */
+static bool look_at_head(DeliveryFile *file, Str head, Arena *arena, Error *err) {
+    bool is_whole = head.size < CHUNK_BYTES;
+    Decoder decoder = file->decoder;
+    Str text = head;
+    if (file->decoded)
+        text = (Str){file->decoded, decoder_take(&decoder, head, is_whole, file->decoded)};
+    TRY(refuse_foreign(text, err) && find_delimiter(file, text, is_whole, arena, err));
+    bool is_fixed = file->claims->format == FORMAT_FIXED;
+    file->detected.format = is_fixed ? "fixed" : "delimited";
+    file->detected.delimiter = is_fixed ? NULL : arena_string(arena, (Str){&file->delimiter, 1});
+    file->detected.line_end = sniff_line_end(text);
+    file->detected.has_header = has_header(file->claims);
+    return true;
+}
+
+static bool open_layers(DeliveryFile *file, int fd, Arena *arena, Error *err) {
     UnpackLimits limits = {file->claims->max_unpacked_bytes, file->claims->max_unpacked_ratio};
     file->bytes = unpack_open(fd, limits, err);
     TRY(file->bytes);
@@ -137,8 +298,8 @@ static bool open_layers(DeliveryFile *file, int fd, Error *err) {
     file->detected.packing = packing_name(unpack_packing(file->bytes));
     file->detected.unpacked_bytes = unpack_size(file->bytes);
     Str head;
-    TRY(read_head(file, &head, err) && find_encoding(file, head, err));
-    file->csv = new_parser(file->claims);
+    TRY(read_head(file, &head, err) && find_encoding(file, head, err) && look_at_head(file, head, arena, err));
+    file->csv = new_parser(file);
     if (head.size > 0)
         feed_bytes(file, head);
     return true;
@@ -154,7 +315,7 @@ DeliveryFile *delivery_open(int fd, const ClaimsConfig *claims, Arena *arena,
     }
     file->claims = claims;
     owned = -1;
-    TRY_NULL(open_layers(file, fd, err) && read_header(file, arena, err));
+    TRY_NULL(open_layers(file, fd, arena, err) && read_header(file, arena, err));
     return TAKE(file);
 }
 
@@ -187,7 +348,7 @@ bool delivery_seek(DeliveryFile *file, int64_t offset, int64_t line, Error *err)
     file->decoder.n_held = 0;
     file->to_skip = file->decoded ? offset : 0;
     csv_free(file->csv);
-    file->csv = new_parser(file->claims);
+    file->csv = new_parser(file);
     csv_resume_at(file->csv, offset, line);
     return true;
 }
@@ -200,6 +361,7 @@ typedef struct PageInHand {
     int64_t *lines;
     RawReject *rejects;
     size_t n_rows;
+    bool is_short; /* the row in hand: its line ends before its last column begins */
     DeliveryPage *page;
 } PageInHand;
 
@@ -221,7 +383,7 @@ static void copy_fields(const DeliveryFile *file, PageInHand *hand, const CsvRow
     for (size_t i = 0; i < row->n_fields; i++) {
         Str *field = &fields[i < last ? i : last];
         if (i > last)
-            *at++ = file->claims->delimiter ? file->claims->delimiter : ',';
+            *at++ = file->delimiter;
         else
             field->at = at;
         memcpy(at, row->fields[i].at, row->fields[i].size);
@@ -243,14 +405,28 @@ static bool ends_too_early(const DeliveryFile *file, const PageInHand *hand) {
     return last[(hand->n_rows - 1) * file->n_fields].size < last[0].size;
 }
 
+/* Of a line of fixed width: its columns instead of the line. One that cannot be read stays as it is. */
+static void cut_columns(const DeliveryFile *file, PageInHand *hand, CsvRow *row) {
+    const ClaimsConfig *claims = file->claims;
+    hand->is_short = false;
+    if (claims->format != FORMAT_FIXED || row->problem != CSV_FINE)
+        return;
+    Str *fields = ARENA_ARRAY(hand->arena, Str, claims->n_columns);
+    hand->is_short = fixed_cut(row->fields[0], claims->columns, claims->n_columns, fields) < claims->n_columns;
+    row->n_fields = claims->n_columns;
+    row->fields = fields;
+}
+
 static RawReject judge_row(const DeliveryFile *file, PageInHand *hand, const CsvRow *row) {
-    bool lacks = row->problem != CSV_FINE || row->n_fields < file->n_fields;
+    bool lacks = row->problem != CSV_FINE || row->n_fields < file->n_fields || hand->is_short;
     if (!row->has_end && (lacks || ends_too_early(file, hand))) {
         hand->page->was_cut = true;
         return (RawReject){RULE_LINE_CUT, "the file ends in the middle of this line"};
     }
     if (row->problem != CSV_FINE)
         return (RawReject){RULE_LINE_UNREADABLE, csv_problem_text(row->problem)};
+    if (hand->is_short)
+        return (RawReject){RULE_FIELD_COUNT, "the line ends before its last column begins"};
     if (row->n_fields == file->n_fields)
         return (RawReject){NULL, NULL};
     return (RawReject){RULE_FIELD_COUNT,
@@ -284,6 +460,7 @@ bool delivery_read(DeliveryFile *file, Arena *arena, DeliveryPage *ret_page, Err
         page.is_last = status == CSV_END;
         if (page.is_last)
             break;
+        cut_columns(file, &hand, &row);
         take_row(file, &hand, &row);
     }
     page.was_cut |= page.is_last && unpack_is_cut(file->bytes);

@@ -191,26 +191,11 @@ static bool open_place(const Receiving *r, const Incoming *file, DeliveryFile *d
     return place_open(r->run, &source, ret_feed, err);
 }
 
-static bool is_asked_for(const MappingSpec *mapping, const char *name) {
-    for (size_t i = 0; i < mapping->n_columns; i++)
-        for (size_t j = 0; j < mapping->columns[i].n_from; j++)
-            if (strcmp(mapping->columns[i].from[j], name) == 0)
-                return true;
-    return false;
-}
-
 /* Columns are asked for by name: a missing one fails the file, with the sentence that names it and the
- * nearest. Where line 1 holds none of them it is a row, and nothing of it may stand in a sentence. */
+ * nearest. */
 static bool check_columns(const Receiving *r, DeliveryFile *delivery, Error *why) {
-    size_t n, n_known = 0;
+    size_t n;
     const Field *fields = delivery_fields(delivery, &n);
-    for (size_t i = 0; i < n; i++)
-        n_known += is_asked_for(&r->claims->mapping, fields[i].name);
-    if (n_known == 0) {
-        error_set(why, STATE_DATA, "line 1 is no header of %s: none of its columns stands there",
-                  r->claims->name);
-        return n > 1 ? false : error_hint(why, "is the file's delimiter the configured one?");
-    }
     return mapping_compile(r->arena, &r->claims->mapping, fields, n, r->run->config->zone, why) != NULL;
 }
 

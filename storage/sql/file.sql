@@ -14,7 +14,8 @@ WHERE sha256 = decode($1, 'hex') AND source_system = $2 AND state IN ('receiving
 UPDATE ops.file
 SET detected = detected || jsonb_strip_nulls(jsonb_build_object(
     'packing', $2::text, 'unpacked_bytes', $3::bigint, 'encoding', $4::text, 'byte_order_mark', $5::bool,
-    'columns', to_jsonb($6::text[])))
+    'columns', to_jsonb($6::text[]), 'format', $7::text, 'delimiter', $8::text, 'line_end', $9::text,
+    'header', $10::bool))
 WHERE file_id = $1
 
 -- name: file_count

@@ -38,6 +38,32 @@ static void render(const CsvOptions *options, Str text, size_t chunk, int64_t of
 
 static const CsvOptions SMALL = {.max_line_bytes = 24, .max_field_bytes = 12};
 
+static void quoting_is_as_declared(void **state) {
+    (void)state;
+    static const struct {
+        CsvQuote quote;
+        const char *text, *rows;
+    } CASES[] = {
+        {CSV_QUOTE_NONE, "\"a,b\"\n\"\nx\n", "1:[\"a|b\"]@6,2 2:[\"]@8,3 3:[x]@10,4 "},
+        {CSV_QUOTE_BACKSLASH, "\"a\\\"b,\",c\n", "1:[a\"b,|c]@10,2 "},
+        {CSV_QUOTE_BACKSLASH, "a\\,b,\\\\\nx\n", "1:[a,b|\\]@8,2 2:[x]@10,3 "},
+        {CSV_QUOTE_BACKSLASH, "a\\\nb,c\nx\n", "1:[a\nb|c]@7,3 3:[x]@9,4 "},
+        {CSV_QUOTE_BACKSLASH, "\"a\\\\\",b\n", "1:[a\\|b]@8,2 "},
+        {CSV_QUOTE_BACKSLASH, "\"a\"\"b\"\nx\n", "1:!5[\"a\"\"b\"]@7,2 2:[x]@9,3 "},
+        {CSV_QUOTE_BACKSLASH, "a,b\\", "1:[a|b\\]@4,2~ "},
+        {CSV_QUOTE_BACKSLASH, "\"a\\\"\nb\n", "1:!4[\"a\\\"]@5,2 2:[b]@7,3 "},
+        {CSV_QUOTE_BACKSLASH, "\\N,\\t\n", "1:[N|t]@6,2 "},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++)
+        for (size_t chunk = 1; chunk < 16; chunk++) {
+            CsvOptions options = {.quote = CASES[i].quote, .max_line_bytes = 24, .max_field_bytes = 12};
+            CLEANUP(buf_drop) Buf out;
+            buf_init(&out, 1 << 16);
+            render(&options, str_of(CASES[i].text), chunk, 0, 1, &out);
+            assert_str(buf_str(&out), CASES[i].rows);
+        }
+}
+
 static void every_shape_of_row_is_read_as_a_person_would(void **state) {
     (void)state;
     static const struct {
@@ -250,6 +276,7 @@ static void the_fast_search_finds_what_the_slow_one_does(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(quoting_is_as_declared),
         cmocka_unit_test(every_shape_of_row_is_read_as_a_person_would),
         cmocka_unit_test(another_delimiter_leaves_commas_alone),
         cmocka_unit_test(what_was_written_is_read_back),

@@ -8,8 +8,11 @@
 #include <zlib.h>
 
 static ClaimsConfig claims(int page_rows) {
-    return (ClaimsConfig){.name = "claims.test", .delimiter = ',', .fold_ids = true, .max_line_bytes = 200,
-                          .max_field_bytes = 50, .page_rows = page_rows, .page_bytes = 1 << 20};
+    static const char *const FROM[] = {"a"};
+    static const MapSpec COLUMN = {.column = "source_claim_id", .from = FROM, .n_from = 1};
+    return (ClaimsConfig){.name = "claims.test", .fold_ids = true, .max_line_bytes = 200, .max_field_bytes = 50,
+                          .page_rows = page_rows, .page_bytes = 1 << 20,
+                          .mapping = {.columns = &COLUMN, .n_columns = 1}};
 }
 
 static int file_of(Str bytes) {
@@ -47,15 +50,78 @@ static void render(DeliveryFile *file, Arena *arena, size_t skip_pages, char *re
     *at = 0;
 }
 
-static void check(int page_rows, Str bytes, const char *expected) {
+static void check_by(const ClaimsConfig *config, Str bytes, const char *expected) {
     CLEANUP(arena_drop) Arena *arena = arena_open();
-    ClaimsConfig config = claims(page_rows);
     Error err = {0};
-    CLEANUP(delivery_drop) DeliveryFile *file = delivery_open(file_of(bytes), &config, arena, &err);
+    CLEANUP(delivery_drop) DeliveryFile *file = delivery_open(file_of(bytes), config, arena, &err);
     assert_non_null(file);
     char text[2000];
     render(file, arena, 0, text);
     assert_string_equal(text, expected);
+}
+
+static void check(int page_rows, Str bytes, const char *expected) {
+    ClaimsConfig config = claims(page_rows);
+    check_by(&config, bytes, expected);
+}
+
+static const FixedColumn PLACES[] = {{"a", 1, 3}, {"b", 5, 2}}, WIDER[] = {{"a", 1, 3}, {"b", 5, 3}};
+
+static void the_format_says_what_parts_the_fields(void **state) {
+    (void)state;
+    static const struct {
+        ClaimsFormat format;
+        char delimiter;
+        const char *bytes;
+    } CASES[] = {
+        {FORMAT_CSV, 0, "a,b\n1,2;3\n"},      {FORMAT_CSV, '~', "a~b\n1~2;3\n"},    {FORMAT_TSV, 0, "a\tb\n1\t2;3\n"},
+        {FORMAT_SEMICOLON, 0, "a;b\n1;\"2;3\"\n"}, {FORMAT_PIPE, 0, "a|b\n1|2;3\n"}, {FORMAT_DETECT, 0, "a,b\n1,2;3\n"},
+        {FORMAT_DETECT, 0, "b|a|c\n2;3|1|x\n"}, {FORMAT_DETECT, 0, "A \tb\r\n1\t2;3"}, {FORMAT_FIXED, 0, "  1 2;3\n"},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        ClaimsConfig config = claims(9);
+        config.format = CASES[i].format;
+        config.delimiter = CASES[i].delimiter;
+        if (config.format == FORMAT_FIXED)
+            config.columns = WIDER, config.n_columns = 2;
+        const char *expected = i == 6 ? "2:2;3|1|x #" : i == 8 ? "1:1|2;3 #" : "2:1|2;3 #";
+        check_by(&config, str_of(CASES[i].bytes), expected);
+    }
+}
+
+static void a_header_may_be_missing_or_be_replaced(void **state) {
+    (void)state;
+    ClaimsConfig config = claims(9);
+    config.columns = (FixedColumn[]){{"a", 0, 0}, {"b", 0, 0}};
+    config.n_columns = 2;
+    check_by(&config, STR("1,2\n3,4\n"), "1:1|2 2:3|4 #");
+    config.header = HEADER_YES;
+    check_by(&config, STR("x,y\n1,2\n"), "2:1|2 #");
+    config.format = FORMAT_DETECT;
+    check_by(&config, STR("x;y\n1;2\n"), "2:1|2 #");
+    config.columns = PLACES;
+    config.format = FORMAT_FIXED;
+    check_by(&config, STR("AAA BB\n1   2\n123 45\n\xC3\xA9\xC3\xA9  6\n12\n1   2\n1"),
+             "2:1|2 3:123|45 4:\xC3\xA9\xC3\xA9|6 5!field_count 6:1|2 7!line_cut #~");
+}
+
+static void columns_are_known_by_other_names(void **state) {
+    (void)state;
+    CLEANUP(arena_drop) Arena *arena = arena_open();
+    ClaimsConfig config = claims(9);
+    static const char *const OTHERS[] = {"Claim No", "claim_no"};
+    config.aliases = &(ColumnAlias){"a", OTHERS, 2};
+    config.n_aliases = 1;
+    static const char *const HEADERS[][3] = {
+        {"x,CLAIM NO\n", "x", "a"}, {"claim_no,x\n", "a", "x"}, {"x,A\n", "x", "a"}, {"a,A\n", "a", "A"}, {"claim_no,a\n", "claim_no", "a"}};
+    for (size_t i = 0; i < sizeof HEADERS / sizeof *HEADERS; i++) {
+        Error err = {0};
+        size_t n;
+        CLEANUP(delivery_drop) DeliveryFile *file = delivery_open(file_of(str_of(HEADERS[i][0])), &config, arena, &err);
+        const Field *fields = delivery_fields(file, &n);
+        assert_string_equal(fields[0].name, HEADERS[i][1]);
+        assert_string_equal(fields[1].name, HEADERS[i][2]);
+    }
 }
 
 static void rows_come_in_pages_with_their_lines(void **state) {
@@ -188,6 +254,9 @@ int main(void) {
         cmocka_unit_test(nothing_of_a_raw_row_is_lost),
         cmocka_unit_test(reading_goes_on_at_the_end_of_any_page),
         cmocka_unit_test(gzip_is_read_as_what_it_holds),
+        cmocka_unit_test(the_format_says_what_parts_the_fields),
+        cmocka_unit_test(a_header_may_be_missing_or_be_replaced),
+        cmocka_unit_test(columns_are_known_by_other_names),
         cmocka_unit_test(other_encodings_are_read_as_utf_8_and_gone_on_in),
         cmocka_unit_test(a_header_that_is_not_as_declared_is_refused),
         cmocka_unit_test(a_file_that_is_no_good_is_refused_with_a_sentence),

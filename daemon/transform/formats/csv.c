@@ -19,14 +19,15 @@
 
 enum { LINE_BYTES_DEFAULT = 1024 * 1024, FIELD_BYTES_DEFAULT = 64 * 1024, FIELDS_START = 64 };
 
-/* A field within the row, before doubled quotes are undone. */
+/* A field within the row, before doubled quotes and backslashes are undone. */
 typedef struct Slice {
     size_t from, to;
-    bool has_doubled;
+    bool has_escapes;
 } Slice;
 
 struct CsvParser {
     char delimiter;
+    CsvQuote quote;
     size_t max_line_bytes, max_field_bytes;
     char *data;
     size_t start, end, capacity;
@@ -122,31 +123,55 @@ static ScanEnd scan_runs_out(const CsvParser *csv, Scan *scan, bool in_quotes) {
     return SCAN_ROW;
 }
 
+/* The closing quote from `from` on, NULL when the window has none; a quote that is doubled or escaped is none. */
+static const char *find_closing(const CsvParser *csv, const Scan *scan, size_t from, Slice *slice) {
+    const char *at = scan->text + from, *end = scan->text + scan->window;
+    bool backslash = csv->quote == CSV_QUOTE_BACKSLASH;
+    for (;; slice->has_escapes = true, at += 2) {
+        const char *quote = at < end ? memchr(at, '"', (size_t)(end - at)) : NULL;
+        const char *escape = backslash && at < end ? memchr(at, '\\', (size_t)((quote ? quote : end) - at)) : NULL;
+        if (!escape && (!quote || backslash || quote + 1 == end || quote[1] != '"'))
+            return quote;
+        at = escape ? escape : quote;
+    }
+}
+
 /* From the byte after the opening quote; leaves `*at` after the closing one. False: no such quote. */
 static bool scan_quoted(CsvParser *csv, const Scan *scan, size_t *at) {
     Slice slice = {.from = *at};
-    for (size_t from = *at;;) {
-        const char *quote = memchr(scan->text + from, '"', scan->window - from);
-        if (!quote)
-            return false;
-        slice.to = (size_t)(quote - scan->text);
-        if (slice.to + 1 == scan->window || scan->text[slice.to + 1] != '"')
-            break;
-        slice.has_doubled = true;
-        from = slice.to + 2;
-    }
+    const char *quote = find_closing(csv, scan, *at, &slice);
+    if (!quote)
+        return false;
+    slice.to = (size_t)(quote - scan->text);
     csv->inner_lines += count_line_ends(scan->text + slice.from, slice.to - slice.from);
     *at = slice.to + 1;
     add_field(csv, slice);
     return true;
 }
 
+/* Where escapes are, those before the stop may hide it. */
+static const char *pass_escapes(const CsvParser *csv, const Scan *scan, const char *from, const char *stop,
+                                Slice *slice) {
+    const char *end = scan->text + scan->window;
+    for (const char *escape; (escape = memchr(from, '\\', (size_t)(stop - from)));) {
+        slice->has_escapes = true;
+        from = escape + 2 < end ? escape + 2 : end;
+        stop = from > stop ? csv_find_stop(from, end, csv->delimiter) : stop;
+    }
+    return stop;
+}
+
 static void scan_plain(CsvParser *csv, const Scan *scan, size_t *at) {
-    const char *stop =
-        csv_find_stop(scan->text + *at, scan->text + scan->window, csv->delimiter);
-    size_t to = (size_t)(stop - scan->text);
-    add_field(csv, (Slice){.from = *at, .to = to});
-    *at = to;
+    const char *from = scan->text + *at;
+    const char *stop = csv_find_stop(from, scan->text + scan->window, csv->delimiter);
+    Slice slice = {.from = *at};
+    if (csv->quote == CSV_QUOTE_BACKSLASH) {
+        stop = pass_escapes(csv, scan, from, stop, &slice);
+        csv->inner_lines += slice.has_escapes ? count_line_ends(from, (size_t)(stop - from)) : 0;
+    }
+    slice.to = (size_t)(stop - scan->text);
+    add_field(csv, slice);
+    *at = slice.to;
 }
 
 /* One row from the start of the window. */
@@ -157,7 +182,7 @@ static ScanEnd scan_row(CsvParser *csv, Scan *scan) {
     scan->has_end = true;
     scan->problem = CSV_FINE;
     for (;; at++) {
-        bool is_quoted = at < scan->window && scan->text[at] == '"';
+        bool is_quoted = at < scan->window && scan->text[at] == '"' && csv->quote != CSV_QUOTE_NONE;
         if (is_quoted)
             at++;
         if (is_quoted && !scan_quoted(csv, scan, &at))
@@ -187,16 +212,16 @@ static void consume(CsvParser *csv, size_t bytes, int64_t lines) {
     csv->line += lines;
 }
 
-/* Fields as the caller sees them: doubled quotes become one, in place. */
-static void undouble(char *text, const Slice *slice, Str *ret_field) {
+/* Fields as the caller sees them: of doubled quotes one stays, of escapes what they escape, in place. */
+static void unescape(char *text, const Slice *slice, char escape, Str *ret_field) {
     char *from = text + slice->from, *to = from;
     const char *end = text + slice->to;
     *ret_field = (Str){from, (size_t)(end - from)};
-    if (!slice->has_doubled)
+    if (!slice->has_escapes)
         return;
     for (const char *at = from; at < end; at++) {
+        at += *at == escape && at + 1 < end;
         *to++ = *at;
-        at += *at == '"';
     }
     ret_field->size = (size_t)(to - ret_field->at);
 }
@@ -209,8 +234,9 @@ static CsvProblem finish_fields(CsvParser *csv, char *text, size_t size) {
     for (size_t i = 0; i < csv->n_fields; i++)
         if (csv->slices[i].to - csv->slices[i].from > csv->max_field_bytes)
             return CSV_FIELD_TOO_LONG;
+    char escape = csv->quote == CSV_QUOTE_BACKSLASH ? '\\' : '"';
     for (size_t i = 0; i < csv->n_fields; i++)
-        undouble(text, &csv->slices[i], &csv->fields[i]);
+        unescape(text, &csv->slices[i], escape, &csv->fields[i]);
     return CSV_FINE;
 }
 
@@ -318,6 +344,7 @@ CsvParser *csv_open(const CsvOptions *options) {
     CsvParser *csv = grow(NULL, sizeof *csv);
     *csv = (CsvParser){
         .delimiter = options->delimiter ? options->delimiter : ',',
+        .quote = options->quote,
         .max_line_bytes = options->max_line_bytes ? options->max_line_bytes : LINE_BYTES_DEFAULT,
         .max_field_bytes =
             options->max_field_bytes ? options->max_field_bytes : FIELD_BYTES_DEFAULT,

@@ -3,8 +3,8 @@
  *     while ((status = csv_next(csv, &row)) != CSV_END)
  *         if (status == CSV_MORE) feed or finish; else use row;
  *
- * Takes what senders really write: LF, CRLF or CR as line ends, a BOM, quoted fields with doubled quotes
- * and line ends inside, a last line without an end; blank lines are passed over. The rows do not depend on
+ * Takes what senders really write: LF, CRLF or CR as line ends, a BOM, quoted fields with doubled or escaped quotes
+ * and line ends inside, or no quoting at all, a last line without an end; blank lines are passed over. The rows do not depend on
  * how the file was cut into chunks. A row it cannot read is a row with a `problem`, whose only
  * field is the line's text: a stray quote costs its own line, not the rest of the file.
  * Holds one row and one chunk, never more than max_line_bytes + the chunk.
@@ -13,9 +13,18 @@
 #include "base/str.h"
 
 enum { CSV_FIELDS_MAX = 4096 };
+#define CSV_WHOLE_LINES '\n' /* as delimiter: every line is one field */
+
+/* In the order of the configuration's choices. */
+typedef enum CsvQuote {
+    CSV_QUOTE_DOUBLE,   /* "say ""so""", RFC 4180 */
+    CSV_QUOTE_NONE,     /* a quote is a character as any other */
+    CSV_QUOTE_BACKSLASH /* "say \"so\""; behind a backslash any character stands for itself, outside of quotes too */
+} CsvQuote;
 
 typedef struct CsvOptions {
     char delimiter;         /* 0: ',' */
+    CsvQuote quote;
     size_t max_line_bytes;  /* of a row, its line end not counted; 0: 1 MiB */
     size_t max_field_bytes; /* 0: 64 KiB */
 } CsvOptions;
