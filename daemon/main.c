@@ -11,6 +11,7 @@
 #include "doctor.h"
 #include "inbox.h"
 #include "job.h"
+#include "job_table.h"
 #include "notify.h"
 #include "once.h"
 #include "proof.h"
@@ -56,7 +57,7 @@ static void print_usage(FILE *out) {
           "revcycled --config FILE --once           run every job once, settle, publish, and stop\n"
           "revcycled --config FILE doctor           check everything a run needs, and say how to mend it\n"
           "revcycled --config FILE migrate          create or upgrade the PostgreSQL schemas\n"
-          "revcycled --config FILE plan [JOB]       what the next run would read, change and quarantine; writes nothing\n"
+          "revcycled --config FILE plan [JOB]       what the next run of each job would read, change and quarantine; writes nothing\n"
           "revcycled --config FILE publish [--rebuild]\n"
           "                                         publish now; or replace BigQuery's tables\n"
           "revcycled --config FILE reconcile [FEED] [--repair]\n"
@@ -492,6 +493,8 @@ static bool print_plan(Run *run) {
                (long long)run->counts.rows_changed, (long long)run->counts.rows_quarantined);
     else
         print_failure(run);
+    if (ok && run->note[0])
+        printf("    %s\n", run->note);
     return ok;
 }
 
@@ -502,21 +505,20 @@ static bool is_wanted(const Options *options, const char *job) {
 /* `plan [JOB]`: what the next run of each would do. Takes no lease: a daemon may run meanwhile. */
 static int command_plan(const Options *options, Config *config) {
     PgPool *pool = pg_pool_open(config->store_dsn, "revcycled plan");
+    JobTable *table = job_table_make(config);
     size_t n_wanted = 0, n_told = 0;
     printf("%-32s %10s %10s %12s\n", "job", "read", "changed", "quarantined");
-    for (size_t s = 0; s < config->n_sources; s++)
-        for (size_t f = 0; f < config->sources[s].n_feeds; f++) {
-            const FeedConfig *feed = &config->sources[s].feeds[f];
-            Run run = {.kind = JOB_EXTRACT, .config = config, .feed = feed, .pg_pool = pool, .is_plan = true};
-            snprintf(run.job, sizeof run.job, "%s", feed->name);
-            n_wanted += is_wanted(options, feed->name);
-            n_told += is_wanted(options, feed->name) && print_plan(&run);
-        }
-    Run publish = {.job = "publish", .kind = JOB_PUBLISH, .config = config, .pg_pool = pool, .is_plan = true};
-    if (config->bigquery.enabled && is_wanted(options, publish.job)) {
+    for (size_t i = 0; i < table->n; i++) {
+        const Job *job = &table->jobs[i];
+        if (!job_kind_can_plan(job->kind) || !is_wanted(options, job->name))
+            continue;
+        Run run = {.kind = job->kind, .config = config, .feed = job->feed, .claims = job->claims, .pg_pool = pool,
+                   .is_plan = true};
+        snprintf(run.job, sizeof run.job, "%s", job->name);
         n_wanted++;
-        n_told += print_plan(&publish);
+        n_told += print_plan(&run);
     }
+    job_table_free(table);
     pg_pool_close(pool);
     if (n_wanted == 0)
         fprintf(stderr, "revcycled: there is no job %s whose work can be told before\n", options->args[0]);

@@ -24,9 +24,9 @@ static const struct {
 } KINDS[] = {
     [JOB_EXTRACT] = {"extract", step_extract,
                      MODE(INCREMENTAL) | MODE(FULL) | MODE(BACKFILL) | MODE(REMAP) | MODE(RECONCILE), true},
-    [JOB_RECEIVE] = {"receive", step_receive, MODE(INCREMENTAL) | MODE(REMAP)},
+    [JOB_RECEIVE] = {"receive", step_receive, MODE(INCREMENTAL) | MODE(REMAP), true},
     [JOB_RECONCILE] = {"reconcile", step_reconcile, MODE(INCREMENTAL) | MODE(RECONCILE)},
-    [JOB_SETTLE] = {"settle", step_settle, MODE(INCREMENTAL)},
+    [JOB_SETTLE] = {"settle", step_settle, MODE(INCREMENTAL), true},
     [JOB_PUBLISH] = {"publish", step_publish, MODE(INCREMENTAL) | MODE(RECONCILE) | MODE(REBUILD), true},
     [JOB_KPI] = {"kpi", step_kpi, MODE(INCREMENTAL)},
 };
@@ -114,8 +114,8 @@ static bool take_plan(Run *run, Pg *pg, Arena *arena, Error *err) {
     CLEANUP(plan_drop) Plan *plan = plan_open();
     CLEANUP(session_drop) FeedSession *session = run->session ? NULL : feed_session_open();
     RunContext context = {
-        .config = run->config, .feed = run->feed, .pg = pg, .session = run->session ? run->session : session,
-        .arena = arena, .run_id = run->id,
+        .config = run->config, .feed = run->feed, .claims = run->claims, .pg = pg,
+        .session = run->session ? run->session : session, .arena = arena, .run_id = run->id,
         .mode = run->mode, .plan = plan, .range_from = run->range_from[0] ? run->range_from : NULL,
         .range_to = run->range_to[0] ? run->range_to : NULL, .canceled = &run->canceled,
     };
@@ -123,6 +123,7 @@ static bool take_plan(Run *run, Pg *pg, Arena *arena, Error *err) {
     TRY(state_read_only(pg, true, err));
     bool ok = KINDS[run->kind].step(&context, err);
     run->counts = context.counts;
+    memcpy(run->note, context.note, sizeof run->note);
     return state_read_only(pg, false, ok ? err : &ignored) && ok;
 }
 

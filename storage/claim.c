@@ -7,6 +7,7 @@
 
 #include "sql.h"
 #include "base/own.h"
+#include "storage/claim_memory.h"
 #include "transform/iteration.h"
 
 #include <stdio.h>
@@ -65,6 +66,49 @@ static Delivery stored_delivery(const PgResult *found, int row, Arena *arena) {
     return d;
 }
 
+static bool is_remembered(const SilverPage *page, Str claim_id, const Delivery **ret_deliveries, size_t *ret_n) {
+    return claim_memory_find(page->memory, page->source_system, claim_id, ret_deliveries, ret_n);
+}
+
+static int compare_ids(const void *a, const void *b) { return str_compare(*(const Str *)a, *(const Str *)b); }
+
+/* The page's ids, each once. */
+static Str *list_ids(const SilverPage *page, size_t *ret_n) {
+    Str *ids = arena_alloc(page->arena, page->n_rows * sizeof *ids);
+    size_t n = 0, n_kept = 0;
+    for (size_t i = 0; i < page->n_rows; i++)
+        if (!str_is_null(page->rows[i].id))
+            ids[n++] = page->rows[i].id;
+    qsort(ids, n, sizeof *ids, compare_ids);
+    for (size_t i = 0; i < n; i++)
+        if (n_kept == 0 || !str_equal(ids[n_kept - 1], ids[i]))
+            ids[n_kept++] = ids[i];
+    *ret_n = n_kept;
+    return ids;
+}
+
+/* What earlier pages would have placed goes before what is stored. */
+static void remember(SilverPage *page, struct ClaimWork *work) {
+    const Delivery *remembered;
+    size_t n_ids, n, n_kept = 0, n_more = 0;
+    const Str *ids = list_ids(page, &n_ids);
+    for (size_t i = 0; i < work->n; i++)
+        if (!is_remembered(page, work->deliveries[i].claim_id, &remembered, &n))
+            work->deliveries[n_kept++] = work->deliveries[i];
+    for (size_t i = 0; i < n_ids; i++)
+        n_more += is_remembered(page, ids[i], &remembered, &n) ? n : 0;
+    Delivery *all = arena_alloc(page->arena, (n_kept + n_more + page->n_rows) * sizeof *all);
+    if (n_kept > 0)
+        memcpy(all, work->deliveries, n_kept * sizeof *all);
+    for (size_t i = 0; i < n_ids; i++)
+        if (is_remembered(page, ids[i], &remembered, &n)) {
+            memcpy(all + n_kept, remembered, n * sizeof *all);
+            n_kept += n;
+        }
+    work->deliveries = all;
+    work->n = n_kept;
+}
+
 bool claim_look_up(Pg *pg, SilverPage *page, Error *err) {
     CLEANUP(buf_drop) Buf ids = pg_array(PAGE_MAX_BYTES);
     for (size_t i = 0; i < page->n_rows; i++)
@@ -75,12 +119,13 @@ bool claim_look_up(Pg *pg, SilverPage *page, Error *err) {
     CLEANUP(pg_result_drop) PgResult *found = pg_query_as(
         pg, PG_BINARY, SQL_CLAIM_LOOK_UP, PG_PARAMS(array, page->source_system), err);
     TRY(found);
-    size_t n = (size_t)pg_rows(found);
     struct ClaimWork *work = ARENA_NEW(page->arena, struct ClaimWork);
-    work->deliveries = arena_alloc(page->arena, (n + page->n_rows) * sizeof(Delivery));
-    for (; work->n < n; work->n++)
-        work->deliveries[work->n] = stored_delivery(found, (int)work->n, page->arena);
+    work->deliveries = arena_alloc(page->arena, ((size_t)pg_rows(found) + page->n_rows) * sizeof(Delivery));
+    for (int r = 0; r < pg_rows(found); r++)
+        work->deliveries[work->n++] = stored_delivery(found, r, page->arena);
     page->claims = work;
+    if (page->memory)
+        remember(page, work);
     return true;
 }
 
@@ -147,8 +192,20 @@ static RowFate fate_of_stored(const Delivery *d) {
     return is_same ? ROW_SAME : is_shown ? ROW_CHANGED : ROW_TOUCHED;
 }
 
+static bool is_news(const Delivery *d);
+
+static void keep_in_memory(const SilverPage *page, const Delivery *deliveries, size_t n) {
+    bool has_news = false;
+    for (size_t i = 0; i < n; i++)
+        has_news |= is_news(&deliveries[i]);
+    if (has_news)
+        claim_memory_put(page->memory, page->source_system, deliveries, n);
+}
+
 static void decide_claim(SilverPage *page, Delivery *deliveries, size_t n) {
     iterations_derive(deliveries, n);
+    if (page->memory)
+        keep_in_memory(page, deliveries, n);
     bool is_known = false;
     for (size_t i = 0; i < n; i++)
         is_known |= deliveries[i].origin != DELIVERY_NEW;
@@ -210,8 +267,6 @@ static void renew(Delivery *stored, const Delivery *cleaned) {
                 !is_same_number(stored->inserted_at, cleaned->inserted_at);
     *stored = d;
 }
-
-static bool is_news(const Delivery *d);
 
 bool claim_decide_again(SilverPage *page) {
     struct ClaimWork *work = page->claims;

@@ -42,6 +42,17 @@ static Hex hex_of(const FileBytes *bytes) {
     return hex;
 }
 
+bool file_look(Pg *pg, const FileSeen *seen, FileAnswer *ret_answer, int64_t *ret_file_id, Error *err) {
+    Hex hex = hex_of(seen->bytes);
+    CLEANUP(pg_result_drop) PgResult *known =
+        pg_query(pg, SQL_FILE_KNOWN, PG_PARAMS(hex.text, seen->source_system), err);
+    TRY(known);
+    bool is_here = pg_rows(known) > 0;
+    *ret_file_id = is_here ? pg_int(known, 0, 0) : 0;
+    *ret_answer = !is_here ? FILE_NEW : pg_bool(known, 0, 1) ? FILE_RECEIVING : FILE_KNOWN;
+    return true;
+}
+
 bool file_begin(Pg *pg, const FileSeen *seen, FileAnswer *ret_answer, int64_t *ret_file_id, Error *err) {
     Hex hex = hex_of(seen->bytes);
     CLEANUP(pg_result_drop) PgResult *made = pg_query(
@@ -53,14 +64,9 @@ bool file_begin(Pg *pg, const FileSeen *seen, FileAnswer *ret_answer, int64_t *r
         *ret_answer = FILE_NEW;
         return true;
     }
-    CLEANUP(pg_result_drop) PgResult *known =
-        pg_query(pg, SQL_FILE_KNOWN, PG_PARAMS(hex.text, seen->source_system), err);
-    TRY(known);
-    if (pg_rows(known) == 0)
-        return error_set(err, STATE_CONFLICT, "feed %s: a file's entry moved meanwhile", seen->feed);
-    *ret_file_id = pg_int(known, 0, 0);
-    *ret_answer = pg_bool(known, 0, 1) ? FILE_RECEIVING : FILE_KNOWN;
-    return true;
+    TRY(file_look(pg, seen, ret_answer, ret_file_id, err));
+    return *ret_answer != FILE_NEW ||
+           error_set(err, STATE_CONFLICT, "feed %s: a file's entry moved meanwhile", seen->feed);
 }
 
 bool file_detected(Pg *pg, int64_t file_id, const FileDetected *detected, Error *err) {

@@ -47,6 +47,9 @@ typedef struct FileDetected {
 } FileDetected;
 bool file_detected(Pg *pg, int64_t file_id, const FileDetected *detected, Error *err);
 
+/* The same, and nothing is entered: of what is new there is no id. */
+bool file_look(Pg *pg, const FileSeen *seen, FileAnswer *ret_answer, int64_t *ret_file_id, Error *err);
+
 /* In the caller's transaction: adds a page's counts. */
 typedef struct FileCounts {
     int64_t rows_read, rows_new, rows_corrected, rows_same, rows_flagged, rows_quarantined;

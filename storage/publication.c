@@ -125,14 +125,14 @@ static bool plan_entity(Pg *pg, Arena *arena, const Entity *entity, bool is_rebu
                                {"is_gone", entity->partition ? "s.is_deleted" : "false"});
     CLEANUP(pg_result_drop) PgResult *row = pg_query(pg, sql, PG_PARAMS(is_rebuild ? "true" : "false", entity->name), err);
     TRY(row);
-    *rows += pg_int(row, 0, 0);
+    *rows = pg_int(row, 0, 0);
     return true;
 }
 
-bool publication_plan(Pg *pg, Arena *arena, bool is_rebuild, int64_t *ret_rows, Error *err) {
-    *ret_rows = 0;
+bool publication_plan(Pg *pg, Arena *arena, bool is_rebuild, int64_t **ret_rows, Error *err) {
+    *ret_rows = ARENA_ARRAY(arena, int64_t, (size_t)N_ENTITIES);
     for (int i = 0; i < N_ENTITIES; i++)
-        TRY(plan_entity(pg, arena, &ENTITIES[i], is_rebuild, ret_rows, err));
+        TRY(plan_entity(pg, arena, &ENTITIES[i], is_rebuild, &(*ret_rows)[i], err));
     return true;
 }
 

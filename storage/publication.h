@@ -48,8 +48,9 @@ typedef struct PublicationDue {
 bool publication_find_due(Pg *pg, PublicationDue *ret_due, Error *err);
 /* Load jobs and bytes billed of the last 24 hours. */
 bool publication_usage(Pg *pg, PublicationCost *ret_cost, Error *err);
-/* How many rows the next publication would carry, changed and gone, as things stand; a rebuild: all. */
-bool publication_plan(Pg *pg, Arena *arena, bool is_rebuild, int64_t *ret_rows, Error *err);
+/* How many rows of each entity the next publication would carry, changed and gone, as things stand; a rebuild: all.
+ * N_ENTITIES numbers, in `arena`. */
+bool publication_plan(Pg *pg, Arena *arena, bool is_rebuild, int64_t **ret_rows, Error *err);
 /* Cost that no publication and no comparison accounts for. */
 bool publication_add_cost(Pg *pg, const PublicationCost *cost, Error *err);
 bool publication_epoch(Pg *pg, Arena *arena, const char **ret_epoch, Error *err);

@@ -304,3 +304,14 @@ bool settle(Pg *pg, const SettleOptions *options, SettleOutcome *ret_outcome, Er
     *ret_outcome = outcome;
     return true;
 }
+
+bool settle_undone(Pg *pg, const SettleOptions *options, SettleLook look, void *ctx, SettleOutcome *ret_outcome, Error *err) {
+    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(pg, err);
+    TRY(tx && pg_exec(tx, SQL_TRANSACTION_READ_WRITE, PG_NONE, NULL, err) &&
+        pg_exec(tx, SQL_PLACEMENT_LOCK_EXCLUSIVE, PG_NONE, NULL, err));
+    SettleOutcome outcome;
+    TRY(settle_rows(tx, options, &outcome, err));
+    TRY(!look || look(ctx, tx, err));
+    *ret_outcome = outcome;
+    return true;
+}

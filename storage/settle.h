@@ -30,3 +30,7 @@ typedef struct SettleOutcome {
 bool settle_rows(Pg *pg, const SettleOptions *options, SettleOutcome *ret_outcome, Error *err);
 /* The same in a transaction of its own, under the lock, fenced. */
 bool settle(Pg *pg, const SettleOptions *options, SettleOutcome *ret_outcome, Error *err);
+/* What it would do: the same, rolled back; `look`, unless NULL, sees what it left before that. Takes the lock as long.
+ * Numbers that it draws from sequences stay drawn, as of any transaction that fails. */
+typedef bool (*SettleLook)(void *ctx, Pg *pg, Error *err);
+bool settle_undone(Pg *pg, const SettleOptions *options, SettleLook look, void *ctx, SettleOutcome *ret_outcome, Error *err);

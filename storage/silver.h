@@ -81,6 +81,7 @@ typedef struct SilverPage {
     int64_t file_id; /* 0 for databases */
     Str period, sha256; /* of the file: a claim's deliveries are ordered by them */
     const RowFile *files; /* one per row, where they are of several (claims cleaned again); else NULL */
+    struct ClaimMemory *memory; /* claims of a run that writes nothing; else NULL */
     struct ClaimWork *claims; /* claim.c's, between its three calls */
     struct HistoryWork *history; /* history.c's, likewise */
     Tells tells;

@@ -23,7 +23,7 @@ static bool make_folder(const Drop *drop, const char *name, mode_t mode, Error *
     return error_hint(err, "the daemon's user needs to write in the drop directory");
 }
 
-bool drop_open(const char *directory, Drop *ret_drop, Error *err) {
+bool drop_open(const char *directory, DropUse use, Drop *ret_drop, Error *err) {
     Drop drop = {.path = directory};
     CLEANUP(fd_drop) int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
@@ -31,8 +31,9 @@ bool drop_open(const char *directory, Drop *ret_drop, Error *err) {
         return error_hint(err, "make the directory, and let the daemon's user read and write it");
     }
     drop.fd = fd;
-    TRY(make_folder(&drop, RECEIVING, 0700, err) && make_folder(&drop, ENDS[DROP_DONE], 0750, err) &&
-        make_folder(&drop, ENDS[DROP_FAILED], 0750, err));
+    TRY(use == DROP_LOOK ||
+        (make_folder(&drop, RECEIVING, 0700, err) && make_folder(&drop, ENDS[DROP_DONE], 0750, err) &&
+         make_folder(&drop, ENDS[DROP_FAILED], 0750, err)));
     *ret_drop = drop;
     fd = -1;
     return true;
@@ -163,6 +164,10 @@ bool drop_list(const Drop *drop, Arena *arena, int64_t settle_ms, DropList *ret_
 }
 
 bool drop_list_claimed(const Drop *drop, Arena *arena, DropList *ret_list, Error *err) {
+    struct stat status;
+    *ret_list = (DropList){.n = 0};
+    if (fstatat(drop->fd, RECEIVING, &status, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT)
+        return true; /* whoever only looks did not make it */
     return list(drop, RECEIVING, arena, 0, ret_list, err);
 }
 
@@ -181,12 +186,12 @@ bool drop_claim(const Drop *drop, const char *name, bool *ret_claimed, Error *er
     return error_set_errno(err, errno, "cannot move a file within %s", drop->path);
 }
 
-int drop_open_claimed(const Drop *drop, const char *name, Error *err) {
+int drop_open_file(const Drop *drop, DropPlace place, const char *name, Error *err) {
     char path[sizeof RECEIVING + NAME_MAX + 2];
-    snprintf(path, sizeof path, "%s/%s", RECEIVING, name);
+    snprintf(path, sizeof path, "%s%s", place == DROP_CLAIMED ? RECEIVING "/" : "", name);
     int fd = openat(drop->fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
-        error_set_errno(err, errno, "cannot open a claimed file in %s", drop->path);
+        error_set_errno(err, errno, "cannot open a file in %s", drop->path);
     return fd;
 }
 

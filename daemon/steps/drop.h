@@ -17,8 +17,9 @@ typedef struct Drop {
     const char *path; /* for sentences */
 } Drop;
 
-/* Makes the three folders. An Error of class configuration when the directory cannot be used. */
-bool drop_open(const char *directory, Drop *ret_drop, Error *err);
+/* Makes the three folders, but for who only looks. An Error of class configuration when the directory cannot be used. */
+typedef enum DropUse { DROP_WORK, DROP_LOOK } DropUse;
+bool drop_open(const char *directory, DropUse use, Drop *ret_drop, Error *err);
 void drop_close(Drop *drop);
 
 typedef enum DropKind {
@@ -42,8 +43,9 @@ bool drop_list_claimed(const Drop *drop, Arena *arena, DropList *ret_list, Error
 
 /* False without an error in `ret_claimed`: it is gone, or receiving/ holds one of that name. */
 bool drop_claim(const Drop *drop, const char *name, bool *ret_claimed, Error *err);
-/* A descriptor of a claimed file, for reading; -1 and an error. */
-int drop_open_claimed(const Drop *drop, const char *name, Error *err);
+/* A descriptor of a claimed file, or of one that still waits, for reading; -1 and an error. */
+typedef enum DropPlace { DROP_WAITING, DROP_CLAIMED } DropPlace;
+int drop_open_file(const Drop *drop, DropPlace place, const char *name, Error *err);
 
 typedef enum DropEnd { DROP_DONE, DROP_FAILED } DropEnd;
 bool drop_has(const Drop *drop, DropEnd end, const char *name);

@@ -105,6 +105,7 @@ SilverPage *place_new_page(const PlaceFeed *feed, size_t n_rows, Arena *arena) {
         .received_us = feed->clock_us ? feed->clock_us : clock_wall_us(),
         .mapping_version = feed->mapping_version,
         .tells = feed->tells,
+        .memory = feed->run->plan && feed->entity->kind == ENTITY_CLAIM ? plan_claims(feed->run->plan) : NULL,
         .arena = arena,
     };
     return page;
@@ -176,13 +177,30 @@ static void mark_repeated(const PlaceFeed *feed, const RawRows *rows, SilverPage
     }
 }
 
+/* What quarantine would hold of a planned claim by now. */
+static void hold_planned(const PlaceFeed *feed, SilverPage *page) {
+    const Plan *plan = feed->run->plan;
+    for (size_t i = 0; i < page->n_rows; i++) {
+        SilverRow *row = &page->rows[i];
+        Held held = {.is_found = true, .source_hash = row->source_hash, .mapping_version = page->mapping_version};
+        PlannedEntry entry = str_is_null(row->id) ? ENTRY_AS_STORED
+                                                  : plan_entry(plan, page->source_system, row->id, &held.source_hash);
+        bool is_open = entry == ENTRY_OPEN || (str_is_null(row->id) && plan_has(plan, STR_NULL, row->source_hash));
+        if (is_open || entry == ENTRY_NONE)
+            row->held = is_open ? held : (Held){.is_found = false};
+    }
+}
+
 static bool look_up(PlaceFeed *feed, const RawRows *rows, SilverPage *page, Error *err) {
     const Kind *kind = &KINDS[feed->entity->kind];
     if (kind->last_counts && feed->tells == TELLS_NOW)
         mark_repeated(feed, rows, page);
     if (!rows->is_first_load || feed->entity->kind != ENTITY_FACT)
         TRY(kind->look_up(feed->run->pg, page, err));
-    return quarantine_look_up(feed->run->pg, feed->feed, page, err);
+    TRY(quarantine_look_up(feed->run->pg, feed->feed, page, err));
+    if (page->memory)
+        hold_planned(feed, page);
+    return true;
 }
 
 /* What is cleaned anew counts for as long as it is the newest that was received; versions see to that themselves. */
@@ -452,7 +470,8 @@ static bool commit_page(PlaceFeed *feed, Pg **tx, const CursorState *next, bool 
 /* ---- a plan: what earlier pages would have placed is known, and nothing is written ---- */
 
 static void know_planned(const PlaceFeed *feed, SilverPage *page) {
-    for (size_t i = 0; feed->run->plan && i < page->n_rows; i++)
+    bool looks = feed->run->plan && !page->memory; /* of a claim every delivery counts, whatever its content */
+    for (size_t i = 0; looks && i < page->n_rows; i++)
         if (page->rows[i].fate != ROW_REPEATED &&
             plan_has(feed->run->plan, page->rows[i].id, page->rows[i].source_hash))
             page->rows[i].fate = ROW_SAME;
@@ -462,12 +481,30 @@ static bool is_entry(const SilverRow *row) {
     return row->held.lacked_id || (row->held.is_found && row->held.source_hash == row->source_hash);
 }
 
-static void plan_page(PlaceFeed *feed, const SilverPage *page, const CursorState *next, const PlaceOutcome *outcome) {
+/* As quarantine_write() does: an entry ends with any news of its claim, the last unusable row has one. */
+static void plan_entries(Plan *plan, const SilverPage *page) {
+    for (size_t i = 0; i < page->n_rows; i++)
+        if (page->rows[i].fate != ROW_SAME && page->rows[i].held.is_found && !str_is_null(page->rows[i].id))
+            plan_release(plan, page->source_system, page->rows[i].id);
+    for (size_t i = 0; i < page->n_rows; i++) {
+        const SilverRow *row = &page->rows[i];
+        if (row->fate == ROW_REJECTED && str_is_null(row->id))
+            plan_add(plan, row->id, row->source_hash);
+        else if (row->fate == ROW_REJECTED)
+            plan_hold(plan, page->source_system, row->id, row->source_hash);
+    }
+}
+
+static void plan_rows(Plan *plan, const SilverPage *page) {
     for (size_t i = 0; i < page->n_rows; i++) {
         const SilverRow *row = &page->rows[i];
         if (row->fate != ROW_REPEATED && (row->fate != ROW_SAME || is_entry(row)))
-            plan_add(feed->run->plan, row->id, row->source_hash);
+            plan_add(plan, row->id, row->source_hash);
     }
+}
+
+static void plan_page(PlaceFeed *feed, const SilverPage *page, const CursorState *next, const PlaceOutcome *outcome) {
+    (page->memory ? plan_entries : plan_rows)(feed->run->plan, page);
     if (next)
         feed->cursor = *next;
     count_run(feed, page, outcome);

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct ClaimMemory;
 typedef struct Plan Plan;
 Plan *plan_open(void);
 void plan_free(Plan *plan);
@@ -19,3 +20,12 @@ static inline void plan_drop(Plan **owner) {
 /* A row of this id (STR_NULL: of none) with this content would have been placed by now. */
 bool plan_has(const Plan *plan, Str id, int64_t source_hash);
 void plan_add(Plan *plan, Str id, int64_t source_hash);
+
+/* Claims: their deliveries count one by one, whatever the content, so that more must be remembered
+ * (storage/claim_memory.h), and what quarantine would hold of each. */
+struct ClaimMemory *plan_claims(Plan *plan);
+typedef enum PlannedEntry { ENTRY_AS_STORED, ENTRY_OPEN, ENTRY_NONE } PlannedEntry;
+/* Of a claim: what became of its entry by now; ENTRY_OPEN: that content is held. */
+PlannedEntry plan_entry(const Plan *plan, const char *source_system, Str id, int64_t *ret_source_hash);
+void plan_hold(Plan *plan, const char *source_system, Str id, int64_t source_hash);
+void plan_release(Plan *plan, const char *source_system, Str id);

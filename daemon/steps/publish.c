@@ -15,7 +15,7 @@
 #include "base/metrics.h"
 #include "base/own.h"
 #include "steps/known.h"
-#include "steps/steps.h"
+#include "steps/settle.h"
 #include "storage/publication.h"
 #include "storage/star.h"
 
@@ -492,12 +492,29 @@ static void record_rest(Publisher *p) {
         LOG_FAILURE(LOG_LEVEL_WARN, "the caps of bigquery do not see what a run cost", &ignored);
 }
 
-/* What has not been settled yet may add to it. */
-static bool plan_publication(RunContext *run, Error *err) {
-    int64_t n;
-    TRY(publication_plan(run->pg, run->arena, run->mode == RUN_REBUILD, &n, err));
-    run->counts.rows_read = run->counts.rows_changed = n;
+static void note_table(RunContext *run, const Entity *entity, int64_t rows) {
+    size_t used = strlen(run->note);
+    snprintf(run->note + used, sizeof run->note - used, "%s%s %" PRId64, used ? ", " : "", entity->gold, rows);
+}
+
+static bool plan_rows(void *ctx, Pg *pg, Error *err) {
+    RunContext *run = ctx;
+    int64_t *rows;
+    TRY(publication_plan(pg, run->arena, run->mode == RUN_REBUILD, &rows, err));
+    for (int i = 0; i < N_ENTITIES; i++) {
+        run->counts.rows_read += rows[i];
+        run->counts.rows_changed += rows[i];
+        if (rows[i] > 0)
+            note_table(run, &ENTITIES[i], rows[i]);
+    }
     return true;
+}
+
+/* It settles first, so the plan does. What another run left unfinished is not counted. */
+static bool plan_publication(RunContext *run, Error *err) {
+    PublicationDue due;
+    TRY(publication_find_due(run->pg, &due, err));
+    return !(due.rows || run->mode == RUN_REBUILD) || settle_plan(run, plan_rows, err);
 }
 
 bool step_publish(RunContext *run, Error *err) {

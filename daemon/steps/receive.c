@@ -4,7 +4,7 @@
  * the cursor saying how far -> `done` in the ledger, flushed -> report written and file moved. Each boundary may
  * be the last thing this process does: what lies in receiving/ when a run begins is taken up where
  * its ledger entry and the cursor say. What is wrong with a file ends that file with a sentence; what is
- * wrong with the house ends the run. */
+ * wrong with the house ends the run. A plan reads the files where they lie, and enters, moves and places nothing. */
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/log.h"
@@ -22,11 +22,22 @@
 
 enum { WAIT_SLICE_MS = 100, WAIT_MOST_MS = 30 * 1000, LOOKS = 2, PERIOD_GROUPS = 2 };
 
+/* What a plan would do with a file. */
+typedef enum Outlook { OUTLOOK_RECEIVED, OUTLOOK_REFUSED, OUTLOOK_KNOWN, N_OUTLOOKS } Outlook;
+typedef struct Planned {
+    struct Planned *before;
+    Outlook outlook;
+    const char *name, *source_system;
+    uint8_t sha256[FILE_SHA256_BYTES];
+} Planned;
+
 typedef struct Receiving {
     RunContext *run;
     const ClaimsConfig *claims;
     Drop drop;
     Arena *arena; /* one file's */
+    Arena *names; /* the run's */
+    Planned *planned; /* the last; a plan's */
 } Receiving;
 
 /* One claimed file. */
@@ -94,6 +105,70 @@ static bool find_period(const Receiving *r, const FilePattern *pattern, const ch
     return true;
 }
 
+/* ---- a plan: what it would have done by now ---- */
+
+enum { PLANNED_FILE_ID = -1 };
+
+static bool note_planned(Receiving *r, const char *name, const FileSeen *seen, Outlook outlook) {
+    Planned *planned = ARENA_NEW(r->names, Planned);
+    *planned = (Planned){.before = r->planned, .outlook = outlook, .name = arena_string(r->names, str_of(name)),
+                         .source_system = arena_string(r->names, str_of(seen ? seen->source_system : ""))};
+    if (seen && seen->bytes)
+        memcpy(planned->sha256, seen->bytes->sha256, sizeof planned->sha256);
+    r->planned = planned;
+    return true;
+}
+
+static bool was_planned(const Receiving *r, const char *name) {
+    for (const Planned *p = r->planned; p; p = p->before)
+        if (strcmp(p->name, name) == 0)
+            return true;
+    return false;
+}
+
+static bool is_any_received(const Receiving *r, const FileSeen *seen) {
+    for (const Planned *p = r->planned; p; p = p->before)
+        if (p->outlook == OUTLOOK_RECEIVED && (!seen || (strcmp(p->source_system, seen->source_system) == 0 &&
+                                                         memcmp(p->sha256, seen->bytes->sha256, sizeof p->sha256) == 0)))
+            return true;
+    return false;
+}
+
+/* Names come from outside: what is no plain letter is not shown. */
+static void put_name(Buf *note, const char *name) {
+    for (; *name; name++)
+        buf_put_byte(note, (uint8_t)(*name >= ' ' && *name < 0x7F ? *name : '?'));
+}
+
+static size_t put_outlook(Buf *note, const Planned *last, Outlook outlook, const char *word) {
+    size_t n = 0;
+    for (const Planned *p = last; p; p = p->before)
+        n += p->outlook == outlook;
+    if (n == 0)
+        return 0;
+    buf_printf(note, "%s%zu %s: ", note->size ? "; " : "", n, word);
+    const char *comma = "";
+    for (const Planned *p = last; p; p = p->before) {
+        if (p->outlook != outlook)
+            continue;
+        buf_put_str(note, str_of(comma));
+        put_name(note, p->name);
+        comma = ", ";
+    }
+    return n;
+}
+
+/* Which files, for a person: as many names as there is room for. */
+static void write_note(const Receiving *r) {
+    static const char *const WORDS[N_OUTLOOKS] = {
+        [OUTLOOK_RECEIVED] = "to be received", [OUTLOOK_REFUSED] = "to be refused", [OUTLOOK_KNOWN] = "known already"};
+    CLEANUP(buf_drop) Buf note;
+    buf_init(&note, 1 << 20);
+    for (int outlook = 0; outlook < N_OUTLOOKS; outlook++)
+        put_outlook(&note, r->planned, (Outlook)outlook, WORDS[outlook]);
+    snprintf(r->run->note, sizeof r->run->note, "%.*s", (int)note.size, note.size ? note.data : "");
+}
+
 /* ---- the end of a file ---- */
 
 static bool move_to_end(const Receiving *r, const Incoming *file, int64_t file_id, DropEnd end,
@@ -112,7 +187,9 @@ static void tell_end(const Receiving *r, int64_t file_id, const char *outcome, c
 }
 
 /* The file is no good: `why` is its sentence. */
-static bool end_failed(const Receiving *r, const Incoming *file, const Error *why, Error *err) {
+static bool end_failed(Receiving *r, const Incoming *file, const Error *why, Error *err) {
+    if (r->run->plan)
+        return note_planned(r, file->name, &file->seen, OUTLOOK_REFUSED);
     const char *stored_as = drop_free_name(&r->drop, r->arena, DROP_FAILED, file->name);
     const char *sentence = why->hint[0] ? arena_printf(r->arena, "%s; %s", why->text, why->hint) : why->text;
     int64_t file_id = file->file_id;
@@ -126,7 +203,9 @@ static bool end_failed(const Receiving *r, const Incoming *file, const Error *wh
     return true;
 }
 
-static bool end_duplicate(const Receiving *r, const Incoming *file, Error *err) {
+static bool end_duplicate(Receiving *r, const Incoming *file, Error *err) {
+    if (r->run->plan)
+        return note_planned(r, file->name, &file->seen, OUTLOOK_KNOWN);
     const char *stored_as = drop_free_name(&r->drop, r->arena, DROP_DONE, file->name);
     int64_t file_id;
     TRY(file_duplicate(r->run->pg, &file->seen, stored_as, file->file_id, &file_id, err));
@@ -136,7 +215,9 @@ static bool end_duplicate(const Receiving *r, const Incoming *file, Error *err) 
     return true;
 }
 
-static bool end_done(const Receiving *r, const Incoming *file, bool was_cut, Error *err) {
+static bool end_done(Receiving *r, const Incoming *file, bool was_cut, Error *err) {
+    if (r->run->plan)
+        return note_planned(r, file->name, &file->seen, OUTLOOK_RECEIVED);
     static const char CUT[] = "the file was cut: it ends in the middle of a line; send it again, whole";
     const char *stored_as = drop_free_name(&r->drop, r->arena, DROP_DONE, file->name);
     FAILPOINT("receive.before_done");
@@ -239,13 +320,15 @@ static bool place_rows(const Receiving *r, const Incoming *file, DeliveryFile *d
     return true;
 }
 
-static bool receive_rows(const Receiving *r, Incoming *file, DeliveryFile *delivery, Error *err) {
+static bool receive_rows(Receiving *r, Incoming *file, DeliveryFile *delivery, Error *err) {
     CLEANUP(place_close) PlaceFeed feed = {0};
-    TRY(file_detected(r->run->pg, file->file_id, delivery_detected(delivery, r->arena), err));
+    if (!r->run->plan)
+        TRY(file_detected(r->run->pg, file->file_id, delivery_detected(delivery, r->arena), err));
     FAILPOINT("receive.after_detected");
     TRY(open_place(r, file, delivery, &feed, err));
     Progress progress = {.offset = 0};
-    if (parse_progress(feed.cursor.position, file->file_id, &progress))
+    bool has_moved = is_any_received(r, NULL); /* a file before it would have taken the cursor along */
+    if (!has_moved && parse_progress(feed.cursor.position, file->file_id, &progress))
         TRY(delivery_seek(delivery, progress.offset, progress.line, err));
     TRY(place_rows(r, file, delivery, &feed, &progress, err));
     return end_done(r, file, progress.was_cut, err);
@@ -273,10 +356,21 @@ static bool finish_move(const Receiving *r, const Incoming *file, bool *ret_fini
     if (drop_has(&r->drop, end, stored_as))
         return true;
     *ret_finished = true;
-    return move_to_end(r, file, file_id, end, stored_as, err);
+    return r->run->plan || move_to_end(r, file, file_id, end, stored_as, err);
 }
 
-static bool receive_new(const Receiving *r, Incoming *file, int fd, Error *err) {
+static bool begin(const Receiving *r, Incoming *file, FileAnswer *ret_answer, Error *err) {
+    if (!r->run->plan)
+        return file_begin(r->run->pg, &file->seen, ret_answer, &file->file_id, err);
+    TRY(file_look(r->run->pg, &file->seen, ret_answer, &file->file_id, err));
+    if (is_any_received(r, &file->seen))
+        *ret_answer = FILE_KNOWN;
+    else if (*ret_answer == FILE_NEW)
+        file->file_id = PLANNED_FILE_ID;
+    return true;
+}
+
+static bool receive_new(Receiving *r, Incoming *file, int fd, Error *err) {
     CLEANUP(fd_drop) int owned = fd;
     Error why = {0};
     const char *name = plain_name(r->arena, file->name);
@@ -286,7 +380,7 @@ static bool receive_new(const Receiving *r, Incoming *file, int fd, Error *err) 
     file->seen.source_system = file->pattern->source;
     TRY(find_period(r, file->pattern, name, &file->seen.period, err));
     FileAnswer answer;
-    TRY(file_begin(r->run->pg, &file->seen, &answer, &file->file_id, err));
+    TRY(begin(r, file, &answer, err));
     if (answer == FILE_KNOWN)
         return end_duplicate(r, file, err);
     owned = -1;
@@ -300,9 +394,10 @@ static bool receive_new(const Receiving *r, Incoming *file, int fd, Error *err) 
     return receive_rows(r, file, delivery, err);
 }
 
-static bool receive_claimed(const Receiving *r, const char *name, bool is_leftover, Error *err) {
+static bool receive_claimed(Receiving *r, const char *name, bool is_leftover, Error *err) {
     Incoming file = {.name = name, .is_leftover = is_leftover};
-    CLEANUP(fd_drop) int fd = drop_open_claimed(&r->drop, name, err);
+    DropPlace place = r->run->plan && !is_leftover ? DROP_WAITING : DROP_CLAIMED;
+    CLEANUP(fd_drop) int fd = drop_open_file(&r->drop, place, name, err);
     TRY(fd >= 0 && identify(r, &file, fd, err));
     bool finished = false;
     if (is_leftover)
@@ -327,7 +422,9 @@ static bool receive_one(Receiving *r, const char *name, bool is_leftover, Error 
 
 /* ---- the directory ---- */
 
-static bool tell_unfit(const Receiving *r, const DropEntry *entry, Error *err) {
+static bool tell_unfit(Receiving *r, const DropEntry *entry, Error *err) {
+    if (r->run->plan)
+        return was_planned(r, entry->name) || note_planned(r, entry->name, NULL, OUTLOOK_REFUSED);
     FileSeen seen = {.feed = r->claims->name, .source_system = "", .name = entry->name};
     bool is_new;
     TRY(file_unfit(r->run->pg, &seen, entry->sentence, &is_new, err));
@@ -357,6 +454,8 @@ static bool take_entry(Receiving *r, const DropEntry *entry, int64_t *wait_ms, E
         *wait_ms = entry->wait_ms > *wait_ms ? entry->wait_ms : *wait_ms;
         return true;
     }
+    if (r->run->plan)
+        return was_planned(r, entry->name) || receive_one(r, entry->name, false, err);
     bool claimed;
     TRY(drop_claim(&r->drop, entry->name, &claimed, err));
     FAILPOINT("receive.after_rename");
@@ -386,19 +485,26 @@ static void wait_for_quiet(const Receiving *r, int64_t wait_ms) {
 
 static void receiving_done(Receiving *r) { drop_close(&r->drop); }
 
-static bool receive_all(RunContext *run, Error *err) {
-    CLEANUP(receiving_done) Receiving r = {.run = run, .claims = run->claims, .drop = {.fd = -1}};
-    CLEANUP(arena_drop) Arena *names = arena_open();
-    TRY(remap_claims_if_due(run, err)); /* before anything is placed by another mapping */
-    TRY(drop_open(run->claims->directory, &r.drop, err));
-    TRY(take_up_leftovers(&r, names, err));
+/* Until nothing is left that may be complete soon. */
+static bool look_until_quiet(Receiving *r, Error *err) {
     for (int look = 1; look <= LOOKS; look++) {
         int64_t wait_ms;
-        TRY(look_through(&r, names, &wait_ms, err));
+        TRY(look_through(r, r->names, &wait_ms, err));
         if (wait_ms == 0 || wait_ms > WAIT_MOST_MS || look == LOOKS) /* else: the next run's */
             break;
-        wait_for_quiet(&r, wait_ms);
+        wait_for_quiet(r, wait_ms);
     }
+    return true;
+}
+
+static bool receive_all(RunContext *run, Error *err) {
+    CLEANUP(arena_drop) Arena *names = arena_open();
+    CLEANUP(receiving_done) Receiving r = {.run = run, .claims = run->claims, .drop = {.fd = -1}, .names = names};
+    TRY(remap_claims_if_due(run, err)); /* before anything is placed by another mapping */
+    TRY(drop_open(run->claims->directory, run->plan ? DROP_LOOK : DROP_WORK, &r.drop, err));
+    TRY(take_up_leftovers(&r, names, err) && look_until_quiet(&r, err));
+    if (run->plan)
+        write_note(&r);
     return true;
 }
 

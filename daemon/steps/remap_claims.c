@@ -9,6 +9,7 @@
 #include "base/own.h"
 #include "steps/delivery.h"
 #include "steps/place.h"
+#include "steps/plan.h"
 #include "storage/again.h"
 #include "storage/claim.h"
 #include "storage/quarantine.h"
@@ -192,10 +193,28 @@ static bool add_entries(Remapping *r, SilverPage *page, Error *err) {
 
 /* ---- a page: placing ---- */
 
+/* What quarantine would hold: files that a plan reads after this ask for it. */
+static void plan_entries(const Remapping *r, const SilverPage *page) {
+    Plan *plan = r->run->plan;
+    for (size_t i = 0; i < page->n_rows; i++) {
+        const SilverRow *row = &page->rows[i];
+        if (r->renewed[i] || r->is_added[i]) {
+            if (str_is_null(row->id))
+                plan_add(plan, row->id, row->source_hash);
+            else
+                plan_hold(plan, page->source_system, row->id, row->source_hash);
+        } else if (r->deliveries[i].is_open && !is_unusable(page, i) && !str_is_null(row->id)) {
+            plan_release(plan, page->source_system, row->id);
+        }
+    }
+}
+
 static bool decide_page(void *ctx, SilverPage *page, bool *ret_has_news, Error *err) {
     Remapping *r = ctx;
     TRY(claim_look_up(r->run->pg, page, err));
     bool has_entries = decide_entries(r, page);
+    if (r->run->plan)
+        plan_entries(r, page);
     *ret_has_news = claim_decide_again(page) || has_entries;
     return true;
 }

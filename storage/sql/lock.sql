@@ -21,5 +21,9 @@ SELECT set_config('enable_seqscan', 'off', true), set_config('plan_cache_mode', 
 -- name: session_read_only
 SET default_transaction_read_only = on
 
+-- A transaction that will be rolled back, in a session that may only read.
+-- name: transaction_read_write
+SET TRANSACTION READ WRITE
+
 -- name: session_read_write
 SET default_transaction_read_only = off

@@ -21,7 +21,7 @@ static int set_up(void **state) {
     strcpy(world->path, "drop-XXXXXX");
     Error err = {0};
     assert_non_null(mkdtemp(world->path));
-    assert_true(drop_open(world->path, &world->drop, &err));
+    assert_true(drop_open(world->path, DROP_WORK, &world->drop, &err));
     world->arena = arena_open();
     *state = world;
     return 0;
@@ -140,7 +140,7 @@ static void a_missing_directory_is_an_error_of_configuration(void **state) {
     (void)state;
     Drop drop;
     Error err = {0};
-    assert_false(drop_open("no-such-directory", &drop, &err));
+    assert_false(drop_open("no-such-directory", DROP_WORK, &drop, &err));
     assert_int_equal(error_class(&err), ERROR_CONFIGURATION);
     assert_non_null(strstr(err.text, "no-such-directory: No such file or directory"));
 }
