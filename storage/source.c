@@ -117,8 +117,8 @@ const char *source_has_rows(Arena *arena, const SourceTable *table, Str position
                     {"keyless", table->key_may_be_null ? table->keyless : "FALSE"});
 }
 
-const char *source_every_column(Arena *arena, const SourceTable *table) {
-    return sql_fill(arena, SQL_SOURCE_EVERY_COLUMN, {"table", table->quoted});
+const char *source_every_column(Arena *arena, const char *table, const char *query) {
+    return sql_fill(arena, SQL_SOURCE_EVERY_COLUMN, {"table", source_from(arena, table, query)});
 }
 
 bool source_cursor_is_coarse(const SourceTable *table) {

@@ -31,7 +31,7 @@ bool source_read_range(My *my, const SourceTable *table, const SourceRange *rang
 /* Statements for asking again and again, in `arena`: 0 when no row lies at `position` or behind it, and none has no
  * cursor or no key; else 1. And no row, but every column that the table has. */
 const char *source_has_rows(Arena *arena, const SourceTable *table, Str position);
-const char *source_every_column(Arena *arena, const SourceTable *table);
+const char *source_every_column(Arena *arena, const char *table, const char *query);
 /* Rows without a key, whatever their cursor, behind the first `n_before`; those that change meanwhile may be
  * passed over, so they are read at every poll. The reads above and below leave them out. */
 bool source_read_keyless(My *my, const SourceTable *table, size_t n_before, SourceLimits limits,

@@ -145,6 +145,10 @@ static Str key_told(const SourceColumns *columns, size_t row, size_t which) {
     return columns->keys.fields[row * columns->keys.n_fields + which];
 }
 
+const char *source_from(Arena *arena, const char *table, const char *query) {
+    return query ? sql_fill(arena, SQL_SOURCE_DERIVED, {"query", query}) : source_quote(arena, table);
+}
+
 static void take_primary_key(Arena *arena, SourceColumns *columns) {
     columns->primary_key = ARENA_ARRAY(arena, const char *, columns->keys.n_rows + 1);
     for (size_t r = 0; r < columns->keys.n_rows; r++)
@@ -154,7 +158,6 @@ static void take_primary_key(Arena *arena, SourceColumns *columns) {
 
 static bool read_table(My *my, Arena *arena, SourceColumns *columns, Error *err) {
     const char *table = source_literal(arena, str_of(columns->table));
-    columns->quoted = source_quote(arena, columns->table);
     TRY(my_read(my, sql_fill(arena, SQL_SOURCE_COLUMNS, {"table", table}), DESCRIBE_MAX_COLUMNS,
                 DESCRIBE_MAX_BYTES, arena, &columns->rows, err));
     if (columns->rows.n_rows == 0) {
@@ -192,12 +195,11 @@ static void tell_column(Arena *arena, const MyColumn *column, Str collation, Str
 }
 
 /* Its texts' collations are asked for, because a result's description tells the session's. */
-static bool read_query(My *my, Arena *arena, const char *query, SourceColumns *columns, Error *err) {
+static bool read_query(My *my, Arena *arena, SourceColumns *columns, Error *err) {
     enum { FACTS = TOLD_SHAPE + 1 };
     MyColumn *made;
     MyPage collations;
     size_t n;
-    columns->quoted = sql_fill(arena, SQL_SOURCE_DERIVED, {"query", query});
     const char *sql = sql_fill(arena, SQL_SOURCE_QUERY_COLUMNS, {"table", columns->quoted});
     TRY(my_describe(my, sql, arena, &made, &n, err));
     sql = sql_fill(arena, SQL_SOURCE_QUERY_COLLATIONS, {"collations", collation_list(arena, made, n)},
@@ -210,8 +212,8 @@ static bool read_query(My *my, Arena *arena, const char *query, SourceColumns *c
     return true;
 }
 
-static bool read_query_or_say(My *my, Arena *arena, const char *query, SourceColumns *columns, Error *err) {
-    if (read_query(my, arena, query, columns, err))
+static bool read_query_or_say(My *my, Arena *arena, SourceColumns *columns, Error *err) {
+    if (read_query(my, arena, columns, err))
         return true;
     if (error_class(err) == ERROR_CONFIGURATION)
         error_hint(err, "try the feed's `query` with the daemon's account; each column needs a name of its own");
@@ -220,9 +222,9 @@ static bool read_query_or_say(My *my, Arena *arena, const char *query, SourceCol
 
 bool source_columns(My *my, Arena *arena, const char *name, const char *query, SourceColumns *ret_columns,
                     Error *err) {
-    SourceColumns columns = {.table = name, .is_query = query != NULL};
+    SourceColumns columns = {.table = name, .quoted = source_from(arena, name, query), .is_query = query != NULL};
     TRY(my_exec(my, SQL_SOURCE_ZONE_UTC, err));
-    TRY(query ? read_query_or_say(my, arena, query, &columns, err) : read_table(my, arena, &columns, err));
+    TRY(query ? read_query_or_say(my, arena, &columns, err) : read_table(my, arena, &columns, err));
     take_names(arena, &columns);
     take_primary_key(arena, &columns);
     *ret_columns = columns;

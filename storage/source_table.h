@@ -39,7 +39,7 @@ typedef struct SourceTable {
 /* What the server says of a table: every column, and its unique indexes. Of a query: what its result is. */
 typedef struct SourceColumns {
     const char *table;
-    const char *quoted; /* the table's name, or the query as a derived table */
+    const char *quoted; /* source_from() */
     bool is_query;
     const char **names, **shapes; /* "decimal(14,2)", "int unsigned", "varchar(50) utf8mb4_general_ci" */
     size_t n;
@@ -51,6 +51,8 @@ typedef struct SourceColumns {
  * Allocates in `arena`; 42P01 when there is no such table. */
 bool source_columns(My *my, Arena *arena, const char *table, const char *query, SourceColumns *ret_columns,
                     Error *err);
+/* What stands behind FROM: the table's name, quoted, or the query as a derived table. */
+const char *source_from(Arena *arena, const char *table, const char *query);
 /* Whether no two rows can have the same `key`: an index that allows no double lies within it. */
 bool source_key_is_unique(const SourceColumns *columns, const char *const *key, size_t n_key);
 /* The table with these of its columns, in this order. */

@@ -96,6 +96,7 @@ static bool open_extraction(RunContext *run, Extraction *x, Error *err) {
     x->limits = (SourceLimits){(size_t)feed->page_rows, (size_t)feed->page_bytes};
     x->my = session_connect(run->session, feed->source, err);
     TRY(x->my);
+    glance_look(&x->polls->glance, x->my, feed->table, feed->query);
     SourceColumns *columns = ARENA_NEW(run->arena, SourceColumns);
     TRY(drift_look(run, x->my, columns, &x->look, err));
     TRY(source_bind(run->arena, columns, x->look.answer.names, x->look.answer.n_names, feed->key, feed->n_key,
@@ -525,8 +526,9 @@ bool feed_extract(RunContext *run, Error *err) {
     if (!open_extraction(run, &x, err) || !read_table(&x, whole, err))
         return judge_failure(&x, err);
     TRY(settle_full(&x, err));
+    FAILPOINT("extract.before_remember");
     if (!run->wants_full)
-        glance_remember(&x.polls->glance, x.my, &x.table, x.place.cursor.position, run->epoch);
+        glance_remember(&x.polls->glance, &x.table, x.place.cursor.position, run->epoch);
     return true;
 }
 

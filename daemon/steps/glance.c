@@ -18,18 +18,23 @@ void glance_forget(Glance *glance) {
     *glance = (Glance){0};
 }
 
-void glance_remember(Glance *glance, My *my, const SourceTable *table, const char *position, int64_t epoch) {
+void glance_look(Glance *glance, My *my, const char *table, const char *query) {
     glance_forget(glance);
-    if (table->cursor_kind == CURSOR_NONE || table->cursor_kind == CURSOR_COUNTER || !position)
-        return;
     Arena *arena = arena_open();
-    *glance = (Glance){
-        .arena = arena, .has_rows = source_has_rows(arena, table, str_of(position)), .columns = source_every_column(arena, table),
-        .table = {.cursor_kind = table->cursor_kind, .cursor_digits = table->cursor_digits},
-        .position = arena_string(arena, str_of(position)), .epoch = epoch,
-    };
+    *glance = (Glance){.arena = arena, .columns = source_every_column(arena, table, query)};
     if (!read_shape(my, glance->columns, arena, &glance->shape))
         glance_forget(glance);
+}
+
+void glance_remember(Glance *glance, const SourceTable *table, const char *position, int64_t epoch) {
+    if (table->cursor_kind == CURSOR_NONE || table->cursor_kind == CURSOR_COUNTER || !position)
+        glance_forget(glance);
+    if (!glance->arena)
+        return;
+    glance->has_rows = source_has_rows(glance->arena, table, str_of(position));
+    glance->table = (SourceTable){.cursor_kind = table->cursor_kind, .cursor_digits = table->cursor_digits};
+    glance->position = arena_string(glance->arena, str_of(position));
+    glance->epoch = epoch;
 }
 
 static bool has_no_rows(My *my, const char *sql, Arena *arena) {
@@ -44,7 +49,7 @@ bool glance_is_quiet(const Glance *glance, My *my, int64_t epoch, const Watermar
     uint64_t shape;
     Error ignored = {0};
     WatermarkMemory next = *memory; /* a step of the clock is for the whole poll to see */
-    if (!glance->arena || glance->epoch != epoch ||
+    if (!glance->position || glance->epoch != epoch ||
         !watermark_take(my, &glance->table, basis, zone, &next, arena, ret_mark, &ignored) || ret_mark->set_back_us > 0 ||
         watermark_is_behind(arena, &glance->table, ret_mark, glance->position) ||
         !read_shape(my, glance->columns, arena, &shape) || shape != glance->shape ||

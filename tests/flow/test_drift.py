@@ -1,10 +1,11 @@
 """A hospital's table that changes while it is read: nothing crashes, nothing is silently NULL, and where it is
 named it is named once: the run, a line of the log, a metric, /v1/feeds."""
 import contextlib
+import signal
 
 import pytest
 
-from harness import jobs
+from harness import jobs, process
 
 PATIENTS = {"entity": "patients", "key": ["id"], "cursor": "changed", "page_rows": 50, "reconcile": "0", "map": {
     "source_patient_id": "id", "first_name": "first", "last_name": "last", "source_modified_at": "changed"}}
@@ -246,6 +247,19 @@ def test_a_cursor_of_another_type_loses_nothing(make_feed, source_server, was, n
     # a position of another type means something else: it was found anew, and the table read from its beginning
     loads = [line["rows"] for line in feed.daemon.log_lines() if line.get("message") == "first load finished"]
     assert loads == [20, 20]
+
+
+@pytest.mark.parametrize("change", ["ADD COLUMN note varchar(20)", "MODIFY changed datetime(3) NOT NULL"])
+def test_a_table_that_changes_at_the_end_of_a_poll_is_seen_by_the_next(watch, change):
+    """Quiet polls compare with what the table was; that must not be what it became while the last poll ran."""
+    watched = watch()
+    watched.daemon.stop()
+    watched.daemon.extra = {"REVCYCLED_FAILPOINT": "extract.before_remember:stop"}
+    watched.daemon._spawn()
+    jobs.until(lambda: (process.stat_fields(watched.daemon.pid()) or "?")[0] == "T", what="it stopped at the end of a poll")
+    watched.feed.play(f"ALTER TABLE t {change}")
+    watched.daemon.signal(signal.SIGCONT)
+    watched.drift(state="evolved")
 
 
 def test_another_cursor_of_the_configuration_starts_anew(watch):
