@@ -193,6 +193,16 @@ static bool maps_column(const MappingSpec *mapping, const char *column) {
     return false;
 }
 
+/* A claim's deliveries are ordered by their files, and one that is not delivered is no less a claim: a table that is
+ * polled tells neither. */
+static void refuse_claims(Loader *loader, const TreeItem *item, const FeedConfig *feed) {
+    const Entity *entity = feed->mapping.entity;
+    if (entity && entity->kind == ENTITY_CLAIM)
+        mistake_add(&loader->mistakes, mark_in(item->value, "entity"),
+                    "entity `%s` cannot come from a table, for its iterations follow the order of files: "
+                    "deliver files to one of `claims`", entity->name);
+}
+
 static void check_past(Loader *loader, const TreeItem *item, FeedConfig *feed) {
     const Entity *entity = feed->mapping.entity;
     if (feed->tells != TELLS_PAST || !entity)
@@ -218,6 +228,7 @@ static void read_feed(Loader *loader, const SourceConfig *source, const TreeItem
         feed->table = feed->local;
     map_read(&loader->mistakes, item->value, loader->config->path, &feed->mapping);
     map_check(&loader->mistakes, &feed->mapping, item->value, loader->config->path);
+    refuse_claims(loader, item, feed);
     check_past(loader, item, feed);
     feed->mapping.rules = loader->config->rules;
     feed->mapping.n_rules = loader->config->n_rules;

@@ -583,9 +583,6 @@ static void mark_gone(SilverPage *page) {
 }
 
 bool place_gone(PlaceFeed *feed, const Str *ids, size_t n, Arena *arena, PlaceOutcome *ret_outcome, Error *err) {
-    if (feed->entity->kind == ENTITY_CLAIM)
-        return error_set(err, STATE_CONFIG, "feed %s: claims cannot be deleted, one that is not delivered is no "
-                         "less a claim", feed->feed);
     SilverPage *page = make_gone_page(feed, ids, n, arena);
     PlaceOutcome outcome = {0};
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(feed->run->pg, err);

@@ -85,7 +85,7 @@ bool place_page(PlaceFeed *feed, const RawRows *rows, const CursorState *next, A
 /* Rows that are no longer at the source, by natural id as mapping_id() gives it; a page's worth of them. Facts
  * and plain members are marked, members with versions get a tombstone (storage/history.h), what quarantine holds
  * of them is superseded. An id that is not here, or deleted already, is passed over; when all are, nothing is
- * written. Claims come from files, and one that a file lacks is not thereby deleted: refused.
+ * written. Not of claims: they come from files alone, and one that a file lacks is not thereby deleted.
  * The caller has made sure that they are gone (rules, section 5). */
 bool place_gone(PlaceFeed *feed, const Str *ids, size_t n, Arena *page, PlaceOutcome *ret_outcome, Error *err);
 /* Rows from bronze, cleaned once more (storage/again.h): `record_hash` decides, bronze gets nothing.

@@ -571,9 +571,7 @@ static bool reconcile(RunContext *run, Error *err) {
 bool reconcile_is_large(RunContext *run, bool *ret_is_large, Error *err) {
     const FeedConfig *feed = run->feed;
     ReconcileScope scope = {.entity = feed->mapping.entity, .source_system = feed->source->name};
-    *ret_is_large = false;
-    return scope.entity->kind == ENTITY_CLAIM ||
-           reconcile_has_more_rows(run->pg, run->arena, &scope, feed->read_whole_rows, ret_is_large, err);
+    return reconcile_has_more_rows(run->pg, run->arena, &scope, feed->read_whole_rows, ret_is_large, err);
 }
 
 bool reconcile_poll(RunContext *run, PlaceFeed *place, Error *err) {
@@ -589,14 +587,13 @@ bool reconcile_poll(RunContext *run, PlaceFeed *place, Error *err) {
     return ok;
 }
 
-/* Of claims every delivery counts; there is no one row to compare with. */
+/* What a table of the past lacks is not gone. */
 static bool read_whole(RunContext *run, Error *err) {
     run->mode = RUN_FULL;
     return feed_extract(run, err);
 }
 
 bool step_reconcile(RunContext *run, Error *err) {
-    /* A claim that is not delivered is no less a claim, and what a table of the past lacks is not gone. */
-    bool is_read = run->feed->mapping.entity->kind == ENTITY_CLAIM || run->feed->tells == TELLS_PAST;
-    return (is_read ? read_whole(run, err) : reconcile(run, err)) || error_context(err, "feed %s", run->feed->name);
+    bool ok = run->feed->tells == TELLS_PAST ? read_whole(run, err) : reconcile(run, err);
+    return ok || error_context(err, "feed %s", run->feed->name);
 }

@@ -196,6 +196,9 @@ static const Case CASES[] = {
                "        map: {source_department_id: ID}\n",
      "c.yaml:8:7: `tells: past` is for patients and providers: nothing else has versions\n"
      "c.yaml:8:7: a table of the past needs `source_modified_at` in its map: when what a row says came true\n"},
+    {FEED_HEAD "        entity: claims\n        key: [ID]\n        map: {source_claim_id: ID}\n",
+     "c.yaml:9:17: entity `claims` cannot come from a table, for its iterations follow the order of files: deliver files to "
+     "one of `claims`\n"},
     {FEED "rules: [{name: r, entity: claims, check: \"copay <\"}]\n",
      "c.yaml:12:9: rule `r`: check \"copay <\" ends where a column or a value is expected\n"},
     {FEED "rules: [{name: r, entity: claim, check: \"copay < 5\"}]\n",
