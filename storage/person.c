@@ -233,7 +233,8 @@ static bool write_links(Linking *l, Error *err) {
     TRY(write_link(l, SQL_PERSON_LINK_AGAIN, err) && run(l, SQL_PERSON_MOVE, err));
     if (!l->is_all)
         return true;
-    return write_link(l, SQL_PERSON_LINK_OTHERS, err) && run(l, SQL_PERSON_MOVE_OTHERS, err);
+    return write_link(l, SQL_PERSON_LINK_OTHERS, err) && run(l, SQL_PERSON_MOVE_OTHERS, err) &&
+           run(l, SQL_PERSON_MOVED_ANALYZE, err);
 }
 
 static bool write_persons(Linking *l, Error *err) {

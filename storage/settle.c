@@ -242,6 +242,7 @@ static bool link_persons(Settle *s, Error *err) {
     TRY(person_begin(s->pg, err));
     TRY(pg_exec(s->pg, SQL_SETTLE_PERSONS_CHANGED, PG_NONE, NULL, err));
     TRY(person_link(s->pg, &work, &s->persons, err));
+    TRY(pg_exec(s->pg, SQL_SETTLE_MOVED, PG_NONE, NULL, err));
     FAILPOINT("settle.after_persons");
     return true;
 }

@@ -373,6 +373,9 @@ ORDER BY source_patient_id, source_system
 INSERT INTO person_moved
 SELECT source_patient_id, source_system FROM silver.patients WHERE is_current AND person_id IS NULL
 
+-- name: person_moved_analyze
+ANALYZE person_moved
+
 -- ---- what a person has to look at ----
 
 -- One number, several birth dates.

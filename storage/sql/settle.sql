@@ -306,6 +306,13 @@ WHERE t.record_hash IN (SELECT record_hash FROM settle_hash_{table})
 -- name: settle_persons_changed
 INSERT INTO person_found SELECT DISTINCT id, source_system FROM settle_patients
 
+-- All versions of those whose rows bear another id than their person's.
+-- name: settle_moved
+INSERT INTO settle_patients
+SELECT p.patient_key, p.source_patient_id, p.source_system, false
+FROM person_moved JOIN silver.patients p USING (source_patient_id, source_system)
+WHERE p.patient_key NOT IN (SELECT patient_key FROM settle_patients)
+
 -- ---- settle's columns: one statement a table, writing only what differs; who placed a fact is kept (ops.placed) ----
 
 -- What a patient may have of settle's flags is possible_duplicate alone. Few rows of a first load are due: those of
@@ -316,14 +323,10 @@ WITH due AS MATERIALIZED (
     FROM (SELECT p.patient_key, p.person_id AS borne, p.payer_key AS old_payer_key, p.dq_flags, l.person_id,
                  CASE WHEN p.source_payer_id IS NULL THEN -1 ELSE y.payer_key END AS payer_key,
                  w.record_hash IS NOT NULL AND p.is_current AND NOT p.is_deleted AS is_twin
-          FROM silver.patients p
+          FROM settle_patients JOIN silver.patients p USING (patient_key, source_system)
           LEFT JOIN silver.person_link l USING (source_patient_id, source_system)
           LEFT JOIN silver.payers y ON y.source_payer_id = p.source_payer_id AND y.source_system = p.source_system
           LEFT JOIN settle_twin_patients w ON w.record_hash = p.record_hash AND w.source_system = p.source_system
-          WHERE p.patient_key IN (
-              SELECT patient_key FROM settle_patients
-              UNION ALL
-              SELECT v.patient_key FROM person_moved JOIN silver.patients v USING (source_patient_id, source_system))
          ) AS found
     WHERE (borne, old_payer_key, 'possible_duplicate' = ANY (dq_flags)) IS DISTINCT FROM (person_id, payer_key, is_twin)
 )

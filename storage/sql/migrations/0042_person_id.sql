@@ -1,13 +1,13 @@
 -- A patient bears an id from the first row on: place draws one, and settle puts another person's in its place where the
 -- two are one. So linking writes the rows of those who are linked, not all.
 
--- Small letters and digits, without accents, blanks and punctuation; letters of other scripts stay. What is ASCII goes
--- the short way.
+-- Small letters and digits, without accents, blanks and punctuation; letters of other scripts stay. What most
+-- names and streets are made of goes the short way.
 CREATE OR REPLACE FUNCTION silver.person_word(written text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT nullif(CASE
         WHEN written ~ '^[A-Za-z0-9]*$' THEN lower(written)
-        WHEN written ~ '^[ -~]*$' THEN translate(lower(written), ' .,-''#/&()!"$%*+:;<=>?@[\]^_`{|}~', '')
+        WHEN written ~ '^[A-Za-z0-9 .,''#-]*$' THEN translate(lower(written), ' .,''#-', '')
         ELSE regexp_replace(lower(translate(normalize(written, NFD), 'ØøŁłĐđ', 'ooLlDd')),
                             '[^a-z0-9\u0100-\u02ff\u0370-\uffff]', '', 'g') END, '')
 $$;
