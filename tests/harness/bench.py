@@ -50,14 +50,16 @@ RECONCILE = "reconcile, 3 rows differ"
 FEEDS = f"{N_FEEDS} quiet feeds every second: cpu of each second"
 SCD_SAME = "patients read whole, nothing changed"
 SCD_CHANGED = "patients read whole, 1 % moved"
+LINK_LOAD = "first load of the patients to link"
+LINK = "persons linked: settle of their first load"
 COPY = "psql \\copy: claims file, one plain table"
 RECEIVE = "claims file"
 SETTLE_CLAIMS = "settle of the claims"
 TRANSFORM = "1,000,000 claims parsed, cleaned, hashed"
 METRICS = "GET /metrics while loading, p99"
 JOBS = "GET /v1/jobs while loading, p99"
-WORKS = (PIPE_LOAD, LOAD, SETTLE, PIPE_CHANGED, CHANGED, SETTLE_CHANGED, AGAIN, QUIET, RECONCILE, FEEDS, SCD_SAME, SCD_CHANGED, COPY,
-         RECEIVE, SETTLE_CLAIMS, TRANSFORM, METRICS, JOBS)
+WORKS = (PIPE_LOAD, LOAD, SETTLE, PIPE_CHANGED, CHANGED, SETTLE_CHANGED, AGAIN, QUIET, RECONCILE, FEEDS, SCD_SAME, SCD_CHANGED,
+         LINK_LOAD, LINK, COPY, RECEIVE, SETTLE_CLAIMS, TRANSFORM, METRICS, JOBS)
 
 Figure = collections.namedtuple("Figure", "wall cpu peak")  # seconds, seconds or None, MiB or None
 
@@ -87,6 +89,8 @@ WANTED = (
     Wanted("nothing changed: ms of CPU a poll", lambda best: best[QUIET].cpu * 1000, AT_MOST, 10, None),
     Wanted("quiet feeds: share of a core, all three", lambda best: best[FEEDS].cpu, AT_MOST, 0.03, None),
     Wanted("SCD2, 1 % moved: time, reading alone (*) is 1", share(SCD_CHANGED, SCD_SAME), AT_MOST, 1.5, None),
+    Wanted("persons linked: seconds", lambda best: best[LINK].wall, AT_MOST, 60, None),
+    Wanted("persons linked: the store's seconds of CPU", lambda best: best[LINK].cpu, AT_MOST, 60, None),
     Wanted("claims file: rate, psql \\copy's is 1", faster(RECEIVE, COPY), AT_LEAST, 1 / 3, 0.5),
     Wanted("parse and transform: million rows/s", lambda best: 1 / best[TRANSFORM].wall, AT_LEAST, 1.0, None),
     Wanted("peak resident, one feed, first load: MiB", lambda best: best[LOAD].peak, AT_MOST, 32, None),
@@ -198,6 +202,21 @@ class Bench:
         self.world.ask("settle")
         self.world.await_idle()
 
+    def link_persons(self):
+        """As many patients as transactions; the processor time is the store's."""
+        rows = self.world.sizes.transactions
+        self.world.load_persons(rows)
+        self.world.make_store()
+        self.world.configure(["patients"])
+        with self.world.running():
+            run = self.world.first_run(PATIENTS)
+            self.must_read(run, rows)
+            self.note(LINK_LOAD, run_seconds(run))
+            before = self.world.all_cpu_seconds()[2]
+            run = self.world.ask("settle")
+            self.note(LINK, run_seconds(run), self.world.all_cpu_seconds()[2] - before)
+        self.world.must_have_linked(rows)
+
     def receive_claims(self, daemon):
         self.world.calm()
         self.note(COPY, *self.world.copy_claims()[:3])
@@ -226,6 +245,7 @@ class Bench:
             say(f"round {number + 1} of {self.rounds}")
             self.round(is_last=number + 1 == self.rounds)
         self.poll_many()
+        self.link_persons()
         show(self.best, sizes, self.rounds, load)
 
 

@@ -1,12 +1,13 @@
 """The hospital that the bench reads: hospital A's schema (sample.SCHEMA_A), clean, large and quick to make.
 
 Per 1,000,000 transactions: 200,000 patients, 500,000 encounters, 500 clinicians, 12 departments, and a
-claims file of 200,000 lines for afterwards. Everything agrees with everything, but for one fact in a hundred
+claims file of 200,000 lines for afterwards. And, for linking, as many patients as transactions. Everything agrees with everything, but for one fact in a hundred
 that names a patient, a clinician or an encounter which no table delivers. No transaction names a claim: in
 the main figures none is delivered.
 
 Tables are written as LOAD DATA reads them, in the order of their keys. The same size gives the same bytes.
 """
+import contextlib
 import datetime
 import os
 import random
@@ -18,6 +19,7 @@ CLINICIANS, DEPARTMENTS = 500, 12
 BEGIN = datetime.date(2023, 6, 1)  # rows are a second apart; no clock is set back for months
 CLAIMS_FILE = "hospital_a_2024-12.csv"
 ENCOUNTER_ID = len("E00000001")
+NULL = sample.NULL
 
 
 class Sizes:
@@ -63,9 +65,9 @@ def clinician_lines(rng):
                          names.SPECIALTIES[number % DEPARTMENTS], department(number), staff.npi()))
 
 
-def patient_lines(rng, sizes):
+def patient_lines(rng, number_of_patients):
     def choices(values):
-        return rng.choices(values, k=sizes.patients)
+        return rng.choices(values, k=number_of_patients)
     born = day_texts(97 * 365, datetime.date(1925, 1, 1))
     streets = [f"{name} {kind}" for name in names.STREETS for kind in names.STREET_KINDS]
     places = ["\t".join(place) for place in names.PLACES]
@@ -77,6 +79,31 @@ def patient_lines(rng, sizes):
         phone = f"({area}) {612 + number // 10000 % 99}-{number % 10000:04}"
         yield (f"A-{number:07}\t{first}\t{last}\t{middle}\t{ssn}\t{birth}\t{sex}\t{phone}\t"
                f"{first}.{last}{number}@example.org\t{house} {street}\t{place}\t{moment(number)}")
+
+
+# One field that is wrong under the other number: the place in a line of patient_lines() and what stands there. Each
+# leaves enough for one of the built-in rules.
+ERRORS = ((2, lambda name: name[:-1]), (4, lambda ssn: NULL), (7, lambda phone: "(202) 555-0123"),
+          (8, lambda email: f"office.{email}"), (9, lambda street: "1 Elm Rd"))
+
+
+def person_lines(rng, number_of_patients):
+    """Patients of whom every twentieth stands there once more under another number; of those pairs every tenth
+    has one wrong field."""
+    pairs = number_of_patients // 20
+    for place, line in enumerate(patient_lines(rng, number_of_patients - pairs)):
+        yield line
+        if place < pairs:
+            fields = line.split("\t")
+            fields[0] = second_number(fields[0])
+            if place % 10 == 0:
+                at, wrong = ERRORS[place // 10 % len(ERRORS)]
+                fields[at] = wrong(fields[at])
+            yield "\t".join(fields)
+
+
+def second_number(patient):
+    return patient.replace("A-", "B-")
 
 
 def make_visits(rng, sizes):
@@ -151,10 +178,21 @@ def generate(directory, sizes):
         claims.write(",".join(sample.CLAIM_COLUMNS) + "\n")
         tables = {
             "department": department_lines(), "clinician": clinician_lines(rng),
-            "patient_master": patient_lines(rng, sizes), "encounter": encounter_lines(rng, visits),
+            "patient_master": patient_lines(rng, sizes.patients), "encounter": encounter_lines(rng, visits),
             "billing_transaction": transaction_lines(rng, sizes, visits, claims)}
         for table, lines in tables.items():
             write_lines(os.path.join(directory, f"{table}.tsv"), lines)
+
+
+def load_persons(server, database, directory, number_of_patients):
+    """The patients of whom some stand there twice, and nobody else."""
+    path = os.path.join(directory, "persons.tsv")
+    write_lines(path, person_lines(random.Random(2), number_of_patients))
+    link = server.connect(database)
+    with contextlib.closing(link), link.cursor() as cursor:
+        cursor.execute("SET SESSION sql_mode = 'STRICT_ALL_TABLES', unique_checks = 0")
+        cursor.execute("TRUNCATE patient_master")
+        loader.load_lines(cursor, "patient_master", path)
 
 
 def load(server, database, directory):

@@ -232,6 +232,21 @@ class World:
             yield
             self.mysql.execute(f"KILL {link.thread_id()}")
 
+    # -- persons
+
+    def load_persons(self, rows):
+        bench_data.load_persons(self.mysql, DATABASE, self.directory, rows)
+
+    def must_have_linked(self, rows):
+        """Everybody who stands there twice is one person, nobody else is, and every row says so."""
+        with contextlib.closing(self.store.connect(STORE)) as link, link.cursor() as cursor:
+            cursor.execute("SELECT array_agg(source_patient_id ORDER BY source_patient_id) FROM silver.patients "
+                           "WHERE is_current AND source_system <> '' GROUP BY person_id HAVING count(*) > 1")
+            found = [members for members, in cursor.fetchall()]
+        wrong = [members for members in found if members[1:] != [bench_data.second_number(members[0])]]
+        if wrong or len(found) != rows // 20:
+            raise RuntimeError(f"{len(found)} persons of {rows // 20} have two numbers, {len(wrong)} of them wrongly")
+
     # -- many feeds
 
     def poll_quiet_feeds(self, count, seconds):
