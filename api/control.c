@@ -174,11 +174,13 @@ static bool find_run(void *ctx, int64_t run_id, RunView *ret_run) {
 
 static ControlOutcome cancel(void *ctx, int64_t run_id, const char *actor, Error *err) {
     (void)actor;
-    if (!jobs_run_find(ctx, run_id))
+    const Run *run = jobs_run_find(ctx, run_id);
+    if (!run)
         return CONTROL_UNKNOWN;
     if (jobs_run_cancel(ctx, run_id))
         return CONTROL_DONE;
-    error_set(err, STATE_BUSY, "the run has ended");
+    error_set(err, STATE_BUSY, "%s", run->state == RUN_HELD ? "another daemon holds the lease of this job"
+                                                            : "the run has ended");
     return CONTROL_REFUSED;
 }
 

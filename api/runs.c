@@ -97,19 +97,37 @@ Handling runs_approve(Call *call, Error *err) {
     return answer_decision(call, id, call->control->approve(call->control->ctx, id, err), err);
 }
 
-/* Not in memory: it has ended, or there never was one. */
-bool runs_cancel_stored(Call *call, struct Pg *pg, Error *err) {
-    TRY(stored_item(call, pg, REPORT_RUN, err));
-    if (call->reply.status == 200)
-        reply_problem(&call->reply, 409, "the run has ended");
+/* *ret_id is 0 when that was answered: no id, or no such run. */
+static bool find_stored(Call *call, struct Pg *pg, int64_t *ret_id, RunRow *ret_row, Error *err) {
+    bool found = true;
+    *ret_id = 0;
+    int64_t id;
+    if (!call_id_segment(call, 0, &id))
+        return true;
+    TRY(run_find(pg, id, call->arena, ret_row, &found, err));
+    if (!found)
+        reply_problem(&call->reply, 404, "there is nothing with this id");
+    *ret_id = found ? id : 0;
     return true;
 }
 
-bool runs_approve_stored(Call *call, struct Pg *pg, Error *err) {
-    TRY(stored_item(call, pg, REPORT_RUN, err));
-    if (call->reply.status == 200)
-        reply_problem(&call->reply, 409, "the run is not held: there is nothing to approve");
+/* Not in memory: it has ended, another daemon has it, or there never was one. */
+static bool refuse_stored(Call *call, struct Pg *pg, const char *why, Error *err) {
+    int64_t id;
+    RunRow row;
+    TRY(find_stored(call, pg, &id, &row, err));
+    if (id)
+        reply_problem(&call->reply, 409, "%s", strcmp(row.state, "held") == 0 ? "another daemon holds the lease of this job"
+                                                                               : why);
     return true;
+}
+
+bool runs_cancel_stored(Call *call, struct Pg *pg, Error *err) {
+    return refuse_stored(call, pg, "the run has ended", err);
+}
+
+bool runs_approve_stored(Call *call, struct Pg *pg, Error *err) {
+    return refuse_stored(call, pg, "the run is not held: there is nothing to approve", err);
 }
 
 /* ---- again ---- */
@@ -152,14 +170,9 @@ Handling runs_retry(Call *call, Error *err) {
 bool runs_retry_stored(Call *call, struct Pg *pg, Error *err) {
     int64_t id;
     RunRow row;
-    bool found;
-    if (!call_id_segment(call, 0, &id))
+    TRY(find_stored(call, pg, &id, &row, err));
+    if (!id)
         return true;
-    TRY(run_find(pg, id, call->arena, &row, &found, err));
-    if (!found) {
-        reply_problem(&call->reply, 404, "there is nothing with this id");
-        return true;
-    }
     RunView *run = ARENA_NEW(call->arena, RunView);
     *run = (RunView){.id = id, .job = row.job, .mode = row.mode, .state = row.state, .from = row.range_from,
                      .to = row.range_to, .is_plan = row.is_dry};

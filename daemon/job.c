@@ -48,6 +48,7 @@ struct Jobs {
 };
 
 static void plan(void *context);
+static void on_held(void *context, const HeldRun *held);
 
 static Turns turns_of(const Jobs *jobs) {
     return (Turns){.table = jobs->table, .leases = jobs->leases, .recent = &jobs->recent,
@@ -57,7 +58,17 @@ static Turns turns_of(const Jobs *jobs) {
 /* ---- the leases ---- */
 
 static void on_lease_gained(void *context, Job *job) { jobs_wake(context, job); }
-static void on_lease_lost(void *context, Job *job) { course_cancel(&((Jobs *)context)->course, job->current); }
+
+/* What a person decides on it is asked of the daemon that has it now. */
+static void on_lease_lost(void *context, Job *job) {
+    Jobs *jobs = context;
+    Run *held = recent_find_held(&jobs->recent, job);
+    if (job->current)
+        course_cancel(&jobs->course, job->current);
+    if (held)
+        recent_drop(&jobs->recent, held);
+}
+
 
 static void keep_leases(void *context) {
     Jobs *jobs = context;
@@ -70,7 +81,7 @@ static Leases *make_leases(Jobs *jobs, JobTable *table) {
     return leases_make(&(LeasesOptions){
         .table = table, .pg_pool = jobs->options.pg_pool, .urgent = jobs->options.urgent,
         .owner = jobs->options.owner, .lease_ms = jobs->options.lease_ms,
-        .events = {on_lease_gained, on_lease_lost, plan, jobs}});
+        .events = {on_held, on_lease_gained, on_lease_lost, plan, jobs}});
 }
 
 static bool claim_on(Pg *pg, const char *owner, JobTable *table, Leases *leases, Error *err) {
@@ -109,6 +120,26 @@ static Run *new_run(Jobs *jobs, Job *job, int64_t id) {
     Run *run = run_make(id, job->name);
     bind(jobs, run, job);
     return run;
+}
+
+/* One that was held before this start, or by a daemon that is gone, waits on. */
+static void on_held(void *context, const HeldRun *held) {
+    Jobs *jobs = context;
+    Job *job = job_table_find(jobs->table, held->row.job);
+    if (!job || jobs_run_find(jobs, held->row.id))
+        return;
+    Run *run = new_run(jobs, job, held->row.id);
+    run->state = run->outcome = RUN_HELD;
+    run_mode_find(held->row.mode, &run->mode);
+    snprintf(run->trigger, sizeof run->trigger, "%s", held->row.trigger);
+    run->was_asked = true;
+    run->attempt = held->row.attempt;
+    run->queued_us = held->row.queued_us;
+    run->started_us = held->row.started_us;
+    run->finished_us = held->row.finished_us;
+    run->error = held->error;
+    recent_keep(&jobs->recent, run);
+    job->last = run;
 }
 
 static Run *make_run(Jobs *jobs, Job *job, const TriggerRequest *request, bool was_asked) {
@@ -313,10 +344,12 @@ static void reload_done(void *context) {
     Jobs *jobs = reload->jobs;
     Reload told = *reload;
     bool is_stopping = jobs->drained != NULL;
-    if (reload->ok && !is_stopping)
+    if (reload->ok && !is_stopping) {
         swap_tables(jobs, reload);
-    else
+        leases_tell_held(jobs->leases);
+    } else {
         reload_drop(reload);
+    }
     jobs->course.is_ending = is_stopping;
     if (!is_stopping)
         told.done(told.context, told.ok ? NULL : &told.error);
@@ -331,35 +364,6 @@ static void reload_claim(void *context) {
 
 /* ---- public ---- */
 
-/* Runs that were held before this start wait on. */
-static bool take_held(Jobs *jobs, Error *err) {
-    CLEANUP(arena_drop) Arena *arena = arena_open();
-    HeldRun *held;
-    size_t n;
-    Pg *pg = pg_pool_take(jobs->options.pg_pool, err);
-    bool ok = pg && run_find_held(pg, jobs->options.owner, arena, &held, &n, err);
-    pg_pool_give(jobs->options.pg_pool, pg);
-    TRY(ok);
-    for (size_t i = 0; i < n; i++) {
-        Job *job = job_table_find(jobs->table, held[i].row.job);
-        if (!job)
-            continue;
-        Run *run = new_run(jobs, job, held[i].row.id);
-        run->state = run->outcome = RUN_HELD;
-        run_mode_find(held[i].row.mode, &run->mode);
-        snprintf(run->trigger, sizeof run->trigger, "%s", held[i].row.trigger);
-        run->was_asked = true;
-        run->attempt = held[i].row.attempt;
-        run->queued_us = held[i].row.queued_us;
-        run->started_us = held[i].row.started_us;
-        run->finished_us = held[i].row.finished_us;
-        run->error = held[i].error;
-        recent_keep(&jobs->recent, run);
-        job->last = run;
-    }
-    return true;
-}
-
 Jobs *jobs_open(const JobsOptions *options, Error *err) {
     Jobs *jobs = calloc(1, sizeof *jobs);
     if (!jobs)
@@ -369,11 +373,12 @@ Jobs *jobs_open(const JobsOptions *options, Error *err) {
                             .ended = on_run_ended, .moved = plan, .context = jobs};
     jobs->table = job_table_make(options->config);
     jobs->leases = make_leases(jobs, jobs->table);
-    if (!claim(jobs, jobs->table, jobs->leases, err) || !take_held(jobs, err)) {
+    if (!claim(jobs, jobs->table, jobs->leases, err)) {
         drop_tables(jobs->table, jobs->leases);
         free(jobs);
         return NULL;
     }
+    leases_tell_held(jobs->leases);
     jobs->due_timer = loop_timer_open(options->loop, plan, jobs);
     jobs->lease_timer = loop_timer_open(options->loop, keep_leases, jobs);
     int64_t renew_ms = jobs->options.lease_ms / LEASE_RENEWALS;
@@ -559,9 +564,15 @@ static Run *find_run(const Jobs *jobs, int64_t id) {
 
 const Run *jobs_run_find(const Jobs *jobs, int64_t id) { return find_run(jobs, id); }
 
+/* A job that is no more is nobody else's. */
+static bool may_decide(const Jobs *jobs, const Run *run) {
+    const Job *job = run->owner;
+    return !job || (job->has_lease && leases_are_current(jobs->leases));
+}
+
 bool jobs_run_cancel(Jobs *jobs, int64_t id) {
     Run *run = find_run(jobs, id);
-    if (!run || run_state_is_final(run->state))
+    if (!run || run_state_is_final(run->state) || (run->state == RUN_HELD && !may_decide(jobs, run)))
         return false;
     if (run->state == RUN_HELD)
         course_refuse(&jobs->course, run);
@@ -574,7 +585,7 @@ bool jobs_run_cancel(Jobs *jobs, int64_t id) {
 TriggerResult jobs_run_approve(Jobs *jobs, int64_t id) {
     Run *run = find_run(jobs, id);
     Job *job = run ? run->owner : NULL;
-    if (!job || run->state != RUN_HELD || !job->has_lease || jobs->course.is_ending)
+    if (!job || run->state != RUN_HELD || !may_decide(jobs, run) || jobs->course.is_ending)
         return TRIGGER_NO_LEASE;
     if (job->current)
         return TRIGGER_RUNNING;

@@ -90,7 +90,8 @@ void jobs_wake(Jobs *jobs, Job *job);
 size_t jobs_run_count(const Jobs *jobs);
 const Run *jobs_run_at(const Jobs *jobs, size_t index);
 const Run *jobs_run_find(const Jobs *jobs, int64_t id);
-/* A held run is refused: what it was held for does not happen. False when it has ended already. */
+/* A held run is refused: what it was held for does not happen. False when it has ended already, or is held and another
+ * daemon has the job. */
 bool jobs_run_cancel(Jobs *jobs, int64_t id);
 /* A held run goes on: a reconcile deletes exactly what it found, once it has looked at it again; any other tries
  * again. TRIGGER_RUNNING: another run of the job is on its way. */

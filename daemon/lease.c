@@ -4,7 +4,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/own.h"
-#include "storage/run_store.h"
 
 enum { IDS_KEPT = 256, IDS_LOW = 64 };
 
@@ -12,6 +11,8 @@ struct Leases {
     LeasesOptions options;
     LeaseJob *jobs; /* one for each of the table's, as are `leases` */
     Lease *leases;
+    HeldRun *waiting; /* as of the claim; in the table's arena */
+    size_t n_waiting;
     int64_t until_us; /* monotonic, from before the leases were taken: behind it others may have them */
     int64_t severed_us;
     int64_t ids[IDS_KEPT];
@@ -54,21 +55,31 @@ static void tell_jobs(Leases *leases) {
     }
 }
 
+static void tell_pause(Job *job, const Lease *lease) {
+    job->is_paused = lease->is_paused;
+    snprintf(job->paused_by, sizeof job->paused_by, "%s", lease->paused_by);
+}
+
 bool leases_claim(Leases *leases, Pg *pg, Error *err) {
     const LeasesOptions *options = &leases->options;
     leases->until_us = clock_monotonic_us() + options->lease_ms * 1000;
     TRY(lease_claim(pg, options->owner, options->lease_ms, leases->jobs, options->table->n, leases->leases, err));
-    TRY(run_close_orphans(pg, options->owner, err));
+    TRY(run_close_orphans(pg, options->owner, NULL, 0, err));
+    TRY(run_find_held(pg, options->owner, options->table->arena, &leases->waiting, &leases->n_waiting, err));
     TRY(run_reserve_ids(pg, IDS_KEPT, leases->ids, err));
     leases->n_ids = IDS_KEPT;
     tell_jobs(leases);
-    for (size_t i = 0; i < options->table->n; i++) {
-        Job *job = &options->table->jobs[i];
-        job->is_paused = leases->leases[i].is_paused;
-        snprintf(job->paused_by, sizeof job->paused_by, "%s", leases->leases[i].paused_by);
-    }
+    for (size_t i = 0; i < options->table->n; i++)
+        tell_pause(&options->table->jobs[i], &leases->leases[i]);
     return true;
 }
+
+static void tell_held(const Leases *leases, const HeldRun *runs, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        leases->options.events.held(leases->options.events.context, &runs[i]);
+}
+
+void leases_tell_held(const Leases *leases) { tell_held(leases, leases->waiting, leases->n_waiting); }
 
 void leases_release(Leases *leases) {
     Error err = {0};
@@ -84,17 +95,30 @@ void leases_release(Leases *leases) {
 typedef struct Renewal {
     Leases *leases;
     Lease *held;
+    Arena *arena;
+    HeldRun *waiting; /* of jobs that were taken over; in the arena */
+    size_t n_waiting;
     int64_t ids[IDS_KEPT];
     int n_ids; /* wanted, then had */
     int64_t begun_us;
     bool ok;
 } Renewal;
 
+/* What the owner before left: runs that ended with it, and runs that wait for a person. */
+static bool take_runs(Renewal *renewal, Pg *pg, const char *const *jobs, size_t n, Error *err) {
+    const char *owner = renewal->leases->options.owner;
+    return n == 0 || (run_close_orphans(pg, owner, jobs, n, err) &&
+                      run_find_held(pg, owner, renewal->arena, &renewal->waiting, &renewal->n_waiting, err));
+}
+
 /* The jobs of an owner whose lease has run out become ours. */
-static bool take_over(const Leases *leases, Pg *pg, Lease *held, Error *err) {
+static bool take_over(Renewal *renewal, Pg *pg, Error *err) {
+    const Leases *leases = renewal->leases;
     const LeasesOptions *options = &leases->options;
-    size_t n_jobs = options->table->n;
-    CLEANUP(arena_drop) Arena *arena = arena_open();
+    Lease *held = renewal->held;
+    Arena *arena = renewal->arena;
+    size_t n_jobs = options->table->n, n_taken = 0;
+    const char **names = ARENA_ARRAY(arena, const char *, n_jobs);
     LeaseJob *wanted = ARENA_ARRAY(arena, LeaseJob, n_jobs);
     Lease *taken = ARENA_ARRAY(arena, Lease, n_jobs);
     size_t *index = ARENA_ARRAY(arena, size_t, n_jobs), n = 0;
@@ -106,10 +130,12 @@ static bool take_over(const Leases *leases, Pg *pg, Lease *held, Error *err) {
     TRY(lease_claim(pg, options->owner, options->lease_ms, wanted, n, taken, err));
     for (size_t i = 0; i < n; i++) {
         held[index[i]] = taken[i];
-        if (taken[i].is_held)
-            LOG_INFO("lease taken", LOG_TEXT("job", wanted[i].name), LOG_INT("epoch", taken[i].epoch));
+        if (!taken[i].is_held)
+            continue;
+        names[n_taken++] = wanted[i].name;
+        LOG_INFO("lease taken", LOG_TEXT("job", wanted[i].name), LOG_INT("epoch", taken[i].epoch));
     }
-    return true;
+    return take_runs(renewal, pg, names, n_taken, err);
 }
 
 static bool renewal_try(Renewal *renewal, Error *err) {
@@ -118,7 +144,7 @@ static bool renewal_try(Renewal *renewal, Error *err) {
     Pg *pg = pg_pool_take(options->pg_pool, err);
     TRY(pg);
     bool ok = lease_renew(pg, options->owner, options->lease_ms, leases->jobs, options->table->n, renewal->held, err) &&
-              take_over(leases, pg, renewal->held, err);
+              take_over(renewal, pg, err);
     if (ok && renewal->n_ids > 0)
         ok = run_reserve_ids(pg, renewal->n_ids, renewal->ids, err);
     pg_pool_give(options->pg_pool, pg);
@@ -140,11 +166,13 @@ static void exchange(Leases *leases, const Lease *held) {
     for (size_t i = 0; i < options->table->n; i++) {
         Job *job = &options->table->jobs[i];
         const Lease *lease = lease_of(leases, held, i);
-        if (lease->is_held && !job->has_lease)
+        if (lease->is_held && !job->has_lease) {
+            tell_pause(job, &held[i]);
             options->events.gained(options->events.context, job);
+        }
         if (!lease->is_held && job->has_lease)
             LOG_WARN("lease lost", LOG_TEXT("job", job->name), LOG_TEXT("owner", lease->owner));
-        if (!lease->is_held && job->current)
+        if (!lease->is_held && (job->has_lease || job->current))
             options->events.lost(options->events.context, job);
     }
     memcpy(leases->leases, held, sizeof *held * options->table->n);
@@ -159,8 +187,10 @@ static void renewal_done(void *context) {
         leases->until_us = renewal->begun_us + leases->options.lease_ms * 1000;
         for (int i = 0; i < renewal->n_ids && leases->n_ids < IDS_KEPT; i++)
             leases->ids[leases->n_ids++] = renewal->ids[i];
+        tell_held(leases, renewal->waiting, renewal->n_waiting);
         exchange(leases, renewal->held);
     }
+    arena_free(renewal->arena);
     free(renewal->held);
     free(renewal);
     leases->options.events.renewed(leases->options.events.context);
@@ -176,7 +206,7 @@ void leases_renew(Leases *leases) {
     if (!renewal || !held)
         abort();
     memcpy(held, leases->leases, sizeof *held * n);
-    *renewal = (Renewal){.leases = leases, .held = held, .n_ids = IDS_KEPT - leases->n_ids,
+    *renewal = (Renewal){.leases = leases, .held = held, .arena = arena_open(), .n_ids = IDS_KEPT - leases->n_ids,
                          .begun_us = clock_monotonic_us()};
     pool_submit(leases->options.urgent, (PoolWork){renewal_work, renewal_done, renewal});
 }

@@ -3,7 +3,7 @@
  * A job with a lease is this daemon's to run, and every page that it commits bears the lease's epoch, so that
  * nothing of a former holder's can commit any more. A reconcile places pages of its feed and goes by the lease
  * of the feed's job: one epoch fences both. Claimed when a table of jobs is taken, then renewed; a renewal also
- * takes over the jobs of an owner whose leases have run out.
+ * takes over the jobs of an owner whose leases have run out, with what a person has to decide on them.
  *
  * When no renewal got through in time others may have the jobs: leases_are_current() is false, and
  * leases_sever_overdue() gives up the store's connections.
@@ -13,13 +13,16 @@
 #pragma once
 #include "job_table.h"
 #include "pool.h"
+#include "storage/run_store.h"
 
 typedef struct Leases Leases;
 
 /* On the loop thread. What changed stands in the job only after `gained` and `lost`. */
 typedef struct LeaseEvents {
+    /* A run of a job that was claimed or is about to be gained waits for a person; it may be known already. */
+    void (*held)(void *context, const HeldRun *run);
     void (*gained)(void *context, Job *job); /* another left it, perhaps half done */
-    void (*lost)(void *context, Job *job);   /* another's, and has a run */
+    void (*lost)(void *context, Job *job);   /* another's: what it was about here, a run or one held, is no more */
     void (*renewed)(void *context);          /* or failed to: after every leases_renew() */
     void *context;
 } LeaseEvents;
@@ -40,6 +43,8 @@ void leases_free(Leases *leases);
 
 /* Blocking, on any thread: claims, closes runs that a crash left unfinished, reserves ids. */
 bool leases_claim(Leases *leases, Pg *pg, Error *err);
+/* On the loop thread, once the claimed table is the one in force: what waits for a person. */
+void leases_tell_held(const Leases *leases);
 /* On a worker; nothing when one is on its way. */
 void leases_renew(Leases *leases);
 bool leases_are_renewing(const Leases *leases);

@@ -24,6 +24,18 @@ void recent_keep(Recent *recent, Run *run) {
     }
 }
 
+void recent_drop(Recent *recent, Run *run) {
+    Recent rest = {.n_ever = 0};
+    for (size_t i = recent_count(recent); i > 0; i--)
+        if (recent_at(recent, i - 1) != run)
+            rest.runs[rest.n_ever++] = recent_at(recent, i - 1);
+    *recent = rest;
+    Job *job = run->owner;
+    if (job && job->last == run)
+        job->last = NULL;
+    run_free(run);
+}
+
 size_t recent_count(const Recent *recent) { return recent->n_ever < RECENT_MAX ? recent->n_ever : RECENT_MAX; }
 
 Run *recent_at(const Recent *recent, size_t index) {

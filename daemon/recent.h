@@ -15,6 +15,8 @@ typedef struct Recent {
 
 void recent_done(Recent *recent);
 void recent_keep(Recent *recent, Run *run);
+/* One of them is forgotten, and freed: the store alone knows it from now on. */
+void recent_drop(Recent *recent, Run *run);
 
 size_t recent_count(const Recent *recent);
 /* Newest first. */

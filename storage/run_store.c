@@ -140,8 +140,11 @@ bool lease_check(Pg *pg, const LeaseFence *fence, Error *err) {
                                           "run wrote is dropped", fence->job);
 }
 
-bool run_close_orphans(Pg *pg, const char *owner, Error *err) {
-    return pg_exec(pg, SQL_RUN_ORPHANS, PG_PARAMS(owner), NULL, err);
+bool run_close_orphans(Pg *pg, const char *owner, const char *const *jobs, size_t n, Error *err) {
+    CLEANUP(buf_drop) Buf names = pg_array(ARRAY_MAX_BYTES);
+    pg_array_names(&names, jobs, n);
+    const char *array = pg_array_end(&names, err);
+    return array && pg_exec(pg, SQL_RUN_ORPHANS, PG_PARAMS(owner, jobs ? array : NULL), NULL, err);
 }
 
 bool job_store_pause(Pg *pg, const char *job, bool paused, const char *by, Error *err) {

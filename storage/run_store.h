@@ -42,8 +42,8 @@ typedef struct LeaseFence {
  * committed before it unseen. When the lease has moved: 40001, what was written is to be dropped. */
 bool lease_check(Pg *pg, const LeaseFence *fence, Error *err);
 
-/* Runs of ours that a crash left unfinished become failed. */
-bool run_close_orphans(Pg *pg, const char *owner, Error *err);
+/* Runs that a crash left unfinished become failed: those of the owner's jobs, or only of `n` of them. `jobs` NULL: of all. */
+bool run_close_orphans(Pg *pg, const char *owner, const char *const *jobs, size_t n, Error *err);
 bool job_store_pause(Pg *pg, const char *job, bool paused, const char *by, Error *err);
 
 /* n ids of runs that may be used or not. */

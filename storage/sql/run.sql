@@ -48,7 +48,8 @@ SELECT nextval('ops.run_run_id_seq') FROM generate_series(1, $1::int)
 UPDATE ops.run r SET state = 'failed', finished_at = now(), error_code = '57P01', error_class = 'transient',
     error = 'the daemon stopped while this ran'
 FROM ops.job j
-WHERE r.job = j.name AND j.owner = $1 AND r.state IN ('queued', 'running', 'waiting')
+WHERE r.job = j.name AND j.owner = $1 AND ($2::text[] IS NULL OR j.name = ANY ($2::text[]))
+  AND r.state IN ('queued', 'running', 'waiting')
 
 -- name: run_write
 INSERT INTO ops.run AS r (run_id, job, mode, trigger, state, attempt, queued_at, started_at, finished_at,

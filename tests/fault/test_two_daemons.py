@@ -187,3 +187,83 @@ def test_what_a_settle_and_a_figure_wrote_under_an_epoch_that_has_passed_is_drop
     jobs.until(lambda: {"settle", "publish", "kpi"} <= states(fresh.daemon, "elsewhere"), LATE_S, "it has lost its jobs")
     assert fresh.value(f"SELECT count(*) FROM {written}") == before
     fresh.daemon.kill()
+
+
+ROWS = ", ".join(f"({i}, 'Ann{'abcdefgh'[i % 8]}', 'Lee')" for i in range(40))
+
+
+@pytest.fixture
+def held_pair(make_feed, mariadb):
+    """Two daemons on one hospital, and a reconcile of the first's that waits for a person: both, the feed, the run."""
+    feed = make_feed(mariadb, {
+        "entity": "patients", "key": ["id"], "cursor": "changed", "reconcile": "12h", "delete_rows": 1, "delete_share": 0,
+        "map": {"source_patient_id": "id", "first_name": "first", "last_name": "last", "source_modified_at": "changed"}})
+    feed.play("CREATE TABLE t (id int PRIMARY KEY, first varchar(40), last varchar(40), changed datetime(6) NOT NULL "
+              "DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6), KEY (changed))",
+              f"INSERT INTO t (id, first, last) VALUES {ROWS}")
+    first, config = feed.daemon, os.path.join(feed.directory, "second.yaml")
+    second = Daemon(os.path.join(feed.directory, "second"), first.binary, config)
+    with open(feed.config, encoding="utf-8") as file:
+        document = yaml.safe_load(file)
+    document["store"]["lease"] = f"{LEASE_S}s"
+    for path, daemon in ((feed.config, first), (config, second)):
+        document["server"]["listen"] = f"127.0.0.1:{daemon.choose_port()}"
+        with open(path, "w", encoding="utf-8") as file:
+            yaml.safe_dump(document, file, sort_keys=False)
+    first.token = second.token = first.make_token()
+    first.start()
+    jobs.await_quiet(first)
+    second.start()
+    feed.play("DELETE FROM t WHERE id IN (7, 8)")
+    run = jobs.run_job(first, "h.f", mode="reconcile")
+    assert run["state"] == "held", run
+    yield first, second, feed, run["id"]
+    for daemon in (first, second):
+        if daemon.pid():
+            daemon.kill()
+
+
+def gone(feed):
+    return [key for key, in feed.rows("SELECT source_patient_id FROM silver.patients WHERE is_deleted ORDER BY 1")]
+
+
+def runs_held(daemon):
+    return "revcycle_runs_held 1" in daemon.get("/metrics", token=None)[2]
+
+
+@pytest.mark.parametrize("decision, state, deleted", [("approve", "succeeded", ["7", "8"]), ("cancel", "canceled", [])])
+def test_a_run_that_waits_for_a_person_is_decided_on_at_the_daemon_that_took_over(held_pair, decision, state, deleted):
+    first, second, feed, run = held_pair
+    assert second.get(f"/v1/runs/{run}")[2]["state"] == "held" and not runs_held(second)
+    status, _, answer = second.post(f"/v1/runs/{run}/{decision}")
+    assert status == 409 and "another daemon holds the lease" in str(answer), answer
+    assert first.post("/v1/jobs/settle/pause")[0] in (200, 202)
+    jobs.until(lambda: feed.value("SELECT paused FROM ops.job WHERE name = 'settle'"), what="the pause is stored")
+    feed.store.execute("INSERT INTO ops.run (job, mode, trigger, state, queued_at) VALUES ('h.f', 'full', 'x', 'running', now())",
+                       feed.database)  # as a crash leaves it
+    first.kill()
+    jobs.until(lambda: not states(second, "elsewhere"), LEASE_S + LATE_S, "the second has every job")
+    assert not feed.value("SELECT count(*) FROM ops.run WHERE trigger = 'x' AND state <> 'failed'")
+    assert runs_held(second) and jobs.jobs(second)["reconcile.h.f"]["state"] == "held"
+    assert jobs.jobs(second)["settle"]["state"] == "paused"
+    assert second.post(f"/v1/runs/{run}/{decision}")[0] == 202
+    jobs.until(lambda: second.get(f"/v1/runs/{run}")[2]["state"] == state, what="it is decided")
+    jobs.until(lambda: feed.value("SELECT state FROM ops.run WHERE run_id = %s", run) == state, what="so the store says")
+    assert gone(feed) == deleted and not runs_held(second)
+
+
+def test_a_daemon_that_lost_its_jobs_decides_on_nothing(held_pair):
+    """It was stopped past its lease; what a person decided meanwhile, elsewhere, stands."""
+    first, second, feed, run = held_pair
+    os.kill(first.pid(), signal.SIGSTOP)
+    jobs.until(lambda: not states(second, "elsewhere"), LEASE_S + LATE_S, "the second has every job")
+    go_on(first)
+    for decision in ("approve", "cancel"):
+        status, _, answer = first.post(f"/v1/runs/{run}/{decision}")
+        assert status == 409 and "another daemon holds the lease" in str(answer), answer
+    jobs.until(lambda: "reconcile.h.f" in states(first, "elsewhere"), LATE_S, "it sees that it has lost its jobs")
+    assert not runs_held(first) and runs_held(second)
+    assert second.post(f"/v1/runs/{run}/approve")[0] == 202
+    for daemon in (first, second):
+        jobs.until(lambda: daemon.get(f"/v1/runs/{run}")[2]["state"] == "succeeded", what="both say what became of it")
+    assert gone(feed) == ["7", "8"]
