@@ -271,25 +271,31 @@ TYPES = {
     "varchar(20) COLLATE utf8mb4_bin": ("'\U0001f600'", "'a\\0b'"), "text": ("'line\\nline'", "'\\\\'"),
     "longtext": ("repeat('x', 70000)", "''"), "binary(4)": ("x'00ff'", "x''"), "varbinary(9)": ("x'00'", "x'ff80'"),
     "blob": ("x'00'", "''"), "enum('small','Gr\u00f6\u00dfe')": ("'small'", "'Gr\u00f6\u00dfe'"),
-    "set('a','b')": ("'a,b'", "''"), "json": ("'{\"a\": [1, null]}'", "'\"\"'"), "uuid": ("uuid()", "uuid()"),
-    "inet6": ("'::1'", "'fe80::1'"),
+    "set('a','b')": ("'a,b'", "''"), "json": ("'{\"a\": [1, null]}'", "'\"\"'"), "point": ("POINT(1, 2)", "POINT(-1, 0.5)"),
 }
+ONLY = {"MariaDB": {"uuid": ("uuid()", "uuid()"), "inet6": ("'::1'", "'fe80::1'")},
+        "MySQL": {"vector(2)": ("STRING_TO_VECTOR('[1, -2]')", "STRING_TO_VECTOR('[0, 0]')")}}
+ALONE = {"entity": "transactions", "key": ["k"], "map": {"source_transaction_id": "k"}}
 
 
-def test_the_server_computes_the_hash_that_we_compute(loaded):
+def last_report(feed):
+    """The newest report of a hospital of one table."""
+    done = feed.daemon.run("reconcile", "h.f", timeout=1200)
+    return done, feed.value("SELECT details FROM ops.reconciliation WHERE subject = 'h.f' ORDER BY reconciliation_id DESC LIMIT 1")
+
+
+def test_the_server_computes_the_hash_that_we_compute(source_server, make_feed):
     """Over every type, at its limits and NULL: else its rows would be shipped at every reconcile."""
-    columns = ", ".join(f"c{i} {kind} NULL" for i, kind in enumerate(TYPES))
-    loaded.play(f"CREATE TABLE ward (k varchar(8) PRIMARY KEY, dept_name varchar(60), {columns})")
-    for place in range(3):
-        values = ["NULL" if place == 2 else pair[place] for pair in TYPES.values()]
-        loaded.play(f"SET STATEMENT sql_mode = '' FOR INSERT INTO ward VALUES ('k{place}', 'n', {', '.join(values)})")
-    loaded.configure(wards())
-    loaded.play("DELETE FROM department")
-    loaded.once()
-    reconcile(loaded, WARD)
-    details = report(loaded, WARD)[1]
+    feed = make_feed(source_server, ALONE)
+    types = {**TYPES, **ONLY[source_server.name]}
+    feed.play(f"CREATE TABLE t (k varchar(8) PRIMARY KEY, {', '.join(f'c{i} {kind} NULL' for i, kind in enumerate(types))})",
+              *(f"INSERT INTO t VALUES ('k{row}', {', '.join('NULL' if row == 2 else pair[row] for pair in types.values())})"
+                for row in range(3)))
+    feed.once()
+    done, details = last_report(feed)
+    assert done.returncode == 0, done.stdout + done.stderr
     assert details["rows_there"] == details["rows_here"] == 3
-    assert details["buckets"] == 0
+    assert details["buckets"] == details["rows_shipped"] == 0
 
 
 def test_three_differences_ship_few_rows(loaded):
@@ -305,6 +311,22 @@ def test_three_differences_ship_few_rows(loaded):
     details = report(loaded, WARD)[1]
     assert details["rows_there"] == 19999
     assert details["buckets"] == 5 and details["rows_shipped"] <= 20000 * 2 // 1000
+
+
+@pytest.mark.nightly
+def test_three_differences_in_a_million_ship_two_in_a_thousand_at_most(mariadb, make_feed, record_property):
+    feed = make_feed(mariadb, {**ALONE, "cursor": "stamp", "reconcile": "0", "every": "1d", "map": {
+        "source_transaction_id": "k", "amount": "paid"}})
+    feed.play("CREATE TABLE t (k int PRIMARY KEY, paid int, stamp datetime DEFAULT '2001-01-01', KEY (stamp))",
+              "INSERT INTO t (k, paid) SELECT seq, seq % 1000 FROM seq_1_to_1000000")
+    assert feed.daemon.once(timeout=1200).returncode == 0
+    feed.play("UPDATE t SET paid = 4711 WHERE k IN (1, 500000)", "DELETE FROM t WHERE k = 1000000")
+    _, details = last_report(feed)
+    assert (details["missing"], details["differing"], details["gone"]) == (0, 2, 1)
+    assert (details["rows_there"], details["buckets"]) == (999999, 5)
+    record_property("shown", f"reconcile of 1,000,000 rows, 3 differences: {details['rows_shipped']} rows shipped, "
+                             f"{details['rows_shipped'] / 10000:.3f} %")
+    assert details["rows_shipped"] <= 2000
 
 
 def test_a_large_table_without_a_cursor_is_polled_by_buckets(loaded):
