@@ -1,6 +1,7 @@
 /* state.c - see state.h. */
 #include "storage/state.h"
 
+#include "base/clock.h"
 #include "base/own.h"
 #include "sql.h"
 
@@ -86,6 +87,26 @@ bool state_cursor_write(Pg *pg, const char *feed, CursorState *cursor, Error *er
                           pg_number(cursor->server).text), NULL, err));
     cursor->page++;
     return true;
+}
+
+bool state_counter_read(Pg *pg, const char *feed, CounterMemory ret_counter[static 2], Error *err) {
+    CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, SQL_STATE_COUNTER_READ, PG_PARAMS(feed), err);
+    TRY(rows);
+    int64_t now_us = clock_monotonic_us();
+    for (int r = 0; r < pg_rows(rows) && r < 2; r++) {
+        CounterMemory *seen = &ret_counter[r];
+        snprintf(seen->value, sizeof seen->value, "%s", pg_text(rows, r, 0));
+        seen->seen_us = seen->value[0] ? now_us - pg_int(rows, r, 1) : 0;
+    }
+    return true;
+}
+
+bool state_counter_write(Pg *pg, const char *feed, int64_t epoch, const CounterMemory counter[static 2], Error *err) {
+    int64_t now_us = clock_monotonic_us();
+    return pg_exec(pg, SQL_STATE_COUNTER_WRITE,
+                   PG_PARAMS(feed, pg_number(epoch).text, counter[0].value, counter[1].value,
+                             pg_number(now_us - counter[0].seen_us).text, pg_number(now_us - counter[1].seen_us).text),
+                   NULL, err);
 }
 
 bool state_placement_lock_shared(Pg *pg, Error *err) {

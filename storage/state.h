@@ -4,6 +4,7 @@
  * epoch and page number are still those it was read from. */
 #pragma once
 #include "storage/pg.h"
+#include "storage/watermark.h"
 
 typedef struct CursorState {
     int64_t page;           /* pages committed so far: the fence */
@@ -27,6 +28,10 @@ bool state_cursor_read(Pg *pg, const char *feed, Arena *arena, CursorState *ret_
 bool state_cursor_lock(Pg *pg, const char *feed, int64_t epoch, int64_t page, Error *err);
 /* In a transaction, after the lock: writes the state, and counts the page in `cursor`. */
 bool state_cursor_write(Pg *pg, const char *feed, CursorState *cursor, Error *err);
+
+/* What polls saw of the feed's counter, beside its cursor: after a restart it is what it was, and older. */
+bool state_counter_read(Pg *pg, const char *feed, CounterMemory ret_counter[static 2], Error *err);
+bool state_counter_write(Pg *pg, const char *feed, int64_t epoch, const CounterMemory counter[static 2], Error *err);
 
 /* The placement lock (rules, section 3): pages hold it shared until their transaction ends. */
 bool state_placement_lock_shared(Pg *pg, Error *err);

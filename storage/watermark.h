@@ -44,14 +44,17 @@ typedef struct WatermarkBasis {
 bool watermark_judge(My *my, const SourceTable *table, CursorClock clock, int64_t margin_us,
                      WatermarkBasis *ret_basis, Error *err);
 
+/* A greatest value of a counter, and when it was seen. */
+typedef struct CounterMemory {
+    int64_t seen_us; /* monotonic, negative when that was before the machine started; 0: not yet */
+    char value[24];
+} CounterMemory;
+
 /* What is remembered of one table from poll to poll; zeroed at first. */
 typedef struct WatermarkMemory {
     int64_t server_us, monotonic_us; /* both clocks at the poll before; 0: none */
     /* A counter's greatest values, and when they were seen: one at least a look-back old, one younger. */
-    struct {
-        int64_t seen_us;
-        char value[24];
-    } counter[2];
+    CounterMemory counter[2];
 } WatermarkMemory;
 
 typedef struct Watermark {

@@ -47,6 +47,7 @@ typedef struct Extraction {
     PollMemory *polls; /* the session's */
     Watermark mark;
     WatermarkMemory clock; /* becomes the session's when what it shows of the clock was acted upon */
+    CounterMemory counter_kept[2]; /* as it is in the store */
     bool is_compared;  /* uncommitted rows need not be looked for, or no more: later ones lie behind the first */
     Str first_cursor;  /* of this poll's first row; NULL: none */
     Str until;         /* following ends before it; NULL: open */
@@ -75,6 +76,10 @@ static const char *const *without_types(Arena *arena, const SourceTable *table) 
 static bool take_watermark(Extraction *x, Error *err) {
     TRY(session_judge(x->run->session, x->run->feed, &x->table, err));
     x->clock = x->polls->clock;
+    bool is_known = x->clock.counter[1].seen_us || x->look.cursor_is_other;
+    if (x->table.cursor_kind == CURSOR_COUNTER && !is_known)
+        TRY(state_counter_read(x->run->pg, x->run->feed->name, x->clock.counter, err));
+    memcpy(x->counter_kept, x->clock.counter, sizeof x->counter_kept);
     return watermark_take(x->my, &x->table, &x->polls->basis, x->run->feed->source->zone, &x->clock,
                           x->run->arena, &x->mark, err);
 }
@@ -364,6 +369,21 @@ static const char *position_before(const Extraction *x, bool is_moved) {
     return earlier_of(&x->table, by_clock, by_position);
 }
 
+/* What a counter was is the server's that was asked. Written when another value was seen: a quiet poll writes nothing. */
+static bool keep_counter(Extraction *x, bool is_moved, Error *err) {
+    CounterMemory *counter = x->clock.counter;
+    if (is_moved) {
+        memset(counter, 0, sizeof x->counter_kept);
+        x->mark.position = NULL;
+    }
+    bool is_same = strcmp(counter[0].value, x->counter_kept[0].value) == 0 &&
+                   strcmp(counter[1].value, x->counter_kept[1].value) == 0;
+    if (is_same || x->run->plan)
+        return true;
+    FAILPOINT("extract.before_counter");
+    return state_counter_write(x->run->pg, x->run->feed->name, x->run->epoch, counter, err);
+}
+
 /* Rows bear times again that lie behind the position: it goes back to before the clock did. Where another server
  * answers under the same name, its clock is another one, and what the old one had not yet passed on is gone. */
 static bool go_back(Extraction *x, Error *err) {
@@ -373,6 +393,7 @@ static bool go_back(Extraction *x, Error *err) {
     bool is_other = next.server != x->place.cursor.server, is_moved = is_other && x->place.cursor.server;
     if ((x->mark.set_back_us == 0 || is_counter) && !is_moved &&
         !watermark_is_behind(x->run->arena, &x->table, &x->mark, next.position)) {
+        TRY(!is_counter || keep_counter(x, false, err));
         x->polls->clock = x->clock;
         return !is_other || place_cursor(&x->place, &next, err);
     }
@@ -382,6 +403,7 @@ static bool go_back(Extraction *x, Error *err) {
                                   : "the source's clock was set back; rows since then are read again, reconcile finds the rest",
              LOG_TEXT("feed", x->run->feed->name));
     x->run->wants_reconcile = true;
+    TRY(!is_counter || keep_counter(x, is_moved, err));
     TRY(place_cursor(&x->place, &next, err));
     x->polls->clock = x->clock;
     return true;

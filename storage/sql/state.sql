@@ -23,10 +23,26 @@ SELECT page, phase, load_key, position, coalesce(server, 0) FROM ops.cursor WHER
 -- name: state_cursor_lock
 SELECT 1 FROM ops.cursor WHERE feed = $1 AND epoch = $2::bigint AND page = $3::bigint FOR UPDATE
 
+-- A position that is to be found anew, of another column perhaps: what its counter was is forgotten.
 -- name: state_cursor_write
 UPDATE ops.cursor
-SET page = page + 1, phase = $2, load_key = $3::text[], position = $4, server = nullif($5::bigint, 0), updated_at = now()
+SET page = page + 1, phase = $2, load_key = $3::text[], position = $4, server = nullif($5::bigint, 0),
+    counter_values = CASE WHEN $4::text IS NOT NULL THEN counter_values END, updated_at = now()
 WHERE feed = $1
+
+-- Ages by this clock alone, which is the only one that all daemons share.
+-- name: state_counter_read
+SELECT u.value, greatest(0, extract(epoch FROM clock_timestamp() - u.seen) * 1000000)::bigint
+FROM ops.cursor, unnest(counter_values, counter_seen) WITH ORDINALITY AS u(value, seen, place)
+WHERE feed = $1 ORDER BY u.place
+
+-- A value that was not seen yet is empty.
+-- name: state_counter_write
+UPDATE ops.cursor
+SET counter_values = ARRAY[$3::text, $4::text],
+    counter_seen = ARRAY[clock_timestamp() - $5::bigint * interval '1 microsecond',
+                         clock_timestamp() - $6::bigint * interval '1 microsecond']
+WHERE feed = $1 AND epoch <= $2::bigint
 
 -- name: state_schema_insert
 INSERT INTO ops.feed_schema (feed, columns, types) VALUES ($1, $2::text[], $3::text[])

@@ -4,6 +4,7 @@ The daemon, a poller by `> max(updated_at)`, one by our rule and one by our rule
 tables in the same run. What the others lose shows that the hospital was awkward enough.
 """
 import contextlib
+import signal
 import time
 
 import pytest
@@ -268,3 +269,54 @@ def begin_sleeping(link, statement):
 
 def kill(hospital, link):
     hospital.server.execute(f"KILL {link.thread_id()}")
+
+
+COUNTED = {"entity": "transactions", "key": ["id"], "cursor": "v", "page_rows": 100, "reconcile": "0",
+           "map": {"source_transaction_id": "id", "amount": "n"}}
+
+
+def test_a_counter_advances_between_runs_that_each_are_a_process(make_feed, mariadb):
+    """What was seen of it stands with the cursor: else every --once would read the table from its beginning."""
+    feed = make_feed(mariadb, COUNTED)
+    feed.play("CREATE TABLE t (id int PRIMARY KEY, n int, v bigint NOT NULL UNIQUE)",
+              "INSERT INTO t SELECT seq, 1, seq FROM seq_1_to_500")
+
+    def run(later=True):
+        """How many rows it read."""
+        if later:  # a look-back goes by
+            with contextlib.closing(feed.store.connect(feed.database)) as link, link.cursor() as cursor:
+                cursor.execute("UPDATE ops.cursor SET counter_seen = ARRAY[counter_seen[1] - interval '61 s', "
+                               "counter_seen[2] - interval '61 s'] WHERE feed = 'h.f'")
+                link.commit()
+        feed.once()
+        return feed.rows("SELECT rows_read FROM ops.run WHERE job = 'h.f' ORDER BY run_id DESC LIMIT 1")[0][0]
+    run()
+    position = "SELECT position FROM ops.cursor WHERE feed = 'h.f'"
+    feed.play("INSERT INTO t VALUES (501, 1, 501)")
+    run(later=False)
+    assert int(feed.value(position)) < 0, "500 was the greatest a moment ago: a lower one may still be committed"
+    run()
+    assert feed.value(position) == "500"
+    feed.play("INSERT INTO t VALUES (502, 7, 502)", "UPDATE t SET n = 9, v = 1000 WHERE id = 3")
+    assert run() <= 5
+    assert feed.value(position) == "501"
+    assert feed.rows("SELECT source_transaction_id::int, amount::int FROM silver.transactions WHERE amount > 1 ORDER BY 1") == [
+        (3, 9), (502, 7)]
+    kept = feed.rows("SELECT counter_values, counter_seen, page FROM ops.cursor")
+    feed.once()
+    assert feed.rows("SELECT counter_values, counter_seen, page FROM ops.cursor") == kept, "a quiet poll writes nothing"
+    # another cursor: what was seen of the old one says nothing of it
+    feed.play("ALTER TABLE t ADD COLUMN w bigint NOT NULL DEFAULT 0, ADD KEY (w)")
+    feed.write(cursor="w")
+    assert feed.daemon.once(REVCYCLED_FAILPOINT="extract.before_loaded").returncode == -signal.SIGKILL
+    run()
+    assert int(feed.value(position)) < 0 and feed.value("SELECT counter_values[2] FROM ops.cursor") == "0"
+    feed.play("UPDATE t SET n = 11, w = 5 WHERE id = 4")
+    run()
+    assert feed.value("SELECT amount::int FROM silver.transactions WHERE source_transaction_id = '4'") == 11
+    # another server: it may not have come as far
+    run()
+    assert int(feed.value(position)) >= 0
+    feed.store.execute("UPDATE ops.cursor SET server = server + 1", feed.database)
+    run()
+    assert int(feed.value(position)) < 0 and feed.value("SELECT counter_values[1] FROM ops.cursor") == ""
