@@ -184,7 +184,7 @@ static bool restart_cursor(PlaceFeed *place, Error *err) {
     next.n_load_key = 0;
     next.load_key = NULL;
     next.position = NULL;
-    return place_cursor(place, &next, err);
+    return place_cursor(place, &next, PG_FLUSHED, err);
 }
 
 bool drift_agree(RunContext *run, const DriftLook *look, PlaceFeed *place, Error *err) {

@@ -56,6 +56,7 @@ typedef struct Extraction {
     Str position;      /* following: its cursor's value */
     int64_t rows_seen; /* by this pass */
     int64_t rows_news; /* of them new or changed */
+    bool is_relaxed;   /* the position was stored, and may yet be lost with the store */
     size_t n_keyless;  /* rows without a key that were read */
     SourceRange range; /* backfill */
 } Extraction;
@@ -284,7 +285,7 @@ static bool load(Extraction *x, Error *err) {
     if (!next.position) {
         next.position = x->table.cursor_kind == CURSOR_NONE ? "" : look_back_position(x);
         next.server = x->polls->basis.server;
-        TRY(place_cursor(&x->place, &next, err));
+        TRY(place_cursor(&x->place, &next, PG_FLUSHED, err));
         FAILPOINT("extract.after_position");
     }
     TRY(walk_table(x, next.n_load_key ? next.load_key : NULL, PASS_FIRST_LOAD, err));
@@ -292,7 +293,7 @@ static bool load(Extraction *x, Error *err) {
     next.is_loading = false;
     next.n_load_key = 0;
     FAILPOINT("extract.before_loaded");
-    TRY(place_cursor(&x->place, &next, err));
+    TRY(place_cursor(&x->place, &next, PG_FLUSHED, err));
     if (!x->run->plan)
         LOG_INFO("first load finished", LOG_TEXT("feed", x->run->feed->name),
              LOG_INT("run", x->run->run_id), LOG_INT("rows", x->rows_seen));
@@ -343,7 +344,8 @@ static bool walk(Extraction *x, ReadPage read, Error *err) {
 }
 
 /* A quiet poll writes nothing. One that read rows behind which the watermark has come stores it, so that the next
- * need not read them again. */
+ * need not read them again. Not flushed: what a crash of the store takes from it, it takes with it, and the next whole
+ * poll begins where the store says. */
 static bool advance(Extraction *x, Error *err) {
     CursorState next = x->place.cursor;
     const char *mark = x->mark.position;
@@ -352,7 +354,8 @@ static bool advance(Extraction *x, Error *err) {
     if (!spares_rows || source_compare_positions(&x->table, str_of(mark), str_of(next.position)) <= 0)
         return true;
     next.position = mark;
-    return place_cursor(&x->place, &next, err);
+    x->is_relaxed = true;
+    return place_cursor(&x->place, &next, PG_RELAXED, err);
 }
 
 static const char *earlier_of(const SourceTable *table, const char *a, const char *b) {
@@ -395,7 +398,7 @@ static bool go_back(Extraction *x, Error *err) {
         !watermark_is_behind(x->run->arena, &x->table, &x->mark, next.position)) {
         TRY(!is_counter || keep_counter(x, false, err));
         x->polls->clock = x->clock;
-        return !is_other || place_cursor(&x->place, &next, err);
+        return !is_other || place_cursor(&x->place, &next, PG_FLUSHED, err);
     }
     next.position = position_before(x, is_moved);
     LOG_WARN(is_moved ? "another server answers in the source's place; rows of the last time are read again, "
@@ -404,7 +407,7 @@ static bool go_back(Extraction *x, Error *err) {
              LOG_TEXT("feed", x->run->feed->name));
     x->run->wants_reconcile = true;
     TRY(!is_counter || keep_counter(x, is_moved, err));
-    TRY(place_cursor(&x->place, &next, err));
+    TRY(place_cursor(&x->place, &next, PG_FLUSHED, err));
     x->polls->clock = x->clock;
     return true;
 }
@@ -455,7 +458,9 @@ static bool follow(Extraction *x, Error *err) {
     x->is_compared = true;
     report_cursor(x->run, &x->mark);
     FAILPOINT("extract.before_advance");
-    return advance(x, err) && walk(x, read_null_cursors, err);
+    TRY(advance(x, err));
+    FAILPOINT("extract.after_advance");
+    return walk(x, read_null_cursors, err);
 }
 
 /* What a range of dates means: the day of service where a feed maps one, else its cursor. */
@@ -549,7 +554,7 @@ bool feed_extract(RunContext *run, Error *err) {
         return judge_failure(&x, err);
     TRY(settle_full(&x, err));
     FAILPOINT("extract.before_remember");
-    if (!run->wants_full)
+    if (!run->wants_full && !x.is_relaxed)
         glance_remember(&x.polls->glance, &x.table, x.place.cursor.position, run->epoch);
     return true;
 }

@@ -4,7 +4,8 @@
  * the table's columns are what they were, that no row lies at or behind the position, and that the server's clock went
  * on. Three short statements; anything else, an error too, is for the whole poll to find. What is remembered belongs
  * to one feed's session; a poll that was not quiet forgets it, looks at the columns before it asks what they are, and
- * remembers the rest at its end: a table that changed meanwhile is another one than the look's. On the run's worker. */
+ * remembers the rest at its end: a table that changed meanwhile is another one than the look's. Not when it stored a
+ * position that the store may yet lose in a crash. On the run's worker. */
 #pragma once
 #include "storage/watermark.h"
 

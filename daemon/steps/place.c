@@ -725,7 +725,7 @@ bool place_work(PlaceFeed *feed, SilverPage *page, const PlaceWork *work, PlaceO
     return true;
 }
 
-bool place_cursor(PlaceFeed *feed, const CursorState *next, Error *err) {
+bool place_cursor(PlaceFeed *feed, const CursorState *next, PgCommit commit, Error *err) {
     if (feed->run->plan) {
         feed->cursor = *next;
         return true;
@@ -734,7 +734,7 @@ bool place_cursor(PlaceFeed *feed, const CursorState *next, Error *err) {
     TRY(tx && lock_page(feed, err));
     CursorState moved;
     TRY(write_cursor(feed, next, &moved, err));
-    TRY(pg_commit(&tx, PG_FLUSHED, err));
+    TRY(pg_commit(&tx, commit, err));
     feed->cursor = moved;
     return true;
 }

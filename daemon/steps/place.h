@@ -111,5 +111,6 @@ typedef struct PlaceWork {
 /* Without rows. */
 SilverPage *place_new_page(const PlaceFeed *feed, size_t n_rows, Arena *page);
 bool place_work(PlaceFeed *feed, SilverPage *page, const PlaceWork *work, PlaceOutcome *ret_outcome, Error *err);
-/* The cursor alone, fenced, when a run ends without a page to carry it. */
-bool place_cursor(PlaceFeed *feed, const CursorState *next, Error *err);
+/* The cursor alone, fenced, when a run ends without a page to carry it. Relaxed where losing it means no more than
+ * that rows are read again. */
+bool place_cursor(PlaceFeed *feed, const CursorState *next, PgCommit commit, Error *err);

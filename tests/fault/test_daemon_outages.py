@@ -4,6 +4,8 @@ test_outages.py does the same to --once; here what people and Prometheus see mea
 here a database's outage is another order of deliveries: what waits for its next attempt arrives behind its
 facts and a settle."""
 import contextlib
+import os
+import signal
 
 from prometheus_client import parser
 
@@ -89,6 +91,39 @@ def through(relay):
         assert f"port: {relay.target}" in text
         return text.replace(f"port: {relay.target}", f"port: {relay.port}")
     return edit
+
+
+ONE_TABLE = {"entity": "patients", "key": ["id"], "cursor": "changed", "map": {
+    "source_patient_id": "id", "first_name": "first", "source_modified_at": "changed"}}
+
+
+def test_postgresql_crashes_with_a_position_it_has_not_flushed(make_feed, mariadb):
+    """The rows go with it; the next poll must not take them for placed, though the source shows nothing newer."""
+    feed = make_feed(mariadb, ONE_TABLE)
+    feed.play("CREATE TABLE t (id int PRIMARY KEY, first varchar(40), changed datetime(6) NOT NULL DEFAULT "
+              "CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6), KEY (changed))",
+              "INSERT INTO t (id, first, changed) VALUES (1, 'Ann', '2024-01-01')")
+
+    def names():
+        return feed.rows("SELECT first_name FROM silver.patients WHERE is_current AND source_system = 'h'")
+    feed.once()
+    [(writer,)] = feed.rows("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'")
+    os.kill(writer, signal.SIGSTOP)  # else it flushes within 200 ms
+    feed.play("UPDATE t SET first = 'Eve'")
+    feed.daemon.extra = {"REVCYCLED_FAILPOINT": "extract.after_advance:stop"}
+    feed.daemon._spawn()
+    jobs.until(lambda: process_state(feed.daemon.pid()) == "T", what="the poll has placed it")
+    assert names() == [("Eve",)]
+    feed.store.kill()
+    feed.store.start()
+    assert names() == [("Ann",)], "nothing was lost: the test proved nothing"
+    os.kill(feed.daemon.pid(), signal.SIGCONT)
+    jobs.until(lambda: names() == [("Eve",)], what="it is read again")
+
+
+def process_state(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        return stat.read().rpartition(")")[2].split()[0]
 
 
 def test_mysql_connections_are_cut_in_the_tls_handshake(fresh, loaded_order_dump):
