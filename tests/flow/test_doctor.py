@@ -184,6 +184,7 @@ TABLES = [
      "does not move by itself", "cursor_clock: server"),
     ("ALTER TABLE patient_master DROP PRIMARY KEY, ADD PRIMARY KEY (pat_id, updated_at)", "key", "mind",
      "no unique index", "primary key"),
+    ("ALTER TABLE patient_master ADD COLUMN photo longblob", "row size", "ok", "photo is a longblob", ""),
     ("ALTER TABLE patient_master MODIFY pat_id varchar(12) COLLATE utf8mb4_bin NOT NULL", "key", "ok", "unique", ""),
 ]
 
