@@ -176,6 +176,30 @@ def test_the_past_fills_an_inferred_member_under_its_key(world):
         (2.0, BEA, False), (10.0, ANN, True)]
 
 
+def test_a_live_row_fills_an_inferred_member_under_its_key(world):
+    world.feed("a.encounters", "a", "encounters", ("source_encounter_id", "source_patient_id", "encounter_date"))
+    world.page("a.encounters", [("E1", "P1", "2024-01-02")])
+    world.settle()
+    key = world.rows("SELECT patient_key FROM silver.patients WHERE is_inferred")
+    world.now(patient(ANN, 10))
+    world.settle()
+    assert world.rows("SELECT patient_key FROM silver.patients WHERE source_system = 'a'") == key
+    assert world.versions("phone, version, is_inferred, patient_key = (SELECT patient_key FROM silver.encounters)") == [
+        (10.0, ANN, 1, False, True)]
+
+
+def test_a_tombstone_says_what_the_member_was_when_it_went(world):
+    world.now(patient(ANN, 0))
+    world.now(patient(BEA, 5))
+    world.gone("a.patients", ["P1"], START + 9 * HOUR)
+    assert world.versions("phone, is_deleted") == [(0.0, ANN, False), (5.0, BEA, False), (9.0, BEA, True)]
+
+
+def test_what_comes_before_the_first_version_moves_its_number(world):
+    world.now(patient(BEA, 48))
+    world.past(patient(ANN, 12))
+    assert world.versions("phone, version, is_current") == [(12.0, ANN, 1, False), (48.0, BEA, 2, True)]
+
 
 def test_a_mended_mapping_corrects_in_place_and_makes_no_history(world):
     first, second = patient(ANN, 0), patient(BEA, 10)
