@@ -1,7 +1,8 @@
 /* template.h - statements whose table or column names are only known at run time.
  *
  * The statement stands in storage/sql with {names}; sql_fill() puts in what the caller has quoted
- * (pg_quote_ident, my_put_ident, my_put_text). Values are parameters wherever the server has them. */
+ * (pg_quote_ident, my_put_ident, my_put_text). Values are parameters wherever the server has them. Sentences that are
+ * made in the same way may be filled, too. */
 #pragma once
 #include "base/arena.h"
 

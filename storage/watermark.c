@@ -8,7 +8,6 @@
 #include "storage/template.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 enum {
@@ -61,51 +60,76 @@ static int64_t lock_wait_s(My *my, Arena *arena) {
     return seconds;
 }
 
-__attribute__((format(printf, 4, 5)))
-static void judge(WatermarkBasis *basis, WatermarkQuality quality, int64_t margin_us, const char *why, ...) {
-    va_list args;
-    va_start(args, why);
-    basis->quality = quality;
-    basis->margin_us += margin_us;
-    vsnprintf(basis->why, sizeof basis->why, why, args);
-    va_end(args);
+/* What is known of the table, its server and what was declared. */
+typedef struct Grounds {
+    const SourceTable *table;
+    TableFacts facts;
+    ServerFacts server;
+    CursorClock clock;
+    WatermarkList list;
+} Grounds;
+
+/* Of a query there is no one table to look at: what is declared has to do. */
+static bool is_not_innodb(const Grounds *g) { return !g->table->is_query && !g->facts.is_innodb; }
+static bool is_follower(const Grounds *g) {
+    return g->server.is_replica || g->server.is_group_member || g->server.is_read_only;
 }
+static bool has_counter(const Grounds *g) { return g->table->cursor_kind == CURSOR_COUNTER; }
+static bool is_undeclared(const Grounds *g) { return g->clock == CURSOR_CLOCK_AUTO && !g->facts.is_cursor_kept; }
+static bool is_unseen(const Grounds *g) { return g->list == WATERMARK_LIST_NONE; }
+static bool is_application(const Grounds *g) { return g->clock == CURSOR_CLOCK_APPLICATION; }
+static bool is_query(const Grounds *g) { return g->table->is_query; }
+static bool is_any(const Grounds *g) { return g != NULL; }
+
+typedef enum Margin {
+    MARGIN_OWN,      /* what is declared */
+    MARGIN_UNPROVEN, /* and some seconds */
+    MARGIN_LATE      /* and what a statement may wait for a lock */
+} Margin;
+
+/* The first that holds is what may be known. */
+static const struct {
+    bool (*holds)(const Grounds *grounds);
+    WatermarkQuality quality;
+    Margin margin;
+    const char *why;
+} VERDICTS[] = {
+    {is_not_innodb, WATERMARK_UNPROVEN, MARGIN_UNPROVEN,
+     "table {table} is not InnoDB: what is not committed yet cannot be told apart"},
+    {is_follower, WATERMARK_UNPROVEN, MARGIN_LATE,
+     "the server follows another one: what has not arrived yet cannot be seen; read the server that is written to"},
+    {has_counter, WATERMARK_BOUNDED, MARGIN_OWN,
+     "column {cursor} counts: it is read again for {counter_s} s behind its greatest value"},
+    {is_undeclared, WATERMARK_UNPROVEN, MARGIN_UNPROVEN,
+     "nothing says whose clock fills {cursor}: it is not ON UPDATE CURRENT_TIMESTAMP; set `cursor_clock`"},
+    {is_unseen, WATERMARK_BOUNDED, MARGIN_LATE,
+     "the account lacks PROCESS: a statement that runs longer than {late_s} s can be missed; GRANT PROCESS ON *.*"},
+    {is_application, WATERMARK_BOUNDED, MARGIN_OWN,
+     "an application's clock fills {cursor}: `margin` must cover its skew and latency"},
+    {is_query, WATERMARK_BOUNDED, MARGIN_OWN,
+     "a query: that the server stamps every part of {cursor}, in InnoDB, is as declared"},
+    {is_any, WATERMARK_PROVEN, MARGIN_OWN,
+     "the server's clock fills {cursor}, and its running statements and uncommitted rows are seen"},
+};
 
 bool watermark_judge(My *my, const SourceTable *table, CursorClock clock, int64_t margin_us,
                      WatermarkBasis *ret_basis, Error *err) {
     CLEANUP(arena_drop) Arena *arena = arena_open();
-    TableFacts facts;
-    ServerFacts server;
-    TRY(check_table(my, table, &facts, err) && check_server(my, &server, err));
-    bool is_follower = server.is_replica || server.is_group_member || server.is_read_only;
+    Grounds grounds = {.table = table, .clock = clock};
+    TRY(check_table(my, table, &grounds.facts, err) && check_server(my, &grounds.server, err));
+    grounds.list = find_list(my, arena);
     int64_t late_s = lock_wait_s(my, arena) + AFTER_WAIT_S;
-    bool is_innodb = table->is_query || facts.is_innodb; /* no one table to look at: what is declared has to do */
-    const char *cursor = table->fields[table->cursor].name;
-    WatermarkBasis basis = {.list = find_list(my, arena), .margin_us = margin_us, .server = server.identity};
-    bool is_counter = table->cursor_kind == CURSOR_COUNTER;
-    if (!is_innodb)
-        judge(&basis, WATERMARK_UNPROVEN, US(UNPROVEN_MARGIN_S),
-              "table %s is not InnoDB: what is not committed yet cannot be told apart", table->name);
-    else if (is_follower)
-        judge(&basis, WATERMARK_UNPROVEN, US(late_s),
-              "the server follows another one: what has not arrived yet cannot be seen; read the server that is written to");
-    else if (is_counter)
-        judge(&basis, WATERMARK_BOUNDED, 0, "column %s counts: it is read again for %d s behind its greatest value",
-              cursor, COUNTER_LOOK_BACK_S);
-    else if (clock == CURSOR_CLOCK_AUTO && !facts.is_cursor_kept)
-        judge(&basis, WATERMARK_UNPROVEN, US(UNPROVEN_MARGIN_S),
-              "nothing says whose clock fills %s: it is not ON UPDATE CURRENT_TIMESTAMP; set `cursor_clock`", cursor);
-    else if (basis.list == WATERMARK_LIST_NONE)
-        judge(&basis, WATERMARK_BOUNDED, US(late_s),
-              "the account lacks PROCESS: a statement that runs longer than %" PRId64 " s can be missed; GRANT PROCESS ON *.*",
-              late_s);
-    else if (clock == CURSOR_CLOCK_APPLICATION)
-        judge(&basis, WATERMARK_BOUNDED, 0, "an application's clock fills %s: `margin` must cover its skew and latency", cursor);
-    else if (table->is_query)
-        judge(&basis, WATERMARK_BOUNDED, 0, "a query: that the server stamps every part of %s, in InnoDB, is as declared", cursor);
-    else
-        judge(&basis, WATERMARK_PROVEN, 0, "the server's clock fills %s, and its running statements and uncommitted rows are seen", cursor);
-    *ret_basis = basis;
+    const int64_t margins_s[] = {[MARGIN_OWN] = 0, [MARGIN_UNPROVEN] = UNPROVEN_MARGIN_S, [MARGIN_LATE] = late_s};
+    size_t i = 0;
+    while (!VERDICTS[i].holds(&grounds))
+        i++;
+    *ret_basis = (WatermarkBasis){.quality = VERDICTS[i].quality, .list = grounds.list,
+                                  .margin_us = margin_us + US(margins_s[VERDICTS[i].margin]),
+                                  .server = grounds.server.identity};
+    snprintf(ret_basis->why, sizeof ret_basis->why, "%s",
+             sql_fill(arena, VERDICTS[i].why, {"table", table->name}, {"cursor", table->fields[table->cursor].name},
+                      {"counter_s", arena_printf(arena, "%d", COUNTER_LOOK_BACK_S)},
+                      {"late_s", arena_printf(arena, "%" PRId64, late_s)}));
     return true;
 }
 

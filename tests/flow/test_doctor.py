@@ -116,59 +116,47 @@ def test_the_configuration(healthy, old, new, where, verdict, sentence, mend):
 # -- the hospital
 
 
-def test_an_account_without_process(healthy):
-    healthy.mysql.execute(f"REVOKE PROCESS ON *.* FROM {READER}")
+@contextlib.contextmanager
+def broken(mysql, breakage, remedy):
+    mysql.execute(*breakage)
     try:
-        found = consult(healthy)
+        yield
     finally:
-        healthy.mysql.execute(f"GRANT PROCESS ON *.* TO {READER}")
-    assert_finding(found, "hospital_a", "PROCESS", "mind", "its own statements alone", "GRANT PROCESS ON *.*")
+        mysql.execute(*remedy)
 
 
-def test_process_that_comes_by_a_role_counts(healthy):
-    healthy.mysql.execute("CREATE ROLE watcher", "GRANT PROCESS ON *.* TO watcher", f"GRANT watcher TO {READER}",
-                          f"SET DEFAULT ROLE watcher FOR {READER}", f"REVOKE PROCESS ON *.* FROM {READER}")
-    try:
+WRITES = "INSERT, UPDATE (pat_id, street), SHOW VIEW ON {database}.patient_master"
+HOSPITAL = [
+    ([f"REVOKE PROCESS ON *.* FROM {READER}"], [f"GRANT PROCESS ON *.* TO {READER}"],
+     "PROCESS", "mind", "its own statements alone", "GRANT PROCESS ON *.*"),
+    (["CREATE ROLE watcher", "GRANT PROCESS ON *.* TO watcher", f"GRANT watcher TO {READER}",
+      f"SET DEFAULT ROLE watcher FOR {READER}", f"REVOKE PROCESS ON *.* FROM {READER}"],
+     [f"GRANT PROCESS ON *.* TO {READER}", "DROP ROLE watcher"],
+     "PROCESS", "ok", "", ""),
+    ([f"GRANT {WRITES} TO {READER}"], [f"REVOKE {WRITES} FROM {READER}"],
+     "rights", "mind", "(INSERT, UPDATE)", "REVOKE"),
+    (["CHANGE MASTER 'x' TO master_host='127.0.0.1', master_port=1, master_user='x'", "START SLAVE 'x'"],
+     ["STOP SLAVE 'x'", "RESET SLAVE 'x' ALL"],
+     "replication", "mind", "a replica", "written to"),
+    (["SET GLOBAL read_only = 1"], ["SET GLOBAL read_only = 0"],
+     "replication", "mind", "read-only", "written to"),
+]
+
+
+@pytest.mark.parametrize("breakage, remedy, check, verdict, sentence, mend", HOSPITAL, ids=[
+    "an account without process", "process that comes by a role counts", "an account that may write", "a replica",
+    "a server that is read only"])
+def test_the_hospital(healthy, breakage, remedy, check, verdict, sentence, mend):
+    here = [[statement.format(database=healthy.hospitals[0]) for statement in side] for side in (breakage, remedy)]
+    with broken(healthy.mysql, *here):
         found = consult(healthy)
-    finally:
-        healthy.mysql.execute(f"GRANT PROCESS ON *.* TO {READER}", "DROP ROLE watcher")
-    assert found["hospital_a", "PROCESS"][0] == "ok"
-
-
-def test_an_account_that_may_write(healthy):
-    database = healthy.hospitals[0]
-    healthy.mysql.execute(f"GRANT INSERT, UPDATE (pat_id, street), SHOW VIEW ON {database}.patient_master TO {READER}")
-    try:
-        found = consult(healthy)
-    finally:
-        healthy.mysql.execute(f"REVOKE INSERT, UPDATE (pat_id, street), SHOW VIEW ON {database}.patient_master FROM {READER}")
-    assert_finding(found, "hospital_a", "rights", "mind", "(INSERT, UPDATE)", "REVOKE")
-
-
-def test_a_replica(healthy):
-    healthy.mysql.execute("CHANGE MASTER 'x' TO master_host='127.0.0.1', master_port=1, master_user='x'", "START SLAVE 'x'")
-    try:
-        found = consult(healthy)
-    finally:
-        healthy.mysql.execute("STOP SLAVE 'x'", "RESET SLAVE 'x' ALL")
-    assert_finding(found, "hospital_a", "replication", "mind", "a replica", "written to")
-
-
-def test_a_server_that_is_read_only(healthy):
-    healthy.mysql.execute("SET GLOBAL read_only = 1")
-    try:
-        found = consult(healthy)
-    finally:
-        healthy.mysql.execute("SET GLOBAL read_only = 0")
-    assert_finding(found, "hospital_a", "replication", "mind", "read-only", "written to")
+    assert_finding(found, "hospital_a", check, verdict, sentence, mend)
 
 
 def test_a_clock_that_is_off(healthy):
-    healthy.mysql.execute("SET GLOBAL init_connect = 'SET timestamp = UNIX_TIMESTAMP() + 600'")
-    try:
+    with broken(healthy.mysql, ["SET GLOBAL init_connect = 'SET timestamp = UNIX_TIMESTAMP() + 600'"],
+                ["SET GLOBAL init_connect = ''"]):
         found = consult(healthy)
-    finally:
-        healthy.mysql.execute("SET GLOBAL init_connect = ''")
     assert found["hospital_a", "clock"][0] == "mind"
     seconds = int(found["hospital_a", "clock"][1].split("is ")[1].split(" s off")[0])
     assert 595 <= seconds <= 601 and "time service" in found["hospital_a", "clock"][2]
