@@ -41,19 +41,9 @@ static const char *number(const SilverPage *page, int64_t value) {
 static bool has_id(const SilverRow *row) { return !str_is_null(row->id) && row->fate != ROW_REPEATED; }
 
 static void take_known(const PgResult *found, int row, Known *known) {
-    *known = (Known){
-        .is_found = true,
-        .key = pg_int(found, row, 1),
-        .source_hash = pg_int(found, row, 2),
-        .is_deleted = pg_bool(found, row, 4),
-        .is_inferred = pg_bool(found, row, 5),
-        .version = (int32_t)pg_int(found, row, 6),
-        .effective_us = pg_int(found, row, 7) + PG_EPOCH_US,
-    };
-    Str hash = pg_value(found, row, 3);
-    known->has_content = hash.size == sizeof known->record_hash;
-    if (known->has_content)
-        memcpy(known->record_hash, hash.at, hash.size);
+    silver_take_known(found, row, known);
+    known->version = (int32_t)pg_int(found, row, 6);
+    known->effective_us = pg_int(found, row, 7) + PG_EPOCH_US;
 }
 
 /* Of rows that bear the same id the index has the last. */

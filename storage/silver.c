@@ -56,7 +56,7 @@ static const char *ids_array(SilverPage *page, Buf *out, Error *err) {
     return pg_array_end(out, err);
 }
 
-static void take_known(const PgResult *found, int row, Known *known) {
+void silver_take_known(const PgResult *found, int row, Known *known) {
     *known = (Known){
         .is_found = true,
         .key = pg_int(found, row, 1),
@@ -86,7 +86,7 @@ bool silver_look_up(Pg *pg, SilverPage *page, Error *err) {
     for (int r = 0; r < pg_rows(found); r++) {
         SilverRow *row = row_index_find(index, pg_value(found, r, 0));
         if (row)
-            take_known(found, r, &row->known);
+            silver_take_known(found, r, &row->known);
     }
     return true;
 }

@@ -99,6 +99,9 @@ bool silver_write(Pg *pg, SilverPage *page, Error *err);
 
 /* --- for history.c, claim.c, bronze.c and member.c, which work on the same page --- */
 
+/* From columns 1 to 5 of a look-up's binary row: key, source_hash, record_hash, is_deleted, is_inferred. */
+void silver_take_known(const PgResult *found, int row, Known *known);
+
 /* The row of a page that bears an id, for matching what PostgreSQL returns. */
 typedef struct RowIndex RowIndex;
 RowIndex *row_index_make(Arena *arena, SilverPage *page);

@@ -6,13 +6,11 @@
  * Works as place does, without any database, and prints rows per second: of parsing alone, with
  * cleaning (record_hash is part of it), and with source_hash besides. Then what was flagged and
  * rejected, by rule. */
-#include "base/arena.h"
-#include "base/own.h"
+#include "bench.h"
+
 #include "transform/formats/csv.h"
 #include "transform/hash.h"
 #include "transform/mapping.h"
-
-#include <time.h>
 
 enum { FIELDS_MAX = 64, PAGE_ROWS = 5000, CHUNK_BYTES = 64 * 1024, MADE_ROWS = 1000000 };
 
@@ -84,13 +82,6 @@ static void clean_row(Bench *bench, const CsvRow *row, Arena *page) {
         bench->flags[__builtin_ctzll(rest)]++;
 }
 
-/* Processor time: what else the machine does must not count. */
-static int64_t cpu_us(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 /* One pass over the text; returns microseconds of processor time. */
 static int64_t run(Bench *bench, Str text, Work work) {
     CLEANUP(csv_drop) CsvParser *csv = csv_open(&(CsvOptions){0});
@@ -145,18 +136,6 @@ static Str make_claims(Arena *arena) {
             STATUSES[r % 5], r % 400, r % 100, r % 200, r % 100, r % 50, r % 100, r % 28 + 1, r % 27 + 1);
     }
     return (Str){text, used};
-}
-
-static Str read_file(Arena *arena, const char *path) {
-    CLEANUP(file_drop) FILE *file = fopen(path, "rb");
-    if (!file || fseek(file, 0, SEEK_END) != 0) {
-        perror(path);
-        exit(2);
-    }
-    size_t size = (size_t)ftell(file);
-    rewind(file);
-    char *text = arena_alloc(arena, size + 1);
-    return (Str){text, fread(text, 1, size, file)};
 }
 
 static void print_rate(const char *what, int64_t rows, int64_t us) {

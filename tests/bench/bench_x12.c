@@ -2,22 +2,13 @@
  *
  *     bench_x12             a remittance made here, in memory
  *     bench_x12 FILE        a file, once */
-#include "base/arena.h"
-#include "base/own.h"
-#include "transform/formats/x12_tally.h"
+#include "bench.h"
 
-#include <time.h>
+#include "transform/formats/x12_tally.h"
 
 enum { CHUNK_BYTES = 64 * 1024, MADE_CLAIMS = 400000, CLAIM_BYTES = 700 };
 
 typedef enum Work { WORK_PARSE, WORK_TALLY } Work;
-
-/* Processor time: what else the machine does must not count. */
-static int64_t cpu_us(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
 
 static Str make_remittance(Arena *arena) {
     char *text = arena_alloc(arena, (size_t)MADE_CLAIMS * CLAIM_BYTES);
@@ -33,18 +24,6 @@ static Str make_remittance(Arena *arena) {
             i, i, i % 1000, i);
     used += (size_t)sprintf(text + used, "SE*%lld*0001~\nGE*1*1~\nIEA*1*000000001~\n", (long long)segments + 1);
     return (Str){text, used};
-}
-
-static Str read_file(Arena *arena, const char *path) {
-    CLEANUP(file_drop) FILE *file = fopen(path, "rb");
-    if (!file || fseek(file, 0, SEEK_END) != 0) {
-        perror(path);
-        exit(2);
-    }
-    size_t size = (size_t)ftell(file);
-    rewind(file);
-    char *text = arena_alloc(arena, size + 1);
-    return (Str){text, fread(text, 1, size, file)};
 }
 
 static void run(const char *what, Str text, Work work) {

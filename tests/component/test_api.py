@@ -2,7 +2,6 @@
 
 The one hospital of the configuration does not answer: jobs exist and fail, which is all that is needed.
 """
-import contextlib
 import http.client
 import json
 import os
@@ -35,11 +34,7 @@ class Served:
         self.tokens = {}
 
     def sql(self, statement, *values):
-        with contextlib.closing(self.postgres.connect(self.database)) as link, link.cursor() as cursor:
-            cursor.execute(statement, values or None)
-            rows = cursor.fetchall() if cursor.description else None
-            link.commit()
-            return rows
+        return self.postgres.ask(self.database, statement, *values)
 
     def make_tokens(self):
         for scope in ("read", "operate", "phi", "admin"):

@@ -3,7 +3,6 @@
 The sealer is driven step by step by audit_tool; the daemon's own is tested at the end. What a seal must hold is
 computed here with hashlib and hmac alone.
 """
-import contextlib
 import hashlib
 import hmac
 import os
@@ -85,11 +84,7 @@ class Trail:
             link.close()
 
     def sql(self, statement, *values):
-        with contextlib.closing(self.postgres.connect(self.database)) as link, link.cursor() as cursor:
-            cursor.execute(statement, values or None)
-            rows = cursor.fetchall() if cursor.description else None
-            link.commit()
-            return rows
+        return self.postgres.ask(self.database, statement, *values)
 
     def tamper(self, *statements):
         """As a superuser who knows how to switch triggers off."""

@@ -4,6 +4,7 @@ import contextlib
 import pytest
 
 from harness.placer import START, Killed, Placer
+from harness.postgres import ask
 
 DAY = 86400 * 1_000_000
 PATIENT = ("source_patient_id", "first_name", "last_name", "ssn", "phone", "source_modified_at")
@@ -23,9 +24,7 @@ class World(Placer):
         self.feed("a.transactions", "a", "transactions", TRANSACTION)
 
     def rows(self, statement, *values):
-        with self.link.cursor() as cursor:
-            cursor.execute(statement, values or None)
-            return cursor.fetchall() if cursor.description else None
+        return ask(self.link, statement, *values)
 
     def versions(self, number):
         return self.rows("SELECT version, phone, is_current, is_deleted, (extract(epoch FROM effective_date) * 1000000)"

@@ -4,6 +4,7 @@ import contextlib
 import pytest
 
 from harness.placer import START, Killed, Placer
+from harness.postgres import ask
 
 HOUR = 3600 * 1_000_000
 DAY = 24 * HOUR
@@ -20,9 +21,7 @@ class World(Placer):
         self.feed("a.past", "a", "patients", COLUMNS, "past")
 
     def rows(self, statement, *values):
-        with self.link.cursor() as cursor:
-            cursor.execute(statement, values or None)
-            return cursor.fetchall() if cursor.description else None
+        return ask(self.link, statement, *values)
 
     def now(self, *rows, received=START + 100 * DAY, source_now=None, feed="a.patients"):
         return self.page(feed, rows, received, source_now)

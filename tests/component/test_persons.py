@@ -11,6 +11,7 @@ import uuid
 import pytest
 
 from harness.persons import Persons
+from harness.postgres import ask
 from harness.sample import Sample
 
 OPEN_END = "9999-12-31 00:00+00"
@@ -28,9 +29,7 @@ class Store:
         self.key = 0
 
     def sql(self, statement, *values):
-        with self.link.cursor() as cursor:
-            cursor.execute(statement, values or None)
-            return cursor.fetchall() if cursor.description else cursor.rowcount
+        return ask(self.link, statement, *values)
 
     def value(self, statement, *values):
         return self.sql(statement, *values)[0][0]

@@ -13,6 +13,7 @@ import pytest
 
 from harness.bigquery import BigQuery
 from harness.placer import Placer
+from harness.postgres import ask
 from harness.proxy import Fault, Proxy
 
 class Publishing:
@@ -51,9 +52,7 @@ class Publishing:
             self.postgres.drop_database(backup)
 
     def sql(self, statement, *values):
-        with self.link.cursor() as cursor:
-            cursor.execute(statement, values or None)
-            return cursor.fetchall() if cursor.description else None
+        return ask(self.link, statement, *values)
 
     def new_batch(self):
         self.batch = self.sql("SELECT nextval('ops.batch_id_seq')")[0][0]

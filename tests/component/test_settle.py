@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 
+from harness.postgres import ask
 from harness.settings import ROOT
 
 ENTITY = {"patients": "patient", "providers": "provider", "departments": "department",
@@ -28,9 +29,7 @@ class World:
         self.new_batch()
 
     def sql(self, statement, *values):
-        with self.link.cursor() as cursor:
-            cursor.execute(statement, values or None)
-            return cursor.fetchall() if cursor.description else None
+        return ask(self.link, statement, *values)
 
     def value(self, statement, *values):
         return self.sql(statement, *values)[0][0]

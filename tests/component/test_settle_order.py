@@ -11,6 +11,7 @@ import subprocess
 import pytest
 
 from harness import dump
+from harness.postgres import ask
 
 SOURCES = ("hospital_a", "hospital_b")
 OPEN_END = "9999-12-31 00:00:00+00"
@@ -30,9 +31,7 @@ class Store:
             self.sql("INSERT INTO ops.source VALUES (%s, 'America/Chicago')", source)
 
     def sql(self, statement, *values):
-        with self.link.cursor() as cursor:
-            cursor.execute(statement, values or None)
-            return cursor.fetchall() if cursor.description else cursor.rowcount
+        return ask(self.link, statement, *values)
 
     def settle(self):
         done = subprocess.run([self.tool, self.dsn], env={**os.environ, "PGPASSWORD": self.password},

@@ -95,9 +95,7 @@ class Claims:
         return done
 
     def rows(self, statement):
-        with contextlib.closing(self.store.connect(self.database)) as link, link.cursor() as cursor:
-            cursor.execute(statement)
-            return cursor.fetchall()
+        return self.store.ask(self.database, statement)
 
     def claims(self):
         return self.rows("SELECT source_system, source_claim_id, iteration, is_final, claim_status, paid_amount::text, "

@@ -59,14 +59,11 @@ class Hospital:
         return {key: number for table in adversary.TABLES for key, number in self.ask(f"SELECT id, n FROM {table}")}
 
     def placed(self):
-        with contextlib.closing(self.store.connect(self.store_database)) as link, link.cursor() as cursor:
-            cursor.execute("SELECT source_department_id, name::int FROM silver.departments WHERE source_system = 'hospital'")
-            return dict(cursor.fetchall())
+        return dict(self.store.ask(self.store_database, "SELECT source_department_id, name::int FROM silver.departments "
+                                   "WHERE source_system = 'hospital'"))
 
     def positions(self):
-        with contextlib.closing(self.store.connect(self.store_database)) as link, link.cursor() as cursor:
-            cursor.execute("SELECT split_part(feed, '.', 2), position FROM ops.cursor")
-            return dict(cursor.fetchall())
+        return dict(self.store.ask(self.store_database, "SELECT split_part(feed, '.', 2), position FROM ops.cursor"))
 
     def metric(self, name):
         """{feed: value}"""

@@ -59,9 +59,7 @@ class OneFeed:
         return done
 
     def rows(self, statement, *parameters):
-        with contextlib.closing(self.store.connect(self.database)) as link, link.cursor() as cursor:
-            cursor.execute(statement, parameters or None)
-            return cursor.fetchall()
+        return self.store.ask(self.database, statement, *parameters)
 
     def value(self, statement, *parameters):
         return self.rows(statement, *parameters)[0][0]

@@ -3,6 +3,7 @@
 Accounts: `postgres` (the harness's own), `revcycle_owner` (migrates), `revcycled` (the daemon's)
 and `inspector` (reads everything). Passwords are files beside the data.
 """
+import contextlib
 import glob
 import hashlib
 import os
@@ -29,6 +30,13 @@ def binary_directory(version=None):
     if wanted < OLDEST or wanted not in found:
         raise ServerFailed(f"PostgreSQL {version or OLDEST} is not installed; run scripts/deps")
     return found[wanted]
+
+
+def ask(link, statement, *values):
+    """The rows; of what returns none, how many it touched."""
+    with link.cursor() as cursor:
+        cursor.execute(statement, values or None)
+        return cursor.fetchall() if cursor.description else cursor.rowcount
 
 
 class Postgres(Server):
@@ -124,6 +132,11 @@ class Postgres(Server):
     def dsn(self, database, user="revcycled"):
         """Without the password: settings.write_passfile() puts that into a file for libpq."""
         return f"host=127.0.0.1 port={self.port} dbname={database} user={user}"
+
+    def ask(self, database, statement, *values):
+        """As the harness's superuser, in a transaction of its own."""
+        with contextlib.closing(self.connect(database)) as link, link:
+            return ask(link, statement, *values)
 
     def execute(self, statement, database="postgres"):
         link = self.connect(database)

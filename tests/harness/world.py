@@ -140,9 +140,7 @@ class World:
 
     def rows(self, statement, *parameters):
         """Rows of PostgreSQL, as the harness's superuser sees them."""
-        with contextlib.closing(self.store.connect(self.database)) as link, link.cursor() as cursor:
-            cursor.execute(statement, parameters or None)
-            return cursor.fetchall()
+        return self.store.ask(self.database, statement, *parameters)
 
     def value(self, statement, *parameters):
         return self.rows(statement, *parameters)[0][0]

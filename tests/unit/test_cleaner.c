@@ -1,5 +1,5 @@
 /* Chains of cleaners over single fields. */
-#include "test.h"
+#include "in_arena.h"
 
 #include "base/own.h"
 #include "transform/cleaner.h"
@@ -8,12 +8,10 @@
 
 #include <stdio.h>
 
-static Arena *arena;
 static const Zone *chicago;
 
-static int open_arena(void **state) {
-    (void)state;
-    arena = arena_open();
+static int open_zone(void **state) {
+    open_arena(state);
     CLEANUP(file_drop) FILE *file = fopen("/usr/share/zoneinfo/America/Chicago", "rb");
     if (!file)
         return -1;
@@ -21,12 +19,6 @@ static int open_arena(void **state) {
     Error err = {0};
     chicago = zone_parse(arena, "America/Chicago", (Str){bytes, fread(bytes, 1, 1 << 16, file)}, &err);
     return chicago ? 0 : -1;
-}
-
-static int close_arena(void **state) {
-    (void)state;
-    arena_free(arena);
-    return 0;
 }
 
 static void fail_on_mistake(void *context, int line, int column, const char *sentence) {
@@ -307,5 +299,5 @@ int main(void) {
         cmocka_unit_test(several_columns_meet_in_concat),
         cmocka_unit_test(any_bytes_do_no_harm_in_any_cleaner),
     };
-    return cmocka_run_group_tests(tests, open_arena, close_arena);
+    return cmocka_run_group_tests(tests, open_zone, close_arena);
 }

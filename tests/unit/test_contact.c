@@ -1,24 +1,10 @@
 /* Telephone numbers, e-mail addresses, postal addresses and codes. */
-#include "test.h"
+#include "in_arena.h"
 
 #include "base/own.h"
 #include "transform/address.h"
 #include "transform/code.h"
 #include "transform/contact.h"
-
-static Arena *arena;
-
-static int open_arena(void **state) {
-    (void)state;
-    arena = arena_open();
-    return 0;
-}
-
-static int close_arena(void **state) {
-    (void)state;
-    arena_free(arena);
-    return 0;
-}
 
 static void phones_of_every_shape_become_e164(void **state) {
     (void)state;

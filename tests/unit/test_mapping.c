@@ -1,22 +1,8 @@
-#include "test.h"
+#include "in_arena.h"
 
 #include "base/own.h"
 #include "transform/hash.h"
 #include "transform/mapping.h"
-
-static Arena *arena;
-
-static int open_arena(void **state) {
-    (void)state;
-    arena = arena_open();
-    return 0;
-}
-
-static int close_arena(void **state) {
-    (void)state;
-    arena_free(arena);
-    return 0;
-}
 
 /* "first_name=FirstName" per column; cleaners, if any, behind: "birth_date=DOB|trim|date MM/DD/YYYY". */
 static MapSpec map_of(const char *text) {

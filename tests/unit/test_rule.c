@@ -1,26 +1,17 @@
 /* Checks over rows, and the columns that are derived from others. */
-#include "test.h"
+#include "in_arena.h"
 
 #include "base/own.h"
 #include "transform/date.h"
 #include "transform/derive.h"
 #include "transform/rule.h"
 
-static Arena *arena;
 static const Entity *claims;
 static Value row[ENTITY_COLUMNS_MAX];
 
-static int open_arena(void **state) {
-    (void)state;
-    arena = arena_open();
+static int open_claims(void **state) {
     claims = entity_find(STR("claims"));
-    return 0;
-}
-
-static int close_arena(void **state) {
-    (void)state;
-    arena_free(arena);
-    return 0;
+    return open_arena(state);
 }
 
 static void set(const char *column, Value value) { row[entity_column(claims, str_of(column))] = value; }
@@ -271,5 +262,5 @@ int main(void) {
         cmocka_unit_test(an_age_is_in_whole_years_and_null_beyond_a_life),
         cmocka_unit_test(coverage_is_rounded_half_away_and_null_without_a_claim),
     };
-    return cmocka_run_group_tests(tests, open_arena, close_arena);
+    return cmocka_run_group_tests(tests, open_claims, close_arena);
 }

@@ -1,22 +1,8 @@
-#include "test.h"
+#include "in_arena.h"
 
 #include "base/own.h"
 #include "transform/name_case.h"
 #include "transform/text.h"
-
-static Arena *arena;
-
-static int open_arena(void **state) {
-    (void)state;
-    arena = arena_open();
-    return 0;
-}
-
-static int close_arena(void **state) {
-    (void)state;
-    arena_free(arena);
-    return 0;
-}
 
 /* The definition of RFC 3629, table by table, one byte after the other. */
 static bool is_utf8_by_the_book(const uint8_t *s, size_t n) {

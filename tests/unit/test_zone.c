@@ -1,22 +1,8 @@
-#include "test.h"
+#include "in_arena.h"
 
 #include "base/own.h"
 #include "transform/date.h"
 #include "transform/zone.h"
-
-static Arena *arena;
-
-static int open_arena(void **state) {
-    (void)state;
-    arena = arena_open();
-    return 0;
-}
-
-static int close_arena(void **state) {
-    (void)state;
-    arena_free(arena);
-    return 0;
-}
 
 static Str read_zone_file(const char *name) {
     CLEANUP(file_drop) FILE *file = fopen(arena_printf(arena, "/usr/share/zoneinfo/%s", name), "rb");
