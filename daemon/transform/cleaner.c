@@ -1,4 +1,4 @@
-/* cleaner.c - see cleaner.h. The functions, then the table, then chains. */
+/* cleaner.c - see cleaner.h. The functions, then the table. */
 #include "transform/cleaner.h"
 
 #include "base/nearest.h"
@@ -332,49 +332,23 @@ static void clean_us_address(Cell *cell, const void *args) {
 
 /* ---- the table ----------------------------------------------------------------------------- */
 
-typedef enum ArgsKind {
-    ARGS_NONE,
-    ARGS_ONE,  /* exactly one, plain */
-    ARGS_ANY,  /* plain ones, or none */
-    ARGS_SOME, /* plain ones, at least one */
-    ARGS_KEYS  /* key: value, at least one */
-} ArgsKind;
-
-/* A cleaner being put into a chain. */
-typedef struct Setting {
-    Arena *arena;
-    const CleanerSpec *spec;
-    const Column *column;
-    char *ret_mistake; /* MISTAKE_BYTES */
-} Setting;
-enum { MISTAKE_BYTES = 300 };
-
-/* Turns arguments into what the function wants; NULL and a mistake when they mean nothing. */
-typedef const void *Prepare(const Setting *setting);
-
-struct Cleaner {
-    const char *name;
-    ArgsKind args;
-    ColumnType makes;
-    CleanFunction *run;
-    Prepare *prepare; /* NULL: the arguments as Words */
-    bool takes_null;
-    const char *usage;
-};
+static const void *prepare_words(const Setting *s) {
+    Words *words = ARENA_NEW(s->arena, Words);
+    *words = (Words){s->spec->args, s->spec->n_args};
+    return words;
+}
 
 static const void *prepare_formats(const Setting *s) {
     for (size_t i = 0; i < s->spec->n_args; i++) {
         const char *format = s->spec->args[i].value;
         if (strcmp(format, "ISO") == 0 || civil_format_is_complete(format))
             continue;
-        snprintf(s->ret_mistake, MISTAKE_BYTES,
+        snprintf(s->ret_mistake, CLEANER_MISTAKE_BYTES,
                  "`%s` is no date format: it needs YYYY, MM or MON, and DD, each once, as in \"MM/DD/YYYY\"",
                  format);
         return NULL;
     }
-    Words *words = ARENA_NEW(s->arena, Words);
-    *words = (Words){s->spec->args, s->spec->n_args};
-    return words;
+    return prepare_words(s);
 }
 
 static const void *prepare_cents(const Setting *s) {
@@ -388,7 +362,7 @@ static const void *prepare_cents(const Setting *s) {
         else if (strcmp(word, "minor_units") == 0)
             style->minor_units = true;
         else {
-            snprintf(s->ret_mistake, MISTAKE_BYTES,
+            snprintf(s->ret_mistake, CLEANER_MISTAKE_BYTES,
                      "`cents` knows `parentheses`, `decimal_comma` and `minor_units`, not `%s`", word);
             return NULL;
         }
@@ -410,7 +384,7 @@ static const void *prepare_phone(const Setting *s) {
         args->country = arena_string(s->arena, str_of(country + 1));
         return args;
     }
-    snprintf(s->ret_mistake, MISTAKE_BYTES,
+    snprintf(s->ret_mistake, CLEANER_MISTAKE_BYTES,
              "`phone` takes US, CA or a calling code such as \"+44\", not `%s`", country);
     return NULL;
 }
@@ -428,7 +402,7 @@ static const void *prepare_us_address(const Setting *s) {
     for (size_t i = 0; i < COUNT(PARTS); i++)
         if (strcmp(s->column->name, PARTS[i].column) == 0)
             return &PARTS[i].offset;
-    snprintf(s->ret_mistake, MISTAKE_BYTES, "`us_address` fills address, city, state and zip, not `%s`",
+    snprintf(s->ret_mistake, CLEANER_MISTAKE_BYTES, "`us_address` fills address, city, state and zip, not `%s`",
              s->column->name);
     return NULL;
 }
@@ -478,93 +452,26 @@ static const Cleaner CLEANERS[] = {
      "the part of a one-line address that the column holds"},
 };
 
-/* Chains of columns mapped by a bare name; other texts take `text`, other types their reader. */
-typedef struct Default {
-    const char *column;
-    const char *cleaners[2];
-} Default;
-static const Default DEFAULTS[] = {
-    {"first_name", {"text", "proper_case"}},
-    {"middle_name", {"text", "proper_case"}},
-    {"last_name", {"text", "proper_case"}},
-    {"ssn", {"ssn"}},
-    {"gender", {"gender"}},
-    {"phone", {"phone"}},
-    {"phone_extension", {"digits"}},
-    {"email", {"email"}},
-    {"city", {"text", "title"}},
-    {"state", {"code"}},
-    {"zip", {"zip"}},
-    {"npi", {"npi"}},
-    {"encounter_type", {"text", "title"}},
-    {"visit_type", {"text", "title"}},
-    {"claim_status", {"text", "title"}},
-    {"procedure_code", {"code"}},
-    {"diagnosis_code", {"icd10"}},
-    {"group_code", {"code"}},
-    {"reason_code", {"code"}},
-};
-
 const Cleaner *cleaner_next(const Cleaner *previous) {
     const Cleaner *next = previous ? previous + 1 : CLEANERS;
     return next < CLEANERS + COUNT(CLEANERS) ? next : NULL;
 }
 
-const char *cleaner_name(const Cleaner *cleaner) { return cleaner->name; }
-const char *cleaner_usage(const Cleaner *cleaner) { return cleaner->usage; }
+static void say_unknown(const char *name, char *ret_mistake) {
+    char suggestion[NEAREST_TEXT_BYTES];
+    Nearest nearest = nearest_start(str_of(name));
+    for (size_t i = 0; i < COUNT(CLEANERS); i++)
+        nearest_offer(&nearest, CLEANERS[i].name);
+    nearest_suggest(&nearest, suggestion);
+    snprintf(ret_mistake, CLEANER_MISTAKE_BYTES, "unknown cleaner `%s`%s", name, suggestion);
+}
 
-static const Cleaner *cleaner_find(const char *name) {
+const Cleaner *cleaner_find(const char *name, char *ret_mistake) {
     for (size_t i = 0; i < COUNT(CLEANERS); i++)
         if (strcmp(CLEANERS[i].name, name) == 0)
             return &CLEANERS[i];
+    say_unknown(name, ret_mistake);
     return NULL;
-}
-
-/* ---- chains -------------------------------------------------------------------------------- */
-
-static bool is_address_part(const char *column) {
-    return strcmp(column, "address") == 0 || strcmp(column, "city") == 0 ||
-           strcmp(column, "state") == 0 || strcmp(column, "zip") == 0;
-}
-
-bool column_is_part_of(const char *column, const char *sister) {
-    if (is_address_part(column))
-        return is_address_part(sister) && strcmp(column, sister) != 0;
-    return strcmp(column, "phone_extension") == 0 && strcmp(sister, "phone") == 0;
-}
-
-static bool is_id(const Column *column) {
-    size_t size = strlen(column->name);
-    return column->role == ROLE_ID || (strncmp(column->name, "source_", 7) == 0 && size > 3 &&
-                                       strcmp(column->name + size - 3, "_id") == 0);
-}
-
-static const char *reader_of(ColumnType type) {
-    switch (type) {
-    case TYPE_DATE: return "date";
-    case TYPE_TIMESTAMP: return "timestamp";
-    case TYPE_MONEY: return "cents";
-    case TYPE_INT: return "integer";
-    case TYPE_BIGINT: return "bigint";
-    default: return "text";
-    }
-}
-
-/* Two names at most; the second may be NULL. */
-static void find_default(const Column *column, bool splits, const char *ret_names[2]) {
-    ret_names[0] = reader_of(column->type);
-    ret_names[1] = NULL;
-    if (column->type != TYPE_TEXT)
-        return;
-    if (is_id(column)) {
-        ret_names[0] = "id";
-    } else if (splits) {
-        ret_names[0] = is_address_part(column->name) ? "us_address" : "phone";
-    } else {
-        for (size_t i = 0; i < COUNT(DEFAULTS); i++)
-            if (strcmp(DEFAULTS[i].column, column->name) == 0)
-                memcpy(ret_names, DEFAULTS[i].cleaners, sizeof DEFAULTS[i].cleaners);
-    }
 }
 
 static bool check_args(const Cleaner *cleaner, const CleanerSpec *spec, char *ret_mistake) {
@@ -583,97 +490,13 @@ static bool check_args(const Cleaner *cleaner, const CleanerSpec *spec, char *re
     if (cleaner->args == ARGS_SOME)
         fits &= spec->n_args > 0;
     if (!fits)
-        snprintf(ret_mistake, MISTAKE_BYTES, "cleaner `%s` takes %s: %s", cleaner->name,
+        snprintf(ret_mistake, CLEANER_MISTAKE_BYTES, "cleaner `%s` takes %s: %s", cleaner->name,
                  WANTED[cleaner->args], cleaner->usage);
     return fits;
 }
 
-static bool fail_unknown(const char *name, char *ret_mistake) {
-    char suggestion[NEAREST_TEXT_BYTES];
-    Nearest nearest = nearest_start(str_of(name));
-    for (size_t i = 0; i < COUNT(CLEANERS); i++)
-        nearest_offer(&nearest, CLEANERS[i].name);
-    nearest_suggest(&nearest, suggestion);
-    snprintf(ret_mistake, MISTAKE_BYTES, "unknown cleaner `%s`%s", name, suggestion);
-    return false;
-}
-
-static const void *words_of(Arena *arena, const CleanerSpec *spec) {
-    Words *words = ARENA_NEW(arena, Words);
-    *words = (Words){spec->args, spec->n_args};
-    return words;
-}
-
-/* Adds a cleaner behind a chain that makes *type so far. */
-static bool add_step(const Setting *s, ColumnType *type, Step *ret_step) {
-    const Cleaner *cleaner = cleaner_find(s->spec->name);
-    if (!cleaner)
-        return fail_unknown(s->spec->name, s->ret_mistake);
-    if (*type != TYPE_TEXT) {
-        snprintf(s->ret_mistake, MISTAKE_BYTES,
-                 "cleaner `%s` works on text and must stand before the one that reads the value",
-                 cleaner->name);
-        return false;
-    }
-    if (!check_args(cleaner, s->spec, s->ret_mistake))
-        return false;
-    const void *args = cleaner->prepare ? cleaner->prepare(s) : words_of(s->arena, s->spec);
-    if (!args)
-        return false;
-    *ret_step = (Step){cleaner->run, args, cleaner->takes_null};
-    *type = cleaner->makes;
-    return true;
-}
-
-static bool makes_column(ColumnType made, ColumnType wanted) {
-    return made == wanted || (made == TYPE_INT && wanted == TYPE_BIGINT);
-}
-
-/* The given cleaners, or the default's as specifications of the same form; then, if it is missing,
- * the reader of the column's type. */
-static size_t list_cleaners(Arena *arena, const MapSpec *map, const Column *column, bool splits,
-                            CleanerSpec **ret_list) {
-    CleanerSpec *list = ARENA_ARRAY(arena, CleanerSpec, map->n_clean + 3);
-    *ret_list = list;
-    if (map->n_clean > 0) {
-        memcpy(list, map->clean, map->n_clean * sizeof *list);
-        return map->n_clean;
-    }
-    const char *names[2];
-    size_t n = 0;
-    if (map->n_from > 1)
-        list[n++] = (CleanerSpec){.name = "concat", .line = map->line, .column = map->column_number};
-    find_default(column, splits, names);
-    for (size_t i = 0; i < 2 && names[i]; i++)
-        list[n++] = (CleanerSpec){.name = names[i], .line = map->line, .column = map->column_number};
-    return n;
-}
-
-bool chain_compile(Arena *arena, const MapSpec *map, const Column *column, bool splits,
-                   MappingReport report, void *context, Chain *ret_chain) {
-    char mistake[MISTAKE_BYTES];
-    CleanerSpec *list;
-    size_t n = list_cleaners(arena, map, column, splits, &list);
-    Step *steps = ARENA_ARRAY(arena, Step, n + 1);
-    ColumnType type = TYPE_TEXT;
-    bool is_right = true;
-    for (size_t i = 0; i < n; i++) {
-        Setting setting = {arena, &list[i], column, mistake};
-        if (add_step(&setting, &type, &steps[i]))
-            continue;
-        report(context, list[i].line, list[i].column, mistake);
-        is_right = false;
-    }
-    CleanerSpec reader = {.name = reader_of(column->type)};
-    Setting last = {arena, &reader, column, mistake};
-    if (is_right && type == TYPE_TEXT && column->type != TYPE_TEXT)
-        is_right = add_step(&last, &type, &steps[n++]);
-    if (is_right && !makes_column(type, column->type)) {
-        snprintf(mistake, sizeof mistake, "the last cleaner of `%s` does not make what the column holds, use `%s`",
-                 column->name, reader.name);
-        report(context, map->line, map->column_number, mistake);
-        is_right = false;
-    }
-    *ret_chain = (Chain){steps, n};
-    return is_right;
+const void *cleaner_prepare(const Cleaner *cleaner, const Setting *setting) {
+    if (!check_args(cleaner, setting->spec, setting->ret_mistake))
+        return NULL;
+    return cleaner->prepare ? cleaner->prepare(setting) : prepare_words(setting);
 }

@@ -1,14 +1,9 @@
-/* cleaner.h - cleaners, and chains of them: how a field of text becomes a value.
+/* cleaner.h - cleaners: each a function from a field's text to a value, and the table of them.
  *
- * One table in cleaner.c: name, arguments, what it makes, function; docs and --help read it through
- * cleaner_next(). A chain runs over one field; each cleaner sees what the one before it left:
- * text, until one makes a date, a time, an amount or a number, which ends the chain. A chain that
- * ends in text where the column is none gets its type's own reader (date, timestamp, cents, integer)
- * at its end. NULL passes through all but those that say otherwise (default, gender).
- * A bad value becomes NULL, and its flag is set.
- *
- * A column mapped by a bare name gets the chain of cleaner_defaults(). Pure; compiled chains are
- * immutable, any thread. */
+ * One table in cleaner.c: name, arguments, what it makes, function; documents read it through cleaner_next().
+ * A cleaner sees text, and leaves text or a date, a time, an amount or a number. NULL passes it by but for those
+ * that say otherwise (default, gender). A bad value becomes NULL, and its flag is set.
+ * Pure; any thread. Not how cleaners follow each other: chain.h. */
 #pragma once
 #include "transform/address.h"
 #include "transform/mapping.h"
@@ -46,35 +41,38 @@ typedef struct Cell {
 
 typedef void CleanFunction(Cell *cell, const void *args);
 
-typedef struct Step {
+/* ---- putting one to use ---- */
+
+typedef enum ArgsKind {
+    ARGS_NONE,
+    ARGS_ONE,  /* exactly one, plain */
+    ARGS_ANY,  /* plain ones, or none */
+    ARGS_SOME, /* plain ones, at least one */
+    ARGS_KEYS  /* key: value, at least one */
+} ArgsKind;
+
+/* A cleaner being put into a chain. */
+enum { CLEANER_MISTAKE_BYTES = 300 };
+typedef struct Setting {
+    Arena *arena;
+    const CleanerSpec *spec;
+    const Column *column;
+    char *ret_mistake; /* CLEANER_MISTAKE_BYTES */
+} Setting;
+
+typedef struct Cleaner {
+    const char *name;
+    ArgsKind args;
+    ColumnType makes;
     CleanFunction *run;
-    const void *args;
+    const void *(*prepare)(const Setting *setting); /* arguments as `run` wants them; NULL: as they are */
     bool takes_null;
-} Step;
+    const char *usage; /* arguments and what it does, one line */
+} Cleaner;
 
-typedef struct Chain {
-    const Step *steps;
-    size_t n;
-} Chain;
-
-/* `map` with its cleaners resolved, or its column's default chain when it names none. Mistakes go to
- * `report` with the place of the cleaner; false when there was one. `splits` says that the column
- * shares its source column with its sisters: address, city, state and zip are then parts of one
- * text, phone_extension the end of its phone's. */
-bool chain_compile(Arena *arena, const MapSpec *map, const Column *column, bool splits,
-                   MappingReport report, void *context, Chain *ret_chain);
-
-static inline void chain_run(const Chain *chain, Cell *cell) {
-    for (size_t i = 0; i < chain->n; i++)
-        if (cell->value->is_set || chain->steps[i].takes_null)
-            chain->steps[i].run(cell, chain->steps[i].args);
-}
-
-/* True for columns that are parts of one text when they share a source column. */
-bool column_is_part_of(const char *column, const char *sister);
-
-/* The table, for documents: `previous` NULL starts, NULL ends. */
-typedef struct Cleaner Cleaner;
+/* In the order of the table: `previous` NULL starts, NULL ends. */
 const Cleaner *cleaner_next(const Cleaner *previous);
-const char *cleaner_name(const Cleaner *cleaner);
-const char *cleaner_usage(const Cleaner *cleaner); /* arguments and what it does, one line */
+/* NULL and a mistake that names the nearest one. `ret_mistake` as in Setting. */
+const Cleaner *cleaner_find(const char *name, char *ret_mistake);
+/* What `run` gets as `args`, in the setting's arena; NULL and a mistake when they mean nothing. */
+const void *cleaner_prepare(const Cleaner *cleaner, const Setting *setting);

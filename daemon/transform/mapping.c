@@ -5,7 +5,7 @@
 #include "transform/mapping.h"
 
 #include "base/nearest.h"
-#include "transform/cleaner.h"
+#include "transform/chain.h"
 #include "transform/derive.h"
 #include "transform/hash.h"
 #include "transform/rule.h"

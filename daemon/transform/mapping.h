@@ -24,7 +24,7 @@ typedef struct CleanerSpec {
 
 /* One CDM column: `first_name: {from: FirstName, clean: [trim, proper_case]}`. Several `from` columns
  * meet in the first cleaner that takes several (concat). A bare name, `city: City`, takes the
- * cleaners its column's type has by default (transform/cleaner.h). */
+ * cleaners its column's type has by default (transform/chain.h). */
 typedef struct MapSpec {
     const char *column;
     const char *const *from;

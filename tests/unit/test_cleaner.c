@@ -2,7 +2,7 @@
 #include "in_arena.h"
 
 #include "base/own.h"
-#include "transform/cleaner.h"
+#include "transform/chain.h"
 #include "transform/date.h"
 #include "transform/record.h"
 
@@ -250,7 +250,7 @@ static bool fuzz_chain(const Cleaner *cleaner, Chain *ret_chain) {
     static const CleanerArg WORD = {NULL, "a"}, PAIR = {"a", "b"};
     static const char *const COLUMNS[][2] = {{"date", "birth_date"}, {"timestamp", "source_modified_at"}, {"phone", "phone"},
                                              {"us_address", "city"}};
-    const char *name = cleaner_name(cleaner);
+    const char *name = cleaner->name;
     const Entity *entity = entity_find(STR("patients"));
     const char *target = "middle_name";
     for (size_t i = 0; i < 4; i++)
