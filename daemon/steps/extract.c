@@ -61,13 +61,6 @@ typedef struct Extraction {
     SourceRange range; /* backfill */
 } Extraction;
 
-static bool is_canceled(const Extraction *x, Error *err) {
-    if (!atomic_load(x->run->canceled))
-        return false;
-    error_set(err, STATE_CANCELED, "feed %s: the run was canceled", x->run->feed->name);
-    return true;
-}
-
 static const char *const *without_types(Arena *arena, const SourceTable *table) {
     const char **types = ARENA_ARRAY(arena, const char *, table->n_fields);
     memcpy(types, table->shapes, sizeof *types * table->n_fields);
@@ -260,7 +253,7 @@ static bool walk_table(Extraction *x, const Str *after_key, Pass pass, Error *er
     CLEANUP(ahead_drop) Ahead *ahead = ahead_open(&plan, err);
     TRY(ahead);
     for (bool ended = false; !ended;) {
-        if (is_canceled(x, err))
+        if (step_is_canceled(x->run, err))
             return false;
         const AheadPage *page = ahead_next(ahead, err);
         TRY(page);
@@ -327,7 +320,7 @@ static bool read_range(Extraction *x, MyPage *ret_page, Error *err) {
 static bool walk(Extraction *x, ReadPage read, Error *err) {
     x->last_key = NULL;
     for (bool ended = false; !ended;) {
-        if (is_canceled(x, err))
+        if (step_is_canceled(x->run, err))
             return false;
         ArenaMark mark = arena_mark(x->page_arena);
         MyPage page;

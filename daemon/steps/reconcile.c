@@ -12,8 +12,8 @@
  * difference while that one is there as it is here. */
 #include "steps/reconcile.h"
 
-#include "steps/collision.h"
 #include "steps/extract.h"
+#include "steps/second_look.h"
 #include "steps/session.h"
 
 #include "base/clock.h"
@@ -23,12 +23,10 @@
 #include "base/own.h"
 #include "storage/feed_schema.h"
 #include "storage/reconcile.h"
-#include "transform/hash.h"
 
 #include <pthread.h>
 
 enum {
-    LOOK_ROWS = 200,       /* read by key in one statement */
     GONE_ROWS = 1000,      /* deleted in one page */
     STATEMENT_US = 300000, /* how long a chunk's statement may take, about */
     CHUNK_ROWS_MIN = 500,
@@ -36,14 +34,6 @@ enum {
     COUNT_ROWS_MAX = 100000,
     READ_ROWS_MAX = 20000, /* of a chunk whose keys may all come back */
 };
-
-/* Rows that were asked for by key, and which of them were found. */
-typedef struct Sought {
-    const Str *ids; /* NULL: nothing but keys are known */
-    const Str *keys;
-    bool *is_found;
-    size_t n;
-} Sought;
 
 typedef struct Reconcile {
     RunContext *run;
@@ -58,18 +48,10 @@ typedef struct Reconcile {
     uint64_t own_rows; /* of `there` */
     const char *server;
     PlaceFeed place;
-    Collisions collisions;
-    int64_t source_now_us;
+    SecondLook look; /* once the place is open */
     Arena *arena; /* rewound after every page */
     int64_t n_gone_contents;
 } Reconcile;
-
-static bool is_canceled(const Reconcile *r, Error *err) {
-    if (!atomic_load(r->run->canceled))
-        return false;
-    error_set(err, STATE_CANCELED, "the run was canceled");
-    return true;
-}
 
 static bool extract_as(Reconcile *r, RunMode mode, Error *err) {
     RunMode own = r->run->mode;
@@ -121,17 +103,20 @@ static bool open_source(Reconcile *r, Error *err) {
     return true;
 }
 
-static bool read_clock(Reconcile *r, Error *err) {
+static bool open_look(Reconcile *r, Error *err) {
     SourceClock clock;
     TRY(source_clock(r->my, r->run->arena, &clock, err));
-    r->source_now_us = clock.now_us;
-    r->collisions = collisions_open(&r->place, r->my, &r->my_mutex, &r->tables[0]);
+    r->look = (SecondLook){
+        .run = r->run, .my = r->my, .tables = r->tables, .n_tables = r->n_tables, .scope = &r->scope,
+        .place = &r->place, .collisions = collisions_open(&r->place, r->my, &r->my_mutex, &r->tables[0]),
+        .source_now_us = clock.now_us, .arena = r->arena, .report = &r->report,
+    };
     return true;
 }
 
 /* After the last poll: from here on nothing else places rows of this feed. */
 static bool open_place(Reconcile *r, Error *err) {
-    return feed_open_place(r->run, &r->tables[0], &r->place, err) && read_clock(r, err);
+    return feed_open_place(r->run, &r->tables[0], &r->place, err) && open_look(r, err);
 }
 
 static void reconcile_done(Reconcile *r) {
@@ -163,7 +148,7 @@ static bool walk_chunks(Reconcile *r, const SourceTable *table, size_t rows_max,
     size_t rows = CHUNK_ROWS_FIRST;
     const Str *after = NULL;
     for (bool ended = false; !ended;) {
-        if (is_canceled(r, err))
+        if (step_is_canceled(r->run, err))
             return false;
         ArenaMark mark = arena_mark(r->arena);
         int64_t begun_us = clock_monotonic_us();
@@ -221,223 +206,6 @@ static bool find_unlike(Reconcile *r, int64_t *ret_n, Error *err) {
     return reconcile_count_gone_contents(pg, &r->n_gone_contents, err);
 }
 
-/* ---- the second look: whole rows of the source ---- */
-
-static void mark_sought(const Reconcile *r, const SilverRow *row, Sought *sought) {
-    const SourceTable *table = &r->tables[0];
-    for (size_t i = 0; i < sought->n; i++) {
-        bool is_it = !str_is_null(row->id) && str_equal(row->id, sought->ids[i]);
-        bool has_key = true;
-        for (size_t k = 0; k < table->n_key; k++) {
-            Str key = sought->keys[i * table->n_key + k];
-            has_key = has_key && !str_is_null(key) && str_equal_nocase(key, row->fields[table->key[k]]);
-        }
-        sought->is_found[i] = sought->is_found[i] || is_it || has_key;
-    }
-}
-
-/* Whether the content that is here stands at the source under another key: then it holds the id, and the row
- * that was asked about repeats it. */
-static bool find_holders(Reconcile *r, const SilverPage *page, Unlike *unlike, size_t n, Error *err) {
-    const SourceTable *table = &r->tables[0];
-    const char **names = ARENA_ARRAY(r->arena, const char *, table->n_key);
-    Str *ids = ARENA_ARRAY(r->arena, Str, n + 1);
-    BronzeFields known;
-    for (size_t k = 0; k < table->n_key; k++)
-        names[k] = table->fields[table->key[k]].name;
-    for (size_t i = 0; i < n; i++)
-        ids[i] = page->rows[unlike[i].row].id;
-    TRY(bronze_find_fields(r->run->pg, r->arena, r->scope.feed, ids, n, names, table->n_key, &known, err));
-    for (size_t i = 0; i < n; i++) {
-        const Str *fields = page->rows[unlike[i].row].fields, *key = known.fields + i * table->n_key;
-        bool is_same = true;
-        for (size_t k = 0; k < table->n_key; k++)
-            is_same = is_same && (str_is_null(key[k]) || str_equal(key[k], fields[table->key[k]]));
-        MyPage found = {0};
-        SourceLimits limits = {LOOK_ROWS, (size_t)r->run->feed->page_bytes};
-        if (unlike[i].key && !is_same)
-            TRY(reconcile_read_keys(r->my, table, key, 1, limits, r->arena, &found, err));
-        r->report.rows_shipped += (int64_t)found.n_rows;
-        for (size_t f = 0; f < found.n_rows; f++)
-            unlike[i].is_held |= hash_source(found.fields + f * found.n_fields, found.n_fields) == unlike[i].hash;
-    }
-    return true;
-}
-
-static size_t drop_held(Unlike *unlike, size_t n) {
-    size_t kept = 0;
-    for (size_t i = 0; i < n; i++)
-        if (!unlike[i].is_held)
-            unlike[kept++] = unlike[i];
-    return kept;
-}
-
-static void count_unlike(ReconcileReport *report, const Unlike *unlike, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        report->missing += !unlike[i].is_here;
-        report->differing += unlike[i].is_here;
-        if (unlike[i].key && report->n_differing_keys < RECONCILE_KEYS_MAX)
-            report->differing_keys[report->n_differing_keys++] = unlike[i].key;
-    }
-}
-
-/* As a page of their own. */
-static bool deliver(Reconcile *r, const MyPage *page, const Unlike *unlike, size_t n, Error *err) {
-    Str *fields = ARENA_ARRAY(r->arena, Str, n * page->n_fields + 1);
-    for (size_t i = 0; i < n; i++)
-        memcpy(fields + i * page->n_fields, page->fields + unlike[i].row * page->n_fields,
-               page->n_fields * sizeof *fields);
-    RawRows rows = {.fields = fields, .n_rows = n, .source_now_us = r->source_now_us};
-    PlaceOutcome outcome;
-    if (n == 0 || r->run->is_dry)
-        return true;
-    rows.prepared = place_prepare(&r->place, &rows, r->arena);
-    TRY(collisions_find(&r->collisions, r->arena, &rows, err));
-    return place_page(&r->place, &rows, NULL, r->arena, &outcome, err);
-}
-
-/* Rows that were sought by their ids are delivered as they are: among them are those that a holder kept out, and
- * place drops what is here. */
-static Unlike *choose(Reconcile *r, const Sought *sought, const MyPage *page, Unlike *unlike, size_t *n) {
-    if (!sought->ids)
-        return unlike;
-    Unlike *all = ARENA_ARRAY(r->arena, Unlike, page->n_rows + 1);
-    for (size_t i = 0; i < page->n_rows; i++)
-        all[i].row = i;
-    *n = page->n_rows;
-    return all;
-}
-
-static bool look_at_page(Reconcile *r, const MyPage *page, Sought *sought, Error *err) {
-    RawRows rows = {.fields = page->fields, .n_rows = page->n_rows, .source_now_us = r->source_now_us};
-    const SilverPage *prepared = place_prepare(&r->place, &rows, r->arena);
-    Str *ids = ARENA_ARRAY(r->arena, Str, page->n_rows + 1);
-    int64_t *hashes = ARENA_ARRAY(r->arena, int64_t, page->n_rows + 1);
-    for (size_t i = 0; i < page->n_rows; i++) {
-        ids[i] = prepared->rows[i].id;
-        hashes[i] = prepared->rows[i].source_hash;
-        if (sought->ids)
-            mark_sought(r, &prepared->rows[i], sought);
-    }
-    r->report.rows_shipped += (int64_t)page->n_rows;
-    r->run->counts.bytes_read += (int64_t)page->size_bytes;
-    Unlike *unlike;
-    size_t n;
-    TRY(reconcile_mark_found(r->run->pg, ids, page->n_rows, err));
-    TRY(reconcile_look(r->run->pg, r->arena, &r->scope, ids, hashes, page->n_rows, &unlike, &n, err));
-    TRY(find_holders(r, prepared, unlike, n, err));
-    n = drop_held(unlike, n);
-    count_unlike(&r->report, unlike, n);
-    unlike = choose(r, sought, page, unlike, &n);
-    return deliver(r, page, unlike, n, err);
-}
-
-/* A page that was cut may lack rows that are there: asked for in halves, for what is not found is deleted. */
-static bool look_at_rows(Reconcile *r, const Str *keys, size_t n, Sought *sought, Error *err) {
-    SourceLimits limits = {4 * LOOK_ROWS, (size_t)r->run->feed->page_bytes};
-    const SourceTable *table = &r->tables[0];
-    MyPage page;
-    if (n == 0)
-        return true;
-    TRY(reconcile_read_keys(r->my, table, keys, n, limits, r->arena, &page, err));
-    if (page.is_cut && n > 1)
-        return look_at_rows(r, keys, n / 2, sought, err) &&
-               look_at_rows(r, keys + n / 2 * table->n_key, n - n / 2, sought, err);
-    return page.n_rows == 0 || look_at_page(r, &page, sought, err);
-}
-
-static bool look_at_theirs(Reconcile *r, Error *err) {
-    size_t n = 1;
-    for (int64_t position = 0; n > 0;) {
-        if (is_canceled(r, err))
-            return false;
-        ArenaMark mark = arena_mark(r->arena);
-        Str *keys;
-        Sought nothing = {0};
-        bool ok = reconcile_next_keys(r->run->pg, r->arena, r->tables[0].n_key, LOOK_ROWS, &position, &keys, &n,
-                                      err) &&
-                  look_at_rows(r, keys, n, &nothing, err);
-        arena_rewind(r->arena, mark);
-        TRY(ok);
-    }
-    return true;
-}
-
-/* ---- the second look: rows that only we have ---- */
-
-/* The id itself may be the key, spelled otherwise than it was when the row came, or under another name. */
-static bool id_is_key(const Reconcile *r) {
-    const SourceTable *table = &r->tables[0];
-    return table->n_key == 1 && mapping_id_field(r->place.mapping) == table->key[0];
-}
-
-/* The keys to look for, of one id: none where another feed brought it, or its key cannot be known any more. */
-static size_t put_keys(const Reconcile *r, const Str *known, Str id, bool is_seen, Str *ret_keys) {
-    size_t n_key = r->tables[0].n_key, n = 0;
-    if (is_seen && !str_is_null(known[0]))
-        memcpy(ret_keys + n++ * n_key, known, n_key * sizeof *known);
-    if (is_seen && id_is_key(r) && !str_equal(known[0], id))
-        ret_keys[n++] = id;
-    return n;
-}
-
-/* A row that another feed of the entity brought later is that feed's, whatever this table lacks. */
-static bool leave_to_siblings(Reconcile *r, const BronzeFields *known, Sought *sought, Error *err) {
-    for (size_t t = 1; t < r->n_tables; t++) {
-        BronzeFields theirs;
-        const char *none[] = {NULL};
-        TRY(bronze_find_fields(r->run->pg, r->arena, r->scope.feeds[t], sought->ids, sought->n, none, 0, &theirs, err));
-        for (size_t i = 0; i < sought->n; i++)
-            sought->is_found[i] |= theirs.batch_ids[i] > known->batch_ids[i];
-    }
-    return true;
-}
-
-/* What the source lacks of these ids. Those that are not looked for are not gone. */
-static bool look_at_ids(Reconcile *r, const Str *ids, size_t n, Str **ret_gone, size_t *ret_n, Error *err) {
-    const SourceTable *table = &r->tables[0];
-    const char **names = ARENA_ARRAY(r->arena, const char *, table->n_key);
-    for (size_t k = 0; k < table->n_key; k++)
-        names[k] = table->fields[table->key[k]].name;
-    Sought sought = {.ids = ids, .n = n, .is_found = ARENA_ARRAY(r->arena, bool, n + 1)};
-    BronzeFields known;
-    TRY(bronze_find_fields(r->run->pg, r->arena, r->scope.feed, ids, n, names, table->n_key, &known, err));
-    sought.keys = known.fields;
-    Str *keys = ARENA_ARRAY(r->arena, Str, 2 * n * table->n_key + 1);
-    size_t n_keys = 0;
-    for (size_t i = 0; i < n; i++) {
-        size_t n_put = put_keys(r, known.fields + i * table->n_key, ids[i], known.is_seen[i],
-                                keys + n_keys * table->n_key);
-        sought.is_found[i] = n_put == 0;
-        n_keys += n_put;
-    }
-    TRY(look_at_rows(r, keys, n_keys, &sought, err) && leave_to_siblings(r, &known, &sought, err));
-    Str *gone = ARENA_ARRAY(r->arena, Str, n + 1);
-    *ret_n = 0;
-    for (size_t i = 0; i < n; i++)
-        if (!sought.is_found[i])
-            gone[(*ret_n)++] = ids[i];
-    *ret_gone = gone;
-    return true;
-}
-
-static bool look_at_ours(Reconcile *r, Error *err) {
-    size_t n = 1;
-    for (int64_t position = 0; n > 0;) {
-        if (is_canceled(r, err))
-            return false;
-        ArenaMark mark = arena_mark(r->arena);
-        Str *ids, *gone;
-        size_t n_gone = 0;
-        bool ok = reconcile_next_ids(r->run->pg, r->arena, LOOK_ROWS, &position, &ids, &n, err) &&
-                  (n == 0 || look_at_ids(r, ids, n, &gone, &n_gone, err)) &&
-                  (n_gone == 0 || reconcile_keep_gone(r->run->pg, r->arena, &r->scope, gone, n_gone, err));
-        arena_rewind(r->arena, mark);
-        TRY(ok);
-    }
-    return true;
-}
-
 /* ---- the delete guard ---- */
 
 static bool hold(Error *err) {
@@ -475,17 +243,17 @@ static bool delete_gone(Reconcile *r, Error *err) {
     Str after = STR("");
     size_t n = 1;
     while (n > 0) {
-        if (is_canceled(r, err))
+        if (step_is_canceled(r->run, err))
             return false;
         ArenaMark mark = arena_mark(r->arena);
         Str *ids;
-        size_t max = r->run->is_approved ? LOOK_ROWS : GONE_ROWS;
+        size_t max = r->run->is_approved ? SECOND_LOOK_ROWS : GONE_ROWS;
         PlaceOutcome outcome = {0};
         bool ok = reconcile_next_gone(r->run->pg, r->arena, r->run->run_id, after, max, &ids, &n, err);
         if (ok && n > 0) {
             after = arena_copy(r->run->arena, ids[n - 1]);
             size_t n_gone = n;
-            ok = (!r->run->is_approved || look_at_ids(r, ids, n, &ids, &n_gone, err)) &&
+            ok = (!r->run->is_approved || second_look_at_ids(&r->look, ids, n, &ids, &n_gone, err)) &&
                  (n_gone == 0 || place_gone(&r->place, ids, n_gone, r->arena, &outcome, err));
             r->report.gone += r->run->is_approved ? (int64_t)n_gone : 0;
         }
@@ -540,9 +308,9 @@ static bool find_and_repair(Reconcile *r, Error *err) {
     TRY(compare_buckets(r, err) && find_unlike(r, &n_unlike, err));
     if (n_unlike + r->n_gone_contents > 0) {
         TRY(poll(r, err) && open_place(r, err));
-        TRY(look_at_theirs(r, err));
+        TRY(second_look_at_theirs(&r->look, err));
         FAILPOINT("repair.after_delivered");
-        TRY(look_at_ours(r, err));
+        TRY(second_look_at_ours(&r->look, err));
         FAILPOINT("repair.after_found");
         TRY(reconcile_count_gone(pg, r->run->run_id, &gone, err));
         r->report.gone = gone.all + r->n_gone_contents;
@@ -579,9 +347,9 @@ bool reconcile_poll(RunContext *run, PlaceFeed *place, Error *err) {
     Reconcile *r = ARENA_NEW(run->arena, Reconcile);
     *r = (Reconcile){.run = run, .arena = arena, .my_mutex = PTHREAD_MUTEX_INITIALIZER, .place = *place};
     int64_t n_unlike;
-    bool ok = open_source(r, err) && read_clock(r, err) && compare_buckets(r, err);
+    bool ok = open_source(r, err) && open_look(r, err) && compare_buckets(r, err);
     if (ok && r->unlike.n + (int64_t)r->there.n_unhashed > 0)
-        ok = find_unlike(r, &n_unlike, err) && look_at_theirs(r, err);
+        ok = find_unlike(r, &n_unlike, err) && second_look_at_theirs(&r->look, err);
     *place = r->place; /* its cursor has gone on */
     pthread_mutex_destroy(&r->my_mutex);
     return ok;

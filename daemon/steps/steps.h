@@ -86,6 +86,11 @@ typedef struct RunContext {
     bool wants_reconcile; /* set by extract: polling alone may have missed something */
 } RunContext;
 
+/* Asked between pages. True sets the error that ends the step. */
+static inline bool step_is_canceled(const RunContext *run, Error *err) {
+    return atomic_load(run->canceled) && !error_set(err, STATE_CANCELED, "the run was canceled");
+}
+
 bool step_extract(RunContext *run, Error *err);   /* MySQL -> bronze, silver */
 bool step_reconcile(RunContext *run, Error *err); /* a feed's table against silver, and mending what differs */
 bool step_receive(RunContext *run, Error *err);   /* claims files -> bronze, silver */
