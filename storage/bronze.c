@@ -4,6 +4,7 @@
 #include "base/own.h"
 #include "sql.h"
 #include "storage/hexkey.h"
+#include "storage/silver_row.h"
 #include "storage/template.h"
 
 #include <stdlib.h>

@@ -8,6 +8,7 @@
 #include "sql.h"
 #include "base/own.h"
 #include "storage/claim_memory.h"
+#include "storage/silver_row.h"
 #include "transform/iteration.h"
 
 #include <stdio.h>

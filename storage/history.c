@@ -8,6 +8,7 @@
 
 #include "base/own.h"
 #include "sql.h"
+#include "storage/silver_row.h"
 #include "storage/template.h"
 #include "storage/timeline.h"
 

@@ -4,6 +4,7 @@
 #include "base/own.h"
 #include "sql.h"
 #include "storage/member_cache.h"
+#include "storage/silver_row.h"
 #include "transform/derive.h"
 
 #include <stdlib.h>

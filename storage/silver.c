@@ -3,18 +3,17 @@
  * A changed row is deleted and copied in again under its old key: as fast as UPDATE, and one path for
  * new and changed rows. What settle alone can tell (some flags) is taken from the deleted row, what place can
  * see (keys of other tables) has been looked up anew, so that a change of content gives settle nothing to do. */
-#include "storage/silver.h"
+#include "storage/silver_row.h"
 
 #include "base/own.h"
 #include "sql.h"
 #include "storage/permute.h"
 #include "storage/template.h"
-#include "transform/date.h"
 
 #include <stdlib.h>
 #include <xxhash.h>
 
-enum { PAGE_MAX_BYTES = 256 << 20, STREAM_BYTES = 64 << 10, KEY_BLOCK = 10000 };
+enum { PAGE_MAX_BYTES = 256 << 20, KEY_BLOCK = 10000 };
 
 /* ---- matching ids ---- */
 
@@ -91,198 +90,7 @@ bool silver_look_up(Pg *pg, SilverPage *page, Error *err) {
     return true;
 }
 
-/* ---- encoding ---- */
-
-/* Flags that only settle can set or take away; what place can see of the others stands in the record. */
-static bool is_settles_alone(Str name) {
-    static const char *const NAMES[] = {
-        "claim_date_mismatch",      "claim_department_mismatch", "claim_encounter_mismatch", "claim_patient_mismatch",
-        "claim_provider_mismatch",  "orphan_claim",              "orphan_transaction",       "possible_duplicate",
-    };
-    for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++)
-        if (str_equal(str_of(NAMES[i]), name))
-            return true;
-    return false;
-}
-
-typedef struct FlagList {
-    Str names[2 * FLAGS_MAX]; /* sorted */
-    size_t n;
-} FlagList;
-
-static void flag_list_add(FlagList *list, Str name) {
-    size_t i = list->n;
-    while (i > 0 && str_compare(list->names[i - 1], name) > 0)
-        i--;
-    if ((i > 0 && str_equal(list->names[i - 1], name)) || list->n == 2 * FLAGS_MAX)
-        return;
-    memmove(&list->names[i + 1], &list->names[i], (list->n - i) * sizeof(Str));
-    list->names[i] = name;
-    list->n++;
-}
-
-typedef bool (*FlagChoice)(Str name);
-
-static void flag_list_add_joined(FlagList *list, Str joined, FlagChoice is_wanted) {
-    while (joined.size > 0) {
-        const char *comma = memchr(joined.at, ',', joined.size);
-        size_t size = comma ? (size_t)(comma - joined.at) : joined.size;
-        Str name = {joined.at, size};
-        if (!is_wanted || is_wanted(name))
-            flag_list_add(list, name);
-        size_t step = size + (comma ? 1 : 0);
-        joined = (Str){joined.at + step, joined.size - step};
-    }
-}
-
-static void put_sized(Buf *out, Str bytes) {
-    buf_put_i32(out, (int32_t)bytes.size);
-    buf_put_str(out, bytes);
-}
-
-static void put_sized_or_null(Buf *out, Str bytes) {
-    if (str_is_null(bytes))
-        buf_put_i32(out, -1);
-    else
-        put_sized(out, bytes);
-}
-
-/* text[] in PostgreSQL's binary form (array_send) */
-static void put_flag_list(Buf *out, const FlagList *list) {
-    size_t size = list->n ? 20 : 12;
-    for (size_t i = 0; i < list->n; i++)
-        size += 4 + list->names[i].size;
-    buf_put_i32(out, (int32_t)size);
-    buf_put_i32(out, list->n ? 1 : 0); /* dimensions */
-    buf_put_i32(out, 0);               /* no NULLs */
-    buf_put_i32(out, 25);              /* text */
-    if (list->n) {
-        buf_put_i32(out, (int32_t)list->n);
-        buf_put_i32(out, 1); /* lower bound */
-    }
-    for (size_t i = 0; i < list->n; i++)
-        put_sized(out, list->names[i]);
-}
-
-static FlagList list_flags(const SilverPage *page, const Record *record, Str carried) {
-    FlagList list = {.n = 0};
-    for (uint64_t rest = record->flags; rest; rest &= rest - 1)
-        flag_list_add(&list, str_of(mapping_flag_name(page->mapping, __builtin_ctzll(rest))));
-    for (uint32_t rest = record->settle_flags; rest; rest &= rest - 1)
-        flag_list_add(&list, str_of(settle_flag_name((SettleFlag)__builtin_ctz(rest))));
-    flag_list_add_joined(&list, carried, is_settles_alone);
-    return list;
-}
-
-void silver_put_flags(Buf *out, const SilverPage *page, const Record *record, Str carried) {
-    FlagList list = list_flags(page, record, carried);
-    put_flag_list(out, &list);
-}
-
-Str silver_join_flags(const SilverPage *page, const Record *record, Str carried) {
-    FlagList list = list_flags(page, record, carried);
-    size_t size = 0;
-    for (size_t i = 0; i < list.n; i++)
-        size += list.names[i].size + 1;
-    char *text = arena_alloc(page->arena, size + 1), *at = text;
-    for (size_t i = 0; i < list.n; i++) {
-        memcpy(at, list.names[i].at, list.names[i].size);
-        at += list.names[i].size;
-        *at++ = ',';
-    }
-    return (Str){text, size ? size - 1 : 0};
-}
-
-static bool is_not_of_time(Str name) { return !str_equal(name, STR("time_inferred")); }
-
-void silver_put_names(Buf *out, Str joined, bool is_time_inferred) {
-    FlagList list = {.n = 0};
-    flag_list_add_joined(&list, joined, is_not_of_time);
-    if (is_time_inferred)
-        flag_list_add(&list, STR("time_inferred"));
-    put_flag_list(out, &list);
-}
-
-/* numeric in PostgreSQL's binary form (numeric_send): digits in base 10000, two decimals shown. */
-static void put_numeric(Buf *out, int64_t hundredths) {
-    uint64_t rest = hundredths < 0 ? 0 - (uint64_t)hundredths : (uint64_t)hundredths;
-    int16_t digits[6]; /* least significant first; digits[0] is the fraction */
-    int n = 0;
-    digits[n++] = (int16_t)(rest % 100 * 100);
-    for (rest /= 100; rest > 0; rest /= 10000)
-        digits[n++] = (int16_t)(rest % 10000);
-    int weight = n - 2; /* of the most significant digit */
-    int last = digits[0] == 0 ? 1 : 0;
-    while (last < n && digits[last] == 0)
-        last++;
-    int count = n - last;
-    buf_put_i32(out, 8 + 2 * count);
-    buf_put_i16(out, (int16_t)count);
-    buf_put_i16(out, (int16_t)(count ? weight : 0));
-    buf_put_i16(out, hundredths < 0 && count ? 0x4000 : 0);
-    buf_put_i16(out, 2); /* display scale */
-    for (int i = n - 1; i >= last; i--)
-        buf_put_i16(out, digits[i]);
-}
-
-void silver_put_value(Buf *out, ColumnType type, Value value) {
-    if (!value.is_set) {
-        buf_put_i32(out, -1);
-        return;
-    }
-    switch (type) {
-    case TYPE_TEXT:
-    case TYPE_BYTES:
-        put_sized(out, value.text);
-        break;
-    case TYPE_DATE:
-        buf_put_i32(out, 4);
-        buf_put_i32(out, (int32_t)(value.number - PG_EPOCH_DAYS));
-        break;
-    case TYPE_TIMESTAMP:
-        buf_put_i32(out, 8);
-        buf_put_i64(out, value.number == INT64_MAX ? INT64_MAX : value.number - PG_EPOCH_US);
-        break;
-    case TYPE_MONEY:
-    case TYPE_PERCENT:
-        put_numeric(out, value.number);
-        break;
-    case TYPE_INT:
-        buf_put_i32(out, 4);
-        buf_put_i32(out, (int32_t)value.number);
-        break;
-    case TYPE_BIGINT:
-        buf_put_i32(out, 8);
-        buf_put_i64(out, value.number);
-        break;
-    case TYPE_BOOL:
-        buf_put_i32(out, 1);
-        buf_put_byte(out, value.number != 0);
-        break;
-    case TYPE_TEXTS:
-    case TYPE_UUID:
-        abort(); /* flags have their own writer, uuids are settle's */
-    }
-}
-
-void silver_put_row(Buf *out, const SilverPage *page, const Record *record, const Carried *carried) {
-    const Entity *entity = record->entity;
-    int n_stored = 0;
-    for (int i = 0; i < entity->n_columns; i++)
-        n_stored += column_is_stored(&entity->columns[i]);
-    buf_put_i16(out, (int16_t)n_stored);
-    for (int i = 0; i < entity->n_columns; i++) {
-        const Column *column = &entity->columns[i];
-        if (!column_is_stored(column))
-            continue;
-        if (column->type == TYPE_UUID)
-            put_sized_or_null(out, carried ? carried->person_id : STR_NULL);
-        else if (column->type == TYPE_TEXTS)
-            silver_put_flags(out, page, record, carried ? carried->flags : STR_NULL);
-        else
-            silver_put_value(out, column->type, record->values[i]);
-    }
-}
+/* ---- what every row has ---- */
 
 void silver_set(Record *record, const char *column, Value value) {
     int index = entity_column(record->entity, str_of(column));
@@ -325,66 +133,6 @@ void silver_set_system(const SilverPage *page, SilverRow *row, int64_t key) {
     set_at(record, at->batch_id, value_number(page->batch_id));
     set_at(record, at->made_by_batch, value_number(page->batch_id));
     set_at(record, at->mapping_version, value_number(page->mapping_version));
-}
-
-/* ---- statements ---- */
-
-const char *silver_column_list(Arena *arena, const Entity *entity) {
-    Buf list;
-    buf_init(&list, 1 << 16);
-    for (int i = 0; i < entity->n_columns; i++) {
-        if (!column_is_stored(&entity->columns[i]))
-            continue;
-        if (list.size > 0)
-            buf_put(&list, ", ", 2);
-        buf_put_str(&list, str_of(entity->columns[i].name));
-    }
-    const char *text = arena_string(arena, buf_str(&list));
-    buf_done(&list);
-    return text;
-}
-
-const char *silver_copy_statement(Arena *arena, const char *table, const Entity *entity) {
-    return arena_printf(arena, "COPY silver.%s (%s) FROM STDIN (FORMAT binary)", table,
-                        silver_column_list(arena, entity));
-}
-
-bool row_stream_begin(RowStream *stream, Pg *pg, const char *statement, Error *err) {
-    *stream = (RowStream){.pg = pg};
-    buf_init(&stream->rows, PAGE_MAX_BYTES);
-    pg_copy_header(&stream->rows);
-    stream->is_open = pg_copy_begin(pg, statement, err);
-    return stream->is_open;
-}
-
-static bool send_rows(RowStream *stream, Error *err) {
-    TRY(pg_copy_put(stream->pg, &stream->rows, err));
-    buf_clear(&stream->rows);
-    return true;
-}
-
-bool row_stream_next(RowStream *stream, Error *err) {
-    stream->n_rows++;
-    return stream->rows.size < STREAM_BYTES || send_rows(stream, err);
-}
-
-bool row_stream_end(RowStream *stream, Error *err) {
-    int64_t n_copied = 0;
-    pg_copy_trailer(&stream->rows);
-    TRY(send_rows(stream, err));
-    stream->is_open = false;
-    TRY(pg_copy_end(stream->pg, NULL, &n_copied, err));
-    if (n_copied != stream->n_rows)
-        return error_set(err, STATE_BUG, "COPY took %lld rows of %lld", (long long)n_copied,
-                         (long long)stream->n_rows);
-    return true;
-}
-
-void row_stream_drop(RowStream *stream) {
-    Error ignored = {0};
-    if (stream->is_open)
-        pg_copy_end(stream->pg, "gave up", NULL, &ignored);
-    buf_done(&stream->rows);
 }
 
 /* A patient's key must not tell the order of record numbers (rules, section 9). */
@@ -501,17 +249,6 @@ static bool date_moved(const SilverPage *page, size_t i, const Replaced *replace
     int partition = entity_column(page->entity, str_of(page->entity->partition));
     Value now = page->rows[i].record.values[partition], old = replaced[i].old_day;
     return now.is_set != old.is_set || (now.is_set && now.number != old.number);
-}
-
-void silver_put_day(Buf *array, Value day) {
-    if (!day.is_set) {
-        pg_array_text(array, STR_NULL);
-        return;
-    }
-    CivilDate date = date_from_days(day.number);
-    char text[32];
-    int size = snprintf(text, sizeof text, "%04d-%02d-%02d", date.year, date.month, date.day);
-    pg_array_text(array, (Str){text, (size_t)size});
 }
 
 /* A row that left a partition: the next publication must look there too (rules, section 8). */

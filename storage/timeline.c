@@ -1,6 +1,8 @@
 /* timeline.c - see timeline.h. */
 #include "storage/timeline.h"
 
+#include "storage/silver_row.h"
+
 enum { VALUES_MAX_BYTES = 64 << 20 };
 /* 9999-12-31T00:00:00Z */
 static const int64_t OPEN_END_US = INT64_C(253402214400) * 1000000;
