@@ -3,8 +3,6 @@ from decimal import Decimal
 
 import pytest
 
-from component.test_publish import publishing  # noqa: F401 - a fixture
-
 KPIS = {"total_billed": [], "total_paid": [], "gross_collection_rate": [], "coverage_rate": ["method"],
         "outstanding_ar": [], "days_in_ar": [], "ar_aging": ["age_band"], "claim_status_mix": ["claim_status"],
         "approval_rate": [], "denial_rate": ["method"], "patient_volume": ["measure"],
@@ -14,7 +12,7 @@ FIGURES = ["numerator", "denominator", "value", "flagged_rows", "missing"]
 
 
 @pytest.fixture
-def figures(publishing):  # noqa: F811
+def figures(publishing):
     """January and March 2024: four transactions, four claims, two patients of one person each."""
     p = publishing
     p.new_batch()
