@@ -1,17 +1,15 @@
 /* main.c - from the command line to a running daemon, and back to an exit code.
  *
- * The only file that knows every module. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration,
- * 3 something is held for a person. */
+ * The only file that knows every module. Exit codes are options.h's. */
 #include "api/api.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/own.h"
+#include "command.h"
 #include "config.h"
-#include "doctor.h"
 #include "inbox.h"
 #include "job.h"
-#include "job_table.h"
 #include "notify.h"
 #include "once.h"
 #include "proof.h"
@@ -22,54 +20,13 @@
 #include "storage/mysql.h"
 #include "storage/pg_pool.h"
 #include "storage/run_store.h"
-#include "storage/token.h"
 
-#include <getopt.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_HELD = 3, DRAIN_LIMIT_MS = 9000, INSTANCE_WAIT_MS = 3000, URGENT_WORKERS = 3 };
-
-typedef struct Options {
-    const char *config;
-    bool check_config, once, rebuild;
-    const char *job; /* this one alone, and stop */
-    bool reconcile, repair; /* the tables against silver and BigQuery, and stop */
-    const char *feed;       /* of this one alone */
-    const char *command;
-    char **args; /* after the command */
-    int n_args;
-} Options;
-
-/* ---- saying things ---- */
-
-static void print_error(const Error *err) {
-    fprintf(stderr, "revcycled: %s\n", err->text);
-    if (err->hint[0])
-        fprintf(stderr, "  hint: %s\n", err->hint);
-}
-
-static void print_usage(FILE *out) {
-    fputs("revcycled --config FILE                  run the daemon\n"
-          "revcycled --config FILE --check-config   show every mistake of the configuration\n"
-          "revcycled --config FILE --once           run every job once, settle, publish, and stop\n"
-          "revcycled --config FILE doctor           check everything a run needs, and say how to mend it\n"
-          "revcycled --config FILE migrate          create or upgrade the PostgreSQL schemas\n"
-          "revcycled --config FILE plan [JOB]       what the next run of each job would read, change and quarantine; writes nothing\n"
-          "revcycled --config FILE publish [--rebuild]\n"
-          "                                         publish now; or replace BigQuery's tables\n"
-          "revcycled --config FILE reconcile [FEED] [--repair]\n"
-          "                                         prove source = silver = BigQuery; or mend what differs\n"
-          "revcycled --config FILE verify [SEAL:HMAC]\n"
-          "                                         look through the audit trail; the seal was noted before\n"
-          "revcycled --config FILE token add NAME --scope read,operate\n"
-          "                                         make a token of the API and print it, once\n"
-          "revcycled --config FILE routes           print the routes of the API\n"
-          "revcycled --help | --version\n",
-          out);
-}
+enum { DRAIN_LIMIT_MS = 9000, INSTANCE_WAIT_MS = 3000, URGENT_WORKERS = 3 };
 
 /* ---- the daemon ---- */
 
@@ -292,17 +249,9 @@ static void close_daemon(Daemon *daemon) {
 
 /* ---- once ---- */
 
-static void print_failure(const Run *run) {
-    if (run->state == RUN_SUCCEEDED || !run->error.text[0])
-        return;
-    printf("%s: %s\n", run->job, run->error.text);
-    if (run->error.hint[0])
-        printf("  hint: %s\n", run->error.hint);
-}
-
 static void print_failures(const Daemon *daemon) {
     for (size_t i = jobs_run_count(daemon->jobs); i-- > 0;)
-        print_failure(jobs_run_at(daemon->jobs, i));
+        command_print_failure(jobs_run_at(daemon->jobs, i));
 }
 
 static void print_once(const Daemon *daemon) {
@@ -323,7 +272,7 @@ static void print_proof(Daemon *daemon, int64_t since_us) {
     bool is_equal = true;
     Pg *pg = pg_pool_take(daemon->pg_pool, &err);
     if (!pg || !proof_print(pg, daemon->jobs, since_us, stdout, &is_equal, &err))
-        print_error(&err);
+        options_print_error(&err);
     pg_pool_give(daemon->pg_pool, pg);
     if ((!is_equal || err.state[0]) && daemon->status == EXIT_DONE)
         daemon->status = EXIT_FAILED;
@@ -364,78 +313,12 @@ static int run_daemon(const Options *options, Config *config) {
     if (ok)
         start(&daemon);
     else
-        print_error(&err);
+        options_print_error(&err);
     close_daemon(&daemon);
     return ok ? daemon.status : EXIT_FAILED;
 }
 
-/* ---- commands ---- */
-
-static int command_migrate(const Options *options, Config *config) {
-    (void)options;
-    Error err = {0};
-    int n_applied = 0;
-    CLEANUP(pg_drop) Pg *owner = pg_open(config->store_owner_dsn, "revcycled migrate", 0, &err);
-    if (!owner || !migrate_apply(owner, &n_applied, &err)) {
-        print_error(&err);
-        return EXIT_FAILED;
-    }
-    printf("%d migrations applied\n", n_applied);
-    return EXIT_DONE;
-}
-
-/* `token add NAME --scope read,operate`: the token stands alone on the last line, and nowhere else. */
-static int command_token(const Options *options, Config *config) {
-    char **args = options->args;
-    if (options->n_args != 4 || strcmp(args[0], "add") != 0 || strcmp(args[2], "--scope") != 0) {
-        fputs("revcycled: token add NAME --scope read,operate,phi,admin\n", stderr);
-        return EXIT_USAGE;
-    }
-    Error err = {0};
-    char text[TOKEN_TEXT_BYTES];
-    CLEANUP(pg_drop) Pg *pg = pg_open(config->store_dsn, "revcycled token", 0, &err);
-    if (!pg || !token_add(pg, args[1], args[3], text, &err)) {
-        print_error(&err);
-        return EXIT_FAILED;
-    }
-    puts(text);
-    return EXIT_DONE;
-}
-
-/* `verify [SEAL:HMAC]`: exit 0 when all is whole, 1 when it is not or could not be looked at. */
-static int command_verify(const Options *options, Config *config) {
-    Error err = {0};
-    AuditWalk walk = {.next_seal = 1};
-    if (options->n_args > 1 || (options->n_args == 1 && !audit_head_parse(options->args[0], &walk.known))) {
-        fputs("revcycled: verify [SEAL:HMAC], as the log line \"audit trail sealed\" gave them\n", stderr);
-        return EXIT_USAGE;
-    }
-    if (!config->audit_key_file) {
-        fputs("revcycled: the configuration names no audit.key_file: nothing is sealed\n", stderr);
-        return EXIT_USAGE;
-    }
-    CLEANUP(audit_keys_wipe) AuditKeys keys = {.n = 0};
-    CLEANUP(pg_drop) Pg *pg = pg_open(config->store_dsn, "revcycled verify", 0, &err);
-    bool ok = pg && sealer_keys(config->audit_key_file, &keys, &err);
-    while (ok && !walk.is_done)
-        ok = audit_walk_step(pg, &keys, &walk, &err);
-    if (!ok) {
-        print_error(&err);
-        return EXIT_FAILED;
-    }
-    CLEANUP(arena_drop) Arena *arena = arena_open();
-    char hmac[2 * AUDIT_HMAC_BYTES + 1];
-    audit_put_hex(walk.last.hmac, AUDIT_HMAC_BYTES, hmac);
-    printf("%s\n%lld seals, %lld lines; %lld lines dropped by retention, %lld not sealed yet; newest seal %lld:%s\n",
-           audit_walk_sentence(&walk, arena), (long long)walk.n_seals, (long long)walk.n_lines,
-           (long long)walk.n_retired, (long long)walk.n_unsealed, (long long)walk.last.seal_id, hmac);
-    return walk.fault == AUDIT_WHOLE ? EXIT_DONE : EXIT_FAILED;
-}
-
-static int command_doctor(const Options *options, Config *config) {
-    (void)options;
-    return doctor_run(config, stdout) ? EXIT_DONE : EXIT_FAILED;
-}
+/* ---- commands that run jobs, and the table of all ---- */
 
 /* `publish [--rebuild]`: the job alone, through the same machinery as the daemon's. */
 static int command_publish(const Options *options, Config *config) {
@@ -482,49 +365,6 @@ static int command_reconcile(const Options *options, Config *config) {
     return run_daemon(&one, config);
 }
 
-/* One line a job; false when it could not be told. */
-static bool print_plan(Run *run) {
-    pthread_mutex_init(&run->pg_mutex, NULL);
-    run_execute(run);
-    pthread_mutex_destroy(&run->pg_mutex);
-    bool ok = run->outcome == RUN_SUCCEEDED;
-    if (ok)
-        printf("%-32s %10lld %10lld %12lld\n", run->job, (long long)run->counts.rows_read,
-               (long long)run->counts.rows_changed, (long long)run->counts.rows_quarantined);
-    else
-        print_failure(run);
-    if (ok && run->note[0])
-        printf("    %s\n", run->note);
-    return ok;
-}
-
-static bool is_wanted(const Options *options, const char *job) {
-    return options->n_args == 0 || strcmp(options->args[0], job) == 0;
-}
-
-/* `plan [JOB]`: what the next run of each would do. Takes no lease: a daemon may run meanwhile. */
-static int command_plan(const Options *options, Config *config) {
-    PgPool *pool = pg_pool_open(config->store_dsn, "revcycled plan");
-    JobTable *table = job_table_make(config);
-    size_t n_wanted = 0, n_told = 0;
-    printf("%-32s %10s %10s %12s\n", "job", "read", "changed", "quarantined");
-    for (size_t i = 0; i < table->n; i++) {
-        const Job *job = &table->jobs[i];
-        if (!job_kind_can_plan(job->kind) || !is_wanted(options, job->name))
-            continue;
-        Run run = {.kind = job->kind, .config = config, .feed = job->feed, .claims = job->claims, .pg_pool = pool,
-                   .is_plan = true};
-        snprintf(run.job, sizeof run.job, "%s", job->name);
-        n_wanted++;
-        n_told += print_plan(&run);
-    }
-    job_table_free(table);
-    pg_pool_close(pool);
-    if (n_wanted == 0)
-        fprintf(stderr, "revcycled: there is no job %s whose work can be told before\n", options->args[0]);
-    return n_wanted == 0 ? EXIT_USAGE : n_told == n_wanted ? EXIT_DONE : EXIT_FAILED;
-}
-
 static int command_routes(const Options *options, Config *config) {
     (void)options;
     (void)config;
@@ -553,56 +393,8 @@ static int run_command(const Options *options, Config *config) {
         if (strcmp(COMMANDS[i].name, options->command) == 0)
             return COMMANDS[i].run(options, config);
     fprintf(stderr, "revcycled: there is no command %s\n", options->command);
-    print_usage(stderr);
+    options_print_usage(stderr);
     return EXIT_USAGE;
-}
-
-/* ---- the command line ---- */
-
-enum { OPTION_CHECK = 256, OPTION_ONCE };
-
-/* Options stand before the command; what follows it is the command's. True to go on; false to exit with *ret_status. */
-static bool parse_options(int argc, char **argv, Options *options, int *ret_status) {
-    static const struct option LONG[] = {
-        {"config", required_argument, NULL, 'c'}, {"check-config", no_argument, NULL, OPTION_CHECK},
-        {"once", no_argument, NULL, OPTION_ONCE}, {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'v'},      {0},
-    };
-    *ret_status = EXIT_DONE;
-    for (int option; (option = getopt_long(argc, argv, "+c:hv", LONG, NULL)) != -1;) {
-        switch (option) {
-        case 'c':
-            options->config = optarg;
-            break;
-        case OPTION_CHECK:
-            options->check_config = true;
-            break;
-        case OPTION_ONCE:
-            options->once = true;
-            break;
-        case 'h':
-            print_usage(stdout);
-            puts("\nThe keys of the configuration:\n");
-            config_print_help(stdout);
-            return false;
-        case 'v':
-            puts("revcycled " REVCYCLED_VERSION);
-            return false;
-        default:
-            print_usage(stderr);
-            *ret_status = EXIT_USAGE;
-            return false;
-        }
-    }
-    options->command = optind < argc ? argv[optind] : NULL;
-    options->args = argv + optind + 1;
-    options->n_args = optind < argc ? argc - optind - 1 : 0;
-    if (options->config)
-        return true;
-    fputs("revcycled: no configuration is given\n  hint: revcycled --config /etc/revcycled/revcycled.yaml\n",
-          stderr);
-    *ret_status = EXIT_USAGE;
-    return false;
 }
 
 /* Flat memory (design, promise 4): buffers of pages go back to the system when they are freed, and workers do
@@ -617,7 +409,7 @@ int main(int argc, char **argv) {
     Options options = {0};
     int status;
     bound_memory();
-    if (!parse_options(argc, argv, &options, &status))
+    if (!options_parse(argc, argv, &options, &status))
         return status;
     Config *config = config_load(options.config, config_print_mistake, stderr);
     if (!config)
@@ -626,7 +418,7 @@ int main(int argc, char **argv) {
     if (options.check_config) {
         printf("%s: no mistakes\n", options.config);
     } else if (!my_library_open(&err) || !http_global_init(&err)) {
-        print_error(&err);
+        options_print_error(&err);
         status = EXIT_FAILED;
     } else {
         status = run_command(&options, config);
