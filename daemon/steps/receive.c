@@ -50,11 +50,6 @@ typedef struct Incoming {
     int64_t file_id;
 } Incoming;
 
-static bool is_canceled(const Receiving *r, Error *err) {
-    return atomic_load(r->run->canceled) &&
-           !error_set(err, STATE_CANCELED, "feed %s: canceled between pages", r->claims->name);
-}
-
 /* ---- whose file it is ---- */
 
 static const char *plain_name(Arena *arena, const char *name) {
@@ -306,7 +301,7 @@ static bool place_rows(const Receiving *r, const Incoming *file, DeliveryFile *d
                        Progress *progress, Error *err) {
     CLEANUP(arena_drop) Arena *page_arena = arena_open();
     for (bool is_last = false; !is_last;) {
-        if (is_canceled(r, err))
+        if (step_is_canceled(r->run, err))
             return false;
         ArenaMark mark = arena_mark(page_arena);
         DeliveryPage page;
@@ -440,7 +435,7 @@ static bool take_up_leftovers(Receiving *r, Arena *names, Error *err) {
     DropList list;
     TRY(drop_list_claimed(&r->drop, names, &list, err));
     for (size_t i = 0; i < list.n; i++) {
-        if (is_canceled(r, err))
+        if (step_is_canceled(r->run, err))
             return false;
         TRY(receive_one(r, list.entries[i].name, true, err));
     }
@@ -468,7 +463,7 @@ static bool look_through(Receiving *r, Arena *names, int64_t *ret_wait_ms, Error
     int64_t wait_ms = 0;
     TRY(drop_list(&r->drop, names, r->claims->settle_ms, &list, err));
     for (size_t i = 0; i < list.n; i++) {
-        if (is_canceled(r, err))
+        if (step_is_canceled(r->run, err))
             return false;
         TRY(take_entry(r, &list.entries[i], &wait_ms, err));
     }

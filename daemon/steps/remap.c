@@ -132,8 +132,8 @@ static bool read_page(Remapping *r, AgainKind kind, AgainPlace *place, AgainPage
 static bool walk(Remapping *r, AgainKind kind, Error *err) {
     AgainPlace place = {.block = 0};
     for (bool more = true; more;) {
-        if (atomic_load(r->run->canceled))
-            return error_set(err, STATE_CANCELED, "the run was canceled");
+        if (step_is_canceled(r->run, err))
+            return false;
         arena_empty(r->page_arena);
         AgainPage page;
         TRY(read_page(r, kind, &place, &page, &more, err));

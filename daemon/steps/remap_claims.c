@@ -228,8 +228,8 @@ static bool write_page(void *ctx, SilverPage *page, Error *err) {
 
 static bool place_pages(Remapping *r, Error *err) {
     for (size_t n;;) {
-        if (atomic_load(r->run->canceled))
-            return error_set(err, STATE_CANCELED, "feed %s: canceled between pages", r->feed.feed);
+        if (step_is_canceled(r->run, err))
+            return false;
         arena_empty(r->page_arena);
         AgainDelivery *deliveries;
         TRY(again_deliveries_next(r->run->pg, &r->feed, r->page_arena, &deliveries, &n, err));
