@@ -1,5 +1,6 @@
 """Versions of patients, case by case: what the oracle's random histories do not say in so many words."""
 import contextlib
+import uuid
 
 import pytest
 
@@ -198,6 +199,23 @@ def test_what_comes_before_the_first_version_moves_its_number(world):
     world.now(patient(BEA, 48))
     world.past(patient(ANN, 12))
     assert world.versions("phone, version, is_current") == [(12.0, ANN, 1, False), (48.0, BEA, 2, True)]
+
+
+def test_every_version_of_a_patient_bears_one_id_from_the_first_row_on(world):
+    """However he came: told of by the past alone, shown by a live table, named by a fact; settle keeps the id."""
+    world.feed("a.encounters", "a", "encounters", ("source_encounter_id", "source_patient_id", "encounter_date"))
+    world.page("a.encounters", [("E1", "inferred", "2024-01-02")])
+    world.settle()
+    world.past(patient(ANN, 10, number="past", ssn=None), patient(BEA, 20, number="past", ssn=None))
+    world.now(patient(ANN, 10, number="live", ssn=None, name="Bob"), patient(ANN, 10, number="inferred", ssn=None, name="Eve"))
+    borne = dict(world.rows("SELECT source_patient_id, person_id FROM silver.patients WHERE is_current AND source_system = 'a'"))
+    assert len(set(borne.values())) == 3 and all(uuid.UUID(borne[number]).version == 4 for number in borne)
+    world.now(*(patient("+12125550177", 50, number=number, ssn=None, name=number) for number in ("live", "inferred")))
+    world.past(patient("+12125550188", 5, number="past", ssn=None))
+    world.settle()
+    assert world.rows("SELECT source_patient_id, person_id, count(*) FROM silver.patients WHERE source_system = 'a' "
+                      "GROUP BY 1, 2 ORDER BY 1") == [
+        (number, borne[number], n) for number, n in (("inferred", 2), ("live", 2), ("past", 3))]
 
 
 def test_a_mended_mapping_corrects_in_place_and_makes_no_history(world):

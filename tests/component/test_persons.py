@@ -257,6 +257,9 @@ def test_a_deleted_patient_stays_who_he_was(store):
     store.place({("a", "1"): ANN}, is_deleted=True)
     store.settle()
     assert store.groups() == [[("a", "1"), ("b", "2")]] and store.person(("b", "2")) == person
+    store.place({("b", "2"): {**WITHOUT_NUMBER, "city": "Madison"}})  # and the other one is still linked with him
+    store.settle()
+    store.assert_as(Persons({("a", "1"): ANN, ("b", "2"): WITHOUT_NUMBER}))
 
 
 def test_other_rules_link_everybody_anew_without_a_new_row(store):
