@@ -20,6 +20,7 @@ from .bench_world import Probe, World, cpu_seconds, peak_resident, measured, run
 TRANSACTIONS, PATIENTS, CLAIMS = "hospital_a.transactions", "hospital_a.patients", "claims.monthly"
 POLLS = 50
 N_FEEDS, FEEDS_SECONDS = 12, 20
+TWO_HOSPITALS = ("hospital_a", "hospital_z")
 
 # One row in a hundred; and as it was, for the next round: a first load reads an hour back by the cursor.
 CHANGE = {
@@ -48,6 +49,8 @@ AGAIN = "those rows read again, nothing changed"
 QUIET = f"nothing changed: a poll, median of {POLLS}"
 RECONCILE = "reconcile, 3 rows differ"
 FEEDS = f"{N_FEEDS} quiet feeds every second: cpu of each second"
+ONE_DAEMON = "first loads of two hospitals, one daemon"
+TWO_DAEMONS = "first loads of two hospitals, two daemons"
 SCD_SAME = "patients read whole, nothing changed"
 SCD_CHANGED = "patients read whole, 1 % moved"
 LINK_LOAD = "first load of the patients to link"
@@ -58,8 +61,8 @@ SETTLE_CLAIMS = "settle of the claims"
 TRANSFORM = "1,000,000 claims parsed, cleaned, hashed"
 METRICS = "GET /metrics while loading, p99"
 JOBS = "GET /v1/jobs while loading, p99"
-WORKS = (PIPE_LOAD, LOAD, SETTLE, PIPE_CHANGED, CHANGED, SETTLE_CHANGED, AGAIN, QUIET, RECONCILE, FEEDS, SCD_SAME, SCD_CHANGED,
-         LINK_LOAD, LINK, COPY, RECEIVE, SETTLE_CLAIMS, TRANSFORM, METRICS, JOBS)
+WORKS = (PIPE_LOAD, LOAD, SETTLE, PIPE_CHANGED, CHANGED, SETTLE_CHANGED, AGAIN, QUIET, RECONCILE, FEEDS, ONE_DAEMON,
+         TWO_DAEMONS, SCD_SAME, SCD_CHANGED, LINK_LOAD, LINK, COPY, RECEIVE, SETTLE_CLAIMS, TRANSFORM, METRICS, JOBS)
 
 Figure = collections.namedtuple("Figure", "wall cpu peak")  # seconds, seconds or None, MiB or None
 
@@ -87,6 +90,7 @@ WANTED = (
     Wanted("read again: share of the 1 % changed", share(AGAIN, CHANGED), AT_MOST, 1 / 3, None),
     Wanted("nothing changed: ms a poll", wall_ms(QUIET), AT_MOST, 30, None),
     Wanted("nothing changed: ms of CPU a poll", lambda best: best[QUIET].cpu * 1000, AT_MOST, 10, None),
+    Wanted("two daemons: rate, one daemon's is 1", faster(TWO_DAEMONS, ONE_DAEMON), AT_LEAST, 1.0, None),
     Wanted("quiet feeds: share of a core, all three", lambda best: best[FEEDS].cpu, AT_MOST, 0.03, None),
     Wanted("SCD2, 1 % moved: time, reading alone (*) is 1", share(SCD_CHANGED, SCD_SAME), AT_MOST, 1.5, None),
     Wanted("persons linked: seconds", lambda best: best[LINK].wall, AT_MOST, 60, None),
@@ -186,6 +190,10 @@ class Bench:
         self.asked(RECONCILE, TRANSACTIONS, "reconcile")
         self.world.await_idle()
 
+    def load_two_hospitals(self):
+        for work, n_daemons in ((ONE_DAEMON, 1), (TWO_DAEMONS, 2)):
+            self.note(work, *self.world.load_hospitals(TWO_HOSPITALS, n_daemons))
+
     def poll_many(self):
         shares = self.world.poll_quiet_feeds(N_FEEDS, FEEDS_SECONDS)
         say("  of a core: daemon {:.3f}, source {:.3f}, store {:.3f}".format(*shares))
@@ -243,6 +251,7 @@ class Bench:
         self.world.make()
         for number in range(self.rounds):
             say(f"round {number + 1} of {self.rounds}")
+            self.load_two_hospitals()
             self.round(is_last=number + 1 == self.rounds)
         self.poll_many()
         self.link_persons()

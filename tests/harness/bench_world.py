@@ -277,6 +277,45 @@ class World:
         return (cpu_seconds(self.daemon.pid()), cpu_seconds(self.mysql.pid()),
                 sum(map(cpu_seconds, [store, *children_of(store)])))
 
+    # -- two daemons
+
+    def configure_hospitals(self, path, daemon, hospitals):
+        """As many hospitals of one table, the same rows under other names."""
+        self.configure(["transactions"])
+        with open(self.config, encoding="utf-8") as file:
+            config = yaml.safe_load(file)
+        hospital = config["sources"]["hospital_a"]
+        config["sources"] = {name: hospital for name in hospitals}
+        config["server"]["listen"] = f"127.0.0.1:{daemon.port}"
+        with open(path, "w", encoding="utf-8") as file:
+            yaml.safe_dump(config, file, sort_keys=False)
+
+    def load_hospitals(self, hospitals, n_daemons):
+        """Their first loads at once into an empty store, by one daemon or each by its own: (seconds from the first page to
+        the last, seconds of CPU of the daemons together). Nothing is settled meanwhile."""
+        self.make_store()
+        other_config = os.path.join(self.directory, "other.yaml")
+        other = Daemon(os.path.join(self.directory, "other"), self.daemon.binary, other_config)
+        other.choose_port()
+        other.token = self.daemon.token
+        daemons = [self.daemon, other][:n_daemons]
+        self.configure_hospitals(other_config, other, hospitals)
+        self.configure_hospitals(self.config, self.daemon, hospitals if n_daemons == 1 else hospitals[:1])
+        try:
+            for daemon in daemons:  # the second finds the first hospital taken
+                daemon.start()
+            self.daemon.post("/v1/jobs/settle/pause")
+            runs = [self.first_run(f"{name}.transactions", daemon)
+                    for name, daemon in zip(hospitals, daemons * len(hospitals))]
+            cpu = sum(cpu_seconds(daemon.pid()) for daemon in daemons)
+        finally:
+            other.stop()
+            self.daemon.stop()
+        if any(run["rows_read"] < self.sizes.transactions for run in runs):
+            raise RuntimeError("a first load read too few rows")
+        begun, ended = min(instant(run["started_at"]) for run in runs), max(instant(run["finished_at"]) for run in runs)
+        return (ended - begun).total_seconds(), cpu
+
     # -- runs
 
     def ask(self, job, mode="incremental"):
@@ -287,11 +326,13 @@ class World:
         run = answer["run"] if status == 409 else headers["Location"].rsplit("/", 1)[1]
         return succeeded(jobs.await_run(self.daemon, run, RUN_SECONDS))
 
-    def first_run(self, job):
+    def first_run(self, job, daemon=None):
         """The first run that did something since the daemon's start, awaited."""
+        daemon = daemon or self.daemon
+
         def begun():
-            return jobs.jobs(self.daemon)[job]["last_run"]
-        return succeeded(jobs.await_run(self.daemon, jobs.until(begun, RUN_SECONDS)["id"], RUN_SECONDS))
+            return jobs.jobs(daemon)[job]["last_run"]
+        return succeeded(jobs.await_run(daemon, jobs.until(begun, RUN_SECONDS)["id"], RUN_SECONDS))
 
     def await_idle(self):
         """Until nothing runs and nothing is about to."""
