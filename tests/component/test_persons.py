@@ -139,6 +139,9 @@ WITHOUT_NUMBER = {**ANN, "ssn": None}
 TWIN = {**ANN, "first_name": "Amy", "ssn": "123456780"}
 
 OTHER_RULES = [("email", ["birth_date", "email"]), ("number", ["ssn", "last_name"]), ("phone", ["phone", "first_initial"])]
+# By those rules alone have the first two something in common, and contradict each other two who call from one number.
+MAILBOX = {"birth_date": "2001-01-01", "email": "post@example.org"}
+CALLBOX = {"birth_date": "1977-07-07", "phone": "+12025550166"}
 
 # Who stands at another hospital, with what differs; by which rule they are one, None: they are two.
 PAIRS = [
@@ -194,6 +197,20 @@ def test_a_conflict_that_is_gone_links_the_others(store):
     store.settle()
     store.assert_as(Persons({**rows, **gone}))
     assert store.person(("a", "1")) == store.person(("b", "2")) and store.reviews() == []
+
+
+def test_who_agrees_with_one_or_another_member_of_a_person_is_that_person(store):
+    """By one rule: classes that have a person in common come together, whichever is numbered first."""
+    rows = {}
+    for n in range(6):
+        known = {"first_name": "Ann", "last_name": f"Lee{n}", "birth_date": "1980-02-13"}
+        for place, more in enumerate(({"ssn": f"22345678{n}", "phone": "+12025550100"}, {"phone": "+12025550100"},
+                                      {"ssn": f"22345678{n}", "phone": "+12025550101"}, {"phone": "+12025550101"})):
+            rows[("ab"[place // 2], f"{n}{place}")] = {**known, **more}
+    store.place(rows)
+    store.settle()
+    store.assert_as(Persons(rows))
+    assert len(store.groups()) == 6
 
 
 def test_a_number_that_many_share_is_evidence_again_when_one_of_them_goes(store):
@@ -493,6 +510,9 @@ def test_a_merge_is_taken_back_by_a_split_and_a_split_by_a_merge(store):
     store.place({("b", "2"): {"last_name": "Lee"}})
     store.settle()
     assert len(store.groups()) == 1
+    store.place({("b", "2"): ANN, ("b", "3"): ANN})  # nothing parts the two: a third finds one person
+    store.settle()
+    assert len(store.groups()) == 1 and store.reviews() == []
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -501,6 +521,8 @@ def test_everybody_looked_at_anew_is_who_the_oracle_says(store, seed):
     dice = random.Random(seed)
     rows, decisions = a_population(dice), Decisions()
     rows |= {("c", str(n)): {"last_name": "Lee", "birth_date": f"19{n + 10}-01-01"} for n in range(20)}
+    rows |= {("d", "1"): MAILBOX, ("d", "2"): MAILBOX, ("d", "3"): {"first_name": "Zed", **CALLBOX},
+             ("d", "4"): {"first_name": "Zoe", **CALLBOX, "birth_date": "1999-09-09"}}
     order = list(rows)
     dice.shuffle(order)
     there = {member: rows[member] for member in order[:len(order) * 2 // 3]}
