@@ -38,7 +38,7 @@ class Store:
         self.sql("TRUNCATE " + ", ".join("silver." + table for table in FORGET.split(", ")) + ", ops.batch")
 
     def call(self, *arguments, failpoint=""):
-        return subprocess.run([self.tool, self.dsn, *arguments], capture_output=True, text=True, timeout=120,
+        return subprocess.run([self.tool, self.dsn, *arguments], capture_output=True, text=True, timeout=600,
                               check=False, env={**os.environ, "PGPASSWORD": self.password,
                                                 "REVCYCLED_FAILPOINT": failpoint})
 
