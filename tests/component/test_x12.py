@@ -104,3 +104,108 @@ DRESSES = [
     lambda s: written([[e.rstrip() for e in x] if x[0] == "ISA" else x for x in s]),
     folded,
 ]
+
+
+# ---- rows ----
+
+def rows_of(build, tmp_path, *contents):
+    paths = []
+    for i, content in enumerate(contents):
+        paths.append(tmp_path / f"rows{i}")
+        paths[-1].write_bytes(content)
+    found = subprocess.run([os.path.join(build, "x12_tool"), "rows", *paths], check=True, capture_output=True,
+                           text=True, timeout=60).stdout
+    return [json.loads(line) for line in found.splitlines()]
+
+
+def listed(text):
+    """(line, group, reason, position, amount) of an adjustment list."""
+    entries = [entry.split("|") for entry in text.split(";")] if text else []
+    return [(int(e[0]), e[1], e[2], int(e[3]), Decimal(e[4]).scaleb(-2)) for e in entries]
+
+
+def test_every_claim_and_adjustment_of_the_public_files_is_a_row(build, files, tmp_path):
+    directory, expected = files
+    for entry in expected:
+        with open(os.path.join(directory, entry["file"]), "rb") as file:
+            content = file.read()
+        found = rows_of(build, tmp_path, content)
+        assert len(found) == sum(t["claims"] for t in entry["transactions"]), entry["file"]
+        assert sum(Decimal(row["claim_amount"]) for row in found) == \
+            sum(Decimal(t["charged"]) for t in entry["transactions"]), entry["file"]
+        assert sum(len(row.get("service_lines", "").split(";")) if "service_lines" in row else 0 for row in found) == \
+            sum(t["lines"] for t in entry["transactions"]), entry["file"]
+        if entry["kind"] == "835":
+            assert [(row["source_claim_id"], listed(row.get("adjustment_list"))) for row in found] == \
+                x12.adjustment_rows(x12.segments_of(content)), entry["file"]
+
+
+def one(build, tmp_path, *claim, **options):
+    return rows_of(build, tmp_path, x12.envelope("835", [x12.remittance([list(claim)], **options)]))[0]
+
+
+@pytest.mark.parametrize("claim, status", [
+    (["CLP*A*1*100*80**MC*ICN", "CAS*CO*45*20"], "Paid"),
+    (["CLP*A*1*100*0*100*MC*ICN", "CAS*PR*1*60**2*40"], "Approved"),       # all of it the patient's: processed, not denied
+    (["CLP*A*1*100*0**MC*ICN", "CAS*CO*45*100"], "Approved"),              # above the contract's fee, alone
+    (["CLP*A*1*100*0**MC*ICN", "SVC*HC:99213*100*0", "CAS*CO*45*20**29*80"], "Denied"),
+    (["CLP*A*2*100*0**MC*ICN", "CAS*OA*23*100"], "Approved"),              # the payer before it has paid
+    (["CLP*A*4*100*0**MC*ICN", "CAS*PR*1*100"], "Denied"),                 # the payer says so
+    (["CLP*A*1*100*0*100*MC*ICN", "CAS*PR*96*100"], "Denied"),
+    (["CLP*A*23*100*0**MC*ICN", "CAS*OA*109*100"], "Pending"),
+])
+def test_what_the_payer_decided(build, tmp_path, claim, status):
+    assert one(build, tmp_path, *claim)["claim_status"] == status
+
+
+def test_a_remittance_says_what_the_model_asks_for(build, tmp_path):
+    row = one(build, tmp_path, "CLP*CLAIM7*1*150.00*95.5*24.5*MC*ICN77*11*1", "NM1*QC*1*LAST*FIRST****MI*M1", "REF*EA*MRN7",
+              "MOA***MA01", "DTM*232*20250102", "SVC*HC:99213:25*100*75.5**1", "DTM*472*20250103", "CAS*PR*1*10**2*9**3*5.5",
+              "LQ*HE*N1", "LQ*HE*N2", "SVC*HC:85025*50*20**1", "DTM*472*20250102", "CAS*CO*45*30*1", "LQ*HE*N3")
+    assert row == {
+        "segment": 10, "delivery_kind": "remittance", "source_claim_id": "CLAIM7", "payer_claim_id": "ICN77",
+        "claim_status": "Paid", "status_code": "1", "claim_amount": "150.00", "paid_amount": "95.50",
+        "patient_responsibility": "24.5", "deductible": "10.00", "coinsurance": "9.00", "copay": "5.50",
+        "service_date": "2025-01-02", "decision_date": "2025-01-10", "source_modified_at": "2025-01-10 12:00:00",
+        "payer_name": "GOOD HEALTH", "source_patient_id": "MRN7", "member_id": "M1", "patient_last_name": "LAST",
+        "patient_first_name": "FIRST", "billing_provider": "1234567893", "filing_indicator": "MC", "frequency_code": "1",
+        "check_number": "CHECK1", "service_lines": "1|99213|100|75.5|1|2025-01-03;2|85025|50|20|1|2025-01-02",
+        "remark_codes": "MA01",
+        "adjustment_list": "1|PR|1|1|1000||N1,N2;1|PR|2|2|900||N1,N2;1|PR|3|3|550||N1,N2;2|CO|45|1|3000|1|N3",
+        "group_control": "1", "set_control": "0001"}
+
+
+def test_a_reversal_leaves_the_claim_unpaid_and_its_adjustments_negative(build, tmp_path):
+    row = one(build, tmp_path, "CLP*A*22*-100*-70**MC*ICN", "CAS*CO*45*-20**29*-10")
+    assert (row["claim_status"], row["claim_amount"], row["paid_amount"]) == ("Reversed", "100.00", "0.00")
+    assert listed(row["adjustment_list"]) == [(0, "CO", "45", 1, Decimal(-20)), (0, "CO", "29", 2, Decimal(-10))]
+
+
+def test_what_stands_around_one_claim_does_not_leak_into_the_next(build, tmp_path):
+    claim = ["BHT*0019*00*1*20250105*0900*CH", "HL*1**20*1", "NM1*85*2*CLINIC*****XX*1111111112", "HL*2*1*22*0",
+             "SBR*P*18*******CI", "NM1*IL*1*ONE*ANN****MI*M1", "NM1*PR*2*PAYER A*****PI*PA",
+             "CLM*C1*100***11:B:1*Y*A*Y*Y", "REF*EA*MRN1", "HI*ABK:J10", "NM1*82*1*DOC*A****XX*2222222228",
+             "SBR*S*18*******MB", "NM1*IL*1*OTHER*X****MI*M9", "NM1*PR*2*OTHER PAYER*****PI*PO", "NM1*82*1*X*X****XX*9",
+             "LX*1", "SV1*HC:99213*100*UN*1", "DTP*472*RD8*20250104-20250105", "HL*3*1*22*0", "SBR*P*18",
+             "NM1*IL*1*TWO*BOB****MI*M2", "CLM*C2*50***11:B:8*Y*A*Y*Y", "LX*1", "SV1*HC:85025*50*UN*1", "DTP*472*D8*20250106"]
+    first, second = rows_of(build, tmp_path, x12.envelope("837", [claim]))
+    assert (first["source_payer_id"], first["member_id"], first["rendering_provider"], first["diagnosis_code"],
+            first["source_patient_id"], first["filing_indicator"], first["service_date"], first["claim_date"]) == \
+        ("PA", "M1", "2222222228", "J10", "MRN1", "CI", "2025-01-04", "2025-01-05")
+    assert (second["source_claim_id"], second["member_id"], second["patient_last_name"], second["claim_status"],
+            second["billing_provider"]) == ("C2", "M2", "TWO", "Voided", "1111111112")
+    assert not {"source_payer_id", "payer_name", "rendering_provider", "diagnosis_code", "source_patient_id",
+                "filing_indicator"} & set(second)
+
+
+def test_a_status_is_of_claims_not_of_the_file_they_came_in(build, tmp_path):
+    segments = ["BHT*0085*08*1*20250106*0900*TH", "HL*1**20*1", "NM1*PR*2*PAYER A*****PI*PA", "TRN*1*BATCH", "HL*2*1*21*1",
+                "NM1*41*2*CLINIC*****46*1", "TRN*2*BATCH", "STC*A1:19:PR*20250106*WQ*150", "HL*3*2*19*1",
+                "NM1*85*2*CLINIC*****XX*1111111112", "TRN*1*0", "HL*4*3*PT", "NM1*QC*1*ONE*ANN****MI*M1", "TRN*2*C1",
+                "STC*A2:20:PR*20250106*WQ*100", "REF*1K*ICN1", "DTP*472*D8*20250104", "SVC*HC:99213*100", "STC*A7:21*20250106",
+                "HL*5*3*PT", "NM1*QC*1*TWO*BOB****MI*M2", "TRN*2*C2", "STC*A3:21*20250106*U*50"]
+    first, second = rows_of(build, tmp_path, x12.envelope("277", [segments]))
+    assert (first["source_claim_id"], first["claim_status"], first["status_code"], first["claim_amount"],
+            first["payer_claim_id"], first["service_date"], first["member_id"]) == \
+        ("C1", "Pending", "A2:20:PR", "100", "ICN1", "2025-01-04", "M1")
+    assert (second["source_claim_id"], second["claim_status"], second["member_id"]) == ("C2", "Rejected", "M2")

@@ -1,10 +1,12 @@
 /* x12_tool - what the parser finds in X12 files, as JSON lines on stdout, for tests/component/test_x12.py.
  *
  *     x12_tool CHUNK_BYTES FILE …
+ *     x12_tool rows FILE …         the claims' rows, one JSON object a line
  *
  * One line per file: envelopes, faults with their sentences, and the totals of each transaction set; amounts are cents. */
 #include "base/buf.h"
 #include "base/own.h"
+#include "transform/formats/x12_rows.h"
 #include "transform/formats/x12_tally.h"
 
 #include <stdio.h>
@@ -78,7 +80,54 @@ static void read_file(FILE *file, size_t chunk_bytes, Found *found) {
         put_totals(found, &totals);
 }
 
+static void print_row(const X12Row *row) {
+    Buf out;
+    buf_init(&out, OUT_BYTES_MAX);
+    buf_printf(&out, "{\"segment\": %lld", (long long)row->place.segment);
+    for (int i = 0; i < X12_N_COLUMNS; i++) {
+        if (str_is_null(row->fields[i]))
+            continue;
+        CLEANUP(arena_drop) Arena *arena = arena_open();
+        buf_printf(&out, ", \"%s\": ", x12_column_name((X12Column)i));
+        buf_put_json(&out, arena_string(arena, row->fields[i]));
+    }
+    printf("%.*s}\n", STR_ARG(buf_str(&out)));
+    buf_done(&out);
+}
+
+static void read_rows(FILE *file) {
+    static char chunk[4096];
+    CLEANUP(x12_drop) X12Parser *x12 = x12_open(&(X12Options){0});
+    CLEANUP(x12_rows_drop) X12Rows *rows = x12_rows_open();
+    X12Segment segment;
+    X12Fault fault;
+    X12Row row;
+    for (X12Status status; (status = x12_next(x12, &segment, &fault)) != X12_END;) {
+        size_t size = status == X12_MORE ? fread(chunk, 1, sizeof chunk, file) : 0;
+        if (status == X12_MORE && size > 0)
+            x12_feed(x12, (Str){chunk, size});
+        else if (status == X12_MORE)
+            x12_finish(x12);
+        if (status == X12_SEGMENT && x12_rows_take(rows, &segment, &row))
+            print_row(&row);
+    }
+}
+
+static int print_rows(int argc, char **argv) {
+    for (int i = 2; i < argc; i++) {
+        CLEANUP(file_drop) FILE *file = fopen(argv[i], "rb");
+        if (!file) {
+            perror(argv[i]);
+            return 1;
+        }
+        read_rows(file);
+    }
+    return 0;
+}
+
 int main(int argc, char **argv) {
+    if (argc > 2 && strcmp(argv[1], "rows") == 0)
+        return print_rows(argc, argv);
     long chunk_bytes = argc > 2 ? strtol(argv[1], NULL, 10) : 0;
     if (chunk_bytes < 1 || chunk_bytes > CHUNK_BYTES_MAX)
         return 2;

@@ -93,3 +93,44 @@ def summary(data):
             current = None
     return {"interchanges": sum(s[0] == "ISA" for s in segments), "groups": sum(s[0] == "GS" for s in segments),
             "segments": len(segments), "transactions": transactions}
+
+
+def adjustment_rows(segments):
+    """Per claim of an 835: (claim id, [(line, group, reason, position, amount)]), read another way than the daemon does."""
+    claims, line, position = [], 0, 0
+    for s in segments:
+        if s[0] in ("CLP", "SVC"):
+            position = 0
+        if s[0] == "CLP":
+            claims.append((s[1].strip(), []))
+            line = 0
+        elif s[0] == "SVC":
+            line += 1
+        elif s[0] == "CAS":
+            for i in range(2, min(len(s), 18), 3):
+                if s[i].strip():
+                    position += 1
+                    claims[-1][1].append((line, s[1].strip(), s[i].strip(), position, number(s, i + 1)))
+    return claims
+
+
+def envelope(kind, sets, group="1", made="20250110", time="1200", version=None, interchange="000000001"):
+    """An interchange of one group around these transaction sets, each a list of segments without ST and SE."""
+    functional, default = {"835": ("HP", "005010X221A1"), "837": ("HC", "005010X222A1"), "277": ("HN", "005010X214"),
+                           "999": ("FA", "005010X231A1")}[kind]
+    version = version or default
+    out = [f"ISA*00*          *00*          *ZZ*PAYER          *ZZ*PROVIDER       *250110*1200*^*00501*{interchange}*0*P*:",
+           f"GS*{functional}*PAYER*PROVIDER*{made}*{time}*{group}*X*{version}"]
+    for control, segments in enumerate(sets, 1):
+        out += [f"ST*{kind}*{control:04}*{version}", *segments, f"SE*{len(segments) + 2}*{control:04}"]
+    out += [f"GE*{len(sets)}*{group}", f"IEA*1*{interchange}"]
+    return "".join(segment + "~\n" for segment in out).encode()
+
+
+def remittance(claims, check=None, plb=(), payer="GOOD HEALTH", day="20250110"):
+    """Segments of an 835: claims are lists of segments that begin with their CLP."""
+    paid = sum(Decimal(claim[0].split("*")[4]) for claim in claims)
+    taken = sum(Decimal(p.split("*")[4]) for p in plb)
+    return [f"BPR*I*{paid - taken if check is None else check}*C*ACH************{day}", "TRN*1*CHECK1*1512345678",
+            f"DTM*405*{day}", f"N1*PR*{payer}", "N1*PE*HOSPITAL*XX*1234567893", "LX*1",
+            *[segment for claim in claims for segment in claim], *plb]

@@ -1,0 +1,315 @@
+/* x12_rows.c - see x12_rows.h. Each set has its reader, a table of segments; this file keeps the row in hand. */
+#include "transform/formats/x12_rows_parts.h"
+
+#include "base/own.h"
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+enum { SET_BYTES = 512 * 1024 };
+
+static const char *const NAMES[X12_N_COLUMNS] = {
+    [X12_DELIVERY_KIND] = "delivery_kind", [X12_CLAIM_ID] = "source_claim_id",
+    [X12_PAYER_CLAIM_ID] = "payer_claim_id", [X12_CLAIM_STATUS] = "claim_status",
+    [X12_STATUS_CODE] = "status_code", [X12_CLAIM_AMOUNT] = "claim_amount", [X12_PAID_AMOUNT] = "paid_amount",
+    [X12_PATIENT_RESPONSIBILITY] = "patient_responsibility", [X12_DEDUCTIBLE] = "deductible",
+    [X12_COINSURANCE] = "coinsurance", [X12_COPAY] = "copay", [X12_SERVICE_DATE] = "service_date",
+    [X12_CLAIM_DATE] = "claim_date", [X12_DECISION_DATE] = "decision_date",
+    [X12_MODIFIED_AT] = "source_modified_at", [X12_PAYER_ID] = "source_payer_id", [X12_PAYER_NAME] = "payer_name",
+    [X12_PATIENT_ID] = "source_patient_id", [X12_MEMBER_ID] = "member_id",
+    [X12_PATIENT_LAST_NAME] = "patient_last_name", [X12_PATIENT_FIRST_NAME] = "patient_first_name",
+    [X12_RENDERING_PROVIDER] = "rendering_provider", [X12_BILLING_PROVIDER] = "billing_provider",
+    [X12_DIAGNOSIS] = "diagnosis_code", [X12_PAYER_TYPE] = "filing_indicator", [X12_FREQUENCY] = "frequency_code",
+    [X12_CHECK_NUMBER] = "check_number", [X12_SERVICE_LINES] = "service_lines", [X12_REMARK_CODES] = "remark_codes",
+    [X12_ADJUSTMENT_LIST] = "adjustment_list", [X12_GROUP_CONTROL] = "group_control",
+    [X12_SET_CONTROL] = "set_control",
+};
+
+#define SELF(name) {.column = name, .from = (const char *const[]){name}, .n_from = 1}
+const MapSpec X12_MAP[] = {
+    SELF("source_claim_id"), SELF("payer_claim_id"), SELF("delivery_kind"), SELF("claim_status"),
+    SELF("claim_amount"), SELF("paid_amount"), SELF("deductible"), SELF("coinsurance"), SELF("copay"),
+    SELF("service_date"), SELF("claim_date"), SELF("decision_date"), SELF("source_modified_at"),
+    SELF("source_payer_id"), SELF("source_patient_id"), SELF("adjustment_list"),
+};
+const size_t N_X12_MAP = COUNT(X12_MAP);
+
+const char *x12_column_name(X12Column column) { return NAMES[column]; }
+
+bool x12_is_no_denial(Str group, Str reason) {
+    static const struct {
+        const char *group, *reason;
+    } NONE[] = {{"PR", "1"}, {"PR", "2"}, {"PR", "3"}, {"CO", "45"}};
+    for (size_t i = 0; i < COUNT(NONE); i++)
+        if (str_equal(group, str_of(NONE[i].group)) && str_equal(reason, str_of(NONE[i].reason)))
+            return true;
+    return false;
+}
+
+/* ---- for the readers ---- */
+
+void x12_put(X12Rows *rows, X12Column column, Str text) {
+    if (text.size > 0)
+        rows->row.fields[column] = arena_copy(rows->arena, text);
+}
+
+void x12_put_first(X12Rows *rows, X12Column column, Str text) {
+    if (str_is_null(rows->row.fields[column]))
+        x12_put(rows, column, text);
+}
+
+void x12_put_around(X12Rows *rows, X12Column column, Str text) {
+    rows->around[column] = text.size > 0 ? arena_copy(rows->set, text) : STR_NULL;
+}
+
+void x12_put_cents(X12Rows *rows, X12Column column, int64_t cents) {
+    int64_t whole = cents < 0 ? -cents : cents;
+    rows->row.fields[column] = str_of(arena_printf(rows->arena, "%s%lld.%02lld", cents < 0 ? "-" : "",
+                                                   (long long)(whole / 100), (long long)(whole % 100)));
+}
+
+static bool are_digits(Str text) {
+    for (size_t i = 0; i < text.size; i++)
+        if (text.at[i] < '0' || text.at[i] > '9')
+            return false;
+    return true;
+}
+
+Str x12_date(Arena *arena, Str text) {
+    if (text.size < 8 || !are_digits((Str){text.at, 8}) || (text.size > 8 && text.at[8] != '-'))
+        return STR_NULL;
+    return str_of(arena_printf(arena, "%.4s-%.2s-%.2s", text.at, text.at + 4, text.at + 6));
+}
+
+static void swap(Arena **a, Arena **b) {
+    Arena *other = *a;
+    *a = *b;
+    *b = other;
+    arena_empty(*a);
+}
+
+/* A set of many claims names as many payers and patients: what holds no longer is let go. */
+static void renew_set(X12Rows *rows) {
+    swap(&rows->set, &rows->last_set);
+    for (int i = 0; i < X12_N_COLUMNS; i++)
+        if (!str_is_null(rows->around[i]))
+            rows->around[i] = arena_copy(rows->set, rows->around[i]);
+    if (!str_is_null(rows->group_date))
+        rows->group_date = arena_copy(rows->set, rows->group_date);
+    rows->group_control = arena_copy(rows->set, rows->group_control);
+}
+
+void x12_begin_claim(X12Rows *rows, const X12Segment *segment, Str id) {
+    swap(&rows->arena, &rows->last_arena);
+    if (arena_size_bytes(rows->set) > SET_BYTES)
+        renew_set(rows);
+    rows->row = (X12Row){.place = segment->place};
+    memcpy(rows->row.fields, rows->around, sizeof rows->around);
+    x12_put(rows, X12_CLAIM_ID, id);
+    rows->is_open = true;
+    rows->lines = rows->position = 0;
+    rows->sum = (X12Sum){0};
+    rows->first_date = STR_NULL;
+    rows->line_adjustments = 0;
+    buf_clear(&rows->adjustments);
+    buf_clear(&rows->service_lines);
+    buf_clear(&rows->remarks);
+    buf_clear(&rows->line_remarks);
+}
+
+/* What parts the lists may not stand in them. */
+static void put_part(Buf *list, Str text) {
+    for (size_t i = 0; i < text.size; i++)
+        buf_put_byte(list, text.at[i] == '|' || text.at[i] == ';' ? (uint8_t)' ' : (uint8_t)text.at[i]);
+}
+
+static void put_line(X12Rows *rows) {
+    Buf *list = &rows->service_lines;
+    const Str parts[] = {rows->line.code, rows->line.charge, rows->line.paid, rows->line.units, rows->line.date};
+    buf_printf(list, "%s%d", list->size ? ";" : "", rows->lines);
+    for (size_t i = 0; i < COUNT(parts); i++) {
+        buf_put_byte(list, '|');
+        put_part(list, parts[i]);
+    }
+}
+
+/* Each adjustment from `line_adjustments` on ends with "|": the remarks go behind it. */
+static void put_remarks(X12Rows *rows) {
+    if (rows->line_remarks.size == 0 || rows->adjustments.size == rows->line_adjustments)
+        return;
+    Str old = arena_copy(rows->arena, (Str){rows->adjustments.data + rows->line_adjustments,
+                                            rows->adjustments.size - rows->line_adjustments});
+    rows->adjustments.size = rows->line_adjustments;
+    for (size_t i = 0; i < old.size; i++) {
+        if (old.at[i] == ';' && i > 0)
+            buf_put_str(&rows->adjustments, buf_str(&rows->line_remarks));
+        buf_put_byte(&rows->adjustments, (uint8_t)old.at[i]);
+    }
+    buf_put_str(&rows->adjustments, buf_str(&rows->line_remarks));
+}
+
+void x12_end_line(X12Rows *rows) {
+    if (rows->lines > 0)
+        put_line(rows);
+    put_remarks(rows);
+    buf_clear(&rows->line_remarks);
+    rows->line_adjustments = rows->adjustments.size;
+    rows->position = 0;
+}
+
+void x12_begin_line(X12Rows *rows, Str code, Str charge, Str paid, Str units) {
+    x12_end_line(rows);
+    rows->lines++;
+    rows->line.code = arena_copy(rows->arena, code);
+    rows->line.charge = arena_copy(rows->arena, charge);
+    rows->line.paid = arena_copy(rows->arena, paid);
+    rows->line.units = arena_copy(rows->arena, units);
+    rows->line.date = STR("");
+}
+
+void x12_line_date(X12Rows *rows, Str text) {
+    Str date = x12_date(rows->arena, text);
+    if (str_is_null(date))
+        return;
+    rows->line.date = date;
+    if (str_is_null(rows->first_date) || str_compare(date, rows->first_date) < 0)
+        rows->first_date = date;
+}
+
+/* ---- the sets ---- */
+
+static const struct {
+    const char *kind, *word;
+    const X12Reader *reader;
+} SETS[] = {
+    {"837", "claim", &X12_CLAIM_READER},
+    {"835", "remittance", &X12_REMITTANCE_READER},
+    {"277", "status", &X12_STATUS_READER},
+};
+
+static const X12Reader *reader_of(const char *kind) {
+    for (size_t i = 0; i < COUNT(SETS); i++)
+        if (strcmp(SETS[i].kind, kind) == 0)
+            return SETS[i].reader;
+    return NULL;
+}
+
+static bool end_claim(X12Rows *rows, X12Row *ret_row) {
+    if (!rows->is_open)
+        return false;
+    rows->is_open = false;
+    x12_end_line(rows);
+    const X12Reader *reader = reader_of(rows->kind);
+    if (reader->end)
+        reader->end(rows);
+    x12_put_first(rows, X12_SERVICE_DATE, rows->first_date);
+    x12_put(rows, X12_SERVICE_LINES, buf_str(&rows->service_lines));
+    x12_put(rows, X12_ADJUSTMENT_LIST, buf_str(&rows->adjustments));
+    x12_put(rows, X12_REMARK_CODES, buf_str(&rows->remarks));
+    rows->row.is_too_long = buf_overflowed(&rows->adjustments) || buf_overflowed(&rows->service_lines);
+    *ret_row = rows->row;
+    return true;
+}
+
+/* GS04 and GS05: CCYYMMDD, HHMM or HHMMSS. */
+static Str group_instant(Arena *arena, const X12Segment *gs) {
+    Str date = x12_date(arena, x12_element(gs, 4)), time = x12_element(gs, 5);
+    if (str_is_null(date))
+        return STR_NULL;
+    bool has_time = time.size >= 4 && are_digits(time);
+    bool has_seconds = has_time && time.size >= 6;
+    return str_of(arena_printf(arena, "%.*s %.2s:%.2s:%.2s", STR_ARG(date), has_time ? time.at : "00",
+                               has_time ? time.at + 2 : "00", has_seconds ? time.at + 4 : "00"));
+}
+
+static void begin_set(X12Rows *rows, const X12Segment *st) {
+    Str kind = x12_element(st, 1);
+    size_t size = kind.size < sizeof rows->kind - 1 ? kind.size : 0;
+    memcpy(rows->kind, kind.at, size);
+    rows->kind[size] = '\0';
+    memset(rows->around, 0, sizeof rows->around);
+    renew_set(rows);
+    rows->is_claim_level = false;
+    for (size_t i = 0; i < COUNT(SETS); i++)
+        if (strcmp(SETS[i].kind, rows->kind) == 0)
+            x12_put_around(rows, X12_DELIVERY_KIND, str_of(SETS[i].word));
+    rows->around[X12_MODIFIED_AT] = rows->group_date;
+    rows->around[X12_GROUP_CONTROL] = rows->group_control;
+    x12_put_around(rows, X12_SET_CONTROL, x12_element(st, 2));
+}
+
+static bool follow_envelope(X12Rows *rows, const X12Segment *segment, X12Row *ret_row) {
+    bool is_ended = end_claim(rows, ret_row);
+    if (x12_is(segment, "GS")) {
+        rows->group_date = group_instant(rows->set, segment);
+        rows->group_control = arena_copy(rows->set, x12_element(segment, 6));
+    }
+    if (x12_is(segment, "ST"))
+        begin_set(rows, segment);
+    return is_ended;
+}
+
+static bool is_envelope(const X12Segment *segment) {
+    static const char *const ENVELOPE[] = {"ISA", "GS", "ST", "SE", "GE", "IEA"};
+    for (size_t i = 0; i < COUNT(ENVELOPE); i++)
+        if (x12_is(segment, ENVELOPE[i]))
+            return true;
+    return false;
+}
+
+/* Segments that begin another claim, or end the claims, so that the one in hand is whole. */
+static bool ends_claim(const X12Rows *rows, const X12Segment *segment) {
+    static const struct {
+        const char *kind, *name;
+    } ENDS[] = {{"835", "CLP"}, {"835", "LX"}, {"835", "PLB"}, {"837", "CLM"}, {"837", "HL"}, {"277", "HL"},
+                {"277", "TRN"}};
+    for (size_t i = 0; i < COUNT(ENDS); i++)
+        if (x12_is(segment, ENDS[i].name) && strcmp(rows->kind, ENDS[i].kind) == 0)
+            return true;
+    return false;
+}
+
+static void take(X12Rows *rows, const X12Segment *segment) {
+    const X12Reader *reader = reader_of(rows->kind);
+    for (size_t i = 0; reader && i < reader->n_takes; i++)
+        if (x12_is(segment, reader->takes[i].name)) {
+            reader->takes[i].take(rows, segment);
+            return;
+        }
+}
+
+bool x12_rows_take(X12Rows *rows, const X12Segment *segment, X12Row *ret_row) {
+    bool is_ended = false;
+    if (is_envelope(segment))
+        return follow_envelope(rows, segment, ret_row);
+    if (ends_claim(rows, segment))
+        is_ended = end_claim(rows, ret_row);
+    take(rows, segment);
+    return is_ended;
+}
+
+X12Rows *x12_rows_open(void) {
+    X12Rows *rows = calloc(1, sizeof *rows);
+    if (!rows)
+        abort(); /* as arena.h */
+    rows->arena = arena_open();
+    rows->last_arena = arena_open();
+    rows->set = arena_open();
+    rows->last_set = arena_open();
+    rows->group_control = STR("");
+    buf_init(&rows->adjustments, X12_LIST_BYTES_MAX);
+    buf_init(&rows->service_lines, X12_LIST_BYTES_MAX);
+    buf_init(&rows->remarks, X12_LIST_BYTES_MAX);
+    buf_init(&rows->line_remarks, X12_LIST_BYTES_MAX);
+    return rows;
+}
+
+void x12_rows_free(X12Rows *rows) {
+    arena_free(rows->arena);
+    arena_free(rows->last_arena);
+    arena_free(rows->set);
+    arena_free(rows->last_set);
+    buf_done(&rows->adjustments);
+    buf_done(&rows->service_lines);
+    buf_done(&rows->remarks);
+    buf_done(&rows->line_remarks);
+    free(rows);
+}

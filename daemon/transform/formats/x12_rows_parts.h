@@ -1,0 +1,57 @@
+/* x12_rows_parts.h - what the readers of the single sets share (x12_rows.c, claim.c, remittance.c, status.c). */
+#pragma once
+#include "base/buf.h"
+#include "transform/formats/x12_rows.h"
+
+enum { X12_LIST_BYTES_MAX = 1024 * 1024 };
+
+/* What a claim's segments add up to, cents. */
+typedef struct X12Sum {
+    int64_t paid, deductible, coinsurance, copay;
+    bool has_denial;
+} X12Sum;
+
+struct X12Rows {
+    Arena *arena, *last_arena; /* texts of the claim, and of the one given out before */
+    Arena *set, *last_set;     /* likewise of the set and its loops */
+    Str around[X12_N_COLUMNS]; /* what holds for the claims that follow */
+    Str group_control, group_date;
+    char kind[8];
+    bool is_open;   /* a claim is being read */
+    X12Row row;
+    Str status;     /* 835: CLP02 */
+    int lines, position;
+    bool is_claim_level; /* 277: the hierarchy's level is a patient */
+    X12Sum sum;
+    size_t line_adjustments; /* where this line's begin in `adjustments` */
+    Buf adjustments, service_lines, remarks, line_remarks;
+    Str first_date; /* least service date of the lines */
+    struct {
+        Str code, charge, paid, units, date;
+    } line;
+};
+
+/* Copies for as long as the claim, or the set, lasts. */
+void x12_put(X12Rows *rows, X12Column column, Str text);
+void x12_put_around(X12Rows *rows, X12Column column, Str text);
+/* Only where nothing stands yet. */
+void x12_put_first(X12Rows *rows, X12Column column, Str text);
+void x12_put_cents(X12Rows *rows, X12Column column, int64_t cents);
+/* CCYYMMDD, or CCYYMMDD-CCYYMMDD's first: as 2025-01-31; STR_NULL when it is neither. */
+Str x12_date(Arena *arena, Str text);
+void x12_begin_claim(X12Rows *rows, const X12Segment *segment, Str id);
+/* A service line ends, its adjustments get its remarks. */
+void x12_end_line(X12Rows *rows);
+void x12_begin_line(X12Rows *rows, Str code, Str charge, Str paid, Str units);
+void x12_line_date(X12Rows *rows, Str text);
+
+typedef struct X12Take {
+    const char *name;
+    void (*take)(X12Rows *rows, const X12Segment *segment);
+} X12Take;
+typedef struct X12Reader {
+    const X12Take *takes;
+    size_t n_takes;
+    void (*end)(X12Rows *rows); /* the claim is whole; or NULL */
+} X12Reader;
+extern const X12Reader X12_CLAIM_READER, X12_REMITTANCE_READER, X12_STATUS_READER;
