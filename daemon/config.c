@@ -10,6 +10,7 @@
 #include "config_layout.h"
 #include "config_map.h"
 #include "config_query.h"
+#include "transform/formats/x12_rows.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -226,7 +227,7 @@ static void read_feed(Loader *loader, const SourceConfig *source, const TreeItem
         query_check(&loader->mistakes, mark_in(item->value, "query"), feed->query);
     if (!feed->table)
         feed->table = feed->local;
-    map_read(&loader->mistakes, item->value, loader->config->path, &feed->mapping);
+    map_read(&loader->mistakes, item->value, loader->config->path, NULL, &feed->mapping);
     map_check(&loader->mistakes, &feed->mapping, item->value, loader->config->path);
     refuse_claims(loader, item, feed);
     check_past(loader, item, feed);
@@ -366,7 +367,8 @@ static void read_claim(Loader *loader, const TreeItem *item, ClaimsConfig *claim
     if (!keys_read(&loader->mistakes, "claims.*", item->value, claims))
         return;
     read_patterns(loader, section_of(item->value, "from"), claims);
-    map_read(&loader->mistakes, item->value, loader->config->path, &claims->mapping);
+    const MapDefault standard = {X12_MAP, N_X12_MAP};
+    map_read(&loader->mistakes, item->value, loader->config->path, claims->format == FORMAT_X12 ? &standard : NULL, &claims->mapping);
     map_check(&loader->mistakes, &claims->mapping, item->value, loader->config->path);
     layout_read(&loader->mistakes, item->value, claims);
     claims->mapping.rules = loader->config->rules;

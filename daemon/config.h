@@ -69,7 +69,7 @@ typedef struct FilePattern {
 } FilePattern;
 
 /* In the order of the configuration's choices. */
-typedef enum ClaimsFormat { FORMAT_CSV, FORMAT_TSV, FORMAT_SEMICOLON, FORMAT_PIPE, FORMAT_FIXED, FORMAT_DETECT } ClaimsFormat;
+typedef enum ClaimsFormat { FORMAT_CSV, FORMAT_TSV, FORMAT_SEMICOLON, FORMAT_PIPE, FORMAT_FIXED, FORMAT_DETECT, FORMAT_X12 } ClaimsFormat;
 typedef enum HeaderMode { HEADER_AUTO, HEADER_YES, HEADER_NO } HeaderMode;
 
 /* What other files call a column: `ClaimID: [claim_no, "Claim Number"]`. */

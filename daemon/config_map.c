@@ -134,11 +134,17 @@ static void add_columns(Mistakes *mistakes, const TreeNode *node, const TreeNode
             columns[(*n)++] = read_column(mistakes, &node->items[i]);
 }
 
-void map_read(Mistakes *mistakes, const TreeNode *section, const char *config_path, MappingSpec *ret_spec) {
+void map_read(Mistakes *mistakes, const TreeNode *section, const char *config_path, const MapDefault *fallback,
+              MappingSpec *ret_spec) {
     const TreeItem *entity = tree_find(section, "entity");
     const char *name = entity ? scalar_of(mistakes, entity->value, "`entity`") : NULL;
     ret_spec->entity = name ? map_find_entity(mistakes, entity->value->mark, name) : NULL;
     const TreeItem *map = tree_find(section, "map"), *file = tree_find(section, "map_file");
+    if (!map && !file && fallback) {
+        ret_spec->columns = fallback->columns;
+        ret_spec->n_columns = fallback->n_columns;
+        return;
+    }
     if (!map && !file)
         mistake_add(mistakes, section->mark, "`map` is missing: which column of the model comes from which column");
     const TreeNode *own = map && is_map(mistakes, map->value, "`map`") ? map->value : NULL;

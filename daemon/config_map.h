@@ -3,8 +3,15 @@
 #include "config_tree.h"
 #include "transform/mapping.h"
 
-/* `section` is the feed's or claims' node; a relative map_file lies beside the configuration. Leaves `ret_spec->rules` alone. */
-void map_read(Mistakes *mistakes, const TreeNode *section, const char *config_path, MappingSpec *ret_spec);
+/* The map of a section that writes none. */
+typedef struct MapDefault {
+    const MapSpec *columns;
+    size_t n_columns;
+} MapDefault;
+/* `section` is the feed's or claims' node; a relative map_file lies beside the configuration. `fallback` NULL: a map is
+ * needed. Leaves `ret_spec->rules` alone. */
+void map_read(Mistakes *mistakes, const TreeNode *section, const char *config_path, const MapDefault *fallback,
+              MappingSpec *ret_spec);
 /* Columns and cleaners, where they stand. */
 void map_check(Mistakes *mistakes, const MappingSpec *spec, const TreeNode *section, const char *config_path);
 /* The rules alone, once per entity that they name. */

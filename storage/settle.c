@@ -34,6 +34,16 @@ typedef struct Step {
 
 static const char *const FACTS[] = {"encounters", "transactions", "claims", "adjustments"};
 
+/* What the deliveries of a claim give one another. */
+static const Step POSTED[] = {
+    {SQL_SETTLE_POSTED, NULL, ONCE, ALWAYS},
+    {SQL_SETTLE_INHERIT, NULL, COUNTED, ALWAYS},
+    {SQL_SETTLE_ADJUSTED, NULL, ONCE, ALWAYS},
+    {SQL_SETTLE_ADJUSTMENTS_GONE, NULL, COUNTED, ALWAYS},
+    {SQL_SETTLE_ADJUSTMENTS_CHANGED, NULL, COUNTED, ALWAYS},
+    {SQL_SETTLE_ADJUSTMENTS_NEW, NULL, COUNTED, ALWAYS},
+};
+
 static const Step SCOPE[] = {
     {SQL_SETTLE_SCOPE_MEMBERS, "patients", ONCE, ALWAYS},
     {SQL_SETTLE_SCOPE_MEMBERS, "providers", ONCE, ALWAYS},
@@ -219,6 +229,8 @@ static bool find_scope(Settle *s, Error *err) {
     TRY(unsettled);
     s->n_unsettled = pg_int(unsettled, 0, 0);
     TRY(join_for(s, s->n_unsettled, err));
+    TRY(walk(s, POSTED, COUNT(POSTED), err));
+    FAILPOINT("settle.after_posted");
     TRY(take_facts(s, pg_text(unsettled, 0, 1), pg_text(unsettled, 0, 2), err));
     return walk(s, SCOPE, COUNT(SCOPE), err);
 }

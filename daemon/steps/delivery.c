@@ -7,6 +7,7 @@
 
 #include "base/own.h"
 #include "steps/unpack.h"
+#include "steps/x12_delivery.h"
 #include "transform/formats/csv.h"
 #include "transform/formats/decode.h"
 #include "transform/formats/sniff.h"
@@ -29,6 +30,7 @@ struct DeliveryFile {
     Field *fields;
     size_t n_fields;
     FileDetected detected;
+    X12Delivery *x12; /* the format; NULL: lines of fields */
 };
 
 /* ---- bytes and rows ---- */
@@ -288,21 +290,29 @@ static bool look_at_head(DeliveryFile *file, Str head, Arena *arena, Error *err)
     return true;
 }
 
-static bool open_layers(DeliveryFile *file, int fd, Arena *arena, Error *err) {
+static bool open_bytes(DeliveryFile *file, int fd, Error *err) {
     UnpackLimits limits = {file->claims->max_unpacked_bytes, file->claims->max_unpacked_ratio};
     file->bytes = unpack_open(fd, limits, err);
     TRY(file->bytes);
-    file->chunk = malloc(CHUNK_BYTES);
-    if (!file->chunk)
-        return error_set_errno(err, ENOMEM, "cannot open a claims file");
     file->detected.packing = packing_name(unpack_packing(file->bytes));
     file->detected.unpacked_bytes = unpack_size(file->bytes);
+    file->chunk = malloc(CHUNK_BYTES);
+    return file->chunk || error_set_errno(err, ENOMEM, "cannot open a claims file");
+}
+
+static bool open_layers(DeliveryFile *file, Arena *arena, Error *err) {
     Str head;
     TRY(read_head(file, &head, err) && find_encoding(file, head, err) && look_at_head(file, head, arena, err));
     file->csv = new_parser(file);
     if (head.size > 0)
         feed_bytes(file, head);
     return true;
+}
+
+static bool open_x12(DeliveryFile *file, Arena *arena, Error *err) {
+    file->detected.format = "x12";
+    file->x12 = x12_delivery_open(file->bytes, file->claims, arena, err);
+    return file->x12 != NULL;
 }
 
 DeliveryFile *delivery_open(int fd, const ClaimsConfig *claims, Arena *arena,
@@ -315,11 +325,16 @@ DeliveryFile *delivery_open(int fd, const ClaimsConfig *claims, Arena *arena,
     }
     file->claims = claims;
     owned = -1;
-    TRY_NULL(open_layers(file, fd, arena, err) && read_header(file, arena, err));
+    TRY_NULL(open_bytes(file, fd, err));
+    if (claims->format == FORMAT_X12)
+        TRY_NULL(open_x12(file, arena, err));
+    else
+        TRY_NULL(open_layers(file, arena, err) && read_header(file, arena, err));
     return TAKE(file);
 }
 
 void delivery_close(DeliveryFile *file) {
+    x12_delivery_drop(&file->x12);
     if (file->bytes)
         unpack_close(file->bytes);
     if (file->csv)
@@ -330,20 +345,32 @@ void delivery_close(DeliveryFile *file) {
 }
 
 const Field *delivery_fields(const DeliveryFile *file, size_t *ret_n) {
+    if (file->x12)
+        return x12_delivery_fields(file->x12, ret_n);
     *ret_n = file->n_fields;
     return file->fields;
 }
 
+const X12Survey *delivery_survey(const DeliveryFile *file) {
+    return file->x12 ? x12_delivery_survey(file->x12) : NULL;
+}
+
 const FileDetected *delivery_detected(DeliveryFile *file, Arena *arena) {
-    const char **columns = ARENA_ARRAY(arena, const char *, file->n_fields);
-    for (size_t i = 0; i < file->n_fields; i++)
-        columns[i] = file->fields[i].name;
+    size_t n;
+    const Field *fields = delivery_fields(file, &n);
+    const char **columns = ARENA_ARRAY(arena, const char *, n);
+    for (size_t i = 0; i < n; i++)
+        columns[i] = fields[i].name;
     file->detected.columns = columns;
-    file->detected.n_columns = file->n_fields;
+    file->detected.n_columns = n;
     return &file->detected;
 }
 
 bool delivery_seek(DeliveryFile *file, int64_t offset, int64_t line, Error *err) {
+    if (file->x12) {
+        x12_delivery_seek(file->x12, line);
+        return true;
+    }
     TRY(unpack_seek(file->bytes, file->decoded ? 0 : offset, err));
     file->decoder.n_held = 0;
     file->to_skip = file->decoded ? offset : 0;
@@ -444,6 +471,8 @@ static void take_row(const DeliveryFile *file, PageInHand *hand, const CsvRow *r
 }
 
 bool delivery_read(DeliveryFile *file, Arena *arena, DeliveryPage *ret_page, Error *err) {
+    if (file->x12)
+        return x12_delivery_read(file->x12, arena, ret_page, err);
     DeliveryPage page = {.is_last = false};
     size_t most = most_rows(file);
     PageInHand hand = {

@@ -13,7 +13,10 @@
 #define RULE_LINE_UNREADABLE "line_unreadable"
 #define RULE_FIELD_COUNT "field_count"
 #define RULE_LINE_CUT "line_cut"
-#define DELIVERY_RULES "{" RULE_LINE_UNREADABLE "," RULE_FIELD_COUNT "," RULE_LINE_CUT "}"
+#define RULE_REMITTANCE_UNBALANCED "remittance_unbalanced"
+#define RULE_X12_ENVELOPE "x12_envelope"
+#define DELIVERY_RULES \
+    "{" RULE_LINE_UNREADABLE "," RULE_FIELD_COUNT "," RULE_LINE_CUT "," RULE_REMITTANCE_UNBALANCED "," RULE_X12_ENVELOPE "}"
 
 typedef struct DeliveryFile DeliveryFile;
 
@@ -37,6 +40,8 @@ static inline void delivery_drop(DeliveryFile **owner) {
 const Field *delivery_fields(const DeliveryFile *file, size_t *ret_n);
 /* How the file is written, as far as its first 64 KiB show it, and its header. Lives with the file and the arena. */
 const FileDetected *delivery_detected(DeliveryFile *file, Arena *arena);
+/* X12 only, else NULL: what the file as a whole was found to be. */
+const struct X12Survey *delivery_survey(const DeliveryFile *file);
 /* Goes to where a page ended. */
 bool delivery_seek(DeliveryFile *file, int64_t offset, int64_t line, Error *err);
 bool delivery_read(DeliveryFile *file, Arena *page, DeliveryPage *ret_page, Error *err);

@@ -13,7 +13,9 @@
 #include "steps/delivery.h"
 #include "steps/drop.h"
 #include "steps/remap_claims.h"
+#include "steps/x12_survey.h"
 #include "storage/file.h"
+#include "storage/x12.h"
 
 #include <fnmatch.h>
 #include <poll.h>
@@ -210,16 +212,16 @@ static bool end_duplicate(Receiving *r, const Incoming *file, Error *err) {
     return true;
 }
 
-static bool end_done(Receiving *r, const Incoming *file, bool was_cut, Error *err) {
+/* `warning`: what is wrong with a file of which everything that could be placed was; or NULL. */
+static bool end_done(Receiving *r, const Incoming *file, const char *warning, Error *err) {
     if (r->run->plan)
         return note_planned(r, file->name, &file->seen, OUTLOOK_RECEIVED);
-    static const char CUT[] = "the file was cut: it ends in the middle of a line; send it again, whole";
     const char *stored_as = drop_free_name(&r->drop, r->arena, DROP_DONE, file->name);
     FAILPOINT("receive.before_done");
-    TRY(file_done(r->run->pg, file->file_id, stored_as, was_cut ? CUT : NULL, err));
+    TRY(file_done(r->run->pg, file->file_id, stored_as, warning, err));
     FAILPOINT("receive.after_done");
     TRY(move_to_end(r, file, file->file_id, DROP_DONE, stored_as, err));
-    tell_end(r, file->file_id, "done", was_cut ? CUT : NULL);
+    tell_end(r, file->file_id, "done", warning);
     return true;
 }
 
@@ -315,18 +317,28 @@ static bool place_rows(const Receiving *r, const Incoming *file, DeliveryFile *d
     return true;
 }
 
+static bool note_survey(const Receiving *r, const Incoming *file, const X12Survey *survey, Error *err) {
+    X12Notes notes = {file->file_id, file->seen.source_system, survey->sets_json, survey->provider_json,
+                      survey->acknowledgements_json};
+    return x12_note(r->run->pg, &notes, err);
+}
+
 static bool receive_rows(Receiving *r, Incoming *file, DeliveryFile *delivery, Error *err) {
     CLEANUP(place_close) PlaceFeed feed = {0};
     if (!r->run->plan)
         TRY(file_detected(r->run->pg, file->file_id, delivery_detected(delivery, r->arena), err));
     FAILPOINT("receive.after_detected");
     TRY(open_place(r, file, delivery, &feed, err));
+    static const char CUT[] = "the file was cut: it ends in the middle of a line; send it again, whole";
+    const X12Survey *survey = delivery_survey(delivery);
+    if (survey && !r->run->plan)
+        TRY(note_survey(r, file, survey, err));
     Progress progress = {.offset = 0};
     bool has_moved = is_any_received(r, NULL); /* a file before it would have taken the cursor along */
     if (!has_moved && parse_progress(feed.cursor.position, file->file_id, &progress))
         TRY(delivery_seek(delivery, progress.offset, progress.line, err));
     TRY(place_rows(r, file, delivery, &feed, &progress, err));
-    return end_done(r, file, progress.was_cut, err);
+    return end_done(r, file, survey ? survey->warning : progress.was_cut ? CUT : NULL, err);
 }
 
 /* ---- one file ---- */

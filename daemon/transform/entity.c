@@ -208,8 +208,12 @@ static const Column CLAIMS[] = {
     COLUMN("payer_type", TEXT, ATTRIBUTE, CODE, VERSION, "type of payer in the source's word"),
     COLUMN("coverage_percent", PERCENT, DERIVED, AMOUNT, VERSION, "100 x paid / claimed; NULL when nothing was claimed"),
     COLUMN("file_id", BIGINT, SYSTEM, TECHNICAL, IGNORE, "the claims file"),
-    COLUMN("line", BIGINT, SYSTEM, TECHNICAL, IGNORE, "line in the file; the header is line 1"),
+    COLUMN("line", BIGINT, SYSTEM, TECHNICAL, IGNORE, "line in the file; the header is line 1; in X12 the segment"),
     SYSTEM_COLUMNS,
+    COLUMN("payer_claim_id", TEXT, ATTRIBUTE, DIRECT, VERSION, "the payer's number of the claim"),
+    COLUMN("delivery_kind", TEXT, ATTRIBUTE, CODE, VERSION, "claim, or what was said of it: remittance, status"),
+    COLUMN("adjustment_list", TEXT, ATTRIBUTE, NONE, VERSION, "the remittance's adjustments, which settle makes rows of"),
+    COLUMN("inherited", TEXT, SETTLE, TECHNICAL, IGNORE, "columns that this delivery does not say and another of the claim does"),
 };
 
 static const Column ADJUSTMENTS[] = {

@@ -25,10 +25,168 @@ SELECT $1::bigint AS batch_id, $2::bigint AS run_id, $3::int AS fiscal_month
 -- name: settle_batches
 CREATE TEMP TABLE settle_batch ON COMMIT DROP AS
 SELECT batch_id, rows_changed > rows_new AS corrects FROM ops.batch WHERE settled_by IS NULL
+UNION ALL
+SELECT batch_id, false FROM settle_run -- what the claims' deliveries give one another, below
 
 -- name: settle_unsettled
 SELECT coalesce(sum(rows_changed), 0), coalesce(min(batch_id), 0), coalesce(max(batch_id), 0)
-FROM settle_batch JOIN ops.batch USING (batch_id)
+FROM settle_batch LEFT JOIN ops.batch USING (batch_id)
+
+-- ---- what the deliveries of a claim give one another: before anything looks at the claims ----
+
+-- Claims that were delivered since, and that a remittance or a status is, or was, part of. Most houses have none: then
+-- nothing is read.
+-- name: settle_posted
+CREATE TEMP TABLE settle_posted ON COMMIT DROP AS
+WITH span AS (SELECT min(batch_id) AS first, max(batch_id) AS last FROM settle_batch),
+touched AS MATERIALIZED (
+    SELECT DISTINCT source_claim_id, source_system
+    FROM (SELECT source_claim_id, source_system, batch_id FROM silver.claims
+          WHERE batch_id BETWEEN (SELECT first FROM span) AND (SELECT last FROM span)
+          UNION ALL
+          SELECT source_claim_id, source_system, batch_id FROM silver.claims_absorbed
+          WHERE batch_id BETWEEN (SELECT first FROM span) AND (SELECT last FROM span)) AS d
+    JOIN settle_batch USING (batch_id)
+    WHERE (SELECT EXISTS (SELECT FROM silver.claims WHERE delivery_kind IN ('remittance', 'status'))
+               OR EXISTS (SELECT FROM silver.adjustments))
+)
+SELECT t.source_claim_id, t.source_system FROM touched t
+JOIN silver.claims c ON c.source_claim_id = t.source_claim_id AND c.source_system = t.source_system
+WHERE c.delivery_kind IN ('remittance', 'status')
+UNION
+SELECT t.source_claim_id, t.source_system FROM touched t
+JOIN silver.adjustments a ON a.source_claim_id = t.source_claim_id AND a.source_system = t.source_system
+
+-- A remittance says what became of a claim, not whose it is. A column that it does not say is the nearest earlier
+-- delivery's that says it, else the nearest later one's; `inherited` names those columns, so that what a delivery says
+-- itself is known in every order of arrival. Amounts and status are never inherited: they make the iteration.
+-- name: settle_inherit
+WITH said AS MATERIALIZED (
+    SELECT d.*, row_number() OVER (PARTITION BY d.source_claim_id, d.source_system
+                                   ORDER BY d.source_modified_at NULLS FIRST, f.period COLLATE "C" NULLS FIRST,
+                                            f.sha256 NULLS FIRST, d.line) AS place
+    FROM (
+        SELECT c.claim_key, true AS is_shown, c.delivery_kind, c.inherited, c.file_id, c.line, c.source_modified_at,
+               c.source_claim_id, c.source_system, silver.own_of(to_jsonb(c), c.inherited) AS says
+        FROM settle_posted JOIN silver.claims c USING (source_claim_id, source_system)
+        UNION ALL
+        SELECT 0, false, a.delivery_kind, a.inherited, a.file_id, a.line, a.source_modified_at,
+               a.source_claim_id, a.source_system, silver.own_of(to_jsonb(a), a.inherited)
+        FROM settle_posted JOIN silver.claims_absorbed a USING (source_claim_id, source_system)
+    ) AS d LEFT JOIN ops.file f USING (file_id)
+), found AS MATERIALIZED (
+    SELECT t.claim_key, u.name, t.says -> u.name IS NOT NULL AS is_own,
+           coalesce(t.says ->> u.name,
+                    (array_agg(o.says ->> u.name ORDER BY o.place DESC)
+                         FILTER (WHERE o.place < t.place AND o.says -> u.name IS NOT NULL))[1],
+                    (array_agg(o.says ->> u.name ORDER BY o.place)
+                         FILTER (WHERE o.place > t.place AND o.says -> u.name IS NOT NULL))[1]) AS value
+    FROM said t
+    JOIN said o USING (source_claim_id, source_system)
+    CROSS JOIN unnest(silver.claim_inheritable()) AS u(name)
+    WHERE t.is_shown AND t.delivery_kind IN ('remittance', 'status')
+    GROUP BY t.claim_key, t.says, u.name
+), whole AS MATERIALIZED (
+    SELECT claim_key, jsonb_object_agg(name, value) AS row,
+           string_agg(name, ',' ORDER BY name) FILTER (WHERE NOT is_own AND value IS NOT NULL) AS inherited
+    FROM found GROUP BY claim_key
+), filled AS MATERIALIZED (
+    SELECT c.claim_key, c.claim_date AS old_date, w.inherited, n.source_transaction_id, n.source_encounter_id,
+           n.source_patient_id, n.source_provider_id, n.source_department_id, n.source_payer_id, n.service_date,
+           n.claim_date, n.payer_type, n.payer_claim_id
+    FROM whole w JOIN silver.claims c USING (claim_key)
+    CROSS JOIN LATERAL jsonb_populate_record(NULL::silver.claims, w.row) AS n
+    WHERE (c.inherited, c.source_transaction_id, c.source_encounter_id, c.source_patient_id, c.source_provider_id,
+           c.source_department_id, c.source_payer_id, c.service_date, c.claim_date, c.payer_type, c.payer_claim_id)
+          IS DISTINCT FROM
+          (w.inherited, n.source_transaction_id, n.source_encounter_id, n.source_patient_id, n.source_provider_id,
+           n.source_department_id, n.source_payer_id, n.service_date, n.claim_date, n.payer_type, n.payer_claim_id)
+), moved AS (
+    INSERT INTO ops.moved (table_name, key, old_date, batch_id)
+    SELECT 'claims', f.claim_key, f.old_date, r.batch_id FROM filled f CROSS JOIN settle_run r
+    WHERE f.claim_date IS DISTINCT FROM f.old_date
+)
+UPDATE silver.claims t
+SET inherited = f.inherited, source_transaction_id = f.source_transaction_id,
+    source_encounter_id = f.source_encounter_id, source_patient_id = f.source_patient_id,
+    source_provider_id = f.source_provider_id, source_department_id = f.source_department_id,
+    source_payer_id = f.source_payer_id, service_date = f.service_date, claim_date = f.claim_date,
+    payer_type = f.payer_type, payer_claim_id = f.payer_claim_id, batch_id = (SELECT batch_id FROM settle_run)
+FROM filled f WHERE t.claim_key = f.claim_key
+
+-- The adjustments that these claims' iterations have, of their lists.
+-- name: settle_adjusted
+CREATE TEMP TABLE settle_adjusted ON COMMIT DROP AS
+SELECT DISTINCT ON (c.source_claim_id, c.source_system, c.iteration, l.part[1]::int, l.part[2], l.part[3], l.part[4]::int)
+       c.source_system, c.source_claim_id, c.iteration, l.part[1]::int AS service_line, l.part[2] AS group_code,
+       l.part[3] AS reason_code, l.part[4]::int AS position, c.claim_date, nullif(l.part[7], '') AS remark_codes,
+       round(l.part[5]::numeric / 100, 2) AS amount,
+       CASE WHEN l.part[6] ~ '^-?[0-9]{1,9}([.][0-9]*)?$' THEN round(l.part[6]::numeric)::int END AS quantity,
+       c.file_id, c.line, c.source_inserted_at, c.source_modified_at, c.mapping_version
+FROM settle_posted JOIN silver.claims c USING (source_claim_id, source_system)
+CROSS JOIN LATERAL (
+    SELECT string_to_array(entry, '|') AS part FROM unnest(string_to_array(c.adjustment_list, ';')) AS entry
+    WHERE entry ~ '^[0-9]{1,6}[|][^|]*[|][^|]*[|][0-9]{1,6}[|]-?[0-9]{1,14}[|][^|]*[|]') AS l
+WHERE NOT c.is_deleted
+
+-- name: settle_adjustments_gone
+WITH gone AS (
+    DELETE FROM silver.adjustments a USING settle_posted p
+    WHERE a.source_claim_id = p.source_claim_id AND a.source_system = p.source_system
+      AND NOT EXISTS (SELECT FROM settle_adjusted e
+                      WHERE (e.source_claim_id, e.source_system, e.iteration, e.service_line, e.group_code,
+                             e.reason_code, e.position)
+                          = (a.source_claim_id, a.source_system, a.iteration, a.service_line, a.group_code,
+                             a.reason_code, a.position))
+    RETURNING a
+), past AS (
+    INSERT INTO silver.adjustments_past SELECT (g.a).*, (g.a).batch_id, r.batch_id FROM gone g CROSS JOIN settle_run r
+)
+INSERT INTO ops.moved (table_name, key, old_date, batch_id)
+SELECT 'adjustments', (g.a).adjustment_key, (g.a).claim_date, r.batch_id FROM gone g CROSS JOIN settle_run r
+
+-- name: settle_adjustments_changed
+WITH changed AS MATERIALIZED (
+    SELECT a AS old, e.claim_date, e.remark_codes, e.amount, e.quantity, e.file_id, e.line, e.source_inserted_at,
+           e.source_modified_at, e.mapping_version
+    FROM settle_adjusted e JOIN silver.adjustments a USING (source_claim_id, source_system, iteration, service_line,
+                                                            group_code, reason_code, position)
+    WHERE (a.claim_date, a.remark_codes, a.amount, a.quantity, a.file_id, a.line)
+          IS DISTINCT FROM (e.claim_date, e.remark_codes, e.amount, e.quantity, e.file_id, e.line)
+), past AS (
+    INSERT INTO silver.adjustments_past
+    SELECT (c.old).*, (c.old).batch_id, r.batch_id FROM changed c CROSS JOIN settle_run r
+), moved AS (
+    INSERT INTO ops.moved (table_name, key, old_date, batch_id)
+    SELECT 'adjustments', (c.old).adjustment_key, (c.old).claim_date, r.batch_id FROM changed c CROSS JOIN settle_run r
+    WHERE c.claim_date IS DISTINCT FROM (c.old).claim_date
+)
+UPDATE silver.adjustments a
+SET claim_date = c.claim_date, remark_codes = c.remark_codes, amount = c.amount, quantity = c.quantity,
+    file_id = c.file_id, line = c.line, source_inserted_at = c.source_inserted_at,
+    source_modified_at = c.source_modified_at, mapping_version = c.mapping_version,
+    batch_id = (SELECT batch_id FROM settle_run)
+FROM changed c WHERE a.adjustment_key = (c.old).adjustment_key
+
+-- name: settle_adjustments_new
+WITH missing AS MATERIALIZED (
+    SELECT e.*, row_number() OVER () AS place
+    FROM settle_adjusted e
+    WHERE NOT EXISTS (SELECT FROM silver.adjustments a
+                      WHERE (e.source_claim_id, e.source_system, e.iteration, e.service_line, e.group_code,
+                             e.reason_code, e.position)
+                          = (a.source_claim_id, a.source_system, a.iteration, a.service_line, a.group_code,
+                             a.reason_code, a.position))
+)
+INSERT INTO silver.adjustments (adjustment_key, source_system, source_claim_id, iteration, service_line, group_code,
+                                reason_code, position, claim_date, remark_codes, amount, quantity, file_id, line,
+                                source_inserted_at, source_modified_at, batch_id, mapping_version)
+SELECT k.key, m.source_system, m.source_claim_id, m.iteration, m.service_line, m.group_code, m.reason_code, m.position,
+       m.claim_date, m.remark_codes, m.amount, m.quantity, m.file_id, m.line, m.source_inserted_at,
+       m.source_modified_at, r.batch_id, m.mapping_version
+FROM missing m
+JOIN silver.take_keys('silver.adjustment_key_seq', (SELECT count(*) FROM missing)) AS k USING (place)
+CROSS JOIN settle_run r
 
 -- The facts of those batches: few are copied once ($1, $2: the least and the greatest batch, for the index),
 -- many are read where they are.

@@ -312,7 +312,7 @@ def test_the_limited_profile_sends_no_direct_identifier(publishing):
     assert len(names) == 11
     stay = {"ssn", "phone", "phone_extension", "email", "address", "middle_name", "member_id", "medicaid_id",
             "medicare_id", "source_patient_id", "source_encounter_id", "source_transaction_id", "source_claim_id",
-            "source_hash", "record_hash", "made_by_batch"}
+            "source_hash", "record_hash", "made_by_batch", "payer_claim_id", "adjustment_list"}
     for table, columns in names.items():
         assert not stay & set(columns), table
     assert not {"first_name", "last_name"} & set(names["dim_patients"])

@@ -17,7 +17,8 @@ from harness.world import dump_after
 ELSEWHERE = {"hospitals.before_commit": "flow/test_reload.py", "hospitals.after_commit": "flow/test_reload.py",
              "person.after_decision": "component/test_persons.py", "person.before_commit": "component/test_persons.py",
              "repair.after_deleted": "flow/test_reconcile.py", "repair.after_delivered": "flow/test_reconcile.py",
-             "repair.after_found": "flow/test_reconcile.py"}
+             "repair.after_found": "flow/test_reconcile.py",
+             "x12.before_commit": "flow/test_remittances.py", "x12.after_commit": "flow/test_remittances.py"}
 
 
 def failpoints():

@@ -27,11 +27,13 @@ LEFT_OUT = {"batch_id", "made_by_batch", "run_id", "received_at", "quarantine_id
 IDS = {"patients": "source_patient_id", "providers": "source_provider_id",
        "departments": "source_department_id", "payers": "source_payer_id", "procedures": "code",
        "diagnoses": "code", "encounters": "source_encounter_id", "transactions": "source_transaction_id",
-       "claims": "source_claim_id"}
-MARKS = {"patients": "version", "providers": "version", "claims": "iteration"}
+       "claims": "source_claim_id", "adjustments": "source_claim_id"}
+MARKS = {"patients": "version", "providers": "version", "claims": "iteration",
+         "adjustments": "iteration, service_line, group_code, reason_code, position"}
 KEYS = {"patients": "patient_key", "providers": "provider_key", "departments": "department_key",
         "payers": "payer_key", "procedures": "procedure_key", "diagnoses": "diagnosis_key",
-        "encounters": "encounter_key", "transactions": "transaction_key", "claims": "claim_key"}
+        "encounters": "encounter_key", "transactions": "transaction_key", "claims": "claim_key",
+        "adjustments": "adjustment_key"}
 CODES = ("procedures", "diagnoses")  # belong to no source
 UNKNOWN = "-1"
 

@@ -130,7 +130,7 @@ def envelope(kind, sets, group="1", made="20250110", time="1200", version=None, 
 def remittance(claims, check=None, plb=(), payer="GOOD HEALTH", day="20250110"):
     """Segments of an 835: claims are lists of segments that begin with their CLP."""
     paid = sum(Decimal(claim[0].split("*")[4]) for claim in claims)
-    taken = sum(Decimal(p.split("*")[4]) for p in plb)
+    taken = sum(Decimal(amount) for p in plb for amount in p.split("*")[4::2])
     return [f"BPR*I*{paid - taken if check is None else check}*C*ACH************{day}", "TRN*1*CHECK1*1512345678",
             f"DTM*405*{day}", f"N1*PR*{payer}", "N1*PE*HOSPITAL*XX*1234567893", "LX*1",
             *[segment for claim in claims for segment in claim], *plb]

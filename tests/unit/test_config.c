@@ -211,7 +211,7 @@ static const Case CASES[] = {
     {CLAIMS "    from: [{pattern: \"*.csv\", source: a}]\n    delimiter: ab\n",
      "c.yaml:9:16: `delimiter` must be one ASCII character\n"},
     {CLAIMS "    from: [{pattern: \"*.csv\", source: a}]\n    format: xls\n",
-     "c.yaml:9:13: `format: xls` is not one of `csv`, `tsv`, `semicolon`, `pipe`, `fixed`, `detect`\n"},
+     "c.yaml:9:13: `format: xls` is not one of `csv`, `tsv`, `semicolon`, `pipe`, `fixed`, `detect`, `x12`\n"},
     {CLAIMS "    from: [{pattern: \"*.csv\", source: a}]\n    format: tsv\n    delimiter: \";\"\n",
      "c.yaml:10:16: `delimiter` goes with `format: csv` alone\n"},
     {CLAIMS "    from: [{pattern: \"*.csv\", source: a}]\n    header: false\n",

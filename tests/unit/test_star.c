@@ -52,7 +52,7 @@ static const struct {
     {"encounters", {"source_encounter_id", "source_patient_id"}},
     {"transactions", {"source_transaction_id", "source_encounter_id", "source_patient_id", "source_claim_id",
                       "medicaid_id", "medicare_id"}},
-    {"claims", {"source_claim_id", "source_transaction_id", "source_encounter_id", "source_patient_id"}},
+    {"claims", {"source_claim_id", "source_transaction_id", "source_encounter_id", "source_patient_id", "payer_claim_id"}},
     {"adjustments", {"source_claim_id"}},
 };
 

@@ -286,6 +286,8 @@ bool x12_rows_take(X12Rows *rows, const X12Segment *segment, X12Row *ret_row) {
     return is_ended;
 }
 
+bool x12_rows_finish(X12Rows *rows, X12Row *ret_row) { return end_claim(rows, ret_row); }
+
 X12Rows *x12_rows_open(void) {
     X12Rows *rows = calloc(1, sizeof *rows);
     if (!rows)

@@ -73,5 +73,8 @@ static inline void x12_rows_drop(X12Rows **owner) {
 /* Takes the segments in their order. True when one ended a claim: the row's texts live until the next call. */
 bool x12_rows_take(X12Rows *rows, const X12Segment *segment, X12Row *ret_row);
 
+/* The file has no more segments. */
+bool x12_rows_finish(X12Rows *rows, X12Row *ret_row);
+
 /* PR-1, PR-2, PR-3 (deductible, coinsurance, copay) and CO-45 (above the contract's fee). */
 bool x12_is_no_denial(Str group, Str reason);

@@ -25,13 +25,15 @@ CREATE TABLE `{dataset}.fact_claims` (
     payer_type STRING OPTIONS (description = 'type of payer in the source\'s word'),
     coverage_percent NUMERIC OPTIONS (description = '100 x paid / claimed; NULL when nothing was claimed'),
     file_id INT64 OPTIONS (description = 'the claims file'),
-    line INT64 OPTIONS (description = 'line in the file; the header is line 1'),
+    line INT64 OPTIONS (description = 'line in the file; the header is line 1; in X12 the segment'),
     dq_flags ARRAY<STRING> OPTIONS (description = 'names of the rules this row breaks, sorted'),
     is_deleted BOOL OPTIONS (description = 'the source no longer has this row'),
     source_inserted_at TIMESTAMP OPTIONS (description = 'when the source says the row was made'),
     source_modified_at TIMESTAMP OPTIONS (description = 'the last change of content, by the source\'s clock'),
     batch_id INT64 OPTIONS (description = 'the last batch that changed the row'),
-    mapping_version INT64 OPTIONS (description = 'version of the mapping that cleaned the row')
+    mapping_version INT64 OPTIONS (description = 'version of the mapping that cleaned the row'),
+    delivery_kind STRING OPTIONS (description = 'claim, or what was said of it: remittance, status'),
+    inherited STRING OPTIONS (description = 'columns that this delivery does not say and another of the claim does')
 )
 PARTITION BY DATE_TRUNC(claim_date, MONTH)
 CLUSTER BY source_system, payer_key, patient_key

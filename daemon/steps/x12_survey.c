@@ -1,0 +1,275 @@
+/* x12_survey.c - see x12_survey.h. */
+#include "steps/x12_survey.h"
+
+#include "base/buf.h"
+#include "base/own.h"
+#include "steps/delivery.h"
+#include "transform/formats/acknowledgement.h"
+
+#include <errno.h>
+
+enum { CHUNK_BYTES = 64 * 1024, JSON_BYTES_MAX = 64 * 1024 * 1024, PLB_FIRST = 3, PLB_LAST = 13 };
+
+typedef struct Surveying {
+    Arena *arena;
+    X12Tally tally;
+    X12AckReader acks;
+    X12Verdict *sets;
+    size_t n_sets, capacity, n_quarantined, n_known;
+    char first_fault[X12_SENTENCE_BYTES]; /* of the whole file */
+    char set_fault[X12_SENTENCE_BYTES];   /* of the set in hand */
+    char last_fault[X12_SENTENCE_BYTES];  /* of the set that just ended */
+    char group_control[X12_CONTROL_BYTES];
+    Buf sets_json, provider_json, acks_json;
+} Surveying;
+
+bool x12_feed_from(Unpacker *bytes, char *chunk, size_t size, X12Parser *x12, Error *err) {
+    size_t n;
+    TRY(unpack_read(bytes, chunk, size, &n, err));
+    if (n > 0)
+        x12_feed(x12, (Str){chunk, n});
+    else
+        x12_finish(x12); /* also where a packed file was cut: the envelopes tell that something is missing */
+    return true;
+}
+
+/* ---- for the ledger ---- */
+
+static void begin_object(Buf *out) { buf_printf(out, out->size > 1 ? ",{" : "{"); }
+static void put_name(Buf *out, const char *name) {
+    buf_printf(out, "%s\"%s\":", out->data[out->size - 1] == '{' ? "" : ",", name);
+}
+/* Codes and numbers are ASCII; what is not cannot be compared with anything either. */
+static void put_text(Buf *out, const char *name, Str text) {
+    char plain[X12_SENTENCE_BYTES + 200];
+    size_t n = 0;
+    for (; n < text.size && n < sizeof plain - 1; n++)
+        plain[n] = text.at[n] >= ' ' && text.at[n] <= '~' ? text.at[n] : '?';
+    plain[n] = '\0';
+    put_name(out, name);
+    buf_put_json(out, plain);
+}
+static void put_number(Buf *out, const char *name, int64_t number) {
+    put_name(out, name);
+    buf_printf(out, "%lld", (long long)number);
+}
+static void put_cents(Buf *out, const char *name, int64_t cents) {
+    put_name(out, name);
+    buf_printf(out, "\"%lld\"", (long long)cents);
+}
+
+static void note_set(Surveying *s, const X12Totals *totals, int64_t last_segment, const X12Verdict *verdict) {
+    Buf *out = &s->sets_json;
+    begin_object(out);
+    put_number(out, "set_number", totals->place.transaction);
+    put_text(out, "kind", str_of(totals->kind));
+    put_text(out, "version", str_of(totals->version));
+    put_text(out, "group_control", str_of(s->group_control));
+    put_text(out, "set_control", str_of(totals->control));
+    put_number(out, "first_segment", totals->place.segment);
+    put_number(out, "last_segment", last_segment);
+    put_number(out, "claims", totals->claims);
+    put_number(out, "service_lines", totals->lines);
+    put_number(out, "reversals", totals->reversals);
+    put_cents(out, "charged", totals->charged);
+    put_cents(out, "paid", totals->paid);
+    put_cents(out, "provider_adjusted", totals->plb);
+    put_cents(out, "check_amount", totals->check);
+    put_number(out, "lines_out_of_balance", totals->lines_out_of_balance);
+    put_number(out, "claims_out_of_balance", totals->claims_out_of_balance);
+    put_number(out, "claims_whose_line_charges_differ", totals->claims_whose_line_charges_differ);
+    put_cents(out, "difference", strcmp(totals->kind, "835") == 0 ? x12_difference(totals) : 0);
+    if (verdict->reason)
+        put_text(out, "reason", str_of(verdict->reason));
+    buf_printf(out, "}");
+}
+
+static void note_provider(Surveying *s, const X12Segment *plb) {
+    Buf *out = &s->provider_json;
+    Str day = x12_element(plb, 2);
+    for (size_t i = PLB_FIRST; i <= PLB_LAST && i < plb->n_elements; i += 2) {
+        int64_t cents;
+        Str reason = x12_element(plb, i), code = x12_component(plb, reason, 0);
+        if (!x12_cents(x12_element(plb, i + 1), &cents) || code.size == 0)
+            continue;
+        begin_object(out);
+        put_number(out, "set_number", plb->place.transaction);
+        put_number(out, "segment", plb->place.segment);
+        put_number(out, "position", (int64_t)(i - PLB_FIRST) / 2 + 1);
+        put_text(out, "provider_id", x12_element(plb, 1));
+        put_text(out, "fiscal_period_end", day);
+        put_text(out, "reason_code", code);
+        put_text(out, "reference", x12_component(plb, reason, 1));
+        put_cents(out, "amount", cents);
+        buf_printf(out, "}");
+    }
+}
+
+static void note_acknowledgement(Surveying *s, const X12Acknowledgement *ack) {
+    Buf *out = &s->acks_json;
+    begin_object(out);
+    put_number(out, "set_number", ack->place.transaction);
+    put_number(out, "segment", ack->place.segment);
+    put_text(out, "group_control", str_of(ack->group_control));
+    put_text(out, "set_control", str_of(ack->set_control));
+    put_text(out, "code", str_of(ack->code));
+    put_text(out, "acknowledgement", str_of(ack->word));
+    buf_printf(out, "}");
+}
+
+/* ---- verdicts ---- */
+
+static const char *money(Arena *arena, int64_t cents) {
+    int64_t whole = cents < 0 ? -cents : cents;
+    return arena_printf(arena, "%lld.%02lld", (long long)(whole / 100), (long long)(whole % 100));
+}
+
+static const char *why_unbalanced(const Surveying *s, const X12Totals *totals) {
+    int64_t difference = x12_difference(totals);
+    if (totals->unreadable_amounts > 0)
+        return arena_printf(s->arena, "%lld amounts of the remittance cannot be read, so it does not add up",
+                            (long long)totals->unreadable_amounts);
+    if (totals->lines_out_of_balance + totals->claims_out_of_balance > 0)
+        return arena_printf(s->arena, "%lld service lines and %lld claims of the remittance do not add up, the first "
+                            "(segment %lld) by %s; its transaction differs by %s",
+                            (long long)totals->lines_out_of_balance, (long long)totals->claims_out_of_balance,
+                            (long long)totals->first_segment, money(s->arena, totals->first_difference),
+                            money(s->arena, difference));
+    return arena_printf(s->arena, "the remittance's claims less its provider adjustments are %s %s its payment",
+                        money(s->arena, difference), difference > 0 ? "above" : "below");
+}
+
+static X12Verdict judge(const Surveying *s, const X12Totals *totals) {
+    if (!totals->is_complete)
+        return (X12Verdict){RULE_X12_ENVELOPE, s->last_fault[0] ? arena_string(s->arena, str_of(s->last_fault))
+                                                            : "the transaction set has no SE"};
+    if (strcmp(totals->kind, "835") == 0 && !x12_is_balanced(totals))
+        return (X12Verdict){RULE_REMITTANCE_UNBALANCED, why_unbalanced(s, totals)};
+    return (X12Verdict){NULL, NULL};
+}
+
+static bool is_known_kind(const char *kind) {
+    static const char *const KNOWN[] = {"835", "837", "277", "999", "997"};
+    for (size_t i = 0; i < sizeof KNOWN / sizeof *KNOWN; i++)
+        if (strcmp(KNOWN[i], kind) == 0)
+            return true;
+    return false;
+}
+
+static bool end_set(Surveying *s, const X12Totals *totals, int64_t last_segment, Error *err) {
+    if (s->n_sets == X12_SETS_MAX)
+        return error_set(err, STATE_DATA, "the file has more than %d transaction sets; send it in parts", X12_SETS_MAX);
+    if (s->n_sets == s->capacity) {
+        X12Verdict *grown = ARENA_ARRAY(s->arena, X12Verdict, s->capacity * 2 + 64);
+        if (s->n_sets)
+            memcpy(grown, s->sets, s->n_sets * sizeof *grown);
+        s->sets = grown;
+        s->capacity = s->capacity * 2 + 64;
+    }
+    X12Verdict verdict = judge(s, totals);
+    s->sets[s->n_sets++] = verdict;
+    s->n_quarantined += verdict.rule && totals->claims > 0;
+    s->n_known += is_known_kind(totals->kind);
+    note_set(s, totals, last_segment, &verdict);
+    return true;
+}
+
+static void take_fault(Surveying *s, const X12Fault *fault) {
+    x12_tally_fault(&s->tally, fault);
+    if (fault->cost == X12_TRANSACTION && !s->set_fault[0])
+        x12_fault_text(fault, s->set_fault);
+    if (fault->cost == X12_FILE && !s->first_fault[0])
+        x12_fault_text(fault, s->first_fault);
+}
+
+static bool take_segment(Surveying *s, const X12Segment *segment, Error *err) {
+    X12Totals totals;
+    X12Acknowledgement ack;
+    bool is_begin = x12_is(segment, "ST"), is_ended = x12_tally_take(&s->tally, segment, &totals);
+    if (is_ended) {
+        memcpy(s->last_fault, s->set_fault, sizeof s->last_fault);
+        TRY(end_set(s, &totals, segment->place.segment - !x12_is(segment, "SE"), err));
+    }
+    if (is_begin || is_ended)
+        s->set_fault[0] = '\0';
+    if (x12_is(segment, "GS")) {
+        Str control = x12_element(segment, 6);
+        snprintf(s->group_control, sizeof s->group_control, "%.*s", STR_ARG(control));
+    }
+    if (x12_is(segment, "PLB") && strcmp(s->tally.totals.kind, "835") == 0)
+        note_provider(s, segment);
+    if (x12_ack_take(&s->acks, segment, &ack))
+        note_acknowledgement(s, &ack);
+    return true;
+}
+
+static bool read_all(Unpacker *bytes, Surveying *s, Error *err) {
+    CLEANUP(x12_drop) X12Parser *x12 = x12_open(&(X12Options){0});
+    CLEANUP(mem_drop) char *chunk = malloc(CHUNK_BYTES);
+    X12Segment segment = {0};
+    X12Fault fault;
+    X12Totals totals;
+    if (!chunk)
+        return error_set_errno(err, ENOMEM, "cannot read a claims file");
+    for (X12Status status; (status = x12_next(x12, &segment, &fault)) != X12_END;) {
+        if (status == X12_MORE)
+            TRY(x12_feed_from(bytes, chunk, CHUNK_BYTES, x12, err));
+        else if (status == X12_FAULT)
+            take_fault(s, &fault);
+        else
+            TRY(take_segment(s, &segment, err));
+    }
+    memcpy(s->last_fault, s->set_fault, sizeof s->last_fault);
+    return !x12_tally_finish(&s->tally, &totals) || end_set(s, &totals, INT64_MAX, err);
+}
+
+static const char *warning_of(const Surveying *s) {
+    if (s->first_fault[0])
+        return arena_string(s->arena, str_of(s->first_fault));
+    if (s->n_quarantined == 0)
+        return NULL;
+    size_t first = 0;
+    while (!s->sets[first].rule)
+        first++;
+    return arena_printf(s->arena, "%zu of %zu transaction sets went to quarantine; number %zu: %s", s->n_quarantined,
+                        s->n_sets, first + 1, s->sets[first].reason);
+}
+
+static const char *finish_json(Surveying *s, Buf *json, Error *err) {
+    buf_printf(json, "]");
+    if (!buf_overflowed(json))
+        return arena_string(s->arena, buf_str(json));
+    error_set(err, STATE_DATA, "the file's transaction sets are more than can be noted; send it in parts");
+    return NULL;
+}
+
+static bool fill_survey(Surveying *s, X12Survey *ret_survey, Error *err) {
+    if (s->n_known == 0 && s->first_fault[0])
+        return error_set(err, STATE_DATA, "%s", s->first_fault);
+    if (s->n_known == 0)
+        return error_set(err, STATE_DATA, "none of its transaction sets is an 835, 837, 277 or 999");
+    *ret_survey = (X12Survey){
+        .sets = s->sets, .n_sets = s->n_sets, .n_quarantined = s->n_quarantined, .warning = warning_of(s),
+        .sets_json = finish_json(s, &s->sets_json, err),
+        .provider_json = finish_json(s, &s->provider_json, err),
+        .acknowledgements_json = finish_json(s, &s->acks_json, err),
+    };
+    return ret_survey->sets_json && ret_survey->provider_json && ret_survey->acknowledgements_json;
+}
+
+static void surveying_done(Surveying *s) {
+    buf_done(&s->sets_json);
+    buf_done(&s->provider_json);
+    buf_done(&s->acks_json);
+}
+
+bool x12_survey(Unpacker *bytes, Arena *arena, X12Survey *ret_survey, Error *err) {
+    CLEANUP(surveying_done) Surveying s = {.arena = arena};
+    Buf *lists[] = {&s.sets_json, &s.provider_json, &s.acks_json};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        buf_init(lists[i], JSON_BYTES_MAX);
+        buf_put_byte(lists[i], '[');
+    }
+    TRY(read_all(bytes, &s, err));
+    return fill_survey(&s, ret_survey, err);
+}

@@ -1,0 +1,33 @@
+/* x12_survey.h - an X12 file judged whole, before one of its claims is posted.
+ *
+ * One pass over the bytes: which transaction sets there are, whether each is sound (its envelope) and a remittance's
+ * balances hold, what payers give or take beside any claim (PLB), what receivers acknowledged (999). Memory: some
+ * hundred bytes per set, at most X12_SETS_MAX of them. */
+#pragma once
+#include "base/arena.h"
+#include "base/error.h"
+#include "steps/unpack.h"
+#include "transform/formats/x12_tally.h"
+
+
+enum { X12_SETS_MAX = 100000 };
+
+/* Why the claims of a set go to quarantine; rule NULL: they do not. */
+typedef struct X12Verdict {
+    const char *rule;
+    const char *reason;
+} X12Verdict;
+
+typedef struct X12Survey {
+    const X12Verdict *sets; /* by place.transaction - 1 */
+    size_t n_sets, n_quarantined;
+    const char *warning; /* of the whole file: what is missing or was not posted; NULL: nothing */
+    /* For storage/x12.h: arrays of objects. */
+    const char *sets_json, *provider_json, *acknowledgements_json;
+} X12Survey;
+
+/* Reads the bytes from where they stand to their end. False and an Error of class data when there is nothing to be had
+ * from the file: its text is the sentence for the report. All of `ret_survey` lives in `arena`. */
+bool x12_survey(Unpacker *bytes, Arena *arena, X12Survey *ret_survey, Error *err);
+/* The next chunk of bytes into the parser, or the news that there are no more. */
+bool x12_feed_from(Unpacker *bytes, char *chunk, size_t size, X12Parser *x12, Error *err);

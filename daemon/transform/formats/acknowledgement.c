@@ -1,0 +1,45 @@
+/* acknowledgement.c - see acknowledgement.h. */
+#include "transform/formats/acknowledgement.h"
+
+static void copy(char *to, size_t size, Str text) {
+    size_t n = text.size < size - 1 ? text.size : size - 1;
+    memcpy(to, text.at, n);
+    to[n] = '\0';
+}
+
+/* IK501 and AK901; M, W and X are refusals too: of security, and of what could not be decrypted. */
+static const char *word_of(Str code) {
+    static const struct {
+        const char *code, *word;
+    } WORDS[] = {{"A", "Accepted"}, {"E", "Accepted with errors"}, {"P", "Partially accepted"}};
+    for (size_t i = 0; i < sizeof WORDS / sizeof *WORDS; i++)
+        if (str_equal(code, str_of(WORDS[i].code)))
+            return WORDS[i].word;
+    return "Rejected";
+}
+
+static bool decide(X12AckReader *reader, const X12Segment *segment, X12Acknowledgement *ret_ack) {
+    Str code = x12_element(segment, 1);
+    copy(reader->ack.code, X12_CODE_BYTES, code);
+    reader->ack.word = word_of(code);
+    reader->ack.place = segment->place;
+    *ret_ack = reader->ack;
+    reader->ack.set_control[0] = '\0';
+    return true;
+}
+
+bool x12_ack_take(X12AckReader *reader, const X12Segment *segment, X12Acknowledgement *ret_ack) {
+    if (x12_is(segment, "ST"))
+        *reader = (X12AckReader){.is_open = str_equal(x12_element(segment, 1), STR("999")) ||
+                                            str_equal(x12_element(segment, 1), STR("997"))};
+    if (!reader->is_open)
+        return false;
+    if (x12_is(segment, "AK1"))
+        copy(reader->ack.group_control, X12_CONTROL_BYTES, x12_element(segment, 2));
+    if (x12_is(segment, "AK2"))
+        copy(reader->ack.set_control, X12_CONTROL_BYTES, x12_element(segment, 2));
+    bool is_set = (x12_is(segment, "IK5") || x12_is(segment, "AK5")) && reader->ack.set_control[0];
+    if (x12_is(segment, "AK9"))
+        reader->ack.set_control[0] = '\0';
+    return (is_set || x12_is(segment, "AK9")) && decide(reader, segment, ret_ack);
+}

@@ -1,0 +1,19 @@
+/* x12.c - see x12.h. */
+#include "storage/x12.h"
+
+#include "base/failpoint.h"
+#include "base/own.h"
+#include "sql.h"
+
+bool x12_note(Pg *pg, const X12Notes *notes, Error *err) {
+    PgNumber file = pg_number(notes->file_id);
+    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(pg, err);
+    TRY(tx && pg_exec(tx, SQL_X12_NOTE_SETS, PG_PARAMS(file.text, notes->sets_json), NULL, err));
+    TRY(pg_exec(tx, SQL_X12_NOTE_PROVIDERS, PG_PARAMS(file.text, notes->source_system, notes->provider_json), NULL, err));
+    TRY(pg_exec(tx, SQL_X12_NOTE_ACKNOWLEDGEMENTS,
+                PG_PARAMS(file.text, notes->source_system, notes->acknowledgements_json), NULL, err));
+    FAILPOINT("x12.before_commit");
+    TRY(pg_commit(&tx, PG_FLUSHED, err));
+    FAILPOINT("x12.after_commit");
+    return true;
+}

@@ -1,0 +1,13 @@
+/* x12.h - what is kept of an X12 file beside its claims: ops.x12_set and what goes with it.
+ *
+ * Arrays of objects as steps/x12_survey.h makes them: amounts are cents in quotes. In one transaction of its own, flushed;
+ * written again for the same file it changes nothing. */
+#pragma once
+#include "storage/pg.h"
+
+typedef struct X12Notes {
+    int64_t file_id;
+    const char *source_system;
+    const char *sets_json, *provider_json, *acknowledgements_json;
+} X12Notes;
+bool x12_note(Pg *pg, const X12Notes *notes, Error *err);

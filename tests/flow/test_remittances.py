@@ -1,0 +1,313 @@
+"""X12 files: from the drop directory to claims, adjustments and quarantine, with PostgreSQL alone."""
+import gzip
+import itertools
+import random
+import signal
+from decimal import Decimal
+
+import pytest
+
+from harness import dump, x12
+from harness.desk import CSV, Desk, claim
+
+
+@pytest.fixture
+def make_desk(postgres, schema_template, database_name, tmp_path, binary):
+    made = []
+
+    def make(**options):
+        number = len(made)
+        database = postgres.create_database(f"{database_name[:40]}_{number}", schema_template)
+        made.append(Desk(postgres, database, str(tmp_path / f"desk{number}"), binary, **options))
+        return made[-1]
+    yield make
+    for desk in made:
+        postgres.drop_database(desk.database)
+
+
+@pytest.fixture
+def desk(make_desk):
+    return make_desk()
+
+
+def remit(*claims, made="20250110", **options):
+    return x12.envelope("835", [x12.remittance([list(claim) for claim in claims], **options)], made=made)
+
+
+PAID = ["CLP*C1*1*100*70*10*MC*ICN1", "DTM*232*20250102", "SVC*HC:99213*60*50", "CAS*CO*45*10", "LQ*HE*N130",
+        "SVC*HC:85025*40*20", "CAS*PR*1*10", "CAS*CO*45*10"]
+DENIED = ["CLP*C2*4*80*0**MC*ICN2", "SVC*HC:99214*80*0", "CAS*CO*29*80", "LQ*HE*N211"]
+
+
+def test_a_remittance_posts_payments_and_adjustments_to_the_claims(desk):
+    desk.put("hospital1_1.csv", CSV + claim("C1") + claim("C2", amount="80.00") + claim("C3"))
+    desk.once()
+    desk.put("a_1.835", remit(PAID, DENIED))
+    desk.once()
+    assert desk.claims() == [
+        ("C1", 1, False, "Pending", "100.00", "0.00", None), ("C1", 2, True, "Paid", "100.00", "70.00", "remittance"),
+        ("C2", 1, False, "Pending", "80.00", "0.00", None), ("C2", 2, True, "Denied", "80.00", "0.00", "remittance"),
+        ("C3", 1, True, "Pending", "100.00", "0.00", None)]
+    assert desk.adjustments() == [
+        ("C1", 2, 1, "CO", "45", 1, "10.00", "N130"), ("C1", 2, 2, "PR", "1", 1, "10.00", None),
+        ("C1", 2, 2, "CO", "45", 2, "10.00", None), ("C2", 2, 1, "CO", "29", 1, "80.00", "N211")]
+    assert desk.rows("SELECT source_patient_id, source_transaction_id, claim_date::text, decision_date::text, deductible::text, "
+                     "payment_status, inherited FROM silver.claims WHERE source_claim_id = 'C1' AND is_final") == [
+        ("PC1", "TC1", "2025-01-05", "2025-01-10", "10.00", "Partial",
+         "claim_date,source_patient_id,source_payer_id,source_transaction_id")]
+    assert desk.rows("SELECT count(*) FROM gold.fact_adjustments a JOIN gold.fact_claims c USING (claim_key) "
+                     "WHERE a.claim_date = c.claim_date") == [(4,)]
+    assert desk.rows("SELECT state, claims, service_lines, paid::text, check_amount::text, difference::text FROM ops.x12_set") == \
+        [("posted", 2, 3, "70.00", "70.00", "0.00")]
+
+
+def test_the_same_file_twice_changes_nothing(desk):
+    desk.put("a_1.835", remit(PAID, DENIED))
+    desk.once()
+    before = desk.dump(dump.KILL)
+    desk.put("a_again.835", remit(PAID, DENIED))
+    desk.once()
+    after = desk.dump(dump.KILL)
+    assert desk.file("a_again.835")["state"] == "duplicate"
+    assert {k: v for k, v in after.items() if "file" not in k} == {k: v for k, v in before.items() if "file" not in k}
+    assert desk.rows("SELECT count(*) FROM ops.x12_set") == [(1,)]
+
+
+UNSOUND = [ # (claim's file, rule, its sentence, the transaction's difference)
+    (remit(["CLP*U0*1*100*70**MC*I", "CAS*CO*45*30"], check="75"), "remittance_unbalanced",
+     "the remittance's claims less its provider adjustments are 5.00 below its payment", "-5.00"),
+    (remit(["CLP*U1*1*80*10**MC*I", "CAS*CO*45*60"]), "remittance_unbalanced",
+     "0 service lines and 1 claims of the remittance do not add up, the first (segment 10) by 10.00; its transaction differs by 0.00",
+     "0.00"),
+    (remit(["CLP*U2*1*100*70**MC*I", "SVC*HC:99213*100*60", "CAS*CO*45*30"]), "remittance_unbalanced",
+     "1 service lines and 0 claims of the remittance do not add up, the first (segment 11) by 10.00; its transaction differs by 0.00",
+     "0.00"),
+    (remit(["CLP*U3*1*1OO*70**MC*I", "CAS*CO*45*30"]), "remittance_unbalanced",
+     "1 amounts of the remittance cannot be read, so it does not add up", "0.00"),
+    (remit(["CLP*U4*1*100*70**MC*I", "CAS*CO*45*30"]).replace(b"SE*10*", b"SE*19*"), "x12_envelope",
+     "segment 12, line 12, byte {byte}: the transaction set's segments are 10, and its end says 19", "0.00"),
+    (remit(["CLP*U5*1*100*70**MC*I", "CAS*CO*45*30"]).replace(b"SE*10*0001", b"SE*10*0002"), "x12_envelope",
+     "segment 12, line 12, byte {byte}: the control numbers of ST and SE differ", "0.00"),
+]
+UNSOUND = [(content, rule, sentence.format(byte=content.index(b"SE*")), difference) for content, rule, sentence, difference in UNSOUND]
+
+
+def test_a_remittance_that_does_not_add_up_posts_nothing(desk):
+    desk.put("hospital1_1.csv", CSV + "".join(claim(f"U{i}") for i in range(len(UNSOUND))))
+    for i, (content, *_) in enumerate(UNSOUND):
+        desk.put(f"a_{i}.835", content)
+    desk.once()
+    assert [row[:4] for row in desk.claims()] == [(f"U{i}", 1, True, "Pending") for i in range(len(UNSOUND))]
+    assert desk.adjustments() == []
+    assert desk.rows("SELECT raw ->> 'source_claim_id', rule, reason, state FROM dq.quarantine ORDER BY 1") == [
+        (f"U{i}", rule, sentence, "open") for i, (_, rule, sentence, _) in enumerate(UNSOUND)]
+    for i, (_, _, sentence, difference) in enumerate(UNSOUND):
+        report = desk.file(f"a_{i}.835")
+        assert report["state"] == "done" and report["rows_quarantined"] == 1 and sentence in report["error"]
+        assert desk.rows("SELECT s.state, s.difference::text FROM ops.x12_set s JOIN ops.file f USING (file_id) "
+                         f"WHERE f.name = 'a_{i}.835'") == [("quarantined", difference)]
+
+
+def test_a_mended_mapping_does_not_post_what_does_not_add_up(desk):
+    desk.put("a_1.835", remit(PAID))
+    desk.put("a_2.835", UNSOUND[0][0])
+    desk.once()
+    with open(desk.daemon.config, encoding="utf-8") as file:
+        config = file.read()
+    with open(desk.daemon.config, "w", encoding="utf-8") as file:
+        file.write(config + "    map: { source_claim_id: source_claim_id, claim_status: claim_status, claim_amount: claim_amount, "
+                   "paid_amount: paid_amount, delivery_kind: delivery_kind, source_modified_at: source_modified_at }\n")
+    desk.once()
+    desk.once()
+    assert desk.rows("SELECT source_claim_id, payer_claim_id FROM silver.claims") == [("C1", None)]  # cleaned again
+    assert desk.adjustments() == []  # the new map has none
+    assert desk.rows("SELECT raw ->> 'source_claim_id', rule, state FROM dq.quarantine") == [("U0", "remittance_unbalanced", "open")]
+
+
+def test_an_unbalanced_set_leaves_the_others_of_its_file_alone(desk):
+    sets = [x12.remittance([PAID]), x12.remittance([DENIED], check="1"), x12.remittance([["CLP*C3*1*5*5**MC*I"]])]
+    desk.put("a_1.835", x12.envelope("835", sets))
+    desk.once()
+    assert [row[0] for row in desk.claims()] == ["C1", "C3"]
+    assert desk.rows("SELECT set_number, state FROM ops.x12_set ORDER BY 1") == [(1, "posted"), (2, "quarantined"), (3, "posted")]
+    assert "1 of 3 transaction sets went to quarantine; number 2" in desk.file("a_1.835")["error"]
+
+
+def test_a_reversal_cancels_and_a_correction_counts(desk):
+    desk.put("hospital1_1.csv", CSV + claim("C1"))
+    desk.put("a_1.835", remit(PAID))
+    reversal = ["CLP*C1*22*-100*-70**MC*ICN1", "SVC*HC:99213*-60*-50", "CAS*CO*45*-10", "SVC*HC:85025*-40*-20", "CAS*PR*1*-10",
+                "CAS*CO*45*-10"]
+    correction = ["CLP*C1*1*100*90**MC*ICN9", "SVC*HC:99213*60*60", "SVC*HC:85025*40*30", "CAS*CO*45*10"]
+    desk.put("a_2.835", remit(reversal, correction, made="20250201"))
+    desk.once()
+    assert [row[1:6] for row in desk.claims("C1")] == [
+        (1, False, "Pending", "100.00", "0.00"), (2, False, "Paid", "100.00", "70.00"),
+        (3, False, "Reversed", "100.00", "0.00"), (4, True, "Paid", "100.00", "90.00")]
+    net = desk.rows("SELECT group_code, reason_code, sum(amount)::text FROM silver.adjustments GROUP BY 1, 2 ORDER BY 1, 2")
+    assert net == [("CO", "45", "10.00"), ("PR", "1", "0.00")]
+
+
+def test_what_concerns_no_claim_is_kept(desk):
+    desk.put("a_1.835", remit(PAID, plb=["PLB*1234567893*20251231*FB:LAST*12.5*WO:C9*-2.5"]))
+    desk.put("a_2.835", x12.envelope("835", [x12.remittance([], plb=["PLB*1234567893*20251231*L6*-3"])]))
+    desk.once()
+    assert desk.rows("SELECT provider_id, fiscal_period_end::text, reason_code, reference, amount::text, position "
+                     "FROM ops.x12_provider_adjustment ORDER BY file_id, position") == [
+        ("1234567893", "2025-12-31", "FB", "LAST", "12.50", 1), ("1234567893", "2025-12-31", "WO", "C9", "-2.50", 2),
+        ("1234567893", "2025-12-31", "L6", "", "-3.00", 1)]
+    assert desk.rows("SELECT state, claims FROM ops.x12_set ORDER BY file_id") == [("posted", 1), ("posted", 0)]
+    assert desk.file("a_2.835")["state"] == "done"
+
+
+def claims_out(made="20250105", group="77"):
+    return x12.envelope("837", [["BHT*0019*00*1*20250105*0900*CH", "HL*1**20*1", "NM1*85*2*CLINIC*****XX*1111111112",
+                                 "HL*2*1*22*0", "SBR*P*18*******CI", "NM1*IL*1*ONE*ANN****MI*M1", "NM1*PR*2*PAYER A*****PI*PA",
+                                 "CLM*C1*100***11:B:1*Y*A*Y*Y", "REF*EA*MRN1", "LX*1", "SV1*HC:99213*60*UN*1",
+                                 "DTP*472*D8*20250102", "LX*2", "SV1*HC:85025*40*UN*1", "DTP*472*D8*20250102"]],
+                        made=made, group=group)
+
+
+def status(category, made, amount="100"):
+    return x12.envelope("277", [["BHT*0085*08*1*20250106*0900*TH", "HL*1**20*1", "NM1*PR*2*PAYER A*****PI*PA", "HL*2*1*PT",
+                                 "TRN*2*C1", f"STC*{category}*20250106*WQ*{amount}", "REF*1K*ICN1"]], made=made)
+
+
+def acknowledgement(code, made="20250106", group="77"):
+    return x12.envelope("999", [[f"AK1*HC*{group}*005010X222A1", "AK2*837*0001*005010X222A1", f"IK5*{code}",
+                                 f"AK9*{code}*1*1*1"]], made=made)
+
+
+def test_a_claim_goes_out_is_acknowledged_rejected_sent_again_and_paid(desk):
+    desk.put("a_1.837", claims_out())
+    desk.put("a_2.999", acknowledgement("A"))
+    desk.put("a_3.277", status("A3:21", "20250107"))
+    desk.once()
+    assert desk.claims() == [("C1", 1, False, "Pending", "100.00", None, "claim"), ("C1", 2, True, "Rejected", "100.00", None, "status")]
+    assert desk.rows("SELECT iteration, acknowledgement FROM gold.claim_acknowledgements") == [(1, "Accepted")]
+    desk.put("a_4.837", claims_out("20250108", "78"))
+    desk.put("a_5.999", acknowledgement("R", "20250109", "78"))
+    desk.put("a_6.835", remit(PAID))
+    desk.once()
+    assert [row[1:4] for row in desk.claims()] == [(1, False, "Pending"), (2, False, "Rejected"), (3, False, "Pending"), (4, True, "Paid")]
+    assert desk.rows("SELECT iteration, acknowledgement FROM gold.claim_acknowledgements ORDER BY 1") == [(1, "Accepted"), (3, "Rejected")]
+    assert desk.rows("SELECT source_patient_id, source_payer_id, service_date::text, claim_date::text, inherited FROM silver.claims "
+                     "WHERE is_final") == [("MRN1", "PA", "2025-01-02", "2025-01-05", "claim_date,source_patient_id,source_payer_id")]
+
+
+FILES = {
+    "hospital1_1.csv": CSV + claim("C1") + claim("C2", amount="80.00"),
+    "a_1.837": claims_out("20250106"),
+    "a_2.277": status("A2:20", "20250107"),
+    "a_3.835": remit(PAID, DENIED),
+    "a_4.835": remit(["CLP*C1*22*-100*-70**MC*ICN1", "SVC*HC:99213*-60*-50", "CAS*CO*45*-10", "SVC*HC:85025*-40*-20", "CAS*PR*1*-10",
+                      "CAS*CO*45*-10"], ["CLP*C1*1*100*90**MC*ICN9", "CAS*CO*45*10"], made="20250201"),
+    "a_5.835": remit(["CLP*C1*1*100*70*10*MC*ICN1", "DTM*232*20250102", "CAS*CO*45*30"], made="20250115"),
+}
+
+
+def state_after(desk, order):
+    """Between files everything is settled."""
+    for name in order:
+        desk.put(name, FILES[name])
+        desk.once()
+    assert desk.claims("C1")[-1][2:6] == (True, "Paid", "100.00", "90.00")
+    return {name: rows for name, rows in desk.dump().items() if name.startswith(("silver.", "gold."))}
+
+
+def test_files_in_any_order_end_in_the_same_state(make_desk):
+    assert state_after(make_desk(), reversed(FILES)) == state_after(make_desk(), FILES)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", range(6))
+def test_files_in_a_shuffled_order_end_in_the_same_state(make_desk, seed):
+    order = random.Random(seed).sample(list(FILES), len(FILES))
+    assert state_after(make_desk(), order) == state_after(make_desk(), FILES), order
+
+
+POINTS = ["x12.before_commit", "x12.after_commit", "settle.after_posted"]
+
+
+def test_killed_anywhere_and_started_again_the_end_is_equal(make_desk):
+    """The second remittance cancels and corrects the first: killed while it is noted, placed in pages, and settled."""
+    files = {name: FILES[name] for name in ("hospital1_1.csv", "a_3.835", "a_4.835")}
+    dumps = []
+    for point in [None, *POINTS]:
+        desk = make_desk(page_rows=1)
+        desk.put("hospital1_1.csv", files["hospital1_1.csv"])
+        desk.put("a_3.835", files["a_3.835"])
+        if point:
+            done = desk.daemon.once(REVCYCLED_FAILPOINT=point)
+            assert done.returncode == -signal.SIGKILL, f"{point} was never passed"
+        desk.once()
+        desk.put("a_4.835", files["a_4.835"])
+        if point:
+            desk.daemon.once(REVCYCLED_FAILPOINT=point + ":2")
+            desk.daemon.once(REVCYCLED_FAILPOINT=point)
+        desk.once()
+        state = desk.dump(dump.KILL)
+        state["sets"] = sorted(desk.rows("SELECT encode(f.sha256, 'hex'), s.set_number, s.state, s.claims, s.paid::text "
+                                         "FROM ops.x12_set s JOIN ops.file f USING (file_id)"))
+        dumps.append(state)
+    for point, state in zip(POINTS, dumps[1:]):
+        dump.assert_equal(dumps[0], state)
+
+
+def test_pages_of_a_remittance_are_independent_of_their_size(make_desk):
+    claims = [[f"CLP*K{i}*1*{i + 10}*{i}**MC*I{i}", "CAS*CO*45*10"] for i in range(1, 60)]
+    dumps = []
+    for page_rows in (5000, 7):
+        desk = make_desk(page_rows=page_rows)
+        desk.put("a_1.835", remit(*claims))
+        desk.once()
+        assert desk.rows("SELECT count(*), sum(paid_amount)::text FROM silver.claims") == [(59, str(Decimal(59 * 60 // 2)) + ".00")]
+        dumps.append(desk.dump(dump.ORDER)["silver.claims"])
+    assert dumps[0] == dumps[1]
+
+
+BAD = { # name: content, state, sentence
+    "a_empty": (b"", "failed", "the file is empty"),
+    "a_csv": (CSV + claim("C1"), "failed", "segment 1, line 1, byte 0: an interchange begins with ISA, and none does here"),
+    "a_isa": (b"ISA*00*nothing~", "failed", "the ISA has not its sixteen elements, so the delimiters are not known"),
+    "a_kind": (x12.envelope("835", [["BHT*1"]]).replace(b"ST*835", b"ST*270"), "failed",
+               "none of its transaction sets is an 835, 837, 277 or 999"),
+    "a_cut": (remit(["CLP*X1*1*1*1"])[:-20], "done", "the file ends before the interchange does: it was cut; send it again, whole"),
+    "a_half": (remit(["CLP*X2*1*1*1"])[:-36], "done", "the file ends before the interchange does: it was cut; send it again, whole"),
+    "a_group": (remit(["CLP*X3*1*1*1"]).replace(b"GE*1*", b"GE*2*"), "done",
+                "the functional group's transaction sets are 1, and its end says 2"),
+    "c_name": (remit(["CLP*X4*1*1*1"]), "failed", "its name matches no pattern"),
+}
+
+
+def test_a_file_that_is_no_good_says_why(desk):
+    for name, (content, *_) in BAD.items():
+        desk.put(name, content)
+    desk.once()
+    for name, (_, state, sentence) in BAD.items():
+        report = desk.file(name)
+        assert report["state"] == state and sentence in (report["error"] or ""), (name, report)
+        assert "X1" not in report["error"] and "C1" not in report["error"]
+    assert [row[0] for row in desk.claims()] == ["X1", "X3"]  # their sets were whole
+    assert desk.rows("SELECT rule, reason FROM dq.quarantine") == [("x12_envelope", "the transaction set has no SE")]
+
+
+def test_a_packed_remittance_is_read_like_a_plain_one(desk):
+    desk.put("a_1.835.gz", gzip.compress(remit(PAID)))
+    desk.once()
+    assert desk.claims()[0][3:6] == ("Paid", "100.00", "70.00")
+
+
+def test_a_claim_may_stand_several_times_in_one_remittance(desk):
+    """Iterations in the order of the files and of their segments; neighbours with equal figures are one."""
+    several = [("4", ["CLP*C1*1*10*4**MC*I1", "CAS*CO*45*6"]), ("5", ["CLP*C1*1*10*5**MC*I2", "CAS*CO*45*5"]),
+               ("6", ["CLP*C1*1*10*6**MC*I3", "CAS*CO*45*4"])]
+    expected = []
+    for number, order in enumerate(itertools.permutations(several)):
+        desk.put(f"a_{number}.835", remit(*(claim for _, claim in order), made=f"202501{10 + number}"))
+        expected += [paid for paid, _ in order]
+    desk.once()
+    expected = [Decimal(paid) for paid, _ in itertools.groupby(expected)]
+    assert desk.rows("SELECT paid_amount FROM silver.claims ORDER BY iteration") == [(paid,) for paid in expected]
+    assert desk.rows("SELECT iteration, amount FROM silver.adjustments ORDER BY iteration") == [
+        (number, 10 - paid) for number, paid in enumerate(expected, 1)]
