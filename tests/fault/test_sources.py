@@ -221,6 +221,7 @@ def test_an_idle_connection_whose_end_has_gone_does_not_fail_a_run(hospital):
             relay.cut()
             hospital.play(f"UPDATE t SET first = '{name}' WHERE id < 60")
             await_equal(hospital)
+        assert not failed(daemon, "")
 
 
 def test_another_server_takes_over_behind_the_same_address(hospital):
