@@ -70,6 +70,7 @@ typedef struct FilePattern {
 
 /* In the order of the configuration's choices. */
 typedef enum ClaimsFormat { FORMAT_CSV, FORMAT_TSV, FORMAT_SEMICOLON, FORMAT_PIPE, FORMAT_FIXED, FORMAT_DETECT, FORMAT_X12 } ClaimsFormat;
+typedef enum DecimalSign { DECIMAL_POINT, DECIMAL_COMMA } DecimalSign;
 typedef enum HeaderMode { HEADER_AUTO, HEADER_YES, HEADER_NO } HeaderMode;
 
 /* What other files call a column: `ClaimID: [claim_no, "Claim Number"]`. */
@@ -93,6 +94,9 @@ typedef struct ClaimsConfig {
     const ColumnAlias *aliases;
     size_t n_aliases;
     EncodingDeclared encoding;
+    DecimalSign decimal;             /* of amounts whose column says nothing of its own */
+    const char *const *date_format;  /* of dates and times, likewise; none: ISO */
+    size_t n_date_formats;
     int64_t max_unpacked_bytes; /* of a packed file */
     int max_unpacked_ratio;     /* of its unpacked bytes to its packed ones */
     bool fold_ids;

@@ -115,6 +115,10 @@ const ConfigKey CONFIG_KEYS[] = {
     {"claims.*.encoding", KEY_CHOICE, IN(ClaimsConfig, encoding), "detect",
      .choices = CHOICES("detect", "utf-8", "utf-16", "utf-16le", "utf-16be", "windows-1252"),
      .help = "of the files; detect: by the byte order mark, else UTF-8, and a text that is none is read as Windows-1252 and flagged text_repaired"},
+    {"claims.*.decimal", KEY_CHOICE, IN(ClaimsConfig, decimal), "point", .choices = CHOICES("point", "comma"),
+     .help = "decimal sign of amounts: 1,234.50 or 1.234,50; a column's own `clean` goes before it"},
+    {"claims.*.date_format", KEY_TEXTS, IN(ClaimsConfig, date_format), .min = 1, .max = 8,
+     .help = "how dates and times are written, as in \"MM/DD/YYYY\" or [ISO, \"DD.MM.YYYY hh:mm\"]; ISO without it; a column's own `clean` goes before it"},
     {"claims.*.max_unpacked_bytes", KEY_SIZE, IN(ClaimsConfig, max_unpacked_bytes), "64GiB", 64 * KIB, INT64_C(1) << 50,
      .help = "of a gzip or zip: one that unpacks to more is refused"},
     {"claims.*.max_unpacked_ratio", KEY_INT, IN(ClaimsConfig, max_unpacked_ratio), "200", 2, 1100,
@@ -392,7 +396,7 @@ static void put_texts(const Setting *s, const TreeNode *node) {
         texts[i] = item->kind == TREE_SCALAR ? item->text : "";
     }
     if ((int64_t)n < s->key->min || (int64_t)n > s->key->max)
-        mistake_add(s->mistakes, s->mark, "`%s` names %zu columns; %lld to %lld are possible", s->name, n,
+        mistake_add(s->mistakes, s->mark, "`%s` names %zu; %lld to %lld are possible", s->name, n,
                     (long long)s->key->min, (long long)s->key->max);
     memcpy(s->target, &texts, sizeof texts);
     memcpy(s->target + sizeof texts, &n, sizeof n);

@@ -3,6 +3,7 @@
 
 #include "base/nearest.h"
 #include "config_keys.h"
+#include "transform/date.h"
 
 static Mark mark_of(const TreeNode *section, const char *key) {
     const TreeItem *item = tree_find(section, key);
@@ -82,6 +83,57 @@ static void read_aliases(Mistakes *mistakes, const TreeNode *node, ClaimsConfig 
     claims->n_aliases = node->n;
 }
 
+/* ---- how values are written ---- */
+
+static bool check_formats(Mistakes *mistakes, const TreeNode *section, const ClaimsConfig *claims) {
+    for (size_t i = 0; i < claims->n_date_formats; i++) {
+        const char *format = claims->date_format[i];
+        if (strcmp(format, "ISO") == 0 || civil_format_is_complete(format))
+            continue;
+        mistake_add(mistakes, mark_of(section, "date_format"),
+                    "`%s` is no date format: it needs YYYY, MM or MON, and DD, each once, as in \"MM/DD/YYYY\"", format);
+        return false;
+    }
+    return true;
+}
+
+static const CleanerSpec *reader_of(Arena *arena, const ClaimsConfig *claims, const MapSpec *map, ColumnType type) {
+    size_t n = type == TYPE_MONEY ? 1 : claims->n_date_formats;
+    CleanerArg *args = ARENA_ARRAY(arena, CleanerArg, n);
+    for (size_t i = 0; i < n; i++)
+        args[i].value = type == TYPE_MONEY ? "decimal_comma" : claims->date_format[i];
+    CleanerSpec *spec = ARENA_NEW(arena, CleanerSpec);
+    *spec = (CleanerSpec){.name = type == TYPE_MONEY ? "cents" : type == TYPE_DATE ? "date" : "timestamp", .args = args,
+                          .n_args = n, .line = map->line, .column = map->column_number};
+    return spec;
+}
+
+static bool is_told(const ClaimsConfig *claims, ColumnType type) {
+    if (type == TYPE_MONEY)
+        return claims->decimal == DECIMAL_COMMA;
+    return (type == TYPE_DATE || type == TYPE_TIMESTAMP) && claims->n_date_formats > 0;
+}
+
+/* What the files say for all columns is said for each: so a mapping's version changes with it. */
+static void spread_values(Arena *arena, ClaimsConfig *claims) {
+    MappingSpec *mapping = &claims->mapping;
+    if (!mapping->entity || mapping->n_columns == 0)
+        return;
+    MapSpec *columns = ARENA_ARRAY(arena, MapSpec, mapping->n_columns);
+    for (size_t i = 0; i < mapping->n_columns; i++) {
+        columns[i] = mapping->columns[i];
+        int column = entity_column(mapping->entity, str_of(columns[i].column));
+        if (column == COLUMN_NONE || columns[i].n_clean > 0 || columns[i].n_from != 1)
+            continue;
+        ColumnType type = mapping->entity->columns[column].type;
+        if (!is_told(claims, type))
+            continue;
+        columns[i].clean = reader_of(arena, claims, &columns[i], type);
+        columns[i].n_clean = 1;
+    }
+    mapping->columns = columns;
+}
+
 /* ---- what excludes what ---- */
 
 static void check_layout(Mistakes *mistakes, const TreeNode *section, const ClaimsConfig *claims) {
@@ -120,4 +172,6 @@ void layout_read(Mistakes *mistakes, const TreeNode *section, ClaimsConfig *clai
         read_aliases(mistakes, aliases->value, claims);
     check_layout(mistakes, section, claims);
     check_asked(mistakes, section, claims);
+    if (check_formats(mistakes, section, claims) && claims->format != FORMAT_X12) /* which has ways of its own */
+        spread_values(mistakes->arena, claims);
 }

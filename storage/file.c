@@ -78,7 +78,7 @@ bool file_detected(Pg *pg, int64_t file_id, const FileDetected *detected, Error 
                                       pg_number(detected->unpacked_bytes).text, detected->encoding,
                                       detected->has_mark ? "true" : "false", names, detected->format,
                                       detected->delimiter, detected->line_end,
-                                      detected->has_header ? "true" : "false"), NULL, err);
+                                      detected->has_header ? "true" : "false", detected->decimal), NULL, err);
 }
 
 bool file_count(Pg *pg, int64_t file_id, const FileCounts *counts, Error *err) {

@@ -42,6 +42,7 @@ typedef struct FileDetected {
     const char *delimiter;
     const char *line_end; /* "lf", "crlf", "cr" */
     bool has_header;
+    const char *decimal;  /* "point", "comma"; NULL where no amount tells */
     const char *const *columns; /* of the header; names, never a row */
     size_t n_columns;
 } FileDetected;

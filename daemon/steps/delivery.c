@@ -8,6 +8,7 @@
 #include "base/own.h"
 #include "steps/unpack.h"
 #include "steps/x12_delivery.h"
+#include "transform/evidence.h"
 #include "transform/formats/csv.h"
 #include "transform/formats/decode.h"
 #include "transform/formats/sniff.h"
@@ -15,7 +16,7 @@
 
 #include <errno.h>
 
-enum { CHUNK_BYTES = 64 * 1024, FIELD_MEMORY_SHARE = 4, SURE_OF_WIDTH_ROWS = 2 };
+enum { CHUNK_BYTES = 64 * 1024, FIELD_MEMORY_SHARE = 4, SURE_OF_WIDTH_ROWS = 2, ROWS_CHECKED = 500 };
 
 struct DeliveryFile {
     Unpacker *bytes;
@@ -26,6 +27,7 @@ struct DeliveryFile {
     CsvParser *csv;
     char *chunk;     /* unpacked bytes */
     char *decoded;   /* the same as UTF-8; NULL where they are it */
+    int64_t first_offset, first_line; /* where rows begin */
     int64_t to_skip; /* of what is decoded: placed before a crash */
     Field *fields;
     size_t n_fields;
@@ -114,17 +116,20 @@ static const char *configured_name(const ClaimsConfig *claims, Str name) {
     return NULL;
 }
 
-static bool check_names(const DeliveryFile *file, const char *how, Error *err) {
+static bool check_names(const DeliveryFile *file, Error *err) {
     for (size_t i = 0; i < file->n_fields; i++)
-        for (size_t j = 0; j < i; j++)
-            if (strcmp(file->fields[j].name, file->fields[i].name) == 0)
-                return error_set(err, STATE_DATA, "columns %zu and %zu of the header bear one name%s", j + 1, i + 1, how);
+        for (size_t j = 0; j < i; j++) {
+            if (strcmp(file->fields[j].name, file->fields[i].name) != 0)
+                continue;
+            error_set(err, STATE_DATA, "columns %zu and %zu of the header bear one name", j + 1, i + 1);
+            return error_hint(err, "name them apart where the file is made, or by `columns` with `header: true`");
+        }
     return true;
 }
 
 /* A name that the file itself uses for another column is not taken from that one. */
 static bool rename_fields(DeliveryFile *file, Error *err) {
-    TRY(check_names(file, "", err));
+    TRY(check_names(file, err));
     for (size_t i = 0; i < file->n_fields; i++) {
         const char *name = configured_name(file->claims, str_of(file->fields[i].name));
         if (name && !has_field(file, name))
@@ -149,10 +154,14 @@ static bool check_header(const DeliveryFile *file, CsvStatus status, const CsvRo
         error_set(err, STATE_DATA, "the %s file was cut within its first line", packing_name(unpack_packing(file->bytes)));
         return error_hint(err, "send it again, whole");
     }
-    if (status == CSV_END)
-        return error_set(err, STATE_DATA, "the file has no header");
-    if (row->problem != CSV_FINE)
-        return error_set(err, STATE_DATA, "the header cannot be read: %s", csv_problem_text(row->problem));
+    if (status == CSV_END) {
+        error_set(err, STATE_DATA, "the file has no header: it holds blank lines at most");
+        return error_hint(err, "send it again, whole");
+    }
+    if (row->problem != CSV_FINE) {
+        error_set(err, STATE_DATA, "the header cannot be read: %s", csv_problem_text(row->problem));
+        return error_hint(err, "mend line 1 where the file is made, or say how it is written (`format`, `quote`)");
+    }
     if (file->claims->n_columns == 0 || file->claims->format == FORMAT_FIXED || row->n_fields == file->claims->n_columns)
         return true;
     error_set(err, STATE_DATA, "line 1 has %zu columns, and `columns` names %zu", row->n_fields, file->claims->n_columns);
@@ -191,8 +200,12 @@ static bool check_known(const DeliveryFile *file, Error *err) {
 static bool read_header(DeliveryFile *file, Arena *arena, Error *err) {
     CsvRow row;
     CsvStatus status;
-    if (has_header(file->claims))
+    file->first_line = 1;
+    if (has_header(file->claims)) {
         TRY(next_row(file, &row, &status, err) && check_header(file, status, &row, err));
+        file->first_offset = row.end;
+        file->first_line = row.next_line;
+    }
     if (file->claims->n_columns > 0)
         return take_columns(file, arena);
     make_fields(file, arena, row.n_fields);
@@ -223,13 +236,18 @@ static bool starts_with(Str text, Str start) {
 static bool refuse_foreign(Str head, Error *err) {
     if (starts_with(head, STR("\xEF\xBB\xBF")))
         head.at += 3, head.size -= 3;
+    if (starts_with(head, STR("PK\3\4")) || starts_with(head, STR("\x1F\x8B"))) {
+        error_set(err, STATE_DATA, "the file is packed twice");
+        return error_hint(err, "pack it once, as gzip or as zip");
+    }
     head = str_trim(head);
     const char *what = starts_with(head, STR("<")) ? "HTML or XML" : starts_with(head, STR("{")) || starts_with(head, STR("[{")) ? "JSON"
                        : head.size > 6 && starts_with(head, STR("ISA")) && head.at[3] == head.at[6] ? "X12" : NULL;
     if (!what)
         return true;
     error_set(err, STATE_DATA, "the file is %s, not rows of fields", what);
-    return error_hint(err, "send its rows in the `format` that is configured");
+    return error_hint(err, strcmp(what, "X12") == 0 ? "X12 has a directory of its own, with `format: x12`"
+                                                    : "send its rows in the `format` that is configured");
 }
 
 static const char FORMAT_DELIMITERS[] = {
@@ -470,11 +488,8 @@ static void take_row(const DeliveryFile *file, PageInHand *hand, const CsvRow *r
     hand->page->line = row->next_line;
 }
 
-bool delivery_read(DeliveryFile *file, Arena *arena, DeliveryPage *ret_page, Error *err) {
-    if (file->x12)
-        return x12_delivery_read(file->x12, arena, ret_page, err);
+static bool read_page(DeliveryFile *file, Arena *arena, size_t most, DeliveryPage *ret_page, Error *err) {
     DeliveryPage page = {.is_last = false};
-    size_t most = most_rows(file);
     PageInHand hand = {
         .arena = arena,
         .fields = ARENA_ARRAY(arena, Str, most * file->n_fields),
@@ -497,4 +512,81 @@ bool delivery_read(DeliveryFile *file, Arena *arena, DeliveryPage *ret_page, Err
                           .n_rows = hand.n_rows};
     *ret_page = page;
     return true;
+}
+
+bool delivery_read(DeliveryFile *file, Arena *arena, DeliveryPage *ret_page, Error *err) {
+    if (file->x12)
+        return x12_delivery_read(file->x12, arena, ret_page, err);
+    return read_page(file, arena, most_rows(file), ret_page, err);
+}
+
+/* ---- are dates and amounts written as declared ---- */
+
+static Str *texts_of(const DeliveryFile *file, const RawRows *rows, int field, Arena *arena) {
+    Str *texts = ARENA_ARRAY(arena, Str, rows->n_rows + 1);
+    for (size_t i = 0; i < rows->n_rows; i++)
+        texts[i] = rows->rejects[i].rule ? STR_NULL : rows->fields[i * file->n_fields + (size_t)field];
+    return texts;
+}
+
+static bool refuse_dates(const char *name, const char *const *formats, size_t n, Error *err) {
+    if (n > 1) {
+        error_set(err, STATE_DATA, "whether the dates of column `%s` have the month or the day first cannot be told from them, and nothing declares it", name);
+        return error_hint(err, "say `date_format: \"%s\"` or `date_format: \"%s\"`", formats[0], formats[1]);
+    }
+    error_set(err, STATE_DATA, "the dates of column `%s` are not written as declared, and all first ones fit %s", name, formats[0]);
+    return error_hint(err, "if the sender means that, say `date_format: \"%s\"`", formats[0]);
+}
+
+static bool check_dates(const char *name, const Str *texts, size_t n, Error *err) {
+    const char *formats[EVIDENCE_FORMATS_MAX];
+    size_t n_formats = evidence_date_formats(texts, n, formats);
+    return n_formats == 0 || refuse_dates(name, formats, n_formats, err);
+}
+
+static bool check_amounts(const char *name, const Str *texts, size_t n, Error *err) {
+    DecimalEvidence evidence = evidence_decimal(texts, n);
+    bool is_comma = evidence.n_comma > 0;
+    if (evidence.n_neither > 0 || (evidence.n_comma > 0) == (evidence.n_point > 0))
+        return true;
+    error_set(err, STATE_DATA, "the amounts of column `%s` have a decimal %s, and that is not declared", name, is_comma ? "comma" : "point");
+    return error_hint(err, "say `decimal: %s`, or so in the column's `clean`", is_comma ? "comma" : "point");
+}
+
+static bool check_reader(const DeliveryFile *file, const RawRows *rows, MappingReader reader, bool is_unread, DecimalEvidence *sum,
+                         Arena *arena, Error *err) {
+    const char *name = file->fields[reader.field].name;
+    const Str *texts = texts_of(file, rows, reader.field, arena);
+    if (reader.type != TYPE_MONEY)
+        return !is_unread || check_dates(name, texts, rows->n_rows, err);
+    DecimalEvidence evidence = evidence_decimal(texts, rows->n_rows);
+    sum->n_comma += evidence.n_comma;
+    sum->n_point += evidence.n_point;
+    return !is_unread || check_amounts(name, texts, rows->n_rows, err);
+}
+
+static bool check_page(DeliveryFile *file, const Mapping *mapping, const RawRows *rows, Arena *arena, Error *err) {
+    MappingReader readers[ENTITY_COLUMNS_MAX];
+    size_t n = mapping_readers(mapping, readers);
+    uint64_t unread = 0;
+    for (size_t i = 0; i < rows->n_rows; i++)
+        if (!rows->rejects[i].rule)
+            unread |= mapping_unread(mapping, rows->fields + i * file->n_fields, arena);
+    DecimalEvidence decimal = {0};
+    for (size_t i = 0; i < n; i++)
+        TRY(check_reader(file, rows, readers[i], unread >> i & 1, &decimal, arena, err));
+    if ((decimal.n_comma > 0) != (decimal.n_point > 0))
+        file->detected.decimal = decimal.n_comma > 0 ? "comma" : "point";
+    return true;
+}
+
+bool delivery_check_values(DeliveryFile *file, const Mapping *mapping, Error *err) {
+    CLEANUP(arena_drop) Arena *arena = arena_open();
+    DeliveryPage page;
+    if (file->x12) /* whose standard says how they are written */
+        return true;
+    size_t most = most_rows(file);
+    TRY(read_page(file, arena, most < ROWS_CHECKED ? most : ROWS_CHECKED, &page, err));
+    TRY(check_page(file, mapping, &page.rows, arena, err));
+    return delivery_seek(file, file->first_offset, file->first_line, err);
 }

@@ -75,13 +75,15 @@ static const FilePattern *find_pattern(const Receiving *r, const char *name, Err
         if (found) {
             error_set(err, STATE_DATA, "its name matches two patterns of %s, %s and %s, so its source is not known",
                       r->claims->name, found->pattern, pattern->pattern);
+            error_hint(err, "name it so that one matches, or make the patterns narrower");
             return NULL;
         }
         found = pattern;
     }
-    if (!found)
-        error_set(err, STATE_DATA, "its name matches no pattern of %s, so its source is not known",
-                  r->claims->name);
+    if (!found) {
+        error_set(err, STATE_DATA, "its name matches no pattern of %s, so its source is not known", r->claims->name);
+        error_hint(err, "name it by one of them, or add a pattern to `from`");
+    }
     return found;
 }
 
@@ -270,11 +272,16 @@ static bool open_place(const Receiving *r, const Incoming *file, DeliveryFile *d
 }
 
 /* Columns are asked for by name: a missing one fails the file, with the sentence that names it and the
- * nearest. */
+ * nearest. So do dates and amounts that are written in another way than is declared. */
 static bool check_columns(const Receiving *r, DeliveryFile *delivery, Error *why) {
     size_t n;
     const Field *fields = delivery_fields(delivery, &n);
-    return mapping_compile(r->arena, &r->claims->mapping, fields, n, r->run->config->zone, why) != NULL;
+    const Mapping *mapping = mapping_compile(r->arena, &r->claims->mapping, fields, n, r->run->config->zone, why);
+    return mapping && delivery_check_values(delivery, mapping, why);
+}
+
+static bool is_files_fault(const Error *why) {
+    return error_class(why) == ERROR_DATA || error_class(why) == ERROR_CONFIGURATION;
 }
 
 static bool place_delivered(const Receiving *r, const Incoming *file, PlaceFeed *feed, DeliveryPage *page,
@@ -325,9 +332,6 @@ static bool note_survey(const Receiving *r, const Incoming *file, const X12Surve
 
 static bool receive_rows(Receiving *r, Incoming *file, DeliveryFile *delivery, Error *err) {
     CLEANUP(place_close) PlaceFeed feed = {0};
-    if (!r->run->plan)
-        TRY(file_detected(r->run->pg, file->file_id, delivery_detected(delivery, r->arena), err));
-    FAILPOINT("receive.after_detected");
     TRY(open_place(r, file, delivery, &feed, err));
     static const char CUT[] = "the file was cut: it ends in the middle of a line; send it again, whole";
     const X12Survey *survey = delivery_survey(delivery);
@@ -392,13 +396,16 @@ static bool receive_new(Receiving *r, Incoming *file, int fd, Error *err) {
         return end_duplicate(r, file, err);
     owned = -1;
     CLEANUP(delivery_drop) DeliveryFile *delivery = delivery_open(fd, r->claims, r->arena, &why);
-    if (delivery ? !check_columns(r, delivery, &why) : error_class(&why) == ERROR_DATA)
+    bool is_good = delivery && check_columns(r, delivery, &why);
+    if (delivery && !r->run->plan)
+        TRY(file_detected(r->run->pg, file->file_id, delivery_detected(delivery, r->arena), err));
+    FAILPOINT("receive.after_detected");
+    if (is_good)
+        return receive_rows(r, file, delivery, err);
+    if (is_files_fault(&why))
         return end_failed(r, file, &why, err);
-    if (!delivery) {
-        *err = why;
-        return false;
-    }
-    return receive_rows(r, file, delivery, err);
+    *err = why;
+    return false;
 }
 
 static bool receive_claimed(Receiving *r, const char *name, bool is_leftover, Error *err) {

@@ -75,8 +75,10 @@ static bool look_at_head(Unpacker *u, Error *err) {
     ssize_t n = pread(u->fd, bytes, sizeof bytes, 0);
     if (n < 0)
         return error_set_errno(err, errno, "cannot read a claims file");
-    if (n == 0)
-        return error_set(err, STATE_DATA, "the file is empty");
+    if (n == 0) {
+        error_set(err, STATE_DATA, "the file is empty");
+        return error_hint(err, "send it again, whole");
+    }
     Str head = {bytes, (size_t)n};
     TRY(refuse_foreign(head, err));
     u->to = file.st_size;

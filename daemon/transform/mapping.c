@@ -503,6 +503,35 @@ void mapping_clean(const Mapping *mapping, const Str *fields, int64_t source_has
     hash_record_by(&mapping->hash, record, record->record_hash);
 }
 
+static bool is_reader(const Mapping *mapping, const Target *target) {
+    ColumnType type = mapping->entity->columns[target->column].type;
+    return target->source.field >= 0 && target->source.n_others == 0 &&
+           (type == TYPE_DATE || type == TYPE_TIMESTAMP || type == TYPE_MONEY);
+}
+
+size_t mapping_readers(const Mapping *mapping, MappingReader ret_readers[ENTITY_COLUMNS_MAX]) {
+    size_t n = 0;
+    for (size_t i = 0; i < mapping->n_targets; i++)
+        if (is_reader(mapping, &mapping->targets[i]))
+            ret_readers[n++] = (MappingReader){mapping->targets[i].source.field,
+                                               mapping->entity->columns[mapping->targets[i].column].type};
+    return n;
+}
+
+uint64_t mapping_unread(const Mapping *mapping, const Str *fields, Arena *page) {
+    uint64_t unread = 0, bit = 1;
+    for (size_t i = 0; i < mapping->n_targets; i++) {
+        if (!is_reader(mapping, &mapping->targets[i]))
+            continue;
+        CleanRow row = {.page = page, .zone = mapping->zone};
+        Value value = VALUE_NULL;
+        clean_target(&mapping->targets[i], fields, &row, &value);
+        unread |= row.flags & (BIT(FLAG_DATE_INVALID) | BIT(FLAG_AMOUNT_UNREADABLE)) ? bit : 0;
+        bit <<= 1;
+    }
+    return unread;
+}
+
 const char *mapping_flag_name(const Mapping *mapping, int flag) {
     return flag >= 0 && flag < FLAGS_MAX ? mapping->names[flag] : NULL;
 }

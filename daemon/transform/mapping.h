@@ -92,6 +92,15 @@ bool mapping_check(const MappingSpec *spec, MappingReport report, void *context)
 void mapping_clean(const Mapping *mapping, const Str *fields, int64_t source_hash, Arena *page,
                    Record *ret_record);
 
+/* The columns that read a date, a time or an amount from one field: how many, and of each its field and what it makes. */
+typedef struct MappingReader {
+    int field;
+    ColumnType type;
+} MappingReader;
+size_t mapping_readers(const Mapping *mapping, MappingReader ret_readers[ENTITY_COLUMNS_MAX]);
+/* Of a row: a bit for each of them that says something and cannot be read. */
+uint64_t mapping_unread(const Mapping *mapping, const Str *fields, Arena *page);
+
 /* Name of a flag bit, built in or the mapping's own. */
 const char *mapping_flag_name(const Mapping *mapping, int flag);
 /* Index of the field that is the row's id, and the id as place keeps it (trimmed, folded). Returns

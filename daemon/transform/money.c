@@ -55,45 +55,68 @@ static bool strip_sign(Str *text, bool *ret_negative) {
     return true;
 }
 
-/* Takes off (…), signs and "$", in the orders people use: -$5, $-5, ($5). */
+/* 100.00-, as mainframes write it. */
+static bool strip_trailing_sign(Str *text, bool *ret_negative) {
+    if (text->size < 2 || text->at[text->size - 1] != '-')
+        return false;
+    *ret_negative = true;
+    *text = str_trim((Str){text->at, text->size - 1});
+    return true;
+}
+
+/* Takes off (…), signs and "$", in the orders people use: -$5, $-5, ($5), 5-. */
 static bool strip_signs(Str *text, MoneyStyle style, bool *ret_negative) {
-    bool is_in_parentheses = false, is_signed = false;
+    bool is_in_parentheses = false;
+    int n_signs = 0;
     if (style.parentheses && text->size >= 2 && text->at[0] == '(' && text->at[text->size - 1] == ')') {
         is_in_parentheses = true;
         *text = str_trim((Str){text->at + 1, text->size - 2});
     }
-    is_signed = strip_sign(text, ret_negative);
+    n_signs += strip_sign(text, ret_negative);
     if (text->size > 0 && text->at[0] == '$') {
         *text = str_trim((Str){text->at + 1, text->size - 1});
-        if (!is_signed)
-            is_signed = strip_sign(text, ret_negative);
+        if (n_signs == 0)
+            n_signs += strip_sign(text, ret_negative);
     }
+    n_signs += strip_trailing_sign(text, ret_negative);
     if (is_in_parentheses)
         *ret_negative = true;
-    return !(is_in_parentheses && is_signed);
+    return n_signs + is_in_parentheses <= 1;
 }
 
-/* 1234567 or 1,234,567; returns the characters read, 0 when the groups are not of three. */
-static size_t read_whole(Str text, char separator, Digits *digits) {
-    size_t i = 0, since_separator = 0;
-    bool is_grouped = false;
-    for (; i < text.size; i++) {
+/* The sign between groups of three that stands there: the style's own, an apostrophe, a blank of any kind. */
+static Str separator_at(Str text, MoneyStyle style) {
+    static const Str SEPARATORS[] = {STR("'"), STR(" "), STR("\xC2\xA0"), STR("\xE2\x80\xAF"), STR("\xE2\x80\x99")};
+    if (text.at[0] == (style.decimal_comma ? '.' : ','))
+        return (Str){text.at, 1};
+    for (size_t i = 0; i < sizeof SEPARATORS / sizeof *SEPARATORS; i++)
+        if (text.size >= SEPARATORS[i].size && memcmp(text.at, SEPARATORS[i].at, SEPARATORS[i].size) == 0)
+            return (Str){text.at, SEPARATORS[i].size};
+    return STR_NULL;
+}
+
+/* 1234567 or 1,234,567, the same sign between all groups; returns the bytes read, 0 when the groups are not of three. */
+static size_t read_whole(Str text, MoneyStyle style, Digits *digits) {
+    size_t i = 0, in_group = 0;
+    Str separator = STR_NULL;
+    while (i < text.size) {
         if (is_digit(text.at[i])) {
-            push(digits, text.at[i]);
+            push(digits, text.at[i++]);
             digits->point++;
-            since_separator++;
-            if (is_grouped && since_separator > 3)
+            if (++in_group > 3 && separator.at)
                 return 0;
-        } else if (text.at[i] == separator) {
-            if (since_separator == 0 || since_separator > 3 || (is_grouped && since_separator != 3))
-                return 0;
-            is_grouped = true;
-            since_separator = 0;
-        } else {
-            break;
+            continue;
         }
+        Str found = separator_at((Str){text.at + i, text.size - i}, style);
+        if (!found.at)
+            break;
+        if (in_group == 0 || in_group > 3 || (separator.at && (in_group != 3 || !str_equal(found, separator))))
+            return 0;
+        separator = found;
+        in_group = 0;
+        i += found.size;
     }
-    return is_grouped && since_separator != 3 ? 0 : i;
+    return separator.at && in_group != 3 ? 0 : i;
 }
 
 static bool read_exponent(Str text, int *ret_exponent) {
@@ -105,7 +128,7 @@ static bool read_exponent(Str text, int *ret_exponent) {
 }
 
 static bool read_number(Str text, MoneyStyle style, Digits *digits) {
-    size_t i = read_whole(text, style.decimal_comma ? '.' : ',', digits);
+    size_t i = read_whole(text, style, digits);
     bool has_digits = i > 0;
     if (i < text.size && text.at[i] == (style.decimal_comma ? ',' : '.'))
         for (i++; i < text.size && is_digit(text.at[i]); i++) {

@@ -13,6 +13,6 @@ typedef struct MoneyStyle {
     bool minor_units;   /* 1234 is 12.34: the source counts cents */
 } MoneyStyle;
 
-/* Sign, "$", groups of three behind separators, fraction, exponent (1.5e3). False for anything else,
- * for more than one reading, and outside the range. */
+/* Sign in front or behind, "$", groups of three with one and the same separator (comma, or point where that is no decimal sign;
+ * blank, apostrophe), fraction, exponent (1.5e3). False for anything else, for more than one reading, and outside the range. */
 bool money_parse(Str text, MoneyStyle style, int64_t *ret_cents);

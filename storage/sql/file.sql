@@ -15,7 +15,7 @@ UPDATE ops.file
 SET detected = detected || jsonb_strip_nulls(jsonb_build_object(
     'packing', $2::text, 'unpacked_bytes', $3::bigint, 'encoding', $4::text, 'byte_order_mark', $5::bool,
     'columns', to_jsonb($6::text[]), 'format', $7::text, 'delimiter', $8::text, 'line_end', $9::text,
-    'header', $10::bool))
+    'header', $10::bool, 'decimal', $11::text))
 WHERE file_id = $1
 
 -- name: file_count
@@ -83,8 +83,9 @@ SELECT jsonb_pretty(jsonb_build_object(
            'rows_quarantined', f.rows_quarantined,
            'quarantined', coalesce((SELECT jsonb_agg(to_jsonb(q) ORDER BY q.line) FROM bad q), '[]')))
        || E'\n',
-       format(E'%s: %s%s\n\nrows read %s, new %s, corrected %s, same %s, flagged %s, quarantined %s\n',
-              f.name, f.state, ': ' || f.error, f.rows_read, f.rows_new, f.rows_corrected, f.rows_same,
+       -- No line begins as a formula would, whatever the file is called: reports are opened in spreadsheets.
+       format(E'file %s: %s%s\n\nrows read %s, new %s, corrected %s, same %s, flagged %s, quarantined %s\n',
+              regexp_replace(f.name, '[[:cntrl:]]', '?', 'g'), f.state, ': ' || f.error, f.rows_read, f.rows_new, f.rows_corrected, f.rows_same,
               f.rows_flagged, f.rows_quarantined)
        || coalesce((SELECT string_agg(format(E'line %s: %s (%s)\n', q.line, q.reason, q.rule), ''
                                       ORDER BY q.line) FROM bad q), '')

@@ -165,7 +165,7 @@ static const Case CASES[] = {
     {FEED_HEAD "        entity: dates\n        key: [ID]\n" FEED_MAP,
      "c.yaml:9:17: entity `dates` belongs to no source: no feed fills it\n"},
     {FEED_HEAD "        entity: patients\n        key: []\n" FEED_MAP,
-     "c.yaml:10:14: `key` names 0 columns; 1 to 8 are possible\n"},
+     "c.yaml:10:14: `key` names 0; 1 to 8 are possible\n"},
     {FEED_HEAD "        entity: patients\n" FEED_MAP, "c.yaml:9:9: `key` is missing: columns of its primary key\n"},
     {FEED_HEAD "        entity: patients\n        key: [ID]\n",
      "c.yaml:9:9: `map` is missing: which column of the model comes from which column\n"},
@@ -223,6 +223,8 @@ static const Case CASES[] = {
      "c.yaml:10:79: `width: 0` is out of range: 1 to 1000000\n"},
     {CLAIMS "    from: [{pattern: \"*.csv\", source: a}]\n    format: fixed\n    columns: [{name: ClaimID, start: 1, width: 4}, {name: y, start: 4, width: 2}]\n",
      "c.yaml:10:52: column `y` overlaps `ClaimID`\n"},
+    {CLAIMS "    from: [{pattern: \"*.csv\", source: a}]\n    date_format: [ISO, \"DD/MM\"]\n",
+     "c.yaml:9:18: `DD/MM` is no date format: it needs YYYY, MM or MON, and DD, each once, as in \"MM/DD/YYYY\"\n"},
     {CLAIMS "    from: [{pattern: \"*.csv\", source: a}]\n    aliases: [x]\n",
      "c.yaml:9:14: `aliases` must be names of columns, each with what other files call it\n"},
     /* persons */

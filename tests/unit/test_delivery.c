@@ -230,7 +230,7 @@ static void a_file_that_is_no_good_is_refused_with_a_sentence(void **state) {
         size_t size;
     } CASES[] = {
         {"", "the file is empty", 0},
-        {"\n\n", "the file has no header", 2},
+        {"\n\n", "the file has no header: it holds blank lines at most", 2},
         {"PK\3\4...", "the zip archive was cut: the directory at its end is missing", 7},
         {"a,\"b\n", "the header cannot be read: a quoted field never ends", 5},
         {"a,b, a\n1,2,3\n", "columns 1 and 3 of the header bear one name", 13},
