@@ -306,11 +306,12 @@ def as_placed(row):
 def copy_patients(store, sample):
     """All of them at once: (source, id) of each."""
     out, members = io.StringIO(), []
+    batch = store.value("SELECT nextval('ops.batch_id_seq')")
     for hospital in sample.hospitals:
         for row in hospital.patients:
             store.key += 1
             members.append((hospital.name, row["id"]))
-            fixed = [store.key, *members[-1], str(uuid.uuid4()), "2020-01-01 00:00+00", OPEN_END, "t", 1, 1,
+            fixed = [store.key, *members[-1], str(uuid.uuid4()), "2020-01-01 00:00+00", OPEN_END, "t", 1, batch,
                      "\\\\x" + os.urandom(16).hex()]
             out.write("\t".join("\\N" if value is None else str(value) for value in [*fixed, *as_placed(row).values()])
                       + "\n")
@@ -320,7 +321,7 @@ def copy_patients(store, sample):
     with store.link.cursor() as cursor:
         cursor.copy_expert(f"COPY silver.patients ({columns}) FROM STDIN", out)
     store.sql("INSERT INTO ops.batch (batch_id, feed, rows_read, rows_changed, rows_new, rows_quarantined) "
-              "VALUES (1, 'test', %s, %s, %s, 0)", *[len(members)] * 3)
+              "VALUES (%s, 'test', %s, %s, %s, 0)", batch, *[len(members)] * 3)
     return members
 
 
