@@ -14,8 +14,8 @@ from harness.oracle import CLAIMS, Oracle
 from harness.settings import ROOT
 
 KPIS = ("approval_rate", "ar_aging", "claim_status_mix", "coverage_rate", "days_in_ar", "denial_rate",
-        "gross_collection_rate", "outstanding_ar", "patient_volume", "payer_mix", "total_billed", "total_paid",
-        "write_off_amount")
+        "denial_reasons", "gross_collection_rate", "net_collection_rate", "outstanding_ar", "patient_volume", "payer_mix",
+        "total_billed", "total_paid", "write_off_amount")
 MILLIONTH = Decimal("0.000001")
 FIRST_DAY = datetime.date(2023, 1, 1)
 LAST_DAY = 500

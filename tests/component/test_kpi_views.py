@@ -6,7 +6,8 @@ import pytest
 KPIS = {"total_billed": [], "total_paid": [], "gross_collection_rate": [], "coverage_rate": ["method"],
         "outstanding_ar": [], "days_in_ar": [], "ar_aging": ["age_band"], "claim_status_mix": ["claim_status"],
         "approval_rate": [], "denial_rate": ["method"], "patient_volume": ["measure"],
-        "payer_mix": ["payer_name", "payer_type", "measure"], "write_off_amount": ["group_code"]}
+        "payer_mix": ["payer_name", "payer_type", "measure"], "write_off_amount": ["group_code"],
+        "denial_reasons": ["method", "group_code", "reason_code", "remark_codes"], "net_collection_rate": []}
 COMMON = ["kpi", "definition_version", "as_of", "month", "source_system"]
 FIGURES = ["numerator", "denominator", "value", "flagged_rows", "missing"]
 

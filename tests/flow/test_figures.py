@@ -1,12 +1,16 @@
 """The same figure in BigQuery and in PostgreSQL, row by row, on the sample with its dirt."""
+import os
+from collections import Counter
 from decimal import Decimal
 
 import pytest
 
 from component.test_kpi import KPIS
+from harness import remits, x12
 from harness.world import World
 
-DIMENSIONS = ("payer_name", "payer_type", "method", "measure", "age_band", "claim_status", "group_code")
+DIMENSIONS = ("payer_name", "payer_type", "method", "measure", "age_band", "claim_status", "group_code", "reason_code",
+              "remark_codes")
 NUMBERS = ("numerator", "denominator", "value")
 
 
@@ -28,8 +32,7 @@ def world(loaded_base, binary, tmp_path_factory):
     world.end()
 
 
-@pytest.mark.parametrize("kpi", KPIS)
-def test_a_figure_is_the_same_on_both_sides(world, kpi):
+def assert_same_on_both_sides(world, kpi):
     warehouse = world.warehouse
     theirs = list(warehouse.rows(f"SELECT * FROM `{warehouse.dataset}.kpi_{kpi}`"))
     columns = [name for name in DIMENSIONS if name in theirs[0]]
@@ -38,7 +41,56 @@ def test_a_figure_is_the_same_on_both_sides(world, kpi):
     ours = [dict(zip(names.split(", "), row)) for row in world.rows(f"SELECT {names} FROM kpi.{kpi}()")]
     assert comparable(ours, columns) == comparable(
         [row for row in theirs if row["as_of"] == as_of], columns)
+    return ours
+
+
+@pytest.mark.parametrize("kpi", KPIS)
+def test_a_figure_is_the_same_on_both_sides(world, kpi):
+    assert_same_on_both_sides(world, kpi)
 
 
 def test_every_figure_was_kept_by_the_run(world):
     assert [name for name, in world.rows("SELECT DISTINCT kpi FROM ops.kpi_snapshot ORDER BY 1")] == list(KPIS)
+
+
+# ---- with a payer's remittance ----
+
+@pytest.fixture(scope="module")
+def answered(loaded_base, binary, tmp_path_factory):
+    """The same world after a payer answered some of hospital_a's claims."""
+    world = World(loaded_base, "answered", tmp_path_factory.mktemp("answered"), binary).make()
+    directory = os.path.join(world.directory, "remittances")
+    remits.configure(world.config, directory)
+    remits.drop(loaded_base.data, directory)
+    world.once()
+    yield world
+    world.end()
+
+
+def test_figures_of_remittances_are_the_same_on_both_sides(answered):
+    for kpi in ("denial_reasons", "write_off_amount", "net_collection_rate", "denial_rate", "coverage_rate"):
+        rows = assert_same_on_both_sides(answered, kpi)
+        assert any(row["value"] for row in rows if row["source_system"] == "hospital_a"), kpi
+    missing = {row["missing"] for row in assert_same_on_both_sides(answered, "net_collection_rate")
+               if row["source_system"] == "hospital_b"}
+    assert missing == {"adjustments.amount"}
+
+
+def test_denials_are_counted_by_their_reasons(answered, loaded_base):
+    """What the payer's file says, read by another reader: PR-2 and CO-45 are no denials."""
+    files, answers = remits.generate(loaded_base.data)
+    counts, amounts = Counter(), Counter()
+    for content in files.values():
+        for _, adjustments in x12.adjustment_rows(x12.segments_of(content)):
+            for _, group, reason, _, amount in adjustments:
+                if (group, reason) not in (("PR", "2"), ("CO", "45")):
+                    counts[group, reason] += 1
+                    amounts[group, reason] += amount
+    assert len(counts) > 3
+    found = answered.rows("SELECT method, group_code, reason_code, value, numerator FROM kpi.denial_reasons('2030-01-01', "
+                          "'{group_code,reason_code}') WHERE missing IS NULL")
+    assert {row[1:3]: row[4] for row in found if row[0] == "count"} == counts
+    assert {row[1:3]: row[4] for row in found if row[0] == "amount"} == amounts
+    assert sum(row[3] for row in found if row[0] == "count") == pytest.approx(1, abs=Decimal("0.00001"))
+    assert answered.value("SELECT count(*) FROM silver.claims WHERE delivery_kind = 'remittance' AND is_final "
+                          "AND source_patient_id IS NOT NULL") == len(answers)

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 
-from . import loader, sample, settings, summary
+from . import loader, remits, sample, settings, summary
 from .daemon import Daemon
 from .emulator import PREFERRED_PORT, Warehouse
 from .mariadb import MariaDB
@@ -56,6 +56,7 @@ class Demo:
         self.options = options
         self.state = os.path.abspath(options.state)
         self.drop = os.path.join(self.state, "claims")
+        self.remits = os.path.join(self.state, "remittances")
         self.config = os.path.join(self.state, "revcycled.yaml")
         self.mark = os.path.join(self.state, "loaded")
         self.mysql = MariaDB(os.path.join(self.state, "mariadb"), options.keep)
@@ -108,6 +109,8 @@ class Demo:
             self.store.create_database(DATABASE)
         files = loader.drop_claims(data, self.drop)
         print(f"· {files} claims files dropped into {self.drop}")
+        if not self.options.data:
+            print(f"· an X12 835 that answers {remits.drop(data, self.remits):,} claims dropped into {self.remits}")
         with open(self.mark, "w", encoding="utf-8") as file:
             file.write(data + "\n")
         return data
@@ -117,6 +120,7 @@ class Demo:
         values = settings.values(self.mysql, self.store, self.bigquery.endpoint(), self.bigquery.project,
                                  self.state, DATABASE, self.drop, self.daemon.port)
         settings.write_config(settings.template_of(data), self.config, values)
+        remits.configure(self.config, self.remits)
 
     def migrate(self):
         with Step("creating or upgrading the PostgreSQL schemas"):
@@ -150,7 +154,7 @@ class Demo:
             "PGHOST": "127.0.0.1", "PGPORT": self.store.port, "PGDATABASE": DATABASE,
             "PGUSER": "inspector", "PGPASSWORD": self.store.password("inspector"),
             **hospital,
-            "CLAIMS_DROP": self.drop,
+            "CLAIMS_DROP": self.drop, "REMITTANCES_DROP": self.remits,
             "BIGQUERY_ENDPOINT": self.bigquery.endpoint(), "BIGQUERY_PROJECT": self.bigquery.project,
             "BIGQUERY_DATASET": DATASET, "REVCYCLE_CONFIG": self.config}
 
@@ -216,7 +220,7 @@ class Demo:
             token = 'curl -sH "Authorization: Bearer $REVCYCLE_TOKEN"'
             print(f"\nTry, after  . {shlex.quote(os.path.join(self.state, 'env'))}\n"
                   f'  {token} "$REVCYCLE_API/v1/status"\n'
-                  f'  {token} "$REVCYCLE_API/v1/kpis/denial_rate"\n'
+                  f'  {token} "$REVCYCLE_API/v1/kpis/denial_reasons?by=group_code,reason_code"\n'
                   f'  {token} -X POST "$REVCYCLE_API/v1/jobs/hospital_a.patients/runs"\n'
                   f"Dashboard: {self.daemon.url('/')}   (token: {os.path.join(self.state, 'token')})\n"
                   "Ctrl-C stops everything.", flush=True)
