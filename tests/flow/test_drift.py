@@ -185,6 +185,12 @@ def test_a_column_nobody_needs_may_go_where_the_contract_says_so(watch):
     assert "extra" not in watched.feed.bronze()[-1] and watched.versions() == 2
 
 
+def test_a_column_nobody_needs_stops_the_feed_where_the_contract_is_freeze(watch):
+    watched = watch(n=20, **{**EVOLVE, "on_missing_column": "freeze"})
+    watched.feed.play("ALTER TABLE t DROP COLUMN extra")
+    assert "column extra (int) is gone; the feed stands still (on_missing_column: freeze)" in watched.frozen()
+
+
 def test_a_renamed_column_is_told_as_that_and_the_mended_map_agrees(watch, source_server):
     watched = watch(source_server, n=20)
     watched.feed.play("ALTER TABLE t RENAME COLUMN first TO given", "UPDATE t SET given = 'Zoe' WHERE id = 4")
