@@ -171,14 +171,15 @@ static const char *why_damaged(const Unpacker *u) {
     return is_check ? "its checksum does not match" : "its bytes do not unpack";
 }
 
-/* One step of zlib's: some bytes, or the end. */
+/* The file ends in the midst of it. */
+static bool end_early(Unpacker *u, Error *err) {
+    u->is_cut = u->is_at_end = true;
+    return u->packing == PACKED_GZIP || is_damaged(u, "its bytes do not unpack", err);
+}
+
+/* One step of zlib's: some bytes, or the end. Without bytes of the file it may still hold some to give. */
 static bool inflate_some(Unpacker *u, char *to, size_t size_bytes, size_t *ret_n, Error *err) {
     TRY(fill(u, err));
-    if (u->stream.avail_in == 0) { /* the file ends in the midst of it */
-        u->is_cut = u->is_at_end = true;
-        *ret_n = 0;
-        return u->packing == PACKED_GZIP || is_damaged(u, "its bytes do not unpack", err);
-    }
     u->stream.next_out = (Bytef *)to;
     u->stream.avail_out = (uInt)size_bytes;
     int code = inflate(&u->stream, Z_NO_FLUSH);
@@ -190,6 +191,8 @@ static bool inflate_some(Unpacker *u, char *to, size_t size_bytes, size_t *ret_n
     u->given += (int64_t)*ret_n;
     u->crc = (uint32_t)crc32(u->crc, (const Bytef *)to, (uInt)*ret_n);
     TRY(check_limits(u, err));
+    if (code == Z_BUF_ERROR)
+        return end_early(u, err);
     if (code != Z_STREAM_END)
         return true;
     return u->packing == PACKED_GZIP ? go_on_behind(u, err) : check_member(u, err);

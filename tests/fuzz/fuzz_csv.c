@@ -1,8 +1,6 @@
 /* fuzz_csv - any bytes: no crash, bounded rows, and the same rows however the bytes are cut.
  *
- *     meson setup build-fuzz -Dfuzz=true (with CC=clang); build-fuzz/fuzz_csv CORPUS
- *
- * The first two bytes choose the chunk size and the delimiter. */
+ * Built and run by scripts/fuzz. The first two bytes choose the chunk size, the delimiter and the quoting. */
 #include "base/own.h"
 #include "transform/formats/csv.h"
 
@@ -16,8 +14,8 @@ static uint64_t mix(uint64_t hash, const void *bytes, size_t size) {
     return hash;
 }
 
-static uint64_t read_rows(Str text, size_t chunk, char delimiter) {
-    CsvOptions options = {delimiter, MAX_LINE_BYTES, MAX_FIELD_BYTES};
+static uint64_t read_rows(Str text, size_t chunk, char delimiter, CsvQuote quote) {
+    CsvOptions options = {delimiter, quote, MAX_LINE_BYTES, MAX_FIELD_BYTES};
     CLEANUP(csv_drop) CsvParser *csv = csv_open(&options);
     uint64_t hash = 0xCBF29CE484222325u;
     size_t fed = 0;
@@ -51,8 +49,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 2)
         return 0;
     Str text = {(const char *)data + 2, size - 2};
-    char delimiter = ",;\t|"[data[1] % 4];
-    if (read_rows(text, text.size + 1, delimiter) != read_rows(text, 1u + data[0], delimiter))
+    char delimiter = ",;\t|\n"[data[1] % 5];
+    CsvQuote quote = (data[1] >> 4) % 3;
+    if (read_rows(text, text.size + 1, delimiter, quote) != read_rows(text, 1u + data[0], delimiter, quote))
         abort();
     return 0;
 }

@@ -1,7 +1,6 @@
 /* fuzz_x12 - any bytes: no crash, bounded segments, and the same segments and faults however the bytes are cut.
  *
- *     meson setup build-fuzz -Dfuzz=true (with CC=clang); build-fuzz/fuzz_x12 CORPUS
- *
+ * Built and run by scripts/fuzz.
  * The first byte chooses the chunk size. Bit 7 puts a header in front, so that most inputs are past it. */
 #include "base/own.h"
 #include "transform/formats/x12.h"

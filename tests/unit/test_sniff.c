@@ -21,6 +21,7 @@ static void the_delimiter_is_what_finds_the_columns_or_parts_all_rows(void **sta
         {"ClaimID\n1\n", SNIFF_ONE_COLUMN, ',', 0},
         {"", SNIFF_ONE_COLUMN, ',', 0},
         {"x;y,z\n1;2,3\n", SNIFF_SEVERAL, 0, 0},
+        {"ClaimID;y,z\n1;2,3\n", SNIFF_FOUND, ';', 0},
         {"1;2,3,4\n2;3,4,5\n", SNIFF_FOUND, ',', 3}, /* three columns are named */
         {"1;2,3\n2;3,4\n", SNIFF_ONE_COLUMN, ',', 3},
     };

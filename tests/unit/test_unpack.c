@@ -104,6 +104,26 @@ static void a_damaged_gzip_gives_nothing_and_a_cut_one_what_it_has(void **state)
     expect_refused((Str){packed, size}, NO_LIMITS, "the gzip file is damaged: its bytes do not unpack");
 }
 
+/* The last match of a run is longer than the room left, and zlib keeps it when the file has no more to give. */
+static void what_zlib_holds_back_is_given(void **state) {
+    (void)state;
+    char run[3000], packed[PACKED_BYTES / 100], got[sizeof run];
+    memset(run, 'a', sizeof run);
+    size_t size = pack((Str){run, sizeof run}, packed);
+    for (size_t missing = 8; missing < 14; missing++) {
+        Error err = {0};
+        CLEANUP(unpack_drop) Unpacker *cut = unpack_open(file_of((Str){packed, size - missing}), NO_LIMITS, &err);
+        assert_non_null(cut);
+        for (int64_t left = 1; left < 300 && left <= unpack_size(cut); left++) {
+            size_t used = 0;
+            assert_true(unpack_seek(cut, unpack_size(cut) - left, &err));
+            for (size_t n = 1; n > 0; used += n)
+                assert_true(unpack_read(cut, got, 1, &n, &err));
+            assert_int_equal(used, left);
+        }
+    }
+}
+
 static void what_unpacks_to_too_much_is_stopped(void **state) {
     (void)state;
     static char zeros[PLAIN_BYTES * 10], packed[PACKED_BYTES];
@@ -124,6 +144,7 @@ int main(void) {
         cmocka_unit_test(reading_goes_on_anywhere),
         cmocka_unit_test(gzips_behind_one_another_are_one_file),
         cmocka_unit_test(a_damaged_gzip_gives_nothing_and_a_cut_one_what_it_has),
+        cmocka_unit_test(what_zlib_holds_back_is_given),
         cmocka_unit_test(what_unpacks_to_too_much_is_stopped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

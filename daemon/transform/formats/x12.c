@@ -132,6 +132,8 @@ static bool pass_mark(X12Parser *x12) {
 /* Blanks between segments; also a terminator that follows another: nothing stands between them. */
 static void pass_blanks(X12Parser *x12) {
     size_t size = 0, most = x12->end - x12->start;
+    if (most == 0)
+        return;
     const char *at = x12->data + x12->start;
     while (size < most && (is_blank(at[size]) || (x12->knows_delimiters && at[size] == x12->terminator)))
         size++;
@@ -424,12 +426,12 @@ static bool advance(X12Parser *x12) {
     if (!x12->is_skipping && x12->searched == 0)
         pass_blanks(x12);
     size_t size = x12->end - x12->start;
-    const char *at = x12->data + x12->start;
     if (size == 0) {
         if (x12->is_finished)
             end_file(x12);
         return x12->is_finished;
     }
+    const char *at = x12->data + x12->start;
     if (!x12->is_skipping && x12->searched == 0 && at[0] == 'I') {
         if (size < 4 && !x12->is_finished)
             return false;
