@@ -87,7 +87,7 @@ def show_quarantine(link):
 # Shown as: money, share, number. A figure with several methods shows the one named.
 FIGURES = {"total_billed": "money", "total_paid": "money", "gross_collection_rate": "share",
            "coverage_rate": "share", "outstanding_ar": "money", "days_in_ar": "number",
-           "approval_rate": "share", "denial_rate": "share", "write_off_amount": "money"}
+           "approval_rate": "share", "denial_rate": "share", "net_collection_rate": "share", "write_off_amount": "money"}
 METHODS = ("weighted", "count")
 SHAPES = {"money": "{:,.2f}", "share": "{:.2%}", "number": "{:.1f}"}
 
@@ -104,10 +104,20 @@ def show_figures(link):
     for kpi, source, as_of, numerator, denominator, missing in found:
         if kpi not in FIGURES:
             continue
-        value = numerator / denominator if denominator else numerator
+        value = numerator / denominator if denominator else None if FIGURES[kpi] == "share" else numerator
         shown = f"not computable: no {missing}" if value is None else SHAPES[FIGURES[kpi]].format(value)
         lines.append((kpi, source, as_of or "", shown))
     table("First figures", ("figure", "source", "as of", "value"), lines)
+
+
+def show_denials(link):
+    """From remittances; nothing where none came."""
+    found = rows(link, "SELECT group_code, reason_code, max(numerator) FILTER (WHERE method = 'count'), "
+                 "max(numerator) FILTER (WHERE method = 'amount') FROM kpi.denial_reasons(NULL, '{group_code,reason_code}') "
+                 "WHERE missing IS NULL GROUP BY 1, 2 ORDER BY 3 DESC NULLS LAST, 1, 2")
+    if found:
+        table("Denial reasons (X12 835)", ("group", "reason", "denials", "amount"),
+              [(group, reason, f"{count:,.0f}", f"{amount:,.2f}") for group, reason, count, amount in found])
 
 
 def show(link):
@@ -115,3 +125,4 @@ def show(link):
     show_flags(link)
     show_quarantine(link)
     show_figures(link)
+    show_denials(link)

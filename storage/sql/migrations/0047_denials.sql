@@ -85,15 +85,17 @@ RETURNS SETOF kpi.figure LANGUAGE sql STABLE AS $$
                CASE WHEN 'source_system' = ANY(by) THEN t.source_system END AS source_system,
                sum(t.paid_amount) AS paid, sum(t.amount) AS amount, count(*) FILTER (WHERE t.is_flagged) AS flagged,
                bool_and(s.source_system IS NOT NULL) AS is_adjusted
-        FROM kpi._day(as_of) AS c(day), kpi.transaction_rows t
+        FROM kpi._day(as_of) AS c(day)
+        CROSS JOIN kpi.transaction_rows t
         LEFT JOIN kpi.adjusted_sources s ON s.source_system = t.source_system
-        WHERE t.service_date IS NULL OR t.service_date <= kpi._day(as_of)
+        WHERE t.service_date IS NULL OR t.service_date <= c.day
         GROUP BY 1, 2, 3
     ), taken_off AS (
         SELECT CASE WHEN 'month' = ANY(by) THEN kpi._month(a.service_date) END AS month,
                CASE WHEN 'source_system' = ANY(by) THEN a.source_system END AS source_system, sum(a.amount) AS amount
-        FROM kpi.contractual_rows a
-        WHERE a.service_date IS NULL OR a.service_date <= kpi._day(as_of)
+        FROM kpi._day(as_of) AS c(day)
+        CROSS JOIN kpi.contractual_rows a
+        WHERE a.service_date IS NULL OR a.service_date <= c.day
         GROUP BY 1, 2
     ), due AS (
         SELECT b.*, CASE WHEN b.is_adjusted THEN b.amount - coalesce(o.amount, 0) END AS denominator
