@@ -32,7 +32,13 @@ typedef struct Step {
     const char *cause; /* for {cause}, {cause_id} */
 } Step;
 
-static const char *const FACTS[] = {"encounters", "transactions", "claims", "adjustments"};
+/* Whose rows the batches may have; how those of a large scope are read. */
+static const char *const TABLES[] = {"patients", "providers", "departments", "encounters", "transactions", "claims",
+                                     "adjustments"};
+static const char *const ROWS_MANY[] = {
+    SQL_SETTLE_ROWS_MANY, SQL_SETTLE_ROWS_MANY,   SQL_SETTLE_ROWS_MANY,   SQL_SETTLE_ROWS_MANY,
+    SQL_SETTLE_ROWS_MANY, SQL_SETTLE_ROWS_POSTED, SQL_SETTLE_ROWS_POSTED,
+};
 
 /* What the deliveries of a claim give one another. */
 static const Step POSTED[] = {
@@ -50,6 +56,7 @@ static const Step SCOPE[] = {
     {SQL_SETTLE_SCOPE_MEMBERS, "departments", ONCE, ALWAYS},
     {SQL_SETTLE_SCOPE_ENCOUNTERS, NULL, ONCE, ALWAYS},
     {SQL_SETTLE_SCOPE_TRANSACTIONS, NULL, ONCE, ALWAYS},
+    {SQL_SETTLE_GUESSED, NULL, ONCE, ALWAYS},
     {SQL_SETTLE_SCOPE_GUESSED, NULL, ONCE, ALWAYS},
     {SQL_SETTLE_SCOPE, "claims", ONCE, ALWAYS},
     {SQL_SETTLE_SCOPE, "adjustments", ONCE, ALWAYS},
@@ -97,6 +104,9 @@ static const Step HASHES_OF_MEMBERS[] = {
 };
 static const Step HASHES_OF_FACTS[] = {
     {SQL_SETTLE_HASHES_FACTS, NULL, ONCE, FEW},
+    {SQL_SETTLE_SESSION_SORT, NULL, ONCE, MANY},
+    {SQL_SETTLE_REPEATED, NULL, ONCE, MANY},
+    {SQL_SETTLE_SESSION_HASH, NULL, ONCE, MANY},
     {SQL_SETTLE_HASHES_ALL, NULL, ONCE, MANY},
 };
 static const Step TWINS[] = {
@@ -105,6 +115,8 @@ static const Step TWINS[] = {
     {SQL_SETTLE_SPREAD_TWINS, NULL, ONCE, ALWAYS},
     {SQL_SETTLE_ANALYZE, NULL, ONCE, ALWAYS},
 };
+
+static const Step ROWS_DROP[] = {{SQL_SETTLE_ROWS_DROP, NULL, ONCE, MANY}};
 
 static const Step WRITE[] = {
     {SQL_SETTLE_CLAIMED, NULL, ONCE, ALWAYS},
@@ -214,12 +226,35 @@ static bool count_scope(Settle *s, Error *err) {
     return join_for(s, s->outcome.rows_read, err);
 }
 
-static bool take_facts(Settle *s, const char *first, const char *last, Error *err) {
-    bool is_copied = !is_many(s->n_unsettled);
-    Step step = {.sql = is_copied ? SQL_SETTLE_ROWS_FEW : SQL_SETTLE_ROWS_MANY};
-    for (size_t i = 0; i < COUNT(FACTS); i++)
-        TRY(pg_exec(s->pg, fill_step(s, &step, FACTS[i]), is_copied ? PG_PARAMS(first, last) : PG_NONE, NULL, err));
+static bool has_rows(Settle *s, const char *table, const char *first, const char *last, bool *ret_has, Error *err) {
+    Step step = {.sql = SQL_SETTLE_HAS_ROWS};
+    CLEANUP(pg_result_drop) PgResult *found = pg_query(s->pg, fill_step(s, &step, table), PG_PARAMS(first, last), err);
+    TRY(found);
+    *ret_has = pg_bool(found, 0, 0);
     return true;
+}
+
+static bool take_few(Settle *s, const char *first, const char *last, Error *err) {
+    Step step = {.sql = SQL_SETTLE_ROWS_FEW};
+    for (size_t i = 0; i < COUNT(TABLES); i++)
+        TRY(pg_exec(s->pg, fill_step(s, &step, TABLES[i]), PG_PARAMS(first, last), NULL, err));
+    return true;
+}
+
+/* Tables without any are known as such from here on. */
+static bool take_many(Settle *s, const char *first, const char *last, Error *err) {
+    TRY(pg_exec(s->pg, SQL_SETTLE_SESSION_BY_INDEX, PG_NONE, NULL, err));
+    for (size_t i = 0; i < COUNT(TABLES); i++) {
+        bool has = false;
+        TRY(has_rows(s, TABLES[i], first, last, &has, err));
+        Step step = {.sql = has ? ROWS_MANY[i] : SQL_SETTLE_ROWS_NONE};
+        TRY(pg_exec(s->pg, fill_step(s, &step, TABLES[i]), PG_NONE, NULL, err));
+    }
+    return pg_exec(s->pg, SQL_SETTLE_SESSION_BY_ANY_WAY, PG_NONE, NULL, err);
+}
+
+static bool take_rows(Settle *s, const char *first, const char *last, Error *err) {
+    return is_many(s->n_unsettled) ? take_many(s, first, last, err) : take_few(s, first, last, err);
 }
 
 /* Batches that wait, and the rows of theirs that must be looked at. */
@@ -231,7 +266,7 @@ static bool find_scope(Settle *s, Error *err) {
     TRY(join_for(s, s->n_unsettled, err));
     TRY(walk(s, POSTED, COUNT(POSTED), err));
     FAILPOINT("settle.after_posted");
-    TRY(take_facts(s, pg_text(unsettled, 0, 1), pg_text(unsettled, 0, 2), err));
+    TRY(take_rows(s, pg_text(unsettled, 0, 1), pg_text(unsettled, 0, 2), err));
     return walk(s, SCOPE, COUNT(SCOPE), err);
 }
 
@@ -263,6 +298,7 @@ static bool write_found(Settle *s, Error *err) {
     TRY(link_persons(s, err));
     TRY(count_scope(s, err));
     TRY(walk(s, WRITE, COUNT(WRITE), err));
+    TRY(walk_tables(s, ROWS_DROP, COUNT(ROWS_DROP), TABLES, COUNT(TABLES), err));
     FAILPOINT("settle.after_write");
     return true;
 }
