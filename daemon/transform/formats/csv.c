@@ -161,17 +161,26 @@ static const char *pass_escapes(const CsvParser *csv, const Scan *scan, const ch
     return stop;
 }
 
-static void scan_plain(CsvParser *csv, const Scan *scan, size_t *at) {
+static void scan_escaped(CsvParser *csv, const Scan *scan, size_t *at, const char *stop) {
     const char *from = scan->text + *at;
-    const char *stop = csv_find_stop(from, scan->text + scan->window, csv->delimiter);
     Slice slice = {.from = *at};
-    if (csv->quote == CSV_QUOTE_BACKSLASH) {
-        stop = pass_escapes(csv, scan, from, stop, &slice);
-        csv->inner_lines += slice.has_escapes ? count_line_ends(from, (size_t)(stop - from)) : 0;
-    }
+    stop = pass_escapes(csv, scan, from, stop, &slice);
+    csv->inner_lines += slice.has_escapes ? count_line_ends(from, (size_t)(stop - from)) : 0;
     slice.to = (size_t)(stop - scan->text);
     add_field(csv, slice);
     *at = slice.to;
+}
+
+static void scan_plain(CsvParser *csv, const Scan *scan, size_t *at) {
+    const char *stop =
+        csv_find_stop(scan->text + *at, scan->text + scan->window, csv->delimiter);
+    if (csv->quote == CSV_QUOTE_BACKSLASH) {
+        scan_escaped(csv, scan, at, stop);
+        return;
+    }
+    size_t to = (size_t)(stop - scan->text);
+    add_field(csv, (Slice){.from = *at, .to = to});
+    *at = to;
 }
 
 /* One row from the start of the window. */
