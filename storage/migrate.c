@@ -40,9 +40,10 @@ bool migrate_apply(Pg *owner, int *ret_applied, Error *err) {
     return ok;
 }
 
-static const char *newest_name(void) {
+static const char *newest_name(int64_t *ret_n) {
     const char *name = "";
-    for (const SqlText *migration = SQL_MIGRATIONS; migration->name; migration++)
+    *ret_n = 0;
+    for (const SqlText *migration = SQL_MIGRATIONS; migration->name; migration++, ++*ret_n)
         name = migration->name;
     return name;
 }
@@ -52,7 +53,9 @@ bool migrate_check(Pg *pg, Error *err) {
     bool is_missing = !newest && strcmp(err->state, "42P01") == 0;
     if (!newest && !is_missing)
         return false;
-    if (!is_missing && strcmp(pg_text(newest, 0, 0), newest_name()) == 0)
+    int64_t n;
+    const char *name = newest_name(&n);
+    if (!is_missing && strcmp(pg_text(newest, 0, 0), name) == 0 && pg_int(newest, 0, 1) == n)
         return true;
     error_set(err, STATE_CONFIG, "the database's schemas are not those of this build");
     return error_hint(err, "run `revcycled --config FILE migrate`");

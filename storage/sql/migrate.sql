@@ -18,5 +18,6 @@ SELECT sha256 = encode(sha256(convert_to($2, 'UTF8')), 'hex') FROM public.revcyc
 INSERT INTO public.revcycle_migration (name, sha256)
 VALUES ($1, encode(sha256(convert_to($2, 'UTF8')), 'hex'))
 
+-- The newest alone does not tell: one with a lower number may have come later.
 -- name: migrate_newest
-SELECT coalesce((SELECT max(name) FROM public.revcycle_migration), '')
+SELECT coalesce(max(name), ''), count(*) FROM public.revcycle_migration

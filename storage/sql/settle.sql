@@ -48,10 +48,15 @@ touched AS MATERIALIZED (
           WHERE batch_id BETWEEN (SELECT first FROM span) AND (SELECT last FROM span)) AS d
     JOIN settle_batch USING (batch_id)
     WHERE (SELECT EXISTS (SELECT FROM silver.claims WHERE delivery_kind IN ('remittance', 'status'))
+               OR EXISTS (SELECT FROM silver.claims_absorbed WHERE delivery_kind IN ('remittance', 'status'))
                OR EXISTS (SELECT FROM silver.adjustments))
 )
 SELECT t.source_claim_id, t.source_system FROM touched t
 JOIN silver.claims c ON c.source_claim_id = t.source_claim_id AND c.source_system = t.source_system
+WHERE c.delivery_kind IN ('remittance', 'status')
+UNION
+SELECT t.source_claim_id, t.source_system FROM touched t
+JOIN silver.claims_absorbed c ON c.source_claim_id = t.source_claim_id AND c.source_system = t.source_system
 WHERE c.delivery_kind IN ('remittance', 'status')
 UNION
 SELECT t.source_claim_id, t.source_system FROM touched t
@@ -91,8 +96,8 @@ WITH said AS MATERIALIZED (
            string_agg(name, ',' ORDER BY name) FILTER (WHERE NOT is_own AND value IS NOT NULL) AS inherited
     FROM found GROUP BY claim_key
 ), filled AS MATERIALIZED (
-    SELECT c.claim_key, c.claim_date AS old_date, w.inherited, n.source_transaction_id, n.source_encounter_id,
-           n.source_patient_id, n.source_provider_id, n.source_department_id, n.source_payer_id, n.service_date,
+    SELECT c.claim_key, c.claim_date AS old_date, c.batch_id AS was_batch_id, w.inherited, n.source_transaction_id,
+           n.source_encounter_id, n.source_patient_id, n.source_provider_id, n.source_department_id, n.source_payer_id, n.service_date,
            n.claim_date, n.payer_type, n.payer_claim_id
     FROM whole w JOIN silver.claims c USING (claim_key)
     CROSS JOIN LATERAL jsonb_populate_record(NULL::silver.claims, w.row) AS n
@@ -105,6 +110,9 @@ WITH said AS MATERIALIZED (
     INSERT INTO ops.moved (table_name, key, old_date, batch_id)
     SELECT 'claims', f.claim_key, f.old_date, r.batch_id FROM filled f CROSS JOIN settle_run r
     WHERE f.claim_date IS DISTINCT FROM f.old_date
+), placed AS (
+    INSERT INTO ops.placed (key, entity, batch_id)
+    SELECT claim_key, 'claims', was_batch_id FROM filled ON CONFLICT DO NOTHING
 )
 UPDATE silver.claims t
 SET inherited = f.inherited, source_transaction_id = f.source_transaction_id,
@@ -114,20 +122,48 @@ SET inherited = f.inherited, source_transaction_id = f.source_transaction_id,
     payer_type = f.payer_type, payer_claim_id = f.payer_claim_id, batch_id = (SELECT batch_id FROM settle_run)
 FROM filled f WHERE t.claim_key = f.claim_key
 
--- The adjustments that these claims' iterations have, of their lists.
+-- The adjustments that these claims' iterations have: of the delivery that shows, when it tells of any, else of the last
+-- that does among those of equal status and amounts. (A billing system tells in its own file what the remittance said: that
+-- file may show, and knows no adjustments.) Runs of such neighbours are the iterations of transform/iteration.c.
 -- name: settle_adjusted
 CREATE TEMP TABLE settle_adjusted ON COMMIT DROP AS
-SELECT DISTINCT ON (c.source_claim_id, c.source_system, c.iteration, l.part[1]::int, l.part[2], l.part[3], l.part[4]::int)
-       c.source_system, c.source_claim_id, c.iteration, l.part[1]::int AS service_line, l.part[2] AS group_code,
-       l.part[3] AS reason_code, l.part[4]::int AS position, c.claim_date, nullif(l.part[7], '') AS remark_codes,
-       round(l.part[5]::numeric / 100, 2) AS amount,
+WITH delivery AS MATERIALIZED (
+    SELECT d.*, row_number() OVER (PARTITION BY d.source_claim_id, d.source_system
+                                   ORDER BY d.source_modified_at NULLS FIRST, f.period COLLATE "C" NULLS FIRST,
+                                            f.sha256 NULLS FIRST, d.line) AS place
+    FROM (
+        SELECT true AS is_shown, c.* FROM settle_posted JOIN silver.claims c USING (source_claim_id, source_system)
+        UNION ALL
+        SELECT false, a.* FROM settle_posted JOIN silver.claims_absorbed a USING (source_claim_id, source_system)
+    ) AS d LEFT JOIN ops.file f USING (file_id)
+), begun AS (
+    SELECT *, (claim_status, claim_amount, paid_amount, deductible, coinsurance, copay) IS DISTINCT FROM
+              (lag(claim_status) OVER one, lag(claim_amount) OVER one, lag(paid_amount) OVER one, lag(deductible) OVER one,
+               lag(coinsurance) OVER one, lag(copay) OVER one) AS begins
+    FROM delivery WINDOW one AS (PARTITION BY source_claim_id, source_system ORDER BY place)
+), numbered AS (
+    SELECT *, count(*) FILTER (WHERE begins) OVER (PARTITION BY source_claim_id, source_system ORDER BY place) AS run
+    FROM begun
+), shown AS (
+    SELECT *, max(iteration) FILTER (WHERE is_shown AND NOT is_deleted) OVER one AS shown_iteration,
+           max(claim_date) FILTER (WHERE is_shown) OVER one AS shown_date
+    FROM numbered WINDOW one AS (PARTITION BY source_claim_id, source_system, run)
+), telling AS MATERIALIZED (
+    SELECT DISTINCT ON (source_claim_id, source_system, run) *
+    FROM shown
+    WHERE shown_iteration IS NOT NULL AND (adjustment_list IS NOT NULL OR (is_shown AND delivery_kind = 'remittance'))
+    ORDER BY source_claim_id, source_system, run, is_shown DESC, place DESC
+)
+SELECT DISTINCT ON (c.source_claim_id, c.source_system, c.shown_iteration, l.part[1]::int, l.part[2], l.part[3], l.part[4]::int)
+       c.source_system, c.source_claim_id, c.shown_iteration AS iteration, l.part[1]::int AS service_line,
+       l.part[2] AS group_code, l.part[3] AS reason_code, l.part[4]::int AS position, c.shown_date AS claim_date,
+       nullif(l.part[7], '') AS remark_codes, round(l.part[5]::numeric / 100, 2) AS amount,
        CASE WHEN l.part[6] ~ '^-?[0-9]{1,9}([.][0-9]*)?$' THEN round(l.part[6]::numeric)::int END AS quantity,
        c.file_id, c.line, c.source_inserted_at, c.source_modified_at, c.mapping_version
-FROM settle_posted JOIN silver.claims c USING (source_claim_id, source_system)
+FROM telling c
 CROSS JOIN LATERAL (
     SELECT string_to_array(entry, '|') AS part FROM unnest(string_to_array(c.adjustment_list, ';')) AS entry
     WHERE entry ~ '^[0-9]{1,6}[|][^|]*[|][^|]*[|][0-9]{1,6}[|]-?[0-9]{1,14}[|][^|]*[|]') AS l
-WHERE NOT c.is_deleted
 
 -- name: settle_adjustments_gone
 WITH gone AS (

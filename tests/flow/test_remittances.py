@@ -292,6 +292,65 @@ def test_a_file_that_is_no_good_says_why(desk):
     assert desk.rows("SELECT rule, reason FROM dq.quarantine") == [("x12_envelope", "the transaction set has no SE")]
 
 
+def test_claims_behind_a_set_are_not_posted_by_its_balance(desk):
+    """The second set lost its ST: nobody has added up its claims."""
+    sets = [x12.remittance([PAID]), x12.remittance([["CLP*S1*1*100*70**MC*I", "CAS*CO*45*1"]], check="1", plb=["PLB*1*20251231*WO:X*5"])]
+    content = x12.envelope("835", sets)
+    desk.put("a_1.835", content.replace(b"ST*835*0002*005010X221A1~\n", b""))
+    desk.once()
+    assert [row[0] for row in desk.claims()] == ["C1"]
+    assert desk.rows("SELECT raw ->> 'source_claim_id', rule, reason FROM dq.quarantine") == [
+        ("S1", "line_unreadable", "the claim stands in no transaction set")]
+    assert desk.rows("SELECT count(*) FROM ops.x12_provider_adjustment") == [(0,)]
+    assert "outside any transaction set" in desk.file("a_1.835")["error"]
+
+
+def test_sums_that_are_larger_than_any_amount_do_not_stop_the_files_behind(desk):
+    huge = "999999999999.99"
+    desk.put("a_1.835", remit(*[[f"CLP*H{i}*1*{huge}*{huge}**MC*I"] for i in range(3)]))
+    desk.put("a_2.835", remit(PAID))
+    desk.once()
+    assert [row[0] for row in desk.claims()] == ["C1"]
+    assert desk.rows("SELECT state, charged::text FROM ops.x12_set ORDER BY file_id") == [
+        ("quarantined", "2999999999999.97"), ("posted", "100.00")]
+
+
+def test_a_file_that_says_what_the_remittance_said_takes_no_adjustments_away(desk):
+    with open(desk.daemon.config, encoding="utf-8") as file:
+        config = file.read()
+    with open(desk.daemon.config, "w", encoding="utf-8") as file:
+        file.write(config.replace("claim_status: ClaimStatus,", "claim_status: ClaimStatus, deductible: Deductible, "
+                                  "coinsurance: Coinsurance, copay: Copay,"))
+    header = CSV.strip() + ",Deductible,Coinsurance,Copay\n"
+
+    def mirrored(number, modified, status, amount, paid, deductible):
+        return header + claim(number, modified, status, amount, paid).strip() + f",{deductible},0.00,0.00\n"
+    desk.put("a_1.835", remit(PAID, DENIED))
+    desk.once()
+    before = desk.adjustments("C1")
+    assert len(before) == 3
+    desk.put("hospital1_1.csv", mirrored("C1", "2025-01-20", "Paid", "100.00", "70.00", "10.00"))
+    desk.once()
+    assert desk.claims("C1") == [("C1", 1, True, "Paid", "100.00", "70.00", None)]
+    assert desk.adjustments("C1") == before
+    desk.put("a_2.835", remit(["CLP*C3*1*50*40**MC*I3", "CAS*CO*45*10"], made="20250111"))
+    desk.put("hospital1_0.csv", mirrored("C3", "2025-01-25", "Paid", "50.00", "40.00", "0.00"))
+    desk.once()
+    assert [row[1:4] + row[6:7] for row in desk.adjustments("C3")] == [(1, 0, "CO", "10.00")]
+
+
+def test_what_settle_gives_a_remittance_does_not_move_when_it_was_known(desk):
+    desk.put("hospital1_1.csv", CSV + claim("C1"))
+    desk.put("a_1.835", remit(PAID))
+    desk.once()
+    instant = desk.rows("SELECT clock_timestamp()")[0][0]
+    desk.put("hospital1_2.csv", CSV + claim("C1", modified="2025-01-06", filed="2025-01-06"))
+    desk.once()
+    assert desk.rows("SELECT iteration, claim_date::text FROM silver.claims ORDER BY 1") == [(1, "2025-01-06"), (2, "2025-01-06")]
+    assert desk.rows(f"SELECT iteration, claim_date::text FROM silver.claims_known_at('{instant}') ORDER BY 1") == [
+        (1, "2025-01-05"), (2, "2025-01-06")]
+
+
 def test_a_packed_remittance_is_read_like_a_plain_one(desk):
     desk.put("a_1.835.gz", gzip.compress(remit(PAID)))
     desk.once()

@@ -351,8 +351,11 @@ static void take_segment(X12Parser *x12, size_t size, size_t end) {
     split(x12, (Str){text, size});
     if (!is_name(x12->elements[0]))
         add_fault(x12, X12_BAD_NAME);
+    bool was_within = x12->envelopes[LEVEL_TRANSACTION].is_open;
     follow_envelopes(x12, segment);
     segment->place = x12->place;
+    if (!was_within && !x12->envelopes[LEVEL_TRANSACTION].is_open)
+        segment->place.transaction = 0; /* what stands behind a set is not of it: nobody has added it up */
     segment->is_fault = x12->is_spoilt;
     x12->has_segment = true;
 }
