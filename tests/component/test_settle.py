@@ -408,7 +408,7 @@ def names_in(path, table):
 def test_place_and_settle_agree_on_whose_flags_are_whose(world):
     """What place sees and what settle alone can tell are settle's together, and nothing of place's own is."""
     seen = names_in("daemon/transform/record.c", "SETTLE_FLAG_NAMES")
-    alone = names_in("storage/silver.c", "NAMES")
+    alone = names_in("storage/silver_row.c", "NAMES")
     own = names_in("daemon/transform/record.c", r"\bFLAG_NAMES")
     assert len(seen) == 6 and len(alone) == 8 and len(own) > 10 and not seen & alone
     settles = {name for (name,) in world.sql(
