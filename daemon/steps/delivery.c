@@ -308,8 +308,8 @@ static bool look_at_head(DeliveryFile *file, Str head, Arena *arena, Error *err)
     return true;
 }
 
-static bool open_bytes(DeliveryFile *file, int fd, Error *err) {
-    UnpackLimits limits = {file->claims->max_unpacked_bytes, file->claims->max_unpacked_ratio};
+static bool open_bytes(DeliveryFile *file, int fd, const atomic_bool *canceled, Error *err) {
+    UnpackLimits limits = {file->claims->max_unpacked_bytes, file->claims->max_unpacked_ratio, canceled};
     file->bytes = unpack_open(fd, limits, err);
     TRY(file->bytes);
     file->detected.packing = packing_name(unpack_packing(file->bytes));
@@ -333,7 +333,7 @@ static bool open_x12(DeliveryFile *file, Arena *arena, Error *err) {
     return file->x12 != NULL;
 }
 
-DeliveryFile *delivery_open(int fd, const ClaimsConfig *claims, Arena *arena,
+DeliveryFile *delivery_open(int fd, const ClaimsConfig *claims, const atomic_bool *canceled, Arena *arena,
                             Error *err) {
     CLEANUP(fd_drop) int owned = fd;
     CLEANUP(delivery_drop) DeliveryFile *file = calloc(1, sizeof *file);
@@ -343,7 +343,7 @@ DeliveryFile *delivery_open(int fd, const ClaimsConfig *claims, Arena *arena,
     }
     file->claims = claims;
     owned = -1;
-    TRY_NULL(open_bytes(file, fd, err));
+    TRY_NULL(open_bytes(file, fd, canceled, err));
     if (claims->format == FORMAT_X12)
         TRY_NULL(open_x12(file, arena, err));
     else

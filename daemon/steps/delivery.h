@@ -29,8 +29,9 @@ typedef struct DeliveryPage {
 } DeliveryPage;
 
 /* Reads the header. NULL and an Error of class data when the file itself is no good (empty, damaged, of another kind, a
- * header with a name twice): its text is the sentence for the report. Takes the descriptor over. */
-DeliveryFile *delivery_open(int fd, const ClaimsConfig *claims, Arena *arena,
+ * header with a name twice): its text is the sentence for the report. Takes the descriptor over.
+ * `canceled` is looked at while a packed file is looked through; NULL: never. */
+DeliveryFile *delivery_open(int fd, const ClaimsConfig *claims, const atomic_bool *canceled, Arena *arena,
                             Error *err);
 void delivery_close(DeliveryFile *file);
 static inline void delivery_drop(DeliveryFile **owner) {

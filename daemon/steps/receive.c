@@ -395,7 +395,7 @@ static bool receive_new(Receiving *r, Incoming *file, int fd, Error *err) {
     if (answer == FILE_KNOWN)
         return end_duplicate(r, file, err);
     owned = -1;
-    CLEANUP(delivery_drop) DeliveryFile *delivery = delivery_open(fd, r->claims, r->arena, &why);
+    CLEANUP(delivery_drop) DeliveryFile *delivery = delivery_open(fd, r->claims, r->run->canceled, r->arena, &why);
     bool is_good = delivery && check_columns(r, delivery, &why);
     if (delivery && !r->run->plan)
         TRY(file_detected(r->run->pg, file->file_id, delivery_detected(delivery, r->arena), err));

@@ -244,6 +244,8 @@ static bool pass_over(Unpacker *u, int64_t offset, Error *err) {
     if (!scratch)
         return error_set_errno(err, ENOMEM, "cannot unpack a claims file");
     for (size_t n = 1; n > 0 && u->given < offset;) {
+        if (u->limits.canceled && atomic_load(u->limits.canceled))
+            return error_set(err, STATE_CANCELED, "canceled while a packed file was looked through");
         int64_t left = offset - u->given;
         TRY(unpack_read(u, scratch, left < PIECE_BYTES ? (size_t)left : PIECE_BYTES, &n, err));
     }

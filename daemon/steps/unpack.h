@@ -7,6 +7,7 @@
 #pragma once
 #include "base/error.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,7 @@ const char *packing_name(Packing packing);
 typedef struct UnpackLimits {
     int64_t max_bytes; /* unpacked */
     int max_ratio;     /* of unpacked bytes to packed ones; not asked for the first MiB */
+    const atomic_bool *canceled; /* looked at while a file is looked through, which may take minutes; NULL: never */
 } UnpackLimits;
 
 typedef struct Unpacker Unpacker;

@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 2 || size > MOST_BYTES)
         return 0;
     Error err = {0};
-    UnpackLimits limits = {MOST_BYTES, MOST_RATIO};
+    UnpackLimits limits = {.max_bytes = MOST_BYTES, .max_ratio = MOST_RATIO};
     CLEANUP(unpack_drop) Unpacker *unpacker = unpack_open(file_of(data + 2, size - 2), limits, &err);
     if (!unpacker) {
         if (error_class(&err) != ERROR_DATA || !err.text[0])

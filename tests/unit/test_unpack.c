@@ -8,7 +8,7 @@
 #include <zlib.h>
 
 enum { PLAIN_BYTES = 300 * 1000, PACKED_BYTES = 400 * 1000 };
-static const UnpackLimits NO_LIMITS = {0, 0};
+static const UnpackLimits NO_LIMITS = {0};
 
 static int file_of(Str bytes) {
     int fd = memfd_create("unpack", MFD_CLOEXEC);
@@ -130,13 +130,26 @@ static void what_unpacks_to_too_much_is_stopped(void **state) {
     Str text = {zeros, sizeof zeros};
     memset(zeros, '0', sizeof zeros);
     Str bytes = {packed, pack(text, packed)};
-    expect_refused(bytes, (UnpackLimits){0, 200},
+    expect_refused(bytes, (UnpackLimits){.max_ratio = 200},
                    "the file unpacks to more than 200 times its size (max_unpacked_ratio), and was not unpacked");
-    expect_refused(bytes, (UnpackLimits){2999999, 0},
+    expect_refused(bytes, (UnpackLimits){.max_bytes = 2999999},
                    "the file unpacks to more than 2999999 bytes (max_unpacked_bytes), and was not unpacked");
     Error err = {0};
-    CLEANUP(unpack_drop) Unpacker *allowed = unpack_open(file_of(bytes), (UnpackLimits){3000000, 1100}, &err);
+    CLEANUP(unpack_drop) Unpacker *allowed = unpack_open(file_of(bytes), (UnpackLimits){.max_bytes = 3000000, .max_ratio = 1100}, &err);
     assert_non_null(allowed);
+}
+
+static void looking_through_a_packed_file_can_be_canceled(void **state) {
+    (void)state;
+    char packed[PACKED_BYTES / 100];
+    Str text = STR("a,b\n1,2\n"), bytes = {packed, pack(text, packed)};
+    atomic_bool canceled = true;
+    UnpackLimits limits = {.canceled = &canceled};
+    Error err = {0};
+    assert_null(unpack_open(file_of(bytes), limits, &err));
+    assert_int_equal(error_class(&err), ERROR_CANCELED);
+    CLEANUP(unpack_drop) Unpacker *plain = unpack_open(file_of(text), limits, &err); /* nothing is looked through */
+    assert_non_null(plain);
 }
 
 int main(void) {
@@ -145,6 +158,7 @@ int main(void) {
         cmocka_unit_test(gzips_behind_one_another_are_one_file),
         cmocka_unit_test(a_damaged_gzip_gives_nothing_and_a_cut_one_what_it_has),
         cmocka_unit_test(what_zlib_holds_back_is_given),
+        cmocka_unit_test(looking_through_a_packed_file_can_be_canceled),
         cmocka_unit_test(what_unpacks_to_too_much_is_stopped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
