@@ -518,7 +518,7 @@ TriggerResult jobs_trigger(Jobs *jobs, Job *job, const TriggerRequest *asked, co
 
 typedef struct PauseWork {
     Jobs *jobs;
-    const char *job;
+    char job[RUN_JOB_BYTES]; /* a copy: a reload frees the job meanwhile */
     bool paused;
     char by[64];
 } PauseWork;
@@ -538,7 +538,8 @@ void jobs_pause(Jobs *jobs, Job *job, bool paused, const char *by) {
     PauseWork *work = calloc(1, sizeof *work);
     if (!work)
         abort();
-    *work = (PauseWork){.jobs = jobs, .job = job->name, .paused = paused};
+    *work = (PauseWork){.jobs = jobs, .paused = paused};
+    snprintf(work->job, sizeof work->job, "%s", job->name);
     snprintf(work->by, sizeof work->by, "%s", by);
     pool_submit(jobs->options.urgent, (PoolWork){pause_work, free, work});
     plan(jobs);

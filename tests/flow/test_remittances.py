@@ -88,6 +88,8 @@ UNSOUND = [ # (claim's file, rule, its sentence, the transaction's difference)
      "segment 12, line 12, byte {byte}: the transaction set's segments are 10, and its end says 19", "0.00"),
     (remit(["CLP*U5*1*100*70**MC*I", "CAS*CO*45*30"]).replace(b"SE*10*0001", b"SE*10*0002"), "x12_envelope",
      "segment 12, line 12, byte {byte}: the control numbers of ST and SE differ", "0.00"),
+    (remit(["CLP*U6*1*100*70**MC*I", "CAS*CO**30"]), "remittance_unbalanced",
+     "1 amounts of the remittance cannot be read, so it does not add up", "0.00"),
 ]
 UNSOUND = [(content, rule, sentence.format(byte=content.index(b"SE*")), difference) for content, rule, sentence, difference in UNSOUND]
 
@@ -166,6 +168,16 @@ def claims_out(made="20250105", group="77"):
                                  "CLM*C1*100***11:B:1*Y*A*Y*Y", "REF*EA*MRN1", "LX*1", "SV1*HC:99213*60*UN*1",
                                  "DTP*472*D8*20250102", "LX*2", "SV1*HC:85025*40*UN*1", "DTP*472*D8*20250102"]],
                         made=made, group=group)
+
+
+def test_a_segment_whose_name_cannot_be_read_may_have_begun_a_claim(desk):
+    """An 837 has no balances that would tell: the second claim's lines would be the first one's."""
+    second = b"\xc2\xa0CLM*C2*40***11:B:1*Y*A*Y*Y~\nLX*1~"
+    desk.put("a_1.837", claims_out().replace(b"LX*2~", second).replace(b"SE*17*", b"SE*18*"))
+    desk.once()
+    assert desk.claims() == []
+    assert [row[0] for row in desk.rows("SELECT rule FROM dq.quarantine")] == ["x12_envelope"]
+    assert "the segment's name is none" in desk.file("a_1.837")["error"]
 
 
 def status(category, made, amount="100"):

@@ -42,7 +42,7 @@ static const struct {
     [X12_ISA_WIDTH] = {X12_NOTE, "the ISA is not 106 bytes wide; its elements were counted instead"},
     [X12_SEGMENT_TOO_LONG] = {X12_TRANSACTION, "the segment is longer than is read; is its terminator there?"},
     [X12_TOO_MANY_ELEMENTS] = {X12_TRANSACTION, "the segment has more elements than any of the standard"},
-    [X12_BAD_NAME] = {X12_NOTE, "the segment's name is none: two or three letters and digits"},
+    [X12_BAD_NAME] = {X12_TRANSACTION, "the segment's name is none: two or three letters and digits"},
     [X12_STRAY_SEGMENT] = {X12_FILE, "the segment stands outside any transaction set"},
     [X12_ISA_OPEN] = {X12_FILE, "the interchange before it has no IEA"},
     [X12_GS_OPEN] = {X12_FILE, "the functional group before it has no GE"},

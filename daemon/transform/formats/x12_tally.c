@@ -34,11 +34,12 @@ bool x12_cents(Str text, int64_t *ret_cents) {
     return is_whole_cents(text) && money_parse(text, (MoneyStyle){0}, ret_cents);
 }
 
+/* Each with its reason before it: an amount without one is no adjustment that anybody could keep. */
 static bool sum_elements(const X12Segment *segment, size_t first, size_t step, size_t end, int64_t *ret_cents) {
     int64_t sum = 0, cents;
     bool is_readable = true;
     for (size_t i = first; i < end && i < segment->n_elements; i += step) {
-        is_readable &= x12_cents(segment->elements[i], &cents);
+        is_readable &= x12_cents(segment->elements[i], &cents) && (cents == 0 || x12_element(segment, i - 1).size > 0);
         sum += cents;
     }
     *ret_cents = sum;
