@@ -74,7 +74,7 @@ static void each_fault_of_an_envelope_is_found_where_it_is(void **state) {
         {ISA "ST*835*1~SE*2*1~IEA*0*1~", X12_ST_ALONE, 2, "ISA/16 ", "ST/2 SE/2 IEA/2 "},
         {ISA GS "ST*835*1~SE*2*1~GE*1*1~", X12_CUT, 5, "ISA/16 GS/8 ST/2 SE/2 GE/2 ", ""},
         {ISA GS "ST*835*1~N1*P", X12_CUT, 4, "ISA/16 GS/8 ST/2 ", ""},
-        {ISA GS "ST*835*1~n1*PR~SE*3*1~" TAIL, X12_BAD_NAME, 4, "ISA/16 GS/8 ST/2 ", "n1/1 SE/2 GE/2 IEA/2 "},
+        {ISA GS "ST*835*1~n1*PR~SE*3*1~" TAIL, X12_BAD_NAME, 4, "ISA/16 GS/8 ST/2 ", "n1/1 SE/2- GE/2 IEA/2 "},
         {"ISA*00* *00* *ZZ*A*ZZ*B*250101*1000*^*00501*1*0*P*:~" GS "GE*0*1~IEA*1*1~", X12_ISA_WIDTH, 1, "",
          "ISA/16 GS/8 GE/2 IEA/2 "},
     };
