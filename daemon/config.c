@@ -504,6 +504,27 @@ static void read_bigquery(Loader *loader) {
         read_part(loader, "bigquery", &loader->config->bigquery);
 }
 
+/* What is asked tells whom a hospital employs: it goes over a wire that others cannot read. */
+static bool is_private_address(const char *url) {
+    static const char *const STARTS[] = {"https://", "http://127.0.0.1:", "http://localhost:", "http://[::1]:"};
+    for (size_t i = 0; i < sizeof STARTS / sizeof *STARTS; i++)
+        if (strncmp(url, STARTS[i], strlen(STARTS[i])) == 0)
+            return true;
+    return false;
+}
+
+static void read_reference(Loader *loader) {
+    const TreeNode *node = section_of(loader->root, "reference");
+    ReferenceService *npi = &loader->config->reference.npi;
+    if (!keys_read(&loader->mistakes, "reference", node, &loader->config->reference))
+        return;
+    const TreeItem *item = tree_find(node, "npi");
+    npi->enabled = item && keys_read(&loader->mistakes, "reference.npi", item->value, npi);
+    if (npi->enabled && npi->endpoint && !is_private_address(npi->endpoint))
+        mistake_add(&loader->mistakes, mark_in(item->value, "endpoint"),
+                    "`endpoint` must begin with https://; http:// serves for this machine alone, as in http://127.0.0.1:8000/");
+}
+
 static void check_whole(Loader *loader) {
     if (loader->config->n_sources == 0 && loader->config->n_claims == 0)
         mistake_add(&loader->mistakes, loader->root->mark, "neither `sources` nor `claims`: there is nothing to read");
@@ -526,6 +547,7 @@ static void read_root(Loader *loader) {
     read_sources(loader);
     read_claims(loader);
     read_bigquery(loader);
+    read_reference(loader);
     check_whole(loader);
 }
 

@@ -120,6 +120,20 @@ typedef struct BigQueryConfig {
     int64_t timeout_ms;
 } BigQueryConfig;
 
+/* A public register that is asked one code at a time. */
+typedef struct ReferenceService {
+    bool enabled;
+    const char *endpoint;
+    int64_t every_ms;   /* between looks for what is not known yet */
+    int64_t max_age_ms; /* of an answer */
+    int64_t timeout_ms; /* for one request */
+    int requests_per_second;
+} ReferenceService;
+
+typedef struct ReferenceConfig {
+    ReferenceService npi;
+} ReferenceConfig;
+
 typedef struct ServerConfig {
     const char *listen; /* "127.0.0.1:8080", "[::1]:8080" or "/run/revcycled/api.sock" */
     const char *tls_certificate, *tls_key;
@@ -146,6 +160,7 @@ typedef struct Config {
     const PersonRule *person_rules; /* strongest first; PERSON_RULES where none are written */
     size_t n_person_rules;
     BigQueryConfig bigquery;
+    ReferenceConfig reference;
 } Config;
 
 /* Reads the file and conf.d/<name>.yaml beside it, in the order of their names. Every mistake is told with its

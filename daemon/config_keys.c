@@ -164,7 +164,15 @@ const ConfigKey CONFIG_KEYS[] = {
     {"bigquery.max_bytes_billed_per_day", KEY_SIZE, IN(BigQueryConfig, max_bytes_billed_per_day), "1TiB", MIB, INT64_C(1) << 60, .help = "bytes billed per day"},
     {"bigquery.timeout", KEY_DURATION, IN(BigQueryConfig, timeout_ms), "1h", 1000, DAYS(1), .help = "time for one load or query"},
 
-    {"reference", KEY_LATER, .help = "reference data"},
+    {"reference", KEY_PART, .help = "registers that are asked about what silver names; none without it"},
+    {"reference.npi", KEY_PART, .help = "the NPI registry: whether a provider's number is given out, and for what; only numbers are sent"},
+    {"reference.npi.endpoint", KEY_TEXT, IN(ReferenceService, endpoint), "https://npiregistry.cms.hhs.gov/api/",
+     .help = "its address; https, or http to this machine"},
+    {"reference.npi.every", KEY_DURATION, IN(ReferenceService, every_ms), "1h", 1000, DAYS(30),
+     .help = "time between looks for numbers that nobody was asked about; new rows are looked at at once"},
+    {"reference.npi.requests_per_second", KEY_INT, IN(ReferenceService, requests_per_second), "2", 1, 1000, .help = "at most"},
+    {"reference.npi.max_age", KEY_DURATION, IN(ReferenceService, max_age_ms), "90d", 1000, DAYS(3650), .help = "how long an answer is good for"},
+    {"reference.npi.timeout", KEY_DURATION, IN(ReferenceService, timeout_ms), "30s", 1000, 10 * 60 * 1000, .help = "time for one request"},
     {"retention", KEY_LATER, .help = "how long ledgers and raw rows are kept"},
     {"alerts", KEY_LATER, .help = "whom to tell"},
 };

@@ -238,7 +238,7 @@ static const struct {
     {"bigquery", offsetof(Config, bigquery)},
 };
 static const char *const LISTED[] = {"", "sources.*", "sources.*.feeds.*", "claims.*", "claims.*.from[]",
-                                     "claims.*.columns[]", "rules[]", "persons[]"};
+                                     "claims.*.columns[]", "rules[]", "persons[]", "reference.npi"};
 
 bool config_shows(const char *path) {
     const char *dot = strrchr(path, '.');
@@ -266,6 +266,11 @@ static const TreeNode *show(Arena *arena, const Config *config) {
     put(arena, root, "claims", claims);
     put(arena, root, "rules", rules_node(arena, config));
     put(arena, root, "persons", persons_node(arena, config));
+    if (config->reference.npi.enabled) {
+        TreeNode *reference = new_map(arena);
+        put(arena, reference, "npi", keys_node(arena, "reference.npi", &config->reference.npi));
+        put(arena, root, "reference", reference);
+    }
     return root;
 }
 

@@ -8,13 +8,14 @@
 #include "secret.h"
 #include "storage/check.h"
 #include "storage/migrate.h"
+#include "storage/nppes.h"
 
 #include <errno.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-enum { STORE_TIMEOUT_MS = 10000, PG_VERSION_MIN = 150000 };
+enum { STORE_TIMEOUT_MS = 10000, PG_VERSION_MIN = 150000, REFERENCE_BYTES_MAX = 1 << 20 };
 #define FREE_MIN_BYTES (UINT64_C(1) << 30)
 
 static void report_outcome(Report *report, const char *subject, const char *check, bool ok, const Error *err) {
@@ -236,6 +237,25 @@ static void check_bigquery(const BigQueryConfig *config, Report *report) {
         report_outcome(report, "bigquery", "jobs", check_bigquery_jobs(bq, &err), &err);
 }
 
+/* ---- registers ---- */
+
+/* By the number that CMS's own description of the check digit takes as its example. */
+static void check_reference(const ReferenceService *npi, Report *report) {
+    if (!npi->enabled)
+        return;
+    Error err = {0};
+    atomic_bool never = false;
+    CLEANUP(arena_drop) Arena *arena = arena_open();
+    HttpLimits limits = {.total_ms = npi->timeout_ms, .answer_bytes_max = REFERENCE_BYTES_MAX};
+    CLEANUP(http_drop) HttpClient *client = http_open(&limits, &never, &err);
+    NppesQuestion question = {.endpoint = npi->endpoint, .npi = "1234567893"};
+    NppesAnswer answer;
+    bool is_well = client && nppes_ask(client, &question, arena, &answer, &err);
+    if (is_well && answer.outcome == NPPES_UNUSABLE)
+        is_well = error_set(&err, STATE_CONNECTION, "the NPI registry cannot be used: %s", answer.why);
+    report_outcome(report, "reference", "npi", is_well, &err);
+}
+
 bool doctor_run(const Config *config, FILE *out) {
     Report report = {.out = out, .is_well = true};
     check_postgres(config, &report);
@@ -246,5 +266,6 @@ bool doctor_run(const Config *config, FILE *out) {
     for (size_t i = 0; i < config->n_claims; i++)
         check_claims(&report, &config->claims[i]);
     check_bigquery(&config->bigquery, &report);
+    check_reference(&config->reference.npi, &report);
     return report.is_well;
 }

@@ -164,13 +164,19 @@ static Run *make_run(Jobs *jobs, Job *job, const TriggerRequest *request, bool w
 
 static void wake_followers(Jobs *jobs, const Job *job, const Run *run) {
     bool has_news = run->counts.batches > 0 || run->counts.rows_changed > 0;
-    Job *next = NULL;
-    if (job->kind <= JOB_RECONCILE && has_news)
-        next = job_table_find_kind(jobs->table, JOB_SETTLE);
-    else if (job->kind == JOB_SETTLE && has_news)
-        next = job_table_find_kind(jobs->table, JOB_KPI);
-    if (next)
-        jobs_wake(jobs, next);
+    static const struct {
+        JobKind first, last, next;
+    } FOLLOWERS[] = {
+        {JOB_EXTRACT, JOB_RECONCILE, JOB_SETTLE},
+        {JOB_EXTRACT, JOB_RECONCILE, JOB_REFERENCE}, /* numbers that nobody has asked for yet */
+        {JOB_SETTLE, JOB_SETTLE, JOB_KPI},
+    };
+    for (size_t i = 0; i < sizeof FOLLOWERS / sizeof *FOLLOWERS; i++) {
+        bool follows = job->kind >= FOLLOWERS[i].first && job->kind <= FOLLOWERS[i].last;
+        Job *next = follows && has_news ? job_table_find_kind(jobs->table, FOLLOWERS[i].next) : NULL;
+        if (next)
+            jobs_wake(jobs, next);
+    }
 }
 
 /* What polling alone may have missed is looked for now, where the feed is reconciled at all. */
@@ -182,7 +188,7 @@ static void wake_reconcile(Jobs *jobs, const Job *job) {
 static void take_cursor_report(Jobs *jobs, Job *job, const Run *run) {
     if (run->wants_reconcile)
         wake_reconcile(jobs, job);
-    if (run->wants_full)
+    if (run->wants_full || run->wants_more)
         jobs_wake(jobs, job);
     job->is_full_due = run->wants_full;
     if (!run->cursor.is_known)

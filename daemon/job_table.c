@@ -49,6 +49,10 @@ static void add_store_jobs(JobTable *table) {
     /* woken at the start: a crash may have left batches unsettled */
     add_job(table, (Job){.name = "settle", .kind = JOB_SETTLE, .group = "store", .is_woken = true,
                          .schedule = "after changes"});
+    if (table->config->reference.npi.enabled)
+        add_job(table, (Job){.name = "reference", .kind = JOB_REFERENCE, .group = "reference",
+                             .every_us = table->config->reference.npi.every_ms * 1000,
+                             .schedule = every_text(table->arena, table->config->reference.npi.every_ms)});
     if (bigquery->enabled)
         add_job(table, (Job){.name = "publish", .kind = JOB_PUBLISH, .group = "store",
                              .every_us = bigquery->every_ms * 1000,
@@ -62,7 +66,7 @@ JobTable *job_table_make(const Config *config) {
         abort();
     table->config = config;
     table->arena = arena_open();
-    size_t n_max = 3 + config->n_claims;
+    size_t n_max = 4 + config->n_claims;
     for (size_t i = 0; i < config->n_sources; i++)
         n_max += 2 * config->sources[i].n_feeds;
     table->jobs = ARENA_ARRAY(table->arena, Job, n_max);

@@ -15,6 +15,7 @@ static const struct {
     {{[JOB_EXTRACT] = true, [JOB_RECEIVE] = true}, RANK_LAST},
     {{[JOB_RECONCILE] = true}, RANK_RECONCILE},
     {{[JOB_SETTLE] = true}, RANK_MEMBERS},
+    {{[JOB_REFERENCE] = true}, RANK_MEMBERS},
     {{[JOB_PUBLISH] = true}, RANK_MEMBERS},
     {{[JOB_KPI] = true}, RANK_MEMBERS},
 };

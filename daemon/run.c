@@ -27,6 +27,7 @@ static const struct {
     [JOB_RECEIVE] = {"receive", step_receive, MODE(INCREMENTAL) | MODE(REMAP), true},
     [JOB_RECONCILE] = {"reconcile", step_reconcile, MODE(INCREMENTAL) | MODE(RECONCILE)},
     [JOB_SETTLE] = {"settle", step_settle, MODE(INCREMENTAL), true},
+    [JOB_REFERENCE] = {"reference", step_reference, MODE(INCREMENTAL)},
     [JOB_PUBLISH] = {"publish", step_publish, MODE(INCREMENTAL) | MODE(RECONCILE) | MODE(REBUILD), true},
     [JOB_KPI] = {"kpi", step_kpi, MODE(INCREMENTAL)},
 };
@@ -144,6 +145,7 @@ static bool take_step(Run *run, Pg *pg, Arena *arena, Error *err) {
     run->cursor = context.cursor;
     run->wants_reconcile = context.wants_reconcile;
     run->wants_full = context.wants_full;
+    run->wants_more = context.wants_more;
     memcpy(run->note, context.note, sizeof run->note);
     return ok;
 }

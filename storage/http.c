@@ -48,11 +48,21 @@ static size_t take_header(char *line, size_t one, size_t size, void *context) {
         return size; /* the status line, or the empty line at the end */
     Str name = {line, (size_t)(colon - line)};
     Str value = str_trim((Str){colon + 1, size - name.size - 1});
-    if (str_equal_nocase(name, STR("location")))
-        copy_header(reply->location, sizeof reply->location, value);
-    else if (str_equal_nocase(name, STR("range")))
-        copy_header(reply->range, sizeof reply->range, value);
-    else if (str_equal_nocase(name, STR("retry-after"))) {
+    const struct {
+        Str name;
+        char *to;
+        size_t capacity;
+    } kept[] = {
+        {STR("location"), reply->location, sizeof reply->location},
+        {STR("range"), reply->range, sizeof reply->range},
+        {STR("content-type"), reply->content_type, sizeof reply->content_type},
+        {STR("etag"), reply->etag, sizeof reply->etag},
+        {STR("last-modified"), reply->last_modified, sizeof reply->last_modified},
+    };
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        if (str_equal_nocase(name, kept[i].name))
+            copy_header(kept[i].to, kept[i].capacity, value);
+    if (str_equal_nocase(name, STR("retry-after"))) {
         int64_t now_s = clock_wall_us() / 1000000;
         int64_t seconds = http_parse_retry_after(value, now_s);
         reply->retry_after_ms = seconds < 0 ? -1 : seconds * 1000;

@@ -38,6 +38,7 @@ typedef struct HttpReply {
     int64_t retry_after_ms; /* -1 when the server named none */
     char location[1024];    /* "" when absent */
     char range[64];
+    char content_type[128], etag[256], last_modified[64]; /* likewise */
 } HttpReply;
 
 /* `cancel` is borrowed, may be NULL; setting it from any thread ends a running request soon. */

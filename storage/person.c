@@ -315,7 +315,7 @@ static bool link_decided(Pg *tx, const PersonDecision *decision, const char *fir
     TRY(pg_exec(tx, SQL_PERSON_WRITE, PG_PARAMS(batch), &n_rows, err));
     BatchCounts counts = {.rows_read = outcome.n_linked, .rows_changed = n_rows};
     return state_batch_write(tx, batch_id, 0, "persons", &counts, err) &&
-           pg_exec(tx, SQL_PERSON_BATCH_SETTLED, PG_PARAMS(batch), NULL, err);
+           state_batch_settled(tx, batch_id, err);
 }
 
 static bool audit(Pg *tx, const PersonDecision *decision, const char *action, const char *person, const char *details,

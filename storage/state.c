@@ -113,6 +113,10 @@ bool state_placement_lock_shared(Pg *pg, Error *err) {
     return pg_exec(pg, SQL_PLACEMENT_LOCK_SHARED, PG_NONE, NULL, err);
 }
 
+bool state_placement_lock_alone(Pg *pg, Error *err) {
+    return pg_exec(pg, SQL_PLACEMENT_LOCK_EXCLUSIVE, PG_NONE, NULL, err);
+}
+
 bool state_read_only(Pg *pg, bool is_read_only, Error *err) {
     return pg_exec(pg, is_read_only ? SQL_SESSION_READ_ONLY : SQL_SESSION_READ_WRITE, PG_NONE, NULL, err);
 }
@@ -182,6 +186,10 @@ bool state_batch_write(Pg *pg, int64_t batch_id, int64_t run_id, const char *fee
                              pg_number(counts->rows_new).text, pg_number(counts->rows_flagged).text,
                              pg_number(counts->rows_quarantined).text),
                    NULL, err);
+}
+
+bool state_batch_settled(Pg *pg, int64_t batch_id, Error *err) {
+    return pg_exec(pg, SQL_STATE_BATCH_SETTLED, PG_PARAMS(pg_number(batch_id).text), NULL, err);
 }
 
 bool state_result_write(Pg *pg, int64_t batch_id, const char *feed, int64_t checked,

@@ -35,6 +35,8 @@ bool state_counter_write(Pg *pg, const char *feed, int64_t epoch, const CounterM
 
 /* The placement lock (rules, section 3): pages hold it shared until their transaction ends. */
 bool state_placement_lock_shared(Pg *pg, Error *err);
+/* And settle, a publication's claim and who else writes silver have it alone. */
+bool state_placement_lock_alone(Pg *pg, Error *err);
 
 /* Until it is taken back, every transaction of the session may only read: for plans. */
 bool state_read_only(Pg *pg, bool is_read_only, Error *err);
@@ -58,6 +60,8 @@ typedef struct BatchCounts {
 bool state_batch_id(Pg *pg, int64_t *ret_batch_id, Error *err);
 bool state_batch_write(Pg *pg, int64_t batch_id, int64_t run_id, const char *feed,
                        const BatchCounts *counts, Error *err);
+/* No settle needs to look at the batch's rows. */
+bool state_batch_settled(Pg *pg, int64_t batch_id, Error *err);
 /* dq.result: how many of `checked` rows broke each rule. */
 typedef struct RuleCount {
     const char *rule;

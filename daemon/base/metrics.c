@@ -92,6 +92,8 @@ static const Metric METRICS[METRIC_COUNT] = {
                                       "Rows that differed at the last reconcile.", {"feed"}, NULL},
     [METRIC_QUALITY_SCORE] = {GAUGE, "revcycle_quality_score_ratio",
                               "Share of checks passed.", {"feed", "dimension"}, NULL},
+    [METRIC_REFERENCE_LOOKUPS] = {COUNTER, "revcycle_reference_lookups_total",
+                                  "Questions to registers, by what came of them.", {"service", "outcome"}, NULL},
     [METRIC_HTTP_REQUESTS] = {COUNTER, "revcycle_http_requests_total", "HTTP requests answered.",
                               {"route", "method", "code"}, NULL},
     [METRIC_HTTP_REQUEST_DURATION] = {HISTOGRAM, "revcycle_http_request_duration_seconds",

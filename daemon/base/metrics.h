@@ -39,6 +39,7 @@ typedef enum MetricId {
     METRIC_BIGQUERY_PUBLICATION_LAG,/* - */
     METRIC_RECONCILE_DIFFERENCES,   /* feed */
     METRIC_QUALITY_SCORE,           /* feed, dimension */
+    METRIC_REFERENCE_LOOKUPS,       /* service: npi; outcome: found not_found unchanged unusable failed */
     METRIC_HTTP_REQUESTS,           /* route, method, code */
     METRIC_HTTP_REQUEST_DURATION,   /* route */
     METRIC_AUDIT_CHAIN_OK,          /* - */

@@ -81,6 +81,7 @@ typedef struct RunContext {
     atomic_bool *canceled;
     RunCounts counts;
     CursorReport cursor;  /* set by extract */
+    bool wants_more;      /* set by reference: there was more to do than a run may take */
     bool wants_full;      /* set by extract: the table changed, its rows are to be read again */
     char note[RUN_NOTE_BYTES]; /* what a person should know of it though it is no error; "" mostly */
     bool wants_reconcile; /* set by extract: polling alone may have missed something */
@@ -95,5 +96,6 @@ bool step_extract(RunContext *run, Error *err);   /* MySQL -> bronze, silver */
 bool step_reconcile(RunContext *run, Error *err); /* a feed's table against silver, and mending what differs */
 bool step_receive(RunContext *run, Error *err);   /* claims files -> bronze, silver */
 bool step_settle(RunContext *run, Error *err);    /* what depends on other feeds' rows */
+bool step_reference(RunContext *run, Error *err); /* registries -> what silver says of codes and numbers */
 bool step_publish(RunContext *run, Error *err);   /* PostgreSQL -> BigQuery */
 bool step_kpi(RunContext *run, Error *err);       /* figures -> ops.kpi_snapshot */

@@ -557,9 +557,6 @@ FROM person_moved m JOIN silver.person_link l USING (source_patient_id, source_s
 WHERE p.source_patient_id = m.source_patient_id AND p.source_system = m.source_system
   AND p.person_id IS DISTINCT FROM l.person_id
 
--- name: person_batch_settled
-UPDATE ops.batch SET settled_by = batch_id WHERE batch_id = $1::bigint
-
 -- Those that left are one person, or several where nothing holds them together.
 -- name: person_of_named
 SELECT min(l.person_id::text) FROM person_named JOIN silver.person_link l USING (source_patient_id, source_system)

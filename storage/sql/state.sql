@@ -67,6 +67,10 @@ SELECT nextval('ops.batch_id_seq')
 INSERT INTO ops.batch (batch_id, run_id, feed, rows_read, rows_changed, rows_new, rows_flagged, rows_quarantined)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 
+-- Nothing of it is left for a settle.
+-- name: state_batch_settled
+UPDATE ops.batch SET settled_by = batch_id WHERE batch_id = $1::bigint
+
 -- name: state_result_write
 INSERT INTO dq.result (batch_id, feed, rule, checked, failed)
 SELECT $1, $2, u.rule, $3, u.failed FROM unnest($4::text[], $5::bigint[]) AS u(rule, failed)

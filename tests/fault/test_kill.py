@@ -16,6 +16,8 @@ from harness.world import dump_after
 # Passed only when something is asked for that a plain run does not do; a test of its own walks each.
 ELSEWHERE = {"hospitals.before_commit": "flow/test_reload.py", "hospitals.after_commit": "flow/test_reload.py",
              "person.after_decision": "component/test_persons.py", "person.before_commit": "component/test_persons.py",
+             "reference.after_kept": "flow/test_reference.py", "reference.before_commit": "flow/test_reference.py",
+             "reference.after_commit": "flow/test_reference.py",
              "repair.after_deleted": "flow/test_reconcile.py", "repair.after_delivered": "flow/test_reconcile.py",
              "repair.after_found": "flow/test_reconcile.py",
              "x12.before_commit": "flow/test_remittances.py", "x12.after_commit": "flow/test_remittances.py"}
