@@ -80,7 +80,10 @@ static const char *hash_of(Arena *arena, const SourceTable *table) {
     return source_take(arena, &sql);
 }
 
+/* NULL is in no list, and a list must hold something: rows without a hash are read though no bucket differs. */
 static const char *bucket_list(Arena *arena, const BucketList *buckets) {
+    if (buckets->n == 0)
+        return "NULL";
     Buf sql;
     buf_init(&sql, FRAGMENT_MAX_BYTES);
     for (int i = 0; i < buckets->n; i++)

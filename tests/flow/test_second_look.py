@@ -1,0 +1,160 @@
+"""Reconciles of one table: what is deleted without asking, and what is a difference only at the first look."""
+import contextlib
+import hashlib
+import itertools
+import signal
+
+import pytest
+
+from harness import jobs, process
+
+FEED = {"entity": "departments", "key": ["id"], "cursor": "changed", "every": "12h", "map": {
+    "source_department_id": "id", "name": "label"}}
+TABLE = ("CREATE TABLE t (id int PRIMARY KEY, label varchar(40), body longtext, "
+         "changed datetime(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6), KEY (changed))")
+QUIETLY = "SET timestamp = 978307200"  # what is written then moves no cursor
+N = 40
+
+
+@pytest.fixture
+def table(make_feed, mariadb):
+    """A hospital of one table, loaded: table(settings of the feed, text of every row's body)."""
+    def load(settings=None, body="''"):
+        feed = make_feed(mariadb, {**FEED, **(settings or {})})
+        feed.play(TABLE, QUIETLY, *(f"INSERT INTO t (id, label, body) VALUES ({i}, 'old', {body})" for i in range(N)))
+        feed.once()
+        assert len(names(feed)) == N
+        return feed
+    return load
+
+
+def names(feed):
+    return dict(feed.rows("SELECT source_department_id, name FROM silver.departments WHERE source_system = 'h' "
+                          "AND NOT is_deleted AND source_hash IS NOT NULL"))
+
+
+def reconcile(feed, *arguments):
+    """Its exit code, what it said, and the differences that it told: (missing, differing, gone)."""
+    done = feed.daemon.run("reconcile", "h.f", *arguments, timeout=120)
+    details = feed.value("SELECT details FROM ops.reconciliation ORDER BY reconciliation_id DESC LIMIT 1")
+    return done.returncode, done.stdout + done.stderr, tuple(details[name] for name in ("missing", "differing", "gone"))
+
+
+@pytest.mark.parametrize("gone, share, rows, is_held", [(4, 10, 1, False), (5, 10, 1, True), (5, 0, 5, False), (6, 0, 5, True)])
+def test_few_deletes_and_a_small_share_of_all_are_not_asked_about(table, gone, share, rows, is_held):
+    feed = table({"delete_share": share, "delete_rows": rows})
+    feed.play(f"DELETE FROM t WHERE id < {gone}")
+    code, said, found = reconcile(feed, "--repair")
+    assert found == (0, 0, gone)
+    assert code == (3 if is_held else 0), said
+    assert len(names(feed)) == (N if is_held else N - gone)
+
+
+def test_a_change_that_comes_between_is_the_polls_and_no_difference(table):
+    """Its cursor tells it: the poll before the second look has it."""
+    feed = table()
+    feed.daemon.extra = {"REVCYCLED_FAILPOINT": "extract.before_remember:stop"}
+    feed.daemon.arguments = ["reconcile", "h.f"]
+    feed.daemon._spawn()
+    jobs.until(lambda: (process.stat_fields(feed.daemon.pid()) or "?")[0] == "T", what="the first poll is over")
+    feed.play("UPDATE t SET label = 'new' WHERE id = 7")
+    feed.daemon.signal(signal.SIGCONT)
+    assert feed.daemon.end_once(60) == 0
+    assert names(feed)["7"] == "new"
+    assert feed.value("SELECT differences FROM ops.reconciliation ORDER BY reconciliation_id DESC LIMIT 1") == 0
+
+
+def bucket_of(*texts):
+    """Rules, section 2: SHA-256 over the texts, each with its length; the first 12 bits are the bucket."""
+    rendered = "".join("-" if text is None else f"{len(text)}:{text}" for text in texts)
+    return int.from_bytes(hashlib.sha256(rendered.encode()).digest()[:2], "big") >> 4
+
+
+def test_a_change_that_stays_in_its_bucket_is_found(table):
+    """No bucket has a row more on one side: it is their sums that differ."""
+    feed = table()
+    rest = ("", "2001-01-01 00:00:00.000000")
+    feed.play("UPDATE t SET label = 'one', changed = '2001-01-01' WHERE id = 7")
+    assert reconcile(feed, "--repair")[2] == (0, 1, 0)
+    other = next(label for label in (f"o{n}" for n in itertools.count())
+                 if bucket_of("7", label, *rest) == bucket_of("7", "one", *rest))
+    feed.play(f"UPDATE t SET label = '{other}', changed = '2001-01-01' WHERE id = 7")
+    code, said, found = reconcile(feed, "--repair")
+    assert (code, found) == (0, (0, 1, 0)), said
+    assert feed.value("SELECT details->>'buckets' FROM ops.reconciliation ORDER BY reconciliation_id DESC LIMIT 1") == "1"
+    assert names(feed)["7"] == other
+
+
+def test_rows_that_no_answer_holds_together_are_asked_for_in_parts(table):
+    """What an answer was cut before is neither passed over nor taken for gone."""
+    feed = table({"page_bytes": "64KiB", "delete_share": 100}, "REPEAT('x', 10000)")
+    feed.play(QUIETLY, "UPDATE t SET label = 'new'")
+    code, said, found = reconcile(feed, "--repair")
+    assert (code, found) == (0, (0, N, 0)), said
+    assert names(feed) == {str(i): "new" for i in range(N)}
+
+
+PACKET = 1 << 20
+
+
+def test_a_row_too_long_for_the_servers_hash_is_found_missing(table):
+    """The server joins no texts to more than its packet, and has no hash of such a row."""
+    feed = table({"page_bytes": "8MiB"})
+    with contextlib.closing(feed.server.connect()) as link, link.cursor() as cursor:
+        cursor.execute("SELECT @@GLOBAL.max_allowed_packet")
+        usual = cursor.fetchone()[0]
+        feed.play(QUIETLY, f"INSERT INTO t (id, label, body) VALUES (99, 'long', REPEAT('x', {PACKET - 16}))")
+        cursor.execute("SET GLOBAL max_allowed_packet = %s", (PACKET,))
+        try:
+            code, said, found = reconcile(feed, "--repair")
+        finally:
+            cursor.execute("SET GLOBAL max_allowed_packet = %s", (usual,))
+    assert (code, found) == (0, (1, 0, 0)), said
+    assert names(feed)["99"] == "long"
+
+
+@pytest.mark.parametrize("contract", ["evolve", "discard"])
+def test_a_column_that_came_since_is_no_difference(table, contract):
+    """Both sides go by the columns that are read: with it once all was read anew, or without it."""
+    feed = table({"on_new_column": contract})
+    feed.play("ALTER TABLE t ADD COLUMN extra int DEFAULT 1")
+    code, said, found = reconcile(feed)
+    assert (code, found) == (0, (0, 0, 0)), said
+    assert "no difference" in said
+
+
+def test_rows_are_found_by_their_ids_when_their_key_is_called_otherwise_now(table):
+    """What was received of them names the key as it was; nothing was received since, for nothing else changed."""
+    feed = table({"delete_share": 0, "delete_rows": 1, "on_missing_column": "evolve"})
+    feed.play("ALTER TABLE t RENAME COLUMN id TO nr")
+    feed.write(key=["nr"], map={"source_department_id": "nr", "name": "label"})
+    feed.once()
+    feed.daemon.make_token()
+    feed.daemon.start()
+    jobs.await_quiet(feed.daemon)
+    feed.play("CREATE TABLE kept AS SELECT * FROM t WHERE nr = 3", "DELETE FROM t WHERE nr < 4")
+    run = jobs.run_job(feed.daemon, "h.f", mode="reconcile")
+    assert run["state"] == "held" and "lacks 4 of 40 rows" in run["error"]["detail"]
+    feed.play("INSERT INTO t SELECT * FROM kept")
+    assert feed.daemon.post(f"/v1/runs/{run['id']}/approve")[0] == 202
+    jobs.until(lambda: feed.daemon.get(f"/v1/runs/{run['id']}")[2]["state"] == "succeeded")
+    assert names(feed).keys() == {str(i) for i in range(3, N)}
+
+
+def test_who_approves_deletions_does_not_vouch_for_the_server(table):
+    """The next reconcile that lacks rows asks again, for another server answers still."""
+    feed = table({"delete_share": 0, "delete_rows": 1})
+    assert reconcile(feed)[0] == 0
+    feed.daemon.make_token()
+    feed.daemon.start()
+    jobs.await_quiet(feed.daemon)
+    feed.store.execute("UPDATE ops.source_server SET server = 'elsewhere'", feed.database)
+    feed.play("DELETE FROM t WHERE id IN (1, 2)")
+    run = jobs.run_job(feed.daemon, "h.f", mode="reconcile")
+    assert run["state"] == "held" and "another server answers" in run["error"]["detail"]
+    assert feed.daemon.post(f"/v1/runs/{run['id']}/approve")[0] == 202
+    jobs.until(lambda: feed.daemon.get(f"/v1/runs/{run['id']}")[2]["state"] == "succeeded")
+    assert len(names(feed)) == N - 2
+    feed.play("DELETE FROM t WHERE id = 3")
+    assert jobs.run_job(feed.daemon, "h.f", mode="reconcile")["state"] == "held"
+    assert len(names(feed)) == N - 2
