@@ -159,6 +159,9 @@ def test_what_concerns_no_claim_is_kept(desk):
         ("1234567893", "2025-12-31", "FB", "LAST", "12.50", 1), ("1234567893", "2025-12-31", "WO", "C9", "-2.50", 2),
         ("1234567893", "2025-12-31", "L6", "", "-3.00", 1)]
     assert desk.rows("SELECT state, claims FROM ops.x12_set ORDER BY file_id") == [("posted", 1), ("posted", 0)]
+    desk.put("a_3.835", remit(*[[f"CLP*N{i}*1*999999999999.99*999999999999.99"] for i in range(3)], check="1"))
+    desk.once()
+    assert desk.rows("SELECT claims, paid::text FROM ops.x12_set WHERE state = 'quarantined'") == [(3, "2999999999999.97")]
     assert desk.file("a_2.835")["state"] == "done"
 
 

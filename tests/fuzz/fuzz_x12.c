@@ -1,9 +1,11 @@
-/* fuzz_x12 - any bytes: no crash, bounded segments, and the same segments and faults however the bytes are cut.
+/* fuzz_x12 - any bytes: no crash, bounded segments, and the same segments, faults, sums and rows however the bytes are cut.
  *
  * Built and run by scripts/fuzz.
  * The first byte chooses the chunk size. Bit 7 puts a header in front, so that most inputs are past it. */
 #include "base/own.h"
-#include "transform/formats/x12.h"
+#include "transform/formats/acknowledgement.h"
+#include "transform/formats/x12_rows.h"
+#include "transform/formats/x12_tally.h"
 
 #include <stdlib.h>
 
@@ -15,8 +17,43 @@ static uint64_t mix(uint64_t hash, const void *bytes, size_t size) {
     return hash;
 }
 
+/* Everything that reads segments, one after the other. */
+typedef struct Readers {
+    X12Tally tally;
+    X12AckReader acks;
+    X12Rows *rows;
+} Readers;
+
+static uint64_t mix_row(uint64_t hash, const X12Row *row) {
+    hash = mix(hash, &row->place, sizeof row->place);
+    for (int i = 0; i < X12_N_COLUMNS; i++)
+        hash = mix(mix(hash, row->fields[i].at, row->fields[i].size), "\x1e", 1);
+    return hash;
+}
+
+static uint64_t mix_totals(uint64_t hash, const X12Totals *totals) {
+    const int64_t sums[] = {totals->claims, totals->lines, totals->charged, totals->paid, x12_difference(totals),
+                            totals->lines_out_of_balance, totals->claims_out_of_balance, totals->unreadable_amounts};
+    return mix(mix(hash, sums, sizeof sums), totals->control, strlen(totals->control));
+}
+
+static uint64_t take(Readers *readers, const X12Segment *segment, uint64_t hash) {
+    X12Row row;
+    X12Totals totals;
+    X12Acknowledgement ack;
+    if (x12_rows_take(readers->rows, segment, &row))
+        hash = mix_row(hash, &row);
+    if (x12_tally_take(&readers->tally, segment, &totals))
+        hash = mix_totals(hash, &totals);
+    if (x12_ack_take(&readers->acks, segment, &ack))
+        hash = mix(hash, ack.set_control, strlen(ack.set_control));
+    return hash;
+}
+
 static uint64_t read_segments(Str text, size_t chunk) {
     CLEANUP(x12_drop) X12Parser *x12 = x12_open(&(X12Options){MAX_SEGMENT_BYTES});
+    CLEANUP(x12_rows_drop) X12Rows *rows = x12_rows_open();
+    Readers readers = {.rows = rows};
     uint64_t hash = 0xCBF29CE484222325u;
     size_t fed = 0;
     int64_t end = 0, segments = 0;
@@ -50,8 +87,10 @@ static uint64_t read_segments(Str text, size_t chunk) {
             Str element = x12_element(&segment, i), second = x12_component(&segment, element, 1);
             hash = mix(mix(mix(hash, element.at, element.size), second.at, second.size), "\x1f", 1);
         }
+        hash = take(&readers, &segment, hash);
     }
-    return hash;
+    X12Row row;
+    return x12_rows_finish(rows, &row) ? mix_row(hash, &row) : hash;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

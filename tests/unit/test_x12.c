@@ -167,6 +167,20 @@ static void amounts_are_exact_or_none(void **state) {
     }
 }
 
+static void a_sum_beyond_all_payers_is_unreadable_and_overflows_nothing(void **state) {
+    (void)state;
+    X12Tally tally = {0};
+    X12Totals totals;
+    Str st[] = {STR("ST"), STR("835"), STR("0001")}, se[] = {STR("SE"), STR("9"), STR("0001")};
+    Str clp[] = {STR("CLP"), STR("A"), STR("1"), STR("999999999999.99"), STR("999999999999.99")};
+    assert_false(x12_tally_take(&tally, &(X12Segment){.elements = st, .n_elements = 3}, &totals));
+    for (int i = 0; i < 200000; i++)
+        assert_false(x12_tally_take(&tally, &(X12Segment){.elements = clp, .n_elements = 5}, &totals));
+    assert_true(x12_tally_take(&tally, &(X12Segment){.elements = se, .n_elements = 3}, &totals));
+    assert_int_equal(totals.claims, 200000);
+    assert_true(totals.unreadable_amounts > 0 && !x12_is_balanced(&totals));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_fault_of_an_envelope_is_found_where_it_is),
@@ -176,6 +190,7 @@ int main(void) {
         cmocka_unit_test(a_fault_is_one_sentence_with_its_place),
         cmocka_unit_test(components_are_counted_from_nought),
         cmocka_unit_test(amounts_are_exact_or_none),
+        cmocka_unit_test(a_sum_beyond_all_payers_is_unreadable_and_overflows_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

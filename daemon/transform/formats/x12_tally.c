@@ -3,6 +3,7 @@
 
 #include "transform/money.h"
 
+#define SUM_MAX INT64_C(100000000000000000)
 enum {
     CAS_FIRST_AMOUNT = 3, /* CAS03, 06, … 18 */
     CAS_STEP = 3,
@@ -56,6 +57,15 @@ static void copy(char *to, size_t size, Str text) {
     to[n] = '\0';
 }
 
+/* Sums that no payer pays are no sums: the set counts as unreadable, and nothing overflows. */
+static void add(X12Tally *tally, int64_t *sum, int64_t cents) {
+    *sum += cents;
+    if (*sum <= SUM_MAX && *sum >= -SUM_MAX)
+        return;
+    *sum = 0;
+    tally->totals.unreadable_amounts++;
+}
+
 static int64_t amount(X12Tally *tally, const X12Segment *segment, size_t i) {
     int64_t cents;
     tally->totals.unreadable_amounts += !x12_cents(x12_element(segment, i), &cents);
@@ -100,14 +110,14 @@ static void begin_claim(X12Tally *tally, const X12Segment *segment, size_t charg
     tally->claim.charge = amount(tally, segment, charge);
     tally->claim.paid = paid ? amount(tally, segment, paid) : 0;
     tally->totals.claims++;
-    tally->totals.charged += tally->claim.charge;
-    tally->totals.paid += tally->claim.paid;
+    add(tally, &tally->totals.charged, tally->claim.charge);
+    add(tally, &tally->totals.paid, tally->claim.paid);
 }
 
 static void add_line(X12Tally *tally, int64_t charge) {
     tally->totals.lines++;
     tally->claim.lines++;
-    tally->claim.line_charges += charge;
+    add(tally, &tally->claim.line_charges, charge);
 }
 
 /* ---- one function per segment that counts ---- */
@@ -134,15 +144,15 @@ static void take_svc(X12Tally *tally, const X12Segment *segment) {
 static void take_cas(X12Tally *tally, const X12Segment *segment) {
     int64_t cents;
     tally->totals.unreadable_amounts += !x12_cas_total(segment, &cents);
-    tally->claim.adjusted += cents;
-    tally->line.adjusted += cents;
+    add(tally, &tally->claim.adjusted, cents);
+    add(tally, &tally->line.adjusted, cents);
 }
 
 static void take_plb(X12Tally *tally, const X12Segment *segment) {
     int64_t cents;
     end_claim(tally);
     tally->totals.unreadable_amounts += !sum_elements(segment, PLB_FIRST_AMOUNT, PLB_STEP, PLB_END, &cents);
-    tally->totals.plb += cents;
+    add(tally, &tally->totals.plb, cents);
 }
 
 static void take_clm(X12Tally *tally, const X12Segment *segment) { begin_claim(tally, segment, 2, 0); }
