@@ -6,6 +6,7 @@
 #pragma once
 #include "api/auth.h"
 #include "api/control.h"
+#include "api/idempotency.h"
 #include "api/reply.h"
 #include "api/uri.h"
 
@@ -28,9 +29,11 @@ enum { ROUTE_PARAMS_MAX = 8, CALL_ID_BYTES = 40 };
 typedef enum RouteKind {
     ROUTE_READS,
     ROUTE_READS_PHI, /* an audit line is written before the data is read */
-    ROUTE_STARTS,    /* starts something: audited, honours Idempotency-Key */
-    ROUTE_CHANGES    /* audited */
+    ROUTE_CHANGES,   /* audited; so are all that follow */
+    ROUTE_STARTS,    /* starts something: honours Idempotency-Key; so do all that follow */
+    ROUTE_TAKES_ROWS /* its body is a JSON array or NDJSON, left to the worker in `raw` */
 } RouteKind;
+static inline bool route_changes(RouteKind kind) { return kind >= ROUTE_CHANGES; }
 
 typedef struct Route {
     const char *method;
@@ -54,6 +57,9 @@ struct Call {
     const char *path; /* decoded, without the query */
     Str segment[2];     /* what stood for {…} in the pattern, in order */
     json_t *body;       /* object, or NULL when none was sent */
+    Str raw;            /* ROUTE_TAKES_ROWS: the body */
+    bool is_ndjson;
+    uint8_t print[IDEMPOTENCY_PRINT_BYTES]; /* of method, target and body; with an Idempotency-Key alone */
     const char *actor;  /* the token's name, NULL without one */
     int64_t token_id;
     Reply reply;
@@ -63,6 +69,9 @@ struct Call {
     bool is_last_look;    /* the wait is over: answer with what is there */
     const char *known, *known_column; /* what a handler had in memory, for its worker */
     const RunView *stored_run; /* a worker found it: the memory handler, asked once more, answers */
+    ControlGuest guest;   /* what a handler entered for its worker, and its `over` leaves */
+    bool has_news;        /* the worker's: the guest placed something */
+    void (*over)(Call *call); /* on the loop, once the worker is done or was not asked; NULL: nothing to do */
     int64_t awaited;      /* what a handler that waits remembers from its first look */
 
     /* dispatch.c's */

@@ -205,6 +205,24 @@ static ControlOutcome approve(void *ctx, int64_t run_id, Error *err) {
     return CONTROL_REFUSED;
 }
 
+static ControlOutcome enter(void *ctx, const char *feed, ControlGuest *ret_guest, Error *err) {
+    const Job *job = jobs_find(ctx, feed);
+    if (!job || !job->claims)
+        return CONTROL_UNKNOWN;
+    if (job->is_paused) {
+        error_set(err, STATE_CONFLICT, "job %s is paused: its feed takes nothing", job->name);
+        return CONTROL_REFUSED;
+    }
+    if (!jobs_enter(ctx, job)) {
+        error_set(err, STATE_BUSY, "this daemon has not the lease of job %s now", job->name);
+        return CONTROL_REFUSED;
+    }
+    *ret_guest = (ControlGuest){jobs_config(ctx), job->claims, job->epoch};
+    return CONTROL_DONE;
+}
+
+static void leave(void *ctx, bool has_news) { jobs_leave(ctx, has_news); }
+
 static size_t n_runs(void *ctx, const char *state) {
     size_t n = 0;
     for (size_t i = 0; i < jobs_run_count(ctx); i++)
@@ -232,6 +250,8 @@ Control control_of(Jobs *jobs, Reloads *reloads) {
         .find_run = find_run,
         .cancel = cancel,
         .approve = approve,
+        .enter = enter,
+        .leave = leave,
         .queue_depth = queue_depth,
         .n_runs = n_runs,
         .n_retired = n_retired,

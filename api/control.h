@@ -67,6 +67,14 @@ typedef enum ControlOutcome {
 } ControlOutcome;
 
 struct Config;
+/* Who places rows beside a feed's runs: what it needs until it leaves. The lease may be lost meanwhile: its epoch is the
+ * fence. */
+typedef struct ControlGuest {
+    const struct Config *config; /* stays until it leaves */
+    const ClaimsConfig *claims;
+    int64_t epoch;
+} ControlGuest;
+
 typedef struct Control {
     void *ctx;
     const struct Config *(*config)(void *ctx); /* the one in force */
@@ -79,6 +87,9 @@ typedef struct Control {
     bool (*find_run)(void *ctx, int64_t run_id, RunView *ret_run);
     ControlOutcome (*cancel)(void *ctx, int64_t run_id, const char *actor, Error *err);
     ControlOutcome (*approve)(void *ctx, int64_t run_id, Error *err); /* a held run goes on */
+    /* Rows of a claims feed are placed beside its runs; a stop and a reload wait until all have left. */
+    ControlOutcome (*enter)(void *ctx, const char *feed, ControlGuest *ret_guest, Error *err);
+    void (*leave)(void *ctx, bool has_news);
     size_t (*queue_depth)(void *ctx);
     size_t (*n_runs)(void *ctx, const char *state); /* in memory, in this state */
 

@@ -144,8 +144,7 @@ static void keep_for_same_key(Call *call) {
  * does not take it, the line stays in memory and the answer goes out. */
 static void conclude(Call *call) {
     keep_for_same_key(call);
-    bool changes = call->route->kind == ROUTE_STARTS || call->route->kind == ROUTE_CHANGES;
-    if (!changes) {
+    if (!route_changes(call->route->kind)) {
         send_reply(call, &call->reply);
         return;
     }
@@ -202,27 +201,42 @@ static void work(void *context) {
 
 static void run_handler(Call *call);
 
+static void end_work(Call *call) {
+    if (call->over)
+        call->over(call);
+    call->over = NULL;
+}
+
+/* The answer was given up, or its client left: what was done is done, and told to who asks again with the same key. */
+static void conclude_unheard(Call *call) {
+    keep_for_same_key(call);
+    if (route_changes(call->route->kind))
+        audit(call, outcome_of(call->reply.status));
+    if (!call->request)
+        call_free(call);
+}
+
 static void work_done(void *context) {
     Call *call = context;
     Api *api = call->api;
     call->on_worker = false;
-    if (!call->abandoned) {
-        bool is_loops = call->stored_run && !call->err.state[0];
-        if (call->err.state[0])
-            reply_error(&call->reply, &call->err);
-        if (is_loops)
-            run_handler(call);
-        else
-            conclude(call);
-    } else if (!call->request) {
-        call_free(call);
-    }
+    end_work(call);
+    bool is_loops = call->stored_run && !call->err.state[0];
+    if (call->err.state[0])
+        reply_error(&call->reply, &call->err);
+    if (call->abandoned)
+        conclude_unheard(call);
+    else if (is_loops)
+        run_handler(call);
+    else
+        conclude(call);
     dispatch_work_ended(api);
 }
 
 static void to_worker(Call *call) {
     Api *api = call->api;
     if (api->n_working >= WORKING_MAX) {
+        end_work(call);
         reply_header(&call->reply, "Retry-After", "2");
         reply_problem(&call->reply, 503, "too many requests wait for the store");
         conclude(call);
@@ -259,15 +273,14 @@ static void run_handler(Call *call) {
 
 /* False when the call is answered already. */
 static bool begin_idempotent(Call *call, const HttpRequest *request) {
-    if (call->route->kind != ROUTE_STARTS || !call->idempotency_key)
+    if (call->route->kind < ROUTE_STARTS || !call->idempotency_key)
         return true;
     if (strlen(call->idempotency_key) > IDEMPOTENCY_KEY_MAX || !*call->idempotency_key)
         return reply_input_error(&call->reply, "Idempotency-Key", "1 to %d characters",
                                  IDEMPOTENCY_KEY_MAX);
-    uint8_t print[IDEMPOTENCY_PRINT_BYTES];
     IdempotentAnswer before;
-    idempotency_print(call->method, call->path, request->body, print);
-    switch (idempotency_begin(call->api->idempotency, call->token_id, call->idempotency_key, print,
+    idempotency_print(call->method, request->target, request->body, call->print);
+    switch (idempotency_begin(call->api->idempotency, call->token_id, call->idempotency_key, call->print,
                               clock_monotonic_us(), &before)) {
     case IDEMPOTENCY_NEW:
         call->started_work = true;
@@ -290,6 +303,10 @@ static bool begin_idempotent(Call *call, const HttpRequest *request) {
 }
 
 static bool parse_body(Call *call, const HttpRequest *request) {
+    if (call->route->kind == ROUTE_TAKES_ROWS) {
+        call->raw = arena_copy(call->arena, request->body);
+        return true;
+    }
     if (request->body.size == 0)
         return true;
     json_error_t why;
@@ -413,6 +430,11 @@ static bool check_params(Call *call) {
     return fine;
 }
 
+static bool is_media_type(const char *type, const char *wanted) {
+    size_t size = strlen(wanted);
+    return type && strncasecmp(type, wanted, size) == 0 && strchr("; \t", type[size]);
+}
+
 static bool check_media_type(Call *call) {
     const char *length = http_request_header(call->request, "Content-Length");
     const char *type = http_request_header(call->request, "Content-Type");
@@ -420,16 +442,19 @@ static bool check_media_type(Call *call) {
                     (length && strcmp(length, "0") != 0);
     if (strcmp(call->route->method, "POST") != 0 || !has_body)
         return true;
-    static const char JSON[] = "application/json";
-    if (type && strncasecmp(type, JSON, strlen(JSON)) == 0 && strchr("; \t", type[strlen(JSON)]))
+    if (is_media_type(type, "application/json"))
         return true;
-    reply_problem(&call->reply, 415, "the body must be application/json");
+    bool takes_rows = call->route->kind == ROUTE_TAKES_ROWS;
+    call->is_ndjson = takes_rows && (is_media_type(type, "application/x-ndjson") || is_media_type(type, "application/ndjson"));
+    if (call->is_ndjson)
+        return true;
+    reply_problem(&call->reply, 415, takes_rows ? "the body must be application/json or application/x-ndjson"
+                                                : "the body must be application/json");
     return false;
 }
 
 static bool check_trail(Call *call) {
-    bool changes = call->route->kind == ROUTE_STARTS || call->route->kind == ROUTE_CHANGES;
-    if (!changes || !trail_is_full(call->api->trail))
+    if (!route_changes(call->route->kind) || !trail_is_full(call->api->trail))
         return true;
     reply_header(&call->reply, "Retry-After", "30");
     reply_problem(&call->reply, 503, "the audit trail cannot be written: nothing may be changed");

@@ -43,6 +43,9 @@ bool files_get(Call *call, struct Pg *pg, Error *err);
 bool publications_list(Call *call, struct Pg *pg, Error *err);
 bool reconciliations_list(Call *call, struct Pg *pg, Error *err);
 bool quality_get(Call *call, struct Pg *pg, Error *err);
+/* claims.c */
+Handling claims_post(Call *call, Error *err);
+bool claims_place(Call *call, struct Pg *pg, Error *err);
 /* persons.c */
 bool persons_get(Call *call, struct Pg *pg, Error *err);
 bool persons_review(Call *call, struct Pg *pg, Error *err);

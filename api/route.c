@@ -31,6 +31,7 @@ const Route ROUTES[] = {
     {"GET", "/v1/feeds/{feed}", SCOPE_READ, ROUTE_READS, feeds_get, feeds_get_stored, {0}},
     {"GET", "/v1/files", SCOPE_READ, ROUTE_READS, NULL, files_list, {PAGED, "feed", "state"}},
     {"GET", "/v1/files/{id}", SCOPE_READ, ROUTE_READS, NULL, files_get, {0}},
+    {"POST", "/v1/claims", SCOPE_OPERATE, ROUTE_TAKES_ROWS, claims_post, claims_place, {"feed", "source"}},
     {"GET", "/v1/quarantine", SCOPE_READ, ROUTE_READS, NULL, quarantine_counts, {PAGED, "feed"}},
     {"GET", "/v1/quarantine/{id}", SCOPE_PHI, ROUTE_READS_PHI, NULL, quarantine_get, {0}},
     {"GET", "/v1/quality", SCOPE_READ, ROUTE_READS, NULL, quality_get, {PAGED}},

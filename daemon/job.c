@@ -39,6 +39,7 @@ struct Jobs {
     Recent recent;
     Course course; /* it is ending while this drains */
     bool is_started;
+    size_t n_guests; /* that entered and did not leave */
     LoopCall drained;
     void *drain_context;
     Reload *reload; /* on its way, or NULL */
@@ -285,10 +286,10 @@ static size_t count_unfinished(const Jobs *jobs) {
     return n;
 }
 
-/* Once every job is at rest, and the leases too. */
+/* Once every job is at rest, every guest gone, and the leases too. */
 static void end_drain(Jobs *jobs) {
     bool is_claiming = jobs->reload && jobs->reload->is_claiming;
-    if (count_unfinished(jobs) > 0 || !jobs->drained || leases_are_renewing(jobs->leases) || is_claiming)
+    if (count_unfinished(jobs) > 0 || jobs->n_guests > 0 || !jobs->drained || leases_are_renewing(jobs->leases) || is_claiming)
         return;
     LoopCall drained = jobs->drained;
     jobs->drained = NULL;
@@ -557,6 +558,20 @@ void jobs_wake(Jobs *jobs, Job *job) {
     job->is_woken = true;
     if (jobs->is_started && !jobs->course.is_ending)
         loop_timer_start(jobs->due_timer, 0, 0);
+}
+
+bool jobs_enter(Jobs *jobs, const Job *job) {
+    bool may_enter = job->has_lease && leases_are_current(jobs->leases) && !jobs->course.is_ending;
+    jobs->n_guests += may_enter;
+    return may_enter;
+}
+
+void jobs_leave(Jobs *jobs, bool has_news) {
+    jobs->n_guests--;
+    Job *settle = job_table_find_kind(jobs->table, JOB_SETTLE);
+    if (has_news && settle)
+        jobs_wake(jobs, settle);
+    plan(jobs);
 }
 
 size_t jobs_run_count(const Jobs *jobs) { return recent_count(&jobs->recent); }

@@ -83,6 +83,11 @@ typedef struct TriggerRequest {
 /* Mode reconcile of a feed's job is the run of its reconcile job. */
 TriggerResult jobs_trigger(Jobs *jobs, Job *job, const TriggerRequest *request, const Run **ret_run);
 void jobs_pause(Jobs *jobs, Job *job, bool paused, const char *by);
+/* Who places rows of the job's feed beside its runs enters first, and leaves when the page is committed or dropped: the
+ * configuration stays until then. False without the lease, or when this daemon stops or reloads. `has_news`: settle
+ * is woken. */
+bool jobs_enter(Jobs *jobs, const Job *job);
+void jobs_leave(Jobs *jobs, bool has_news);
 /* A file arrived: run soon, without waiting for the interval. */
 void jobs_wake(Jobs *jobs, Job *job);
 

@@ -76,6 +76,15 @@ bool state_cursor_lock(Pg *pg, const char *feed, int64_t epoch, int64_t page, Er
     return error_set(err, STATE_CONFLICT, "feed %s: another run moved the cursor; the page is dropped", feed);
 }
 
+bool state_cursor_lock_beside(Pg *pg, const char *feed, int64_t epoch, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *row =
+        pg_query(pg, SQL_STATE_CURSOR_LOCK_BESIDE, PG_PARAMS(feed, pg_number(epoch).text), err);
+    TRY(row);
+    if (pg_rows(row) == 1)
+        return true;
+    return error_set(err, STATE_CONFLICT, "feed %s: another daemon has it meanwhile", feed);
+}
+
 bool state_cursor_write(Pg *pg, const char *feed, CursorState *cursor, Error *err) {
     CLEANUP(buf_drop) Buf keys = pg_array(ARRAY_MAX_BYTES);
     pg_array_texts(&keys, cursor->load_key, cursor->n_load_key);

@@ -104,8 +104,7 @@ static bool is_among(Str name, const char *const *names, size_t n) {
     return false;
 }
 
-/* What the configuration calls the column: by its aliases, or what it asks for in another case. NULL: nothing. */
-static const char *configured_name(const ClaimsConfig *claims, Str name) {
+const char *delivery_column_name(const ClaimsConfig *claims, Str name) {
     for (size_t i = 0; i < claims->n_aliases; i++)
         if (is_among(name, claims->aliases[i].others, claims->aliases[i].n_others))
             return claims->aliases[i].name;
@@ -131,7 +130,7 @@ static bool check_names(const DeliveryFile *file, Error *err) {
 static bool rename_fields(DeliveryFile *file, Error *err) {
     TRY(check_names(file, err));
     for (size_t i = 0; i < file->n_fields; i++) {
-        const char *name = configured_name(file->claims, str_of(file->fields[i].name));
+        const char *name = delivery_column_name(file->claims, str_of(file->fields[i].name));
         if (name && !has_field(file, name))
             file->fields[i].name = name;
     }

@@ -420,6 +420,15 @@ static bool lock_page(PlaceFeed *feed, Error *err) {
     return state_cursor_lock(feed->run->pg, feed->feed, feed->run->epoch, feed->cursor.page, err);
 }
 
+/* A guest's page moves no cursor. */
+static bool enter(PlaceFeed *feed, const RawRows *rows, SilverPage *page, Error *err) {
+    if (!rows->guest)
+        return lock_page(feed, err);
+    TRY(state_placement_lock_shared(feed->run->pg, err));
+    TRY(state_cursor_lock_beside(feed->run->pg, feed->feed, feed->run->epoch, err));
+    return rows->guest->enter(rows->guest->ctx, &page->file_id, err);
+}
+
 static bool write_page(PlaceFeed *feed, SilverPage *page, const PlaceOutcome *outcome, Error *err) {
     Pg *pg = feed->run->pg;
     TRY(state_batch_id(pg, &page->batch_id, err));
@@ -433,17 +442,17 @@ static bool write_page(PlaceFeed *feed, SilverPage *page, const PlaceOutcome *ou
     return write_ledgers(feed, page, outcome, err);
 }
 
-static bool count_file(const PlaceFeed *feed, const RawRows *rows, const PlaceOutcome *outcome,
+static bool count_file(const PlaceFeed *feed, const SilverPage *page, const PlaceOutcome *outcome,
                        Error *err) {
     FileCounts counts = {
-        .rows_read = (int64_t)rows->n_rows,
+        .rows_read = (int64_t)page->n_rows,
         .rows_new = outcome->rows_new,
         .rows_corrected = outcome->rows_changed,
         .rows_same = outcome->rows_same,
         .rows_flagged = outcome->rows_flagged,
         .rows_quarantined = outcome->rows_quarantined,
     };
-    return file_count(feed->run->pg, rows->file_id, &counts, err);
+    return file_count(feed->run->pg, page->file_id, &counts, err);
 }
 
 static bool write_cursor(PlaceFeed *feed, const CursorState *next, CursorState *ret_moved, Error *err) {
@@ -451,6 +460,13 @@ static bool write_cursor(PlaceFeed *feed, const CursorState *next, CursorState *
     moved.page = feed->cursor.page;
     TRY(state_cursor_write(feed->run->pg, feed->feed, &moved, err));
     *ret_moved = moved;
+    return true;
+}
+
+static bool commit_beside(PlaceFeed *feed, Pg **tx, bool has_news, PlaceOutcome *outcome, Error *err) {
+    TRY(pg_commit(tx, feed->commit, err));
+    outcome->is_committed = true;
+    feed->run->counts.batches += has_news;
     return true;
 }
 
@@ -516,7 +532,7 @@ static bool place_once(PlaceFeed *feed, const RawRows *rows, const CursorState *
     PlaceOutcome outcome = {0};
     mark_rejected(rows, page);
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(feed->run->pg, err);
-    TRY(tx && lock_page(feed, err));
+    TRY(tx && enter(feed, rows, page, err));
     FAILPOINT("page.after_lock");
     TRY(look_up(feed, rows, page, err));
     clean_rows(feed, rows, page);
@@ -532,10 +548,12 @@ static bool place_once(PlaceFeed *feed, const RawRows *rows, const CursorState *
                     silver_count(page, ROW_TOUCHED) + silver_count(page, ROW_ABSORBED) > 0;
     if (has_news)
         TRY(write_page(feed, page, &outcome, err));
-    if (rows->file_id)
-        TRY(count_file(feed, rows, &outcome, err));
+    if (page->file_id)
+        TRY(count_file(feed, page, &outcome, err));
     TRY(spelling_take(feed->run->pg, feed->feed, rows->takes, rows->n_takes, err));
-    if (has_news || next || rows->n_takes)
+    if (rows->guest)
+        TRY(rows->guest->conclude(rows->guest->ctx, page, err) && commit_beside(feed, &tx, has_news, &outcome, err));
+    else if (has_news || next || rows->n_takes)
         TRY(commit_page(feed, &tx, next, has_news, &outcome, err));
     count_run(feed, page, &outcome);
     count_metrics(feed, page, &outcome);

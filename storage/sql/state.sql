@@ -23,6 +23,9 @@ SELECT page, phase, load_key, position, coalesce(server, 0) FROM ops.cursor WHER
 -- name: state_cursor_lock
 SELECT 1 FROM ops.cursor WHERE feed = $1 AND epoch = $2::bigint AND page = $3::bigint FOR UPDATE
 
+-- name: state_cursor_lock_beside
+SELECT 1 FROM ops.cursor WHERE feed = $1 AND epoch = $2::bigint FOR UPDATE
+
 -- A position that is to be found anew, of another column perhaps: what its counter was is forgotten.
 -- name: state_cursor_write
 UPDATE ops.cursor

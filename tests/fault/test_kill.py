@@ -18,6 +18,7 @@ ELSEWHERE = {"hospitals.before_commit": "flow/test_reload.py", "hospitals.after_
              "person.after_decision": "component/test_persons.py", "person.before_commit": "component/test_persons.py",
              "reference.after_kept": "flow/test_reference.py", "reference.before_commit": "flow/test_reference.py",
              "reference.after_commit": "flow/test_reference.py",
+             "post.before_commit": "flow/test_posted_claims.py", "post.after_commit": "flow/test_posted_claims.py",
              "repair.after_deleted": "flow/test_reconcile.py", "repair.after_delivered": "flow/test_reconcile.py",
              "repair.after_found": "flow/test_reconcile.py",
              "x12.before_commit": "flow/test_remittances.py", "x12.after_commit": "flow/test_remittances.py"}

@@ -1,0 +1,191 @@
+"""POST /v1/claims: rows as they happen, by the rules of files; answered after the commit, and placed once."""
+import json
+import signal
+import threading
+import urllib.error
+
+import jsonschema
+import pytest
+
+from harness import jobs
+from test_claims import COLUMNS, make_claims, row, text  # noqa: F401  (a fixture and what it makes)
+
+ONE_SOURCE = "?source=hospital_a"
+
+
+@pytest.fixture
+def desk(make_claims):  # noqa: F811
+    """A running daemon that has had its first run."""
+    claims = make_claims()
+    claims.daemon.make_token()
+    claims.daemon.start()
+    jobs.until(lambda: claims.rows("SELECT count(*) FROM ops.feed_mapping WHERE remapped_at IS NOT NULL")[0][0], what="the first run")
+    yield claims
+    claims.daemon.stop()
+
+
+def member(*arguments, **options):
+    return dict(zip(COLUMNS, row(*arguments, **options)))
+
+
+def check(claims, answer):
+    """It is what the contract says."""
+    document = claims.daemon.get("/openapi.json", token=None)[2]
+    jsonschema.Draft202012Validator({"$ref": "#/components/schemas/Posted", "components": document["components"]}).validate(answer)
+
+
+def post(claims, rows, query=ONE_SOURCE, key=None, **options):
+    headers = {"Idempotency-Key": key} if key else {}
+    headers.update(options.pop("headers", {}))
+    return claims.daemon.post(f"/v1/claims{query}", rows, headers=headers, **options)
+
+
+def outcomes(answer):
+    return [item["outcome"] for item in answer["rows"]]
+
+
+def test_every_row_is_answered_with_what_became_of_it(desk):
+    status, headers, answer = post(desk, [member("C1"), member("C2", amount="ten"), member("C3", status="Denied"), member("")])
+    assert status == 200, answer
+    assert outcomes(answer) == ["new", "quarantined", "new", "quarantined"]
+    assert answer["rows"][1]["rule"] == "amount_unreadable" and "ten" not in answer["rows"][1]["reason"]
+    assert [answer[f"rows_{name}"] for name in ("read", "new", "corrected", "same", "quarantined")] == [4, 2, 0, 0, 2]
+    check(desk, answer)
+    assert headers["Location"] == f"/v1/files/{answer['file']}"
+    entry = desk.daemon.get(headers["Location"])[2]
+    assert (entry["state"], entry["rows_read"], entry["rows_new"], entry["rows_quarantined"]) == ("done", 4, 2, 2)
+    assert entry["period"] == answer["period"] and entry["source_system"] == "hospital_a"
+    status, _, answer = post(desk, [member("C1"), member("C1", "2024-04-01", "Paid", "80.00"), member("C2", amount="ten"),
+                                    member("C3", status="Denied", payer="Aetna")])
+    assert outcomes(answer) == ["same", "corrected", "quarantined", "corrected"]
+    assert answer["rows"][2]["rule"] == "amount_unreadable"
+    assert desk.claims() == [("hospital_a", "C1", 1, False, "Pending", "0.00", "MEDICARE"),
+                             ("hospital_a", "C1", 2, True, "Paid", "80.00", "MEDICARE"),
+                             ("hospital_a", "C3", 1, True, "Denied", "0.00", "AETNA")]
+
+
+def test_rows_and_the_same_rows_of_a_file_are_the_same_claims(desk, make_claims):  # noqa: F811
+    rows = [row(f"C{number}", status="Denied", amount=f"{number}.25", patient="Zoë") for number in range(50)]
+    other = make_claims()
+    other.put("hospital1_2024-03.csv", text(rows))
+    other.once()
+    lines = "\n\n".join(json.dumps(dict(zip(COLUMNS, fields)), ensure_ascii=False) for fields in rows).encode() + b"\r\n"
+    status, _, answer = post(desk, lines, headers={"Content-Type": "application/x-ndjson; charset=utf-8"})
+    assert (status, outcomes(answer)) == (200, ["new"] * 50)
+    hashes = "SELECT source_claim_id, iteration, is_final, encode(record_hash, 'hex'), source_payer_id FROM silver.claims ORDER BY 1, 2"
+    assert desk.rows(hashes) == other.rows(hashes)
+
+
+def test_a_post_is_in_the_figures_after_the_next_settle(desk):
+    def denial():
+        items = desk.daemon.get("/v1/kpis/denial_rate?by=source_system&as_of=2024-12-31")[2]["items"]
+        return {(item["source_system"], float(item["numerator"]), float(item["denominator"])) for item in items}
+    jobs.run_job(desk.daemon, "settle")
+    assert post(desk, [member("C1", status="Denied"), member("C2", status="Paid", paid="84.00")])[0] == 200
+    jobs.until(lambda: ("hospital_a", 1, 2) in denial(), 20, "the denial in the figures")
+    unsettled = "SELECT count(*) FROM ops.batch WHERE settled_by IS NULL"
+    jobs.until(lambda: desk.rows(unsettled) == [(0,)], 20, "settle, which nothing but the post called")
+
+
+NOT_TAKEN = [
+    ([member("C1"), {**member("C2"), "ClaimAmount": 1.5}], "#/1/ClaimAmount", "fraction"),
+    ([member("C1"), {**member("C2"), "PaidAmount": [1]}], "#/1/PaidAmount", "null is expected"),
+    ([{**member("C2"), "Claim/Amount~": "1"}], "#/0/Claim~1Amount~0", "no such member"),
+    ([member("C1"), "C2"], "#/1", "JSON object"),
+    ({"ClaimID": "C1"}, "#", "array"),
+    ([], "#", "no row"),
+    (b"[{]", "#", "not JSON"),
+    (b'[{"ClaimID": "C1", "ClaimID": "C2"}]', "#", "not JSON"),
+    (b'[{"ClaimID": "\xff"}]', "#", "not JSON"),
+]
+
+
+@pytest.mark.parametrize("body,pointer,word", NOT_TAKEN, ids=[str(number) for number in range(len(NOT_TAKEN))])
+def test_what_is_no_row_is_refused_whole_with_its_place(desk, body, pointer, word):
+    status, headers, answer = post(desk, body)
+    assert (status, headers.get_content_type()) == (400, "application/problem+json")
+    assert [error["pointer"] for error in answer["errors"]] == [pointer] and word in answer["errors"][0]["detail"]
+    assert desk.claims() == [] and desk.rows("SELECT count(*) FROM ops.file") == [(0,)]
+
+
+def test_who_may_post_and_how_much(desk):
+    assert post(desk, [member("C1")], query="")[2]["errors"][0]["pointer"] == "?source"
+    assert post(desk, [member("C1")], query="?source=nobody")[2]["errors"][0]["pointer"] == "?source"
+    assert post(desk, [member("C1")], query=ONE_SOURCE + "&feed=claims.none")[2]["errors"][0]["pointer"] == "?feed"
+    assert post(desk, b"ClaimID\nC1\n", headers={"Content-Type": "text/csv"})[0] == 415
+    assert post(desk, b"{}\n" * 10001, headers={"Content-Type": "application/x-ndjson"})[0] == 413
+    lines = (json.dumps(member("C1")) + "\n{]\n").encode()
+    answer = post(desk, lines, headers={"Content-Type": "application/x-ndjson"})[2]
+    assert answer["errors"][0]["pointer"] == "#/1" and "line 2" in answer["errors"][0]["detail"]
+    own = desk.daemon.token
+    desk.daemon.make_token("reader", "read,phi")
+    desk.daemon.token, reader = own, desk.daemon.token
+    jobs.until(lambda: desk.daemon.get("/v1/status", token=reader)[0] == 200, what="the new token")
+    assert post(desk, [member("C1")], token=reader)[0] == 403
+    assert desk.daemon.post("/v1/jobs/claims.monthly/pause")[0] == 200
+    assert post(desk, [member("C1")])[0] == 409
+    assert desk.claims() == []
+
+
+def test_the_same_key_gets_the_same_answer_also_from_another_daemon_process(desk):
+    first = post(desk, [member("C1")], key="one")
+    assert first[0] == 200
+    assert post(desk, [member("C1", status="Denied", modified="")])[0] == 200
+    again = post(desk, [member("C1")], key="one")
+    assert (again[0], again[2], again[1]["Idempotency-Replayed"]) == (200, first[2], "true")
+    assert post(desk, [member("C2")], key="one")[0] == 422
+    assert post(desk, [member("C1")], query="?source=hospital_b", key="one")[0] == 422
+    desk.daemon.stop()
+    desk.daemon.start()
+    again = post(desk, [member("C1")], key="one")
+    assert (again[0], again[2], again[1]["Idempotency-Replayed"]) == (200, first[2], "true")
+    assert post(desk, [member("C2")], key="one")[0] == 422
+    assert desk.rows("SELECT count(*) FROM ops.file") == [(2,)]
+
+
+@pytest.mark.parametrize("key", ["one", None], ids=["with_a_key", "without"])
+@pytest.mark.parametrize("failpoint", ["post.before_commit", "post.after_commit"])
+def test_killed_before_the_answer_and_sent_again_nothing_is_there_twice(desk, failpoint, key):
+    assert post(desk, [member("C1", modified=""), member("C3")])[0] == 200
+    desk.daemon.stop()
+    desk.daemon.extra["REVCYCLED_FAILPOINT"] = failpoint
+    desk.daemon.start()
+    rows = [member("C1", status="Paid", paid="84.00", modified=""), member("C2"), member("C4", amount="ten")]
+    with pytest.raises((OSError, urllib.error.URLError)):
+        post(desk, rows, key=key)
+    assert desk.daemon.child.wait(20) == -signal.SIGKILL
+    del desk.daemon.extra["REVCYCLED_FAILPOINT"]
+    desk.daemon.start()
+    status, _, answer = post(desk, rows, key=key)
+    assert status == 200
+    is_new = failpoint == "post.before_commit" or key
+    assert outcomes(answer) == (["corrected", "new", "quarantined"] if is_new else ["same", "same", "quarantined"])
+    assert [claim[1:5] for claim in desk.claims()] == [("C1", 1, False, "Pending"), ("C1", 2, True, "Paid"), ("C2", 1, True, "Pending"),
+                                                       ("C3", 1, True, "Pending")]
+    assert desk.rows("SELECT count(*) FROM dq.quarantine WHERE state = 'open'") == [(1,)]
+
+
+def test_posts_beside_a_file_that_is_read_neither_wait_for_it_nor_drop_its_pages(make_claims):  # noqa: F811
+    claims = make_claims(page_rows=20)
+    claims.daemon.make_token()
+    claims.daemon.start()
+    try:
+        jobs.until(lambda: claims.rows("SELECT count(*) FROM ops.feed_mapping WHERE remapped_at IS NOT NULL")[0][0])
+        claims.put("hospital1_2024-03.csv", text([row(f"F{number}") for number in range(4000)]))
+        statuses = []
+
+        def keep_posting(thread):
+            for number in range(25):
+                statuses.append(post(claims, [member(f"P{thread}_{number}"), member(f"F{number * 100}", status="Denied", modified="")])[0])
+        threads = [threading.Thread(target=keep_posting, args=(thread,)) for thread in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert statuses == [200] * 50
+        jobs.until(lambda: (claims.file("hospital1_2024-03.csv") or {}).get("state") == "done", 60, "the file")
+        assert claims.rows("SELECT count(*) FROM silver.claims WHERE source_claim_id LIKE 'P%' OR is_final") == [(4050,)]
+        assert claims.rows("SELECT count(*) FROM ops.run WHERE job = 'claims.monthly' AND state = 'failed'") == [(0,)]
+        assert claims.file("hospital1_2024-03.csv")["rows_read"] == 4000
+    finally:
+        claims.daemon.stop()
