@@ -169,6 +169,25 @@ def test_a_page_read_under_an_epoch_that_has_passed_is_dropped(fresh):
     fresh.daemon.kill()
 
 
+def test_a_page_whose_position_has_moved_is_dropped_and_read_again(fresh):
+    """Under the same epoch: the other half of the fence."""
+    fresh.configure(edit=jobs.small_pages)
+    fresh.daemon.make_token()
+    fresh.daemon.extra = {"REVCYCLED_FAILPOINT": "extract.after_read:4:stop"}
+    fresh.daemon._spawn()
+    jobs.until(lambda: is_stopped(fresh.daemon), what="it stopped with a page in its hands")
+    with contextlib.closing(fresh.store.connect(fresh.database)) as link, link, link.cursor() as cursor:
+        cursor.execute("UPDATE ops.cursor SET page = page + 1000 WHERE feed IN "
+                       "(SELECT feed FROM ops.cursor FOR UPDATE SKIP LOCKED) RETURNING feed")
+        moved = [feed for feed, in cursor.fetchall()]
+    go_on(fresh.daemon)
+    retries = [f'revcycle_run_retries_total{{job="{feed}",code="40001"}}' for feed in moved]
+    jobs.until(lambda: any(line in fresh.daemon.get("/metrics", token=None)[2] for line in retries),
+               what="the page is dropped, and the run tried again")
+    jobs.await_quiet(fresh.daemon, 90)
+    fresh.daemon.kill()
+
+
 @pytest.mark.parametrize("failpoint, written", [("settle.before_commit", "ops.batch WHERE feed = 'settle'"),
                                                 ("kpi.before_commit", "ops.kpi_snapshot")])
 def test_what_a_settle_and_a_figure_wrote_under_an_epoch_that_has_passed_is_dropped(fresh, failpoint, written):
