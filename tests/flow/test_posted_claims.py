@@ -1,4 +1,5 @@
 """POST /v1/claims: rows as they happen, by the rules of files; answered after the commit, and placed once."""
+import contextlib
 import json
 import signal
 import threading
@@ -141,6 +142,48 @@ def test_the_same_key_gets_the_same_answer_also_from_another_daemon_process(desk
     assert (again[0], again[2], again[1]["Idempotency-Replayed"]) == (200, first[2], "true")
     assert post(desk, [member("C2")], key="one")[0] == 422
     assert desk.rows("SELECT count(*) FROM ops.file") == [(2,)]
+
+
+def test_a_client_that_left_before_the_answer_asks_again_and_has_it(desk):
+    """What waits for the feed's lock meanwhile goes on without its client, and ends its key."""
+    assert post(desk, [member("C1")])[0] == 200
+    with contextlib.closing(desk.store.connect(desk.database)) as link:
+        link.autocommit = False
+        with link.cursor() as cursor:
+            cursor.execute("SELECT FROM ops.cursor WHERE feed = 'claims.monthly' FOR UPDATE")
+        with pytest.raises(OSError):
+            post(desk, [member("C2")], key="one", timeout=1)
+        assert post(desk, [member("C2")], key="one")[0] == 409  # under way still
+        link.rollback()
+    status, headers, answer = jobs.until(lambda: next((asked for asked in [post(desk, [member("C2")], key="one")] if asked[0] != 409), None))
+    assert (status, headers["Idempotency-Replayed"], outcomes(answer)) == (200, "true", ["new"])
+    assert desk.rows("SELECT count(*) FROM ops.file") == [(2,)]
+    posts = "SELECT count(*) FROM ops.audit WHERE action = 'POST /v1/claims' AND outcome = 'done'"
+    jobs.until(lambda: desk.rows(posts)[0][0] == 3, what="an audit line of the one that nobody heard")
+
+
+@pytest.mark.nightly
+def test_an_answer_that_was_given_up_ends_its_key(desk):
+    """Two posts take the API's workers until PostgreSQL's limit of 25 s; the third begins then and is given up at 30 s."""
+    assert post(desk, [member("C0")])[0] == 200
+    statuses = {}
+
+    def ask(key):
+        statuses[key] = post(desk, [member(key)], key=key)[0]
+    with contextlib.closing(desk.store.connect(desk.database)) as link:
+        link.autocommit = False
+        with link.cursor() as cursor:
+            cursor.execute("SELECT FROM ops.cursor WHERE feed = 'claims.monthly' FOR UPDATE")
+        threads = [threading.Thread(target=ask, args=(key,)) for key in ("C1", "C2", "C3")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        link.rollback()
+    assert statuses == {"C1": 503, "C2": 503, "C3": 503}
+    for key in ("C1", "C2", "C3"):
+        jobs.until(lambda key=key: post(desk, [member(key)], key=key)[0] == 200, what=f"the key {key} to end")
+    assert [claim[1:3] for claim in desk.claims()] == [("C0", 1), ("C1", 1), ("C2", 1), ("C3", 1)]
 
 
 @pytest.mark.parametrize("key", ["one", None], ids=["with_a_key", "without"])
