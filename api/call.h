@@ -68,7 +68,7 @@ struct Call {
     int64_t wait_until_us; /* monotonic; set by a handler before CALL_WAIT, 0: not waiting */
     bool is_last_look;    /* the wait is over: answer with what is there */
     const char *known, *known_column; /* what a handler had in memory, for its worker */
-    const RunView *stored_run; /* a worker found it: the memory handler, asked once more, answers */
+    void *found; /* by a worker, what the route knows: the memory handler, asked once more, answers */
     ControlGuest guest;   /* what a handler entered for its worker, and its `over` leaves */
     bool has_news;        /* the worker's: the guest placed something */
     void (*over)(Call *call); /* on the loop, once the worker is done or was not asked; NULL: nothing to do */

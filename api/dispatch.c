@@ -221,7 +221,7 @@ static void work_done(void *context) {
     Api *api = call->api;
     call->on_worker = false;
     end_work(call);
-    bool is_loops = call->stored_run && !call->err.state[0];
+    bool is_loops = call->found && !call->err.state[0];
     if (call->err.state[0])
         reply_error(&call->reply, &call->err);
     if (call->abandoned)

@@ -55,6 +55,9 @@ bool persons_merge(Call *call, struct Pg *pg, Error *err);
 /* quarantine.c */
 bool quarantine_counts(Call *call, struct Pg *pg, Error *err);
 bool quarantine_get(Call *call, struct Pg *pg, Error *err);
+Handling quarantine_replay(Call *call, Error *err);
+bool quarantine_replay_stored(Call *call, struct Pg *pg, Error *err);
+bool quarantine_dismiss_entry(Call *call, struct Pg *pg, Error *err);
 /* config.c */
 Handling config_get(Call *call, Error *err);
 Handling config_post_reload(Call *call, Error *err);

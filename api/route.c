@@ -33,6 +33,8 @@ const Route ROUTES[] = {
     {"GET", "/v1/files/{id}", SCOPE_READ, ROUTE_READS, NULL, files_get, {0}},
     {"POST", "/v1/claims", SCOPE_OPERATE, ROUTE_TAKES_ROWS, claims_post, claims_place, {"feed", "source"}},
     {"GET", "/v1/quarantine", SCOPE_READ, ROUTE_READS, NULL, quarantine_counts, {PAGED, "feed"}},
+    {"POST", "/v1/quarantine/replay", SCOPE_OPERATE, ROUTE_STARTS, quarantine_replay, quarantine_replay_stored, {0}},
+    {"POST", "/v1/quarantine/{id}/dismiss", SCOPE_OPERATE, ROUTE_CHANGES, NULL, quarantine_dismiss_entry, {0}},
     {"GET", "/v1/quarantine/{id}", SCOPE_PHI, ROUTE_READS_PHI, NULL, quarantine_get, {0}},
     {"GET", "/v1/quality", SCOPE_READ, ROUTE_READS, NULL, quality_get, {PAGED}},
     {"GET", "/v1/kpis", SCOPE_READ, ROUTE_READS, NULL, kpis_list, {PAGED}},

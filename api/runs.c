@@ -160,9 +160,9 @@ Handling runs_retry(Call *call, Error *err) {
     RunView run;
     if (!call_id_segment(call, 0, &id))
         return CALL_ANSWERED;
-    if (!call->stored_run && !call->control->find_run(call->control->ctx, id, &run))
+    if (!call->found && !call->control->find_run(call->control->ctx, id, &run))
         return CALL_TO_WORKER;
-    start_again(call, call->stored_run ? call->stored_run : &run);
+    start_again(call, call->found ? call->found : &run);
     return CALL_ANSWERED;
 }
 
@@ -176,6 +176,6 @@ bool runs_retry_stored(Call *call, struct Pg *pg, Error *err) {
     RunView *run = ARENA_NEW(call->arena, RunView);
     *run = (RunView){.id = id, .job = row.job, .mode = row.mode, .state = row.state, .from = row.range_from,
                      .to = row.range_to, .is_plan = row.is_dry};
-    call->stored_run = run;
+    call->found = run;
     return true;
 }

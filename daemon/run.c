@@ -12,7 +12,7 @@
 
 static const char *const STATE_NAMES[] = {"queued", "running", "waiting", "held",
                                           "succeeded", "failed", "canceled"};
-static const char *const MODE_NAMES[] = {"incremental", "full", "backfill", "remap", "reconcile", "rebuild"};
+static const char *const MODE_NAMES[] = {"incremental", "full", "backfill", "remap", "replay", "reconcile", "rebuild"};
 
 /* What a job of each kind does, and the modes it may be asked for. */
 #define MODE(mode) (1u << RUN_##mode)
@@ -23,8 +23,9 @@ static const struct {
     bool can_plan;
 } KINDS[] = {
     [JOB_EXTRACT] = {"extract", step_extract,
-                     MODE(INCREMENTAL) | MODE(FULL) | MODE(BACKFILL) | MODE(REMAP) | MODE(RECONCILE), true},
-    [JOB_RECEIVE] = {"receive", step_receive, MODE(INCREMENTAL) | MODE(REMAP), true},
+                     MODE(INCREMENTAL) | MODE(FULL) | MODE(BACKFILL) | MODE(REMAP) | MODE(REPLAY) | MODE(RECONCILE),
+                     true},
+    [JOB_RECEIVE] = {"receive", step_receive, MODE(INCREMENTAL) | MODE(REMAP) | MODE(REPLAY), true},
     [JOB_RECONCILE] = {"reconcile", step_reconcile, MODE(INCREMENTAL) | MODE(RECONCILE)},
     [JOB_SETTLE] = {"settle", step_settle, MODE(INCREMENTAL), true},
     [JOB_REFERENCE] = {"reference", step_reference, MODE(INCREMENTAL)},

@@ -101,12 +101,16 @@ bool again_stored(Pg *pg, const AgainFeed *feed, AgainPlace *place, Arena *run, 
     return true;
 }
 
-bool again_held(Pg *pg, const AgainFeed *feed, AgainPlace *place, Arena *arena, AgainPage *ret_page, bool *ret_more,
-                Error *err) {
-    const char *sql = sql_fill(arena, SQL_AGAIN_HELD, {"raw", bronze_raw_name(arena, feed->feed)});
+static const char *asked(const AgainFeed *feed) { return feed->only_asked ? "true" : "false"; }
+
+bool again_held(Pg *pg, const AgainFeed *feed, AgainHeld which, AgainPlace *place, Arena *arena, AgainPage *ret_page,
+                bool *ret_more, Error *err) {
+    static const char *const IS_STORED[] = {[AGAIN_HELD_ALL] = NULL, [AGAIN_HELD_STORED] = "true", [AGAIN_HELD_NEWS] = "false"};
+    const char *sql = sql_fill(arena, SQL_AGAIN_HELD, {"raw", bronze_raw_name(arena, feed->feed)},
+                               {"table", feed->entity->name}, {"id", feed->entity->id});
     CLEANUP(pg_result_drop) PgResult *found =
         pg_query_as(pg, PG_BINARY, sql, PG_PARAMS(feed->feed, feed->source_system, number(arena, place->entry),
-                    number(arena, (int64_t)feed->max_rows), RULE_KEY_COLLISION), err);
+                    number(arena, (int64_t)feed->max_rows), RULE_KEY_COLLISION, asked(feed), IS_STORED[which]), err);
     TRY(found);
     *ret_page = take_rows(found, (Layout){.schema = 1, .entry = 0, .id = 2, .hash = 3, .raw = 4}, arena);
     *ret_more = ret_page->n > 0;
@@ -131,7 +135,7 @@ bool again_deliveries_open(Pg *pg, const AgainFeed *feed, const char *left_out, 
     CLEANUP(arena_drop) Arena *arena = arena_open();
     const char *sql = sql_fill(arena, SQL_AGAIN_DELIVERIES, {"raw", bronze_raw_name(arena, feed->feed)});
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(pg, err);
-    TRY(tx && pg_exec(tx, SQL_AGAIN_FOR, PG_PARAMS(feed->feed, feed->source_system, left_out), NULL, err) &&
+    TRY(tx && pg_exec(tx, SQL_AGAIN_FOR, PG_PARAMS(feed->feed, feed->source_system, left_out, asked(feed)), NULL, err) &&
         pg_exec(tx, sql, PG_NONE, NULL, err));
     return pg_commit(&tx, PG_RELAXED, err);
 }
@@ -194,10 +198,10 @@ void again_deliveries_close(Pg *pg) {
 
 /* ---- what is still to be done ---- */
 
-bool again_due(Pg *pg, const char *feed, bool *ret_due, Error *err) {
+bool again_due(Pg *pg, const char *feed, AgainDue *ret_due, Error *err) {
     CLEANUP(pg_result_drop) PgResult *row = pg_query(pg, SQL_AGAIN_DUE, PG_PARAMS(feed), err);
     TRY(row);
-    *ret_due = pg_rows(row) > 0 && pg_bool(row, 0, 0);
+    *ret_due = (AgainDue){.mapping = pg_bool(row, 0, 0), .replay = pg_bool(row, 0, 1)};
     return true;
 }
 
@@ -205,4 +209,15 @@ bool again_done(Pg *pg, const char *feed, int32_t mapping_version, Error *err) {
     char version[16];
     snprintf(version, sizeof version, "%d", mapping_version);
     return pg_exec(pg, SQL_AGAIN_DONE, PG_PARAMS(feed, version), NULL, err);
+}
+
+bool again_asked(Pg *pg, const char *feed, Arena *arena, const char **ret_entries, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *row = pg_query(pg, SQL_AGAIN_ASKED, PG_PARAMS(feed), err);
+    TRY(row);
+    *ret_entries = arena_string(arena, pg_value(row, 0, 0));
+    return true;
+}
+
+bool again_asked_done(Pg *pg, const char *entries, Error *err) {
+    return pg_exec(pg, SQL_AGAIN_ASKED_DONE, PG_PARAMS(entries), NULL, err);
 }

@@ -38,15 +38,18 @@ typedef struct AgainFeed {
     const char *feed, *source_system;
     const Entity *entity;
     size_t max_rows, max_bytes;
+    bool only_asked; /* of quarantine: what again_asked() tells */
 } AgainFeed;
 
 /* The next page's rows, in `arena`, and where the one after it begins, in `run`; a page may be empty before the
  * end. False in `ret_more` behind the last. */
 bool again_stored(Pg *pg, const AgainFeed *feed, AgainPlace *place, Arena *run, Arena *arena, AgainPage *ret_page,
                   bool *ret_more, Error *err);
-/* Open entries of quarantine, in the order they were made. */
-bool again_held(Pg *pg, const AgainFeed *feed, AgainPlace *place, Arena *arena, AgainPage *ret_page, bool *ret_more,
-                Error *err);
+/* Open entries of quarantine, in the order they were made. Of those that were asked for, either the ones whose content
+ * a clean row was made of before today's rules refused it, or the others: those correct a row, these are news. */
+typedef enum AgainHeld { AGAIN_HELD_ALL, AGAIN_HELD_STORED, AGAIN_HELD_NEWS } AgainHeld;
+bool again_held(Pg *pg, const AgainFeed *feed, AgainHeld which, AgainPlace *place, Arena *arena, AgainPage *ret_page,
+                bool *ret_more, Error *err);
 
 /* A claim's delivery, placed or held; its text, and its entry in quarantine. */
 typedef struct AgainDelivery {
@@ -69,6 +72,13 @@ bool again_deliveries_next(Pg *pg, const AgainFeed *feed, Arena *arena, AgainDel
                            Error *err);
 void again_deliveries_close(Pg *pg);
 
-/* Whether the feed's newest mapping has not been applied to everything yet. */
-bool again_due(Pg *pg, const char *feed, bool *ret_due, Error *err);
+typedef struct AgainDue {
+    bool mapping; /* the feed's newest was not applied to everything yet */
+    bool replay;  /* a person asked for entries of quarantine */
+} AgainDue;
+bool again_due(Pg *pg, const char *feed, AgainDue *ret_due, Error *err);
 bool again_done(Pg *pg, const char *feed, int32_t mapping_version, Error *err);
+
+/* The open entries that a person asked for, as an array literal; asked for no more. What is asked for in between stays. */
+bool again_asked(Pg *pg, const char *feed, Arena *arena, const char **ret_entries, Error *err);
+bool again_asked_done(Pg *pg, const char *entries, Error *err);

@@ -4,6 +4,7 @@
 #include "base/own.h"
 #include "sql.h"
 #include "storage/bronze.h"
+#include "storage/spelling.h"
 
 #include <stdio.h>
 #include <unistr.h>
@@ -244,6 +245,29 @@ bool quarantine_renew(Pg *pg, const SilverPage *page, const int64_t *entries, Er
     TRY(ids && rules && reasons);
     return list.n == 0 || pg_exec(pg, SQL_QUARANTINE_RENEW,
                                   PG_PARAMS(ids, rules, reasons, pg_number(page->mapping_version).text), NULL, err);
+}
+
+/* ---- a person's decisions ---- */
+
+bool quarantine_ask(Pg *pg, const QuarantineChoice *choice, Arena *arena, QuarantineAsked **ret_asked, size_t *ret_n,
+                    Error *err) {
+    CLEANUP(pg_result_drop) PgResult *rows = pg_query(
+        pg, SQL_QUARANTINE_ASK, PG_PARAMS(choice->feed, choice->rule, choice->file_id, choice->ids, RULE_KEY_COLLISION), err);
+    TRY(rows);
+    *ret_n = (size_t)pg_rows(rows);
+    *ret_asked = ARENA_ARRAY(arena, QuarantineAsked, *ret_n + 1);
+    for (size_t i = 0; i < *ret_n; i++)
+        (*ret_asked)[i] = (QuarantineAsked){arena_string(arena, pg_value(rows, (int)i, 0)), pg_int(rows, (int)i, 1)};
+    return true;
+}
+
+bool quarantine_dismiss(Pg *pg, int64_t entry, Arena *arena, const char **ret_state, Error *err) {
+    const char *id = arena_printf(arena, "%lld", (long long)entry);
+    TRY(pg_exec(pg, SQL_QUARANTINE_DISMISS, PG_PARAMS(id), NULL, err));
+    CLEANUP(pg_result_drop) PgResult *row = pg_query(pg, SQL_QUARANTINE_STATE, PG_PARAMS(id), err);
+    TRY(row);
+    *ret_state = pg_rows(row) > 0 ? arena_string(arena, pg_value(row, 0, 0)) : NULL;
+    return true;
 }
 
 /* ---- writing ---- */

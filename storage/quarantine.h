@@ -15,6 +15,22 @@ bool quarantine_again(Pg *pg, const char *feed, SilverPage *page, int64_t *ret_n
 bool quarantine_write(Pg *pg, const char *feed, const Field *columns, size_t n_columns,
                       const SilverPage *page, Error *err);
 
+/* What a person decides on. */
+typedef struct QuarantineChoice {
+    const char *feed, *rule, *file_id, *ids; /* texts, an array literal of entries; NULL: any */
+} QuarantineChoice;
+typedef struct QuarantineAsked {
+    const char *feed;
+    int64_t n;
+} QuarantineAsked;
+/* Open entries are noted to be cleaned again by a run of their feed; `ret_asked` in the arena, by feed. Rows kept out by
+ * another row's id are not among them: that is decided at the source. */
+bool quarantine_ask(Pg *pg, const QuarantineChoice *choice, Arena *arena, QuarantineAsked **ret_asked, size_t *ret_n,
+                    Error *err);
+/* An open entry becomes `dismissed`: the row stays out until its content changes. `ret_state` is the one it is in now;
+ * NULL: there is no such entry. */
+bool quarantine_dismiss(Pg *pg, int64_t entry, Arena *arena, const char **ret_state, Error *err);
+
 /* Deliveries of claims, cleaned again one by one: `entries` has each row's entry, 0: none. The entry of a row that is
  * usable now ends `replayed`. Of a row that is not, an open one says why by today's mapping. */
 bool quarantine_end(Pg *pg, const int64_t *entries, size_t n, Error *err);

@@ -565,6 +565,8 @@ static bool plan_extract(RunContext *run, Error *err) {
 static bool step_of_mode(RunContext *run, Error *err) {
     if (run->mode == RUN_REMAP)
         return remap(run, err);
+    if (run->mode == RUN_REPLAY)
+        return replay(run, err);
     return run->plan ? plan_extract(run, err) : feed_extract(run, err);
 }
 

@@ -204,12 +204,13 @@ static bool open_feed(const Post *post, RunContext *run, PlaceFeed *ret_feed, Er
 static bool is_ready(const Post *post, Pg *pg, bool *ret_ready, Error *err) {
     uint8_t fingerprint[16];
     int32_t version;
-    bool is_new, is_due = true;
+    bool is_new;
+    AgainDue due = {.mapping = true};
     mapping_fingerprint(&post->claims->mapping, fingerprint);
     TRY(state_mapping_read(pg, post->claims->name, fingerprint, &version, &is_new, err));
     if (!is_new)
-        TRY(again_due(pg, post->claims->name, &is_due, err));
-    *ret_ready = !is_due;
+        TRY(again_due(pg, post->claims->name, &due, err));
+    *ret_ready = !due.mapping;
     return true;
 }
 

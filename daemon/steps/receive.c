@@ -522,7 +522,12 @@ static bool receive_all(RunContext *run, Error *err) {
     return true;
 }
 
+static bool step_of_mode(RunContext *run, Error *err) {
+    if (run->mode == RUN_REMAP)
+        return remap_claims(run, err);
+    return run->mode == RUN_REPLAY ? replay_claims(run, err) : receive_all(run, err);
+}
+
 bool step_receive(RunContext *run, Error *err) {
-    bool ok = run->mode == RUN_REMAP ? remap_claims(run, err) : receive_all(run, err);
-    return ok || error_context(err, "feed %s", run->claims->name);
+    return step_of_mode(run, err) || error_context(err, "feed %s", run->claims->name);
 }

@@ -6,6 +6,7 @@
 #include "steps/remap.h"
 
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/own.h"
 #include "steps/place.h"
@@ -124,8 +125,11 @@ static bool place_rows(Remapping *r, AgainKind kind, const AgainPage *page, Erro
 
 static bool read_page(Remapping *r, AgainKind kind, AgainPlace *place, AgainPage *page, bool *more, Error *err) {
     Pg *pg = r->run->pg;
+    if (r->feed.only_asked)
+        return again_held(pg, &r->feed, kind == AGAIN_STORED ? AGAIN_HELD_STORED : AGAIN_HELD_NEWS, place, r->page_arena, page,
+                          more, err);
     if (kind == AGAIN_HELD)
-        return again_held(pg, &r->feed, place, r->page_arena, page, more, err);
+        return again_held(pg, &r->feed, AGAIN_HELD_ALL, place, r->page_arena, page, more, err);
     return again_stored(pg, &r->feed, place, r->run->arena, r->page_arena, page, more, err);
 }
 
@@ -142,29 +146,59 @@ static bool walk(Remapping *r, AgainKind kind, Error *err) {
     return true;
 }
 
-bool remap(RunContext *run, Error *err) {
+static Remapping remapping_of(RunContext *run, Arena *page_arena) {
     const FeedConfig *feed = run->feed;
-    CLEANUP(arena_drop) Arena *page_arena = arena_open();
-    CLEANUP(remapping_close) Remapping r = {
+    return (Remapping){
         .run = run, .page_arena = page_arena, .now_us = clock_wall_us(),
         .feed = {.feed = feed->name, .source_system = feed->source->name, .entity = feed->mapping.entity,
                  .max_rows = (size_t)feed->page_rows, .max_bytes = (size_t)feed->page_bytes},
     };
-    TRY(open_lists(&r, err));
-    if (r.n_schemas == 0) /* nothing was ever read */
+}
+
+/* What bronze and quarantine hold, or what was asked for. False in `ret_read` when nothing was ever read. */
+static bool clean_again(Remapping *r, bool *ret_read, Error *err) {
+    TRY(open_lists(r, err));
+    *ret_read = r->n_schemas > 0;
+    if (!*ret_read)
         return true;
-    TRY(open_place(&r, err));
-    TRY(walk(&r, AGAIN_STORED, err) && walk(&r, AGAIN_HELD, err));
+    TRY(open_place(r, err));
+    return walk(r, AGAIN_STORED, err) && walk(r, AGAIN_HELD, err);
+}
+
+bool remap(RunContext *run, Error *err) {
+    const char *feed = run->feed->name;
+    CLEANUP(arena_drop) Arena *page_arena = arena_open();
+    CLEANUP(remapping_close) Remapping r = remapping_of(run, page_arena);
+    const char *asked;
+    bool was_read;
+    TRY(again_asked(run->pg, feed, run->arena, &asked, err) && clean_again(&r, &was_read, err));
+    if (!was_read || run->plan)
+        return true;
+    LOG_INFO("cleaned again from bronze", LOG_TEXT("feed", feed), LOG_INT("run", run->run_id),
+             LOG_INT("mapping_version", r.place.mapping_version), LOG_INT("rows_changed", run->counts.rows_changed));
+    return again_asked_done(run->pg, asked, err) && again_done(run->pg, feed, r.place.mapping_version, err);
+}
+
+bool replay(RunContext *run, Error *err) {
+    const char *feed = run->feed->name;
+    CLEANUP(arena_drop) Arena *page_arena = arena_open();
+    CLEANUP(remapping_close) Remapping r = remapping_of(run, page_arena);
+    r.feed.only_asked = true;
+    const char *asked;
+    bool was_read;
+    TRY(again_asked(run->pg, feed, run->arena, &asked, err) && clean_again(&r, &was_read, err));
     if (run->plan)
         return true;
-    LOG_INFO("cleaned again from bronze", LOG_TEXT("feed", feed->name), LOG_INT("run", run->run_id),
-             LOG_INT("mapping_version", r.place.mapping_version), LOG_INT("rows_changed", run->counts.rows_changed));
-    return again_done(run->pg, feed->name, r.place.mapping_version, err);
+    FAILPOINT("replay.before_done");
+    LOG_INFO("entries of quarantine cleaned again", LOG_TEXT("feed", feed), LOG_INT("run", run->run_id),
+             LOG_INT("rows_read", run->counts.rows_read), LOG_INT("rows_changed", run->counts.rows_changed));
+    return again_asked_done(run->pg, asked, err);
 }
 
 bool remap_if_due(RunContext *run, bool is_new, Error *err) {
-    bool is_due;
-    TRY(again_due(run->pg, run->feed->name, &is_due, err));
-    is_due |= is_new;
-    return !is_due || remap(run, err);
+    AgainDue due;
+    TRY(again_due(run->pg, run->feed->name, &due, err));
+    if (due.mapping || is_new)
+        return remap(run, err);
+    return !due.replay || replay(run, err);
 }

@@ -6,6 +6,8 @@
 #include "steps/steps.h"
 
 bool remap(RunContext *run, Error *err);
-/* `is_new`: a plan's, the mapping is not written down yet.
- * When the newest mapping was not applied to what is there yet. */
+/* Of what quarantine holds, the entries that a person asked for (quarantine_ask()), and nothing else. */
+bool replay(RunContext *run, Error *err);
+/* When the newest mapping was not applied to what is there yet; else the replay that was asked for and did not come to its
+ * end. `is_new`: a plan's, the mapping is not written down yet. */
 bool remap_if_due(RunContext *run, bool is_new, Error *err);

@@ -5,6 +5,7 @@
  * refuses stays as it was and is held, the newest of its claim; so it is with rows of tables. */
 #include "steps/remap_claims.h"
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/own.h"
 #include "steps/delivery.h"
@@ -259,7 +260,7 @@ static bool remap_source(Remapping *r, const char *source_system, Error *err) {
 }
 
 /* A run notes the mapping as seen, a plan looks only. */
-static bool see_mapping(RunContext *run, int32_t *ret_version, bool *ret_is_due, Error *err) {
+static bool see_mapping(RunContext *run, int32_t *ret_version, AgainDue *ret_due, Error *err) {
     const char *feed = run->claims->name;
     uint8_t fingerprint[16];
     bool is_new;
@@ -267,37 +268,60 @@ static bool see_mapping(RunContext *run, int32_t *ret_version, bool *ret_is_due,
     TRY(state_mapping_read(run->pg, feed, fingerprint, ret_version, &is_new, err));
     if (is_new && !run->plan)
         TRY(state_mapping(run->pg, feed, fingerprint, ret_version, err));
-    TRY(again_due(run->pg, feed, ret_is_due, err));
-    *ret_is_due |= is_new && run->plan;
+    TRY(again_due(run->pg, feed, ret_due, err));
+    ret_due->mapping |= is_new && run->plan;
     return true;
 }
 
-bool remap_claims(RunContext *run, Error *err) {
+/* Everything, or what was asked for. `ret_asked`: the entries that a person asked for before it began. */
+static bool clean_again(RunContext *run, bool only_asked, const char **ret_asked, Error *err) {
     const ClaimsConfig *claims = run->claims;
     CLEANUP(arena_drop) Arena *page_arena = arena_open();
     CLEANUP(remapping_close) Remapping r = {
         .run = run, .claims = claims, .page_arena = page_arena,
         .feed = {.feed = claims->name, .entity = claims->mapping.entity, .max_rows = (size_t)claims->page_rows,
-                 .max_bytes = (size_t)claims->page_bytes},
+                 .max_bytes = (size_t)claims->page_bytes, .only_asked = only_asked},
     };
     const char **sources;
     size_t n_sources;
-    int32_t version;
-    bool is_due;
-    TRY(see_mapping(run, &version, &is_due, err));
+    TRY(again_asked(run->pg, claims->name, run->arena, ret_asked, err));
     TRY(again_schemas(run->pg, claims->name, run->arena, &r.schemas, &r.n_schemas, err));
     TRY(again_sources(run->pg, claims->name, run->arena, &sources, &n_sources, err));
     for (size_t i = 0; r.n_schemas > 0 && i < n_sources; i++)
         TRY(remap_source(&r, sources[i], err));
+    return true;
+}
+
+bool remap_claims(RunContext *run, Error *err) {
+    const char *feed = run->claims->name, *asked;
+    int32_t version;
+    AgainDue due;
+    TRY(see_mapping(run, &version, &due, err) && clean_again(run, false, &asked, err));
     if (run->plan)
         return true;
-    LOG_INFO("cleaned again from bronze", LOG_TEXT("feed", claims->name), LOG_INT("run", run->run_id),
+    LOG_INFO("cleaned again from bronze", LOG_TEXT("feed", feed), LOG_INT("run", run->run_id),
              LOG_INT("mapping_version", version), LOG_INT("rows_changed", run->counts.rows_changed));
-    return again_done(run->pg, claims->name, version, err);
+    return again_asked_done(run->pg, asked, err) && again_done(run->pg, feed, version, err);
+}
+
+bool replay_claims(RunContext *run, Error *err) {
+    const char *feed = run->claims->name, *asked;
+    int32_t version;
+    AgainDue due;
+    TRY(see_mapping(run, &version, &due, err) && clean_again(run, true, &asked, err));
+    if (run->plan)
+        return true;
+    FAILPOINT("replay.claims_before_done");
+    LOG_INFO("claims in quarantine cleaned again", LOG_TEXT("feed", feed), LOG_INT("run", run->run_id),
+             LOG_INT("rows_read", run->counts.rows_read), LOG_INT("rows_changed", run->counts.rows_changed));
+    return again_asked_done(run->pg, asked, err);
 }
 
 bool remap_claims_if_due(RunContext *run, Error *err) {
     int32_t version;
-    bool is_due;
-    return see_mapping(run, &version, &is_due, err) && (!is_due || remap_claims(run, err));
+    AgainDue due;
+    TRY(see_mapping(run, &version, &due, err));
+    if (due.mapping)
+        return remap_claims(run, err);
+    return !due.replay || replay_claims(run, err);
 }

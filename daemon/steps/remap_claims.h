@@ -7,5 +7,8 @@
 #include "steps/steps.h"
 
 bool remap_claims(RunContext *run, Error *err);
-/* When the newest mapping was not applied to what is there yet; notes the mapping as seen. */
+/* The claims alone whose entries in quarantine a person asked for (quarantine_ask()). */
+bool replay_claims(RunContext *run, Error *err);
+/* When the newest mapping was not applied to what is there yet, or a replay did not come to its end; notes the mapping as
+ * seen. */
 bool remap_claims_if_due(RunContext *run, Error *err);

@@ -18,6 +18,7 @@ typedef enum RunMode {
     RUN_FULL,        /* every row again, compared by hash */
     RUN_BACKFILL,    /* rows of a range of dates again */
     RUN_REMAP,       /* clean again from bronze */
+    RUN_REPLAY,      /* of what quarantine holds, the entries that a person asked for */
     RUN_RECONCILE,
     RUN_REBUILD      /* publish: replace BigQuery's tables */
 } RunMode;

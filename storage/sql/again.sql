@@ -29,23 +29,41 @@ SELECT DISTINCT ON (schema_id, source_key, source_hash) schema_id, 0, source_key
 FROM page ORDER BY schema_id, source_key, source_hash
 
 -- Open entries behind $3, in their order, with the row as it was received; without it where bronze has it no more.
--- Which of two rows of one id counts was decided at the source.
+-- Which of two rows of one id counts was decided at the source. $6: asked for; $7: whether a clean row was made of their
+-- content. Of those the text was received before the entry was made, and is looked for by its key.
 -- name: again_held
 SELECT q.quarantine_id, r.schema_id, r.source_key, r.source_hash, r.raw
 FROM (
-    SELECT * FROM dq.quarantine
+    SELECT * FROM dq.quarantine e
     WHERE feed = $1 AND source_system = $2 AND state = 'open' AND quarantine_id > $3::bigint AND rule <> $5
+      AND (NOT $6::boolean OR replay_asked_at IS NOT NULL)
+      AND ($7::boolean IS NULL OR $7::boolean = EXISTS (
+          SELECT FROM silver.{table} t WHERE t.{id} = e.natural_key AND t.source_system = e.source_system
+            AND t.source_hash = e.source_hash))
     ORDER BY quarantine_id LIMIT $4::bigint
 ) AS q
 LEFT JOIN LATERAL (
-    SELECT * FROM bronze.{raw} b
-    WHERE b.batch_id = q.batch_id AND b.source_hash = q.source_hash AND b.source_key IS NOT DISTINCT FROM q.natural_key
-    LIMIT 1
+    (SELECT * FROM bronze.{raw} b
+     WHERE NOT coalesce($7::boolean, false) AND b.batch_id = q.batch_id AND b.source_hash = q.source_hash
+       AND b.source_key IS NOT DISTINCT FROM q.natural_key
+     LIMIT 1)
+    UNION ALL
+    (SELECT * FROM bronze.{raw} b
+     WHERE $7::boolean AND b.source_key = q.natural_key AND b.source_hash = q.source_hash AND b.op <> 'delete'
+     LIMIT 1)
 ) AS r ON true
 ORDER BY q.quarantine_id
 
 -- name: again_due
-SELECT remapped_at IS NULL FROM ops.feed_mapping WHERE feed = $1 ORDER BY mapping_version DESC LIMIT 1
+SELECT coalesce((SELECT remapped_at IS NULL FROM ops.feed_mapping WHERE feed = $1 ORDER BY mapping_version DESC LIMIT 1), false),
+       EXISTS (SELECT FROM dq.quarantine WHERE feed = $1 AND state = 'open' AND replay_asked_at IS NOT NULL)
+
+-- name: again_asked
+SELECT coalesce(array_agg(quarantine_id), '{}')::text FROM dq.quarantine
+WHERE feed = $1 AND state = 'open' AND replay_asked_at IS NOT NULL
+
+-- name: again_asked_done
+UPDATE dq.quarantine SET replay_asked_at = NULL WHERE quarantine_id = ANY($1::bigint[]) AND replay_asked_at IS NOT NULL
 
 -- name: again_done
 UPDATE ops.feed_mapping SET remapped_at = now() WHERE feed = $1 AND mapping_version <= $2 AND remapped_at IS NULL
@@ -55,11 +73,12 @@ SELECT DISTINCT source_system FROM ops.file WHERE feed = $1 AND source_system <>
 
 -- name: again_for
 SELECT set_config('revcycled.feed', $1, true), set_config('revcycled.source', $2, true),
-       set_config('revcycled.rules', $3, true)
+       set_config('revcycled.rules', $3, true), set_config('revcycled.asked', $4, true)
 
 -- Every delivery of a claims feed with the text it was made of: those that silver knows, and those that were never
 -- placed because they were unusable, also where a later one is held or placed by now. Text that its neighbour had already
--- is not in bronze once more: the neighbour's serves. Claim by claim; sorted once, not for every page.
+-- is not in bronze once more: the neighbour's serves. Claim by claim; sorted once, not for every page. When entries were asked
+-- for, their claims whole: what a claim's iterations are follows from all its deliveries.
 -- name: again_deliveries
 DECLARE again_deliveries NO SCROLL CURSOR WITH HOLD FOR
 WITH placed AS (
@@ -82,11 +101,17 @@ WITH placed AS (
     SELECT e.natural_key, e.source_hash, e.file_id, e.line, false, e.quarantine_id, e.state, e.mapping_version
     FROM entry e WHERE e.state <> 'dismissed'
       AND NOT EXISTS (SELECT FROM placed p WHERE p.file_id = e.file_id AND p.line = e.line)
+), asked AS (
+    SELECT quarantine_id, natural_key FROM dq.quarantine
+    WHERE feed = current_setting('revcycled.feed') AND source_system = current_setting('revcycled.source')
+      AND state = 'open' AND replay_asked_at IS NOT NULL
 ), found AS (
     SELECT DISTINCT ON (w.claim_id, w.file_id, w.line) w.*, f.period, f.sha256, r.schema_id, r.raw
     FROM wanted w
     JOIN ops.file f ON f.file_id = w.file_id AND f.feed = current_setting('revcycled.feed')
     JOIN bronze.{raw} r ON r.source_hash = w.source_hash AND r.source_key IS NOT DISTINCT FROM w.claim_id
+    WHERE NOT current_setting('revcycled.asked')::boolean OR w.quarantine_id IN (SELECT quarantine_id FROM asked)
+       OR w.claim_id IN (SELECT natural_key FROM asked)
     ORDER BY w.claim_id, w.file_id, w.line, (r.file_id = w.file_id AND r.line = w.line) DESC, r.batch_id
 )
 SELECT claim_id, source_hash, schema_id, raw, file_id, line, period, sha256, is_placed, coalesce(quarantine_id, 0),

@@ -9,13 +9,13 @@ WHERE feed = $1 AND source_system = $4 AND state IN ('open', 'dismissed')
 ORDER BY quarantine_id
 
 -- name: quarantine_supersede
-UPDATE dq.quarantine SET state = 'superseded'
+UPDATE dq.quarantine SET state = 'superseded', replay_asked_at = NULL
 WHERE feed = $1 AND source_system = $3 AND state IN ('open', 'dismissed')
   AND (natural_key = ANY($2::text[]) OR (natural_key IS NULL AND source_hash = ANY($4::bigint[])))
 
 -- The rows of these entries are usable now: by id, or by content where they had none.
 -- name: quarantine_replayed
-UPDATE dq.quarantine q SET state = 'replayed'
+UPDATE dq.quarantine q SET state = 'replayed', replay_asked_at = NULL
 FROM unnest($3::text[], $4::bigint[]) AS u(natural_key, source_hash)
 WHERE q.feed = $1 AND q.source_system = $2 AND q.state IN ('open', 'dismissed')
   AND q.natural_key IS NOT DISTINCT FROM u.natural_key AND q.source_hash = u.source_hash
@@ -28,7 +28,7 @@ WHERE q.feed = $1 AND q.source_system = $2 AND q.state IN ('open', 'dismissed')
   AND q.natural_key IS NOT DISTINCT FROM u.natural_key AND q.source_hash = u.source_hash
 
 -- name: quarantine_end
-UPDATE dq.quarantine SET state = 'replayed' WHERE quarantine_id = ANY($1::bigint[])
+UPDATE dq.quarantine SET state = 'replayed', replay_asked_at = NULL WHERE quarantine_id = ANY($1::bigint[])
 
 -- name: quarantine_renew
 UPDATE dq.quarantine q SET rule = u.rule, reason = u.reason, mapping_version = $4::int
@@ -39,3 +39,18 @@ WHERE q.quarantine_id = u.quarantine_id
 INSERT INTO dq.quarantine (feed, source_system, natural_key, raw, rule, reason, file_id, line,
                            source_hash, mapping_version, batch_id)
 VALUES ($1, $2, $3, jsonb_object($4::text[], $5::text[]), $6, $7, $8, $9, $10, $11, $12)
+
+-- name: quarantine_ask
+WITH asked AS (
+    UPDATE dq.quarantine SET replay_asked_at = now()
+    WHERE state = 'open' AND rule <> $5 AND ($1::text IS NULL OR feed = $1) AND ($2::text IS NULL OR rule = $2)
+      AND ($3::bigint IS NULL OR file_id = $3::bigint) AND ($4::bigint[] IS NULL OR quarantine_id = ANY ($4::bigint[]))
+    RETURNING feed
+)
+SELECT feed, count(*) FROM asked GROUP BY feed ORDER BY feed
+
+-- name: quarantine_dismiss
+UPDATE dq.quarantine SET state = 'dismissed', replay_asked_at = NULL WHERE quarantine_id = $1::bigint AND state = 'open'
+
+-- name: quarantine_state
+SELECT state FROM dq.quarantine WHERE quarantine_id = $1::bigint

@@ -301,6 +301,44 @@ def quarantine(served, key):
         key, json.dumps({"Name": CANARY}))[0][0]
 
 
+def test_an_entry_is_dismissed_once_and_stays_so(served, api):
+    key = quarantine(served, "1")
+    for _ in range(2):
+        status, _, answer = api.post(f"/v1/quarantine/{key}/dismiss")
+        assert (status, answer) == (200, {"id": key, "state": "dismissed"})
+    assert served.sql("SELECT state FROM dq.quarantine") == [("dismissed",)]
+    assert served.audit("POST /v1/quarantine/{id}/dismiss")[0][:3] == ("all", f"/v1/quarantine/{key}/dismiss", "done")
+    assert api.post(f"/v1/quarantine/{key}/dismiss", {"why": "x"})[0] == 400
+    assert api.post("/v1/quarantine/999999/dismiss")[0] == 404
+    served.sql("UPDATE dq.quarantine SET state = 'superseded' RETURNING 1")
+    assert api.post(f"/v1/quarantine/{key}/dismiss")[0] == 409
+
+
+def test_a_replay_says_which_entries_it_means_and_starts_once(served, api):
+    document = contract(api)
+    for wish, pointer in (({}, "#"), ({"all": False}, "#/all"), ({"all": True, "rule": "x"}, "#/all"), ({"state": "open"}, "#/state"),
+                          ({"ids": []}, "#/ids"), ({"ids": ["1", "x"]}, "#/ids/1"), ({"ids": [1]}, "#/ids/0"),
+                          ({"file": "x"}, "#/file"), ({"rule": 1}, "#/rule"), ({"feed": "a", "ids": "1"}, "#/ids")):
+        status, _, problem = api.post("/v1/quarantine/replay", wish)
+        assert status == 400 and [error["pointer"] for error in problem["errors"]] == [pointer], (wish, problem)
+    assert served.sql("SELECT count(*) FROM ops.run WHERE mode = 'replay'") == [(0,)]
+    status, headers, answer = api.post("/v1/quarantine/replay", {"all": True})
+    check(document, "Replay", answer)
+    assert (status, headers["Location"], answer) == (202, None, {"id": None, "entries": 0, "feeds": []})
+    quarantine(served, "1")
+    served.sql("INSERT INTO dq.quarantine (feed, source_system, natural_key, raw, rule, reason, source_hash, mapping_version, "
+               "batch_id) VALUES ('hospital_z.patients', 'hospital_z', '1', '{}', 'key_missing', 'x', 1, 1, 1) RETURNING 1")
+    status, headers, answer = api.post("/v1/quarantine/replay", {"rule": "key_missing"}, headers={"Idempotency-Key": "again"})
+    check(document, "Replay", answer)
+    known, gone = answer["feeds"]
+    assert (status, headers["Location"], answer["entries"]) == (202, f"/v1/runs/{known['run']}", 2)
+    assert (known["feed"], known["why_not"]) == ("hospital_a.departments", None) and answer["id"] == known["run"]
+    assert (gone["feed"], gone["run"]) == ("hospital_z.patients", None) and "no such feed" in gone["why_not"]
+    status, headers, same = api.post("/v1/quarantine/replay", {"rule": "key_missing"}, headers={"Idempotency-Key": "again"})
+    assert (status, headers["Idempotency-Replayed"], same) == (202, "true", answer)
+    assert served.audit("POST /v1/quarantine/replay")[0][0] == "all"
+
+
 def test_a_quarantined_row_is_shown_to_who_may_and_the_reading_is_on_record(served, api):
     key = quarantine(served, "1")
     quarantine(served, "2")
