@@ -2,6 +2,7 @@
  * needs none. */
 #include "storage/again.h"
 
+#include "base/failpoint.h"
 #include "base/own.h"
 #include "sql.h"
 #include "storage/bronze.h"
@@ -219,5 +220,6 @@ bool again_asked(Pg *pg, const char *feed, Arena *arena, const char **ret_entrie
 }
 
 bool again_asked_done(Pg *pg, const char *entries, Error *err) {
+    FAILPOINT("again.before_asked_done");
     return pg_exec(pg, SQL_AGAIN_ASKED_DONE, PG_PARAMS(entries), NULL, err);
 }

@@ -6,7 +6,6 @@
 #include "steps/remap.h"
 
 #include "base/clock.h"
-#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/own.h"
 #include "steps/place.h"
@@ -189,7 +188,6 @@ bool replay(RunContext *run, Error *err) {
     TRY(again_asked(run->pg, feed, run->arena, &asked, err) && clean_again(&r, &was_read, err));
     if (run->plan)
         return true;
-    FAILPOINT("replay.before_done");
     LOG_INFO("entries of quarantine cleaned again", LOG_TEXT("feed", feed), LOG_INT("run", run->run_id),
              LOG_INT("rows_read", run->counts.rows_read), LOG_INT("rows_changed", run->counts.rows_changed));
     return again_asked_done(run->pg, asked, err);

@@ -5,7 +5,6 @@
  * refuses stays as it was and is held, the newest of its claim; so it is with rows of tables. */
 #include "steps/remap_claims.h"
 
-#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/own.h"
 #include "steps/delivery.h"
@@ -311,7 +310,6 @@ bool replay_claims(RunContext *run, Error *err) {
     TRY(see_mapping(run, &version, &due, err) && clean_again(run, true, &asked, err));
     if (run->plan)
         return true;
-    FAILPOINT("replay.claims_before_done");
     LOG_INFO("claims in quarantine cleaned again", LOG_TEXT("feed", feed), LOG_INT("run", run->run_id),
              LOG_INT("rows_read", run->counts.rows_read), LOG_INT("rows_changed", run->counts.rows_changed));
     return again_asked_done(run->pg, asked, err);

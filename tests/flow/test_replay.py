@@ -206,8 +206,9 @@ def test_what_describes_the_past_goes_between_the_versions_and_what_is_now_begin
 
 # -- claims
 
-def test_a_claim_that_was_held_takes_its_place_among_its_iterations(loaded):
-    """Three deliveries of one claim, the middle one refused by a rule until that is lifted."""
+@pytest.fixture
+def held_claim(loaded):
+    """A claim of three deliveries, the middle one refused by a rule that is lifted now; its number and its entry."""
     rule = [{"name": "paid_small", "entity": "claims", "check": "paid_amount < 777", "severity": "quarantine"}]
     source = "hospital_a"
     claim = loaded.value("SELECT source_claim_id FROM silver.claims WHERE source_system = %s AND is_final AND iteration = 1 "
@@ -215,17 +216,27 @@ def test_a_claim_that_was_held_takes_its_place_among_its_iterations(loaded):
     deliver(loaded, source, claim)
     loaded.configure(with_rules(rule))
     loaded.once()
-    iterations = "SELECT iteration, paid_amount::text, is_final FROM silver.claims WHERE source_system = %s AND source_claim_id = %s ORDER BY 1"
-    before = loaded.rows(iterations, source, claim)
-    assert "777.00" not in [row[1] for row in before] and len(entries(loaded, feed="claims.monthly", rule="paid_small")) >= 1
     lifted(loaded)
     (entry, _), = [row for row in entries(loaded, feed="claims.monthly", rule="paid_small") if row[1] == claim]
-    others = loaded.rows("SELECT * FROM silver.claims WHERE source_claim_id <> %s ORDER BY claim_key", claim)
+    return claim, entry
+
+
+def iterations(world, claim):
+    return world.rows("SELECT iteration, paid_amount::text FROM silver.claims WHERE source_system = 'hospital_a' "
+                      "AND source_claim_id = %s ORDER BY 1", claim)
+
+
+def other_claims(world, claim):
+    return world.rows("SELECT * FROM silver.claims WHERE source_claim_id <> %s ORDER BY claim_key", claim)
+
+
+def test_a_claim_that_was_held_takes_its_place_among_its_iterations(loaded, held_claim):
+    claim, entry = held_claim
+    (before,), others = iterations(loaded, claim), other_claims(loaded, claim)
     answer, (run,) = replay(loaded, ids=[entry])
     assert (answer["entries"], run["state"]) == (1, "succeeded")
-    after = loaded.rows(iterations, source, claim)
-    assert [row[1] for row in after] == [before[0][1], "777.00"] and [row[0] for row in after] == [1, 2]
-    assert loaded.rows("SELECT * FROM silver.claims WHERE source_claim_id <> %s ORDER BY claim_key", claim) == others
+    assert iterations(loaded, claim) == [before, (2, "777.00")]
+    assert other_claims(loaded, claim) == others
 
 
 def deliver(world, source, claim):
@@ -268,7 +279,7 @@ def test_killed_anywhere_a_replay_ends_as_one_that_was_not(loaded_base, make_wor
         world.database)
     done = 0
     for name in ("page.after_lock", "page.after_silver", "page.before_commit", "page.after_commit:2", "page.after_members:2",
-                 "replay.before_done"):
+                 "again.before_asked_done"):
         killed(world, name)
         world.store.execute("UPDATE ops.feed_mapping SET remapped_at = now()", world.database)
         done, before = len(entries(world, "replayed")), done
