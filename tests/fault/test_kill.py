@@ -21,7 +21,7 @@ ELSEWHERE = {"hospitals.before_commit": "flow/test_reload.py", "hospitals.after_
              "post.before_commit": "flow/test_posted_claims.py", "post.after_commit": "flow/test_posted_claims.py",
              "repair.after_deleted": "flow/test_reconcile.py", "repair.after_delivered": "flow/test_reconcile.py",
              "repair.after_found": "flow/test_reconcile.py",
-             "again.before_asked_done": "flow/test_replay.py",
+             "again.before_asked_done": "flow/test_replay.py", "extract.before_counter": "flow/test_watermark.py",
              "x12.before_commit": "flow/test_remittances.py", "x12.after_commit": "flow/test_remittances.py"}
 
 

@@ -287,7 +287,8 @@ def test_a_counter_advances_between_runs_that_each_are_a_process(make_feed, mari
                 link.commit()
         feed.once()
         return feed.rows("SELECT rows_read FROM ops.run WHERE job = 'h.f' ORDER BY run_id DESC LIMIT 1")[0][0]
-    run()
+    assert feed.daemon.once(REVCYCLED_FAILPOINT="extract.before_counter").returncode == -signal.SIGKILL
+    run(later=False)
     position = "SELECT position FROM ops.cursor WHERE feed = 'h.f'"
     feed.play("INSERT INTO t VALUES (501, 1, 501)")
     run(later=False)
