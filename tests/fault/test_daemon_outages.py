@@ -110,20 +110,13 @@ def test_postgresql_crashes_with_a_position_it_has_not_flushed(make_feed, mariad
     [(writer,)] = feed.rows("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'")
     os.kill(writer, signal.SIGSTOP)  # else it flushes within 200 ms
     feed.play("UPDATE t SET first = 'Eve'")
-    feed.daemon.extra = {"REVCYCLED_FAILPOINT": "extract.after_advance:stop"}
-    feed.daemon._spawn()
-    jobs.until(lambda: process_state(feed.daemon.pid()) == "T", what="the poll has placed it")
+    feed.daemon.start_until("extract.after_advance")  # the poll has placed it
     assert names() == [("Eve",)]
     feed.store.kill()
     feed.store.start()
     assert names() == [("Ann",)], "nothing was lost: the test proved nothing"
-    os.kill(feed.daemon.pid(), signal.SIGCONT)
+    feed.daemon.go_on()
     jobs.until(lambda: names() == [("Eve",)], what="it is read again")
-
-
-def process_state(pid):
-    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-        return stat.read().rpartition(")")[2].split()[0]
 
 
 def test_mysql_connections_are_cut_in_the_tls_handshake(fresh, loaded_order_dump):

@@ -136,11 +136,6 @@ def test_a_locked_table_and_a_waiting_alter_keep_nobody_longer_than_two_seconds(
     await_equal(hospital)
 
 
-def wait_state(pid):
-    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-        return stat.read().rpartition(")")[2].split()[0]
-
-
 def test_a_lock_at_the_uncommitted_read_leaves_no_read_uncommitted_behind(hospital):
     """READ UNCOMMITTED is said for one statement; one that fails before it reached a row does not use it up.
     The row stays on the first page, which the statement after it reads."""
@@ -148,19 +143,17 @@ def test_a_lock_at_the_uncommitted_read_leaves_no_read_uncommitted_behind(hospit
     hospital.source = {"timeout": "60s"}
     hospital.write(reconcile="0")
     daemon.make_token()
-    daemon.extra = {"REVCYCLED_FAILPOINT": "extract.before_compare:stop"}
-    daemon._spawn()
-    jobs.until(lambda: daemon.pid() and wait_state(daemon.pid()) == "T", what="it stopped between its two reads")
+    daemon.start_until("extract.before_compare")  # between its two reads
     with contextlib.closing(server.connect(hospital.hospital)) as link, link.cursor() as cursor:
         cursor.execute("LOCK TABLES t WRITE")
-        daemon.signal(signal.SIGCONT)
+        daemon.go_on()
         jobs.until(lambda: failed(daemon, "a lock of the hospital's was in the way"), 2 + LATE_S, "the second read fails")
         daemon.signal(signal.SIGSTOP)
         jobs.until(lambda: not ours(server), 2 + LATE_S, "a read of the next attempt's has, too, if it began")
     with contextlib.closing(server.connect(hospital.hospital)) as link, link.cursor() as cursor:
         cursor.execute("BEGIN")
         cursor.execute("UPDATE t SET first = 'Never', changed = changed WHERE id = 5")
-        daemon.signal(signal.SIGCONT)
+        daemon.go_on()
         jobs.until(lambda: jobs.jobs(daemon)["h.f"]["last_success_at"], what="a run reads to the end")
         assert not hospital.value("SELECT count(*) FROM silver.patients WHERE first_name = 'Never'")
         cursor.execute("ROLLBACK")

@@ -98,15 +98,6 @@ def placed_twice(world):
         f'SELECT source_key FROM bronze."{table}" GROUP BY source_key, source_hash, op HAVING count(*) > 1')]
 
 
-def is_stopped(daemon):
-    with open(f"/proc/{daemon.pid()}/stat", encoding="ascii") as stat:
-        return stat.read().rpartition(")")[2].split()[0] == "T"
-
-
-def go_on(daemon):
-    os.kill(daemon.pid(), signal.SIGCONT)
-
-
 def test_one_is_killed_and_the_other_goes_on(pair, loaded_order_dump):
     pair.start()
     everything = set(jobs.jobs(pair.second))
@@ -126,11 +117,11 @@ def test_one_is_killed_and_the_other_goes_on(pair, loaded_order_dump):
 def test_one_is_stopped_in_a_page_and_wakes_when_the_other_has_placed_it(pair, loaded_order_dump):
     """It stops with its feed's cursor row, and the placement lock, in its hands."""
     pair.start(failpoint="page.before_commit:9:stop")
-    jobs.until(lambda: is_stopped(pair.first), what="it stopped")
+    jobs.until(pair.first.is_stopped, what="it stopped")
     pair.await_take_over()
     jobs.await_quiet(pair.second, 120)
     placed = pair.world.value("SELECT count(*) FROM ops.batch WHERE feed IS NOT NULL")
-    go_on(pair.first)
+    pair.first.go_on()
     everything = set(jobs.jobs(pair.second))
     jobs.until(lambda: states(pair.first, "elsewhere") == everything, LATE_S, "it sees that it has lost its jobs")
     assert pair.world.value("SELECT count(*) FROM ops.batch WHERE feed IS NOT NULL") == placed
@@ -155,14 +146,12 @@ def test_a_page_read_under_an_epoch_that_has_passed_is_dropped(fresh):
     """The fence itself: the store's sessions live, and the page comes too late all the same."""
     fresh.configure(edit=jobs.small_pages)
     fresh.daemon.make_token()
-    fresh.daemon.extra = {"REVCYCLED_FAILPOINT": "extract.after_read:4:stop"}
-    fresh.daemon._spawn()
-    jobs.until(lambda: is_stopped(fresh.daemon), what="it stopped with a page in its hands")
+    fresh.daemon.start_until("extract.after_read:4")
     with contextlib.closing(fresh.store.connect(fresh.database)) as link, link, link.cursor() as cursor:
         cursor.execute("UPDATE ops.cursor SET epoch = epoch + 1000 WHERE feed IN "  # others stand in a page of theirs
                        "(SELECT feed FROM ops.cursor FOR UPDATE SKIP LOCKED) RETURNING feed, page")
         before = sorted(cursor.fetchall())
-    go_on(fresh.daemon)
+    fresh.daemon.go_on()
     jobs.until(lambda: any("another run moved the cursor" in str(line) for line in fresh.daemon.log_lines()),
                what="the page is dropped")
     assert before and set(before) <= set(fresh.rows("SELECT feed, page FROM ops.cursor"))
@@ -173,14 +162,12 @@ def test_a_page_whose_position_has_moved_is_dropped_and_read_again(fresh):
     """Under the same epoch: the other half of the fence."""
     fresh.configure(edit=jobs.small_pages)
     fresh.daemon.make_token()
-    fresh.daemon.extra = {"REVCYCLED_FAILPOINT": "extract.after_read:4:stop"}
-    fresh.daemon._spawn()
-    jobs.until(lambda: is_stopped(fresh.daemon), what="it stopped with a page in its hands")
+    fresh.daemon.start_until("extract.after_read:4")
     with contextlib.closing(fresh.store.connect(fresh.database)) as link, link, link.cursor() as cursor:
         cursor.execute("UPDATE ops.cursor SET page = page + 1000 WHERE feed IN "
                        "(SELECT feed FROM ops.cursor FOR UPDATE SKIP LOCKED) RETURNING feed")
         moved = [feed for feed, in cursor.fetchall()]
-    go_on(fresh.daemon)
+    fresh.daemon.go_on()
     retries = [f'revcycle_run_retries_total{{job="{feed}",code="40001"}}' for feed in moved]
     jobs.until(lambda: any(line in fresh.daemon.get("/metrics", token=None)[2] for line in retries),
                what="the page is dropped, and the run tried again")
@@ -194,13 +181,11 @@ def test_what_a_settle_and_a_figure_wrote_under_an_epoch_that_has_passed_is_drop
     """As for pages: its sessions live on, and another daemon has its jobs."""
     fresh.configure(edit=settings_of)
     fresh.daemon.make_token()
-    fresh.daemon.extra = {"REVCYCLED_FAILPOINT": f"{failpoint}:stop"}
-    fresh.daemon._spawn()
-    jobs.until(lambda: is_stopped(fresh.daemon), what="it stopped before its commit")
+    fresh.daemon.start_until(failpoint)
     before = fresh.value(f"SELECT count(*) FROM {written}")
     fresh.store.execute("UPDATE ops.job SET epoch = epoch + 1, owner = 'another', lease_until = now() + interval '1 hour' "
                         "WHERE kind IN ('settle', 'publish', 'kpi')", fresh.database)
-    go_on(fresh.daemon)
+    fresh.daemon.go_on()
     jobs.until(lambda: any("what this run wrote is dropped" in str(line) for line in fresh.daemon.log_lines()),
                what="what it wrote is dropped")
     jobs.until(lambda: {"settle", "publish", "kpi"} <= states(fresh.daemon, "elsewhere"), LATE_S, "it has lost its jobs")
@@ -276,7 +261,7 @@ def test_a_daemon_that_lost_its_jobs_decides_on_nothing(held_pair):
     first, second, feed, run = held_pair
     os.kill(first.pid(), signal.SIGSTOP)
     jobs.until(lambda: not states(second, "elsewhere"), LEASE_S + LATE_S, "the second has every job")
-    go_on(first)
+    first.go_on()
     for decision in ("approve", "cancel"):
         status, _, answer = first.post(f"/v1/runs/{run}/{decision}")
         assert status == 409 and "another daemon holds the lease" in str(answer), answer

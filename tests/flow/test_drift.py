@@ -1,11 +1,10 @@
 """A hospital's table that changes while it is read: nothing crashes, nothing is silently NULL, and where it is
 named it is named once: the run, a line of the log, a metric, /v1/feeds."""
 import contextlib
-import signal
 
 import pytest
 
-from harness import jobs, process
+from harness import jobs
 
 PATIENTS = {"entity": "patients", "key": ["id"], "cursor": "changed", "page_rows": 50, "reconcile": "0", "map": {
     "source_patient_id": "id", "first_name": "first", "last_name": "last", "source_modified_at": "changed"}}
@@ -260,11 +259,9 @@ def test_a_table_that_changes_at_the_end_of_a_poll_is_seen_by_the_next(watch, ch
     """Quiet polls compare with what the table was; that must not be what it became while the last poll ran."""
     watched = watch()
     watched.daemon.stop()
-    watched.daemon.extra = {"REVCYCLED_FAILPOINT": "extract.before_remember:stop"}
-    watched.daemon._spawn()
-    jobs.until(lambda: (process.stat_fields(watched.daemon.pid()) or "?")[0] == "T", what="it stopped at the end of a poll")
+    watched.daemon.start_until("extract.before_remember")
     watched.feed.play(f"ALTER TABLE t {change}")
-    watched.daemon.signal(signal.SIGCONT)
+    watched.daemon.go_on()
     watched.drift(state="evolved")
 
 

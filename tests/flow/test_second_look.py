@@ -2,11 +2,10 @@
 import contextlib
 import hashlib
 import itertools
-import signal
 
 import pytest
 
-from harness import jobs, process
+from harness import jobs
 
 FEED = {"entity": "departments", "key": ["id"], "cursor": "changed", "every": "12h", "map": {
     "source_department_id": "id", "name": "label"}}
@@ -53,12 +52,10 @@ def test_few_deletes_and_a_small_share_of_all_are_not_asked_about(table, gone, s
 def test_a_change_that_comes_between_is_the_polls_and_no_difference(table):
     """Its cursor tells it: the poll before the second look has it."""
     feed = table()
-    feed.daemon.extra = {"REVCYCLED_FAILPOINT": "extract.before_remember:stop"}
     feed.daemon.arguments = ["reconcile", "h.f"]
-    feed.daemon._spawn()
-    jobs.until(lambda: (process.stat_fields(feed.daemon.pid()) or "?")[0] == "T", what="the first poll is over")
+    feed.daemon.start_until("extract.before_remember")  # the first poll is over
     feed.play("UPDATE t SET label = 'new' WHERE id = 7")
-    feed.daemon.signal(signal.SIGCONT)
+    feed.daemon.go_on()
     assert feed.daemon.end_once(60) == 0
     assert names(feed)["7"] == "new"
     assert feed.value("SELECT differences FROM ops.reconciliation ORDER BY reconciliation_id DESC LIMIT 1") == 0

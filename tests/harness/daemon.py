@@ -6,7 +6,8 @@ import subprocess
 import urllib.error
 import urllib.request
 
-from .process import Server, start_time
+from . import jobs
+from .process import Server, start_time, stat_fields
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_HELD = 0, 1, 2, 3
 
@@ -128,6 +129,18 @@ class Daemon(Server):
                 if line.startswith(field + ":"):
                     return int(line.split()[1]) * 1024
         raise RuntimeError(f"no {field}")
+
+    def start_until(self, failpoint):
+        """Starts it, and awaits that it stands still at this failpoint; go_on() lets it run again."""
+        self.extra = {"REVCYCLED_FAILPOINT": f"{failpoint}:stop"}
+        self._spawn()
+        jobs.until(self.is_stopped, what=f"it stands still at {failpoint}")
+
+    def is_stopped(self):
+        return (stat_fields(self.pid()) or "?")[0] == "T"
+
+    def go_on(self):
+        self.signal(signal.SIGCONT)
 
     def hang_up(self):
         self.signal(signal.SIGHUP)
