@@ -343,7 +343,8 @@ static void read_pattern(Loader *loader, const TreeNode *node, FilePattern *patt
         return;
     const SourceConfig *source =
         pattern->source ? find_source(loader, mark_in(node, "source"), pattern->source) : NULL;
-    pattern->zone = source ? source->zone : NULL;
+    pattern->timezone = source ? source->timezone : loader->config->timezone;
+    pattern->zone = source ? source->zone : loader->config->zone;
     if (pattern->period)
         check_period(loader, mark_in(node, "period"), pattern->period);
 }

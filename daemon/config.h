@@ -65,6 +65,7 @@ typedef struct FilePattern {
     const char *pattern;
     const char *source; /* source_system: one of the sources, of either kind */
     const char *period; /* regular expression whose group 1 is the period, or NULL */
+    const char *timezone; /* the source's; the house's where it is no hospital of the configuration */
     const Zone *zone;
 } FilePattern;
 

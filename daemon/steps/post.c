@@ -176,13 +176,6 @@ static const FilePattern *pattern_of(const Post *post) {
     return &post->claims->from[i];
 }
 
-static const char *timezone_of(const Post *post) {
-    for (size_t i = 0; i < post->config->n_sources; i++)
-        if (strcmp(post->config->sources[i].name, post->source_system) == 0)
-            return post->config->sources[i].timezone;
-    return post->config->timezone;
-}
-
 static bool open_feed(const Post *post, RunContext *run, PlaceFeed *ret_feed, Error *err) {
     size_t n;
     const char *const *names = post_columns(post->claims, run->arena, &n);
@@ -192,10 +185,10 @@ static bool open_feed(const Post *post, RunContext *run, PlaceFeed *ret_feed, Er
         fields[i] = (Field){.name = names[i], .kind = FIELD_TEXT, .folds_case = post->claims->fold_ids};
         types[i] = "text";
     }
-    const Zone *zone = pattern_of(post)->zone;
+    const FilePattern *pattern = pattern_of(post);
     PlaceSource source = {
-        .feed = post->claims->name, .source_system = post->source_system, .timezone = timezone_of(post),
-        .zone = zone ? zone : post->config->zone, .mapping = &post->claims->mapping,
+        .feed = post->claims->name, .source_system = post->source_system, .timezone = pattern->timezone,
+        .zone = pattern->zone, .mapping = &post->claims->mapping,
         .fields = fields, .types = types, .n_fields = n,
     };
     return place_open(run, &source, ret_feed, err);

@@ -244,13 +244,6 @@ static bool parse_progress(const char *position, int64_t file_id, Progress *ret_
     return true;
 }
 
-static const char *timezone_of(const Receiving *r, const char *source_system) {
-    for (size_t i = 0; i < r->run->config->n_sources; i++)
-        if (strcmp(r->run->config->sources[i].name, source_system) == 0)
-            return r->run->config->sources[i].timezone;
-    return r->run->config->timezone;
-}
-
 static bool open_place(const Receiving *r, const Incoming *file, DeliveryFile *delivery,
                        PlaceFeed *ret_feed, Error *err) {
     size_t n;
@@ -261,8 +254,8 @@ static bool open_place(const Receiving *r, const Incoming *file, DeliveryFile *d
     PlaceSource source = {
         .feed = r->claims->name,
         .source_system = file->pattern->source,
-        .timezone = timezone_of(r, file->pattern->source),
-        .zone = file->pattern->zone ? file->pattern->zone : r->run->config->zone,
+        .timezone = file->pattern->timezone,
+        .zone = file->pattern->zone,
         .mapping = &r->claims->mapping,
         .fields = fields,
         .types = types,

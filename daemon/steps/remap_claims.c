@@ -64,20 +64,15 @@ static void compile_list(Remapping *r, const Zone *zone, size_t at) {
 
 /* The newest list that can be cleaned stands for the feed. */
 static bool open_source(Remapping *r, const FilePattern *pattern, Error *err) {
-    const Config *config = r->run->config;
     size_t at = 0;
     r->lists = ARENA_ARRAY(r->run->arena, List, r->n_schemas);
     for (size_t i = 0; i < r->n_schemas; i++)
-        compile_list(r, pattern->zone ? pattern->zone : config->zone, i);
+        compile_list(r, pattern->zone, i);
     while (at + 1 < r->n_schemas && !r->lists[at].mapping)
         at++;
-    const char *timezone = config->timezone;
-    for (size_t i = 0; i < config->n_sources; i++)
-        if (strcmp(config->sources[i].name, pattern->source) == 0)
-            timezone = config->sources[i].timezone;
     PlaceSource source = {
-        .feed = r->claims->name, .source_system = pattern->source, .timezone = timezone,
-        .zone = pattern->zone ? pattern->zone : config->zone, .mapping = &r->claims->mapping,
+        .feed = r->claims->name, .source_system = pattern->source, .timezone = pattern->timezone,
+        .zone = pattern->zone, .mapping = &r->claims->mapping,
         .fields = r->lists[at].fields, .types = r->schemas[at].types, .n_fields = r->schemas[at].n,
     };
     r->feed.source_system = pattern->source;
