@@ -189,7 +189,7 @@ def test_deliveries_that_a_stricter_mapping_refuses_stay_and_are_held(make_claim
         for line, fields in enumerate(csv.DictReader(io.StringIO(content_)), 2):
             if fields["ClaimAmount"] == "100.00" and fields["PaidAmount"] == "500.00":
                 broken[fields["ClaimID"]] = (name, line)
-    unreadable = claims.rows("SELECT natural_key FROM dq.quarantine WHERE state = 'open'")
+    unreadable = claims.rows("SELECT natural_key FROM dq.quarantine WHERE state = 'open' ORDER BY 1")
     entries = ("SELECT q.natural_key, f.name, q.line FROM dq.quarantine q JOIN ops.file f USING (file_id) "
                "WHERE q.state = 'open' AND q.rule = 'overpaid' ORDER BY 1")
     configure(claims, STRICT)
@@ -204,7 +204,7 @@ def test_deliveries_that_a_stricter_mapping_refuses_stay_and_are_held(make_claim
     claims.once()
     assert shown(claims) == before and claims.rows(entries) == []
     assert claims.rows("SELECT count(*) FROM dq.quarantine WHERE state = 'replayed'") == [(len(wanted),)]
-    assert claims.rows("SELECT natural_key FROM dq.quarantine WHERE state = 'open'") == unreadable
+    assert claims.rows("SELECT natural_key FROM dq.quarantine WHERE state = 'open' ORDER BY 1") == unreadable
 
 
 POINTS = ["page.after_lock:2", "page.after_members", "page.after_silver:2", "page.before_commit:3", "page.after_commit:2"]
