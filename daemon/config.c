@@ -514,16 +514,23 @@ static bool is_private_address(const char *url) {
     return false;
 }
 
-static void read_reference(Loader *loader) {
-    const TreeNode *node = section_of(loader->root, "reference");
-    ReferenceService *npi = &loader->config->reference.npi;
-    if (!keys_read(&loader->mistakes, "reference", node, &loader->config->reference))
-        return;
-    const TreeItem *item = tree_find(node, "npi");
-    npi->enabled = item && keys_read(&loader->mistakes, "reference.npi", item->value, npi);
-    if (npi->enabled && npi->endpoint && !is_private_address(npi->endpoint))
+static void read_register(Loader *loader, const TreeItem *item, ReferenceService *service) {
+    const char *section = arena_printf(loader->mistakes.arena, "reference.%s", item->key);
+    service->enabled = keys_read(&loader->mistakes, section, item->value, service);
+    if (service->enabled && service->endpoint && !is_private_address(service->endpoint))
         mistake_add(&loader->mistakes, mark_in(item->value, "endpoint"),
                     "`endpoint` must begin with https://; http:// serves for this machine alone, as in http://127.0.0.1:8000/");
+}
+
+static void read_reference(Loader *loader) {
+    const TreeNode *node = section_of(loader->root, "reference");
+    if (!keys_read(&loader->mistakes, "reference", node, loader->config))
+        return;
+    for (Reference reference = 0; reference < REFERENCES; reference++) {
+        const TreeItem *item = tree_find(node, REFERENCE_KINDS[reference].name);
+        if (item)
+            read_register(loader, item, &loader->config->references[reference]);
+    }
 }
 
 static void check_whole(Loader *loader) {

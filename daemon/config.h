@@ -13,6 +13,7 @@
 #include "transform/formats/fixed.h"
 #include "transform/mapping.h"
 #include "transform/person.h"
+#include "transform/reference.h"
 
 #include <stdio.h>
 
@@ -131,10 +132,6 @@ typedef struct ReferenceService {
     int requests_per_second;
 } ReferenceService;
 
-typedef struct ReferenceConfig {
-    ReferenceService npi;
-} ReferenceConfig;
-
 typedef struct ServerConfig {
     const char *listen; /* "127.0.0.1:8080", "[::1]:8080" or "/run/revcycled/api.sock" */
     const char *tls_certificate, *tls_key;
@@ -161,7 +158,7 @@ typedef struct Config {
     const PersonRule *person_rules; /* strongest first; PERSON_RULES where none are written */
     size_t n_person_rules;
     BigQueryConfig bigquery;
-    ReferenceConfig reference;
+    ReferenceService references[REFERENCES];
 } Config;
 
 /* Reads the file and conf.d/<name>.yaml beside it, in the order of their names. Every mistake is told with its

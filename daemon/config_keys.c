@@ -13,6 +13,19 @@
 
 enum { KIB = 1 << 10, MIB = 1 << 20 };
 
+/* Every register is asked in the same way. */
+#define REGISTER_KEYS(register, address)                                                                               \
+    {"reference." register ".endpoint", KEY_TEXT, IN(ReferenceService, endpoint), address,                             \
+     .help = "its address; https, or http to this machine"},                                                           \
+    {"reference." register ".every", KEY_DURATION, IN(ReferenceService, every_ms), "1h", 1000, DAYS(30),               \
+     .help = "time between looks for what nobody was asked about; new rows are looked at at once"},                    \
+    {"reference." register ".requests_per_second", KEY_INT, IN(ReferenceService, requests_per_second), "2", 1, 1000,   \
+     .help = "at most"},                                                                                               \
+    {"reference." register ".max_age", KEY_DURATION, IN(ReferenceService, max_age_ms), "90d", 1000, DAYS(3650),        \
+     .help = "how long an answer is good for"},                                                                        \
+    {"reference." register ".timeout", KEY_DURATION, IN(ReferenceService, timeout_ms), "30s", 1000, 10 * 60 * 1000,    \
+     .help = "time for one request"}
+
 const ConfigKey CONFIG_KEYS[] = {
     {"server", KEY_PART, .needs_restart = true, .help = "the control API"},
     {"server.listen", KEY_ADDRESS, IN(ServerConfig, listen), "127.0.0.1:8080", .needs_restart = true,
@@ -166,13 +179,12 @@ const ConfigKey CONFIG_KEYS[] = {
 
     {"reference", KEY_PART, .help = "registers that are asked about what silver names; none without it"},
     {"reference.npi", KEY_PART, .help = "the NPI registry: whether a provider's number is given out, and for what; only numbers are sent"},
-    {"reference.npi.endpoint", KEY_TEXT, IN(ReferenceService, endpoint), "https://npiregistry.cms.hhs.gov/api/",
-     .help = "its address; https, or http to this machine"},
-    {"reference.npi.every", KEY_DURATION, IN(ReferenceService, every_ms), "1h", 1000, DAYS(30),
-     .help = "time between looks for numbers that nobody was asked about; new rows are looked at at once"},
-    {"reference.npi.requests_per_second", KEY_INT, IN(ReferenceService, requests_per_second), "2", 1, 1000, .help = "at most"},
-    {"reference.npi.max_age", KEY_DURATION, IN(ReferenceService, max_age_ms), "90d", 1000, DAYS(3650), .help = "how long an answer is good for"},
-    {"reference.npi.timeout", KEY_DURATION, IN(ReferenceService, timeout_ms), "30s", 1000, 10 * 60 * 1000, .help = "time for one request"},
+    REGISTER_KEYS("npi", "https://npiregistry.cms.hhs.gov/api/"),
+    {"reference.icd10", KEY_PART, .help = "the ICD-10-CM list: which diagnoses there are, and what they are; only codes are sent"},
+    REGISTER_KEYS("icd10", "https://clinicaltables.nlm.nih.gov/api/icd10cm/v3/search"),
+    {"reference.hcpcs", KEY_PART, .help = "the list of HCPCS level II: which procedures there are, and what they are; only codes are sent"},
+    REGISTER_KEYS("hcpcs", "https://clinicaltables.nlm.nih.gov/api/hcpcs/v3/search"),
+
     {"retention", KEY_LATER, .help = "how long ledgers and raw rows are kept"},
     {"alerts", KEY_LATER, .help = "whom to tell"},
 };

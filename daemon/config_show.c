@@ -238,7 +238,17 @@ static const struct {
     {"bigquery", offsetof(Config, bigquery)},
 };
 static const char *const LISTED[] = {"", "sources.*", "sources.*.feeds.*", "claims.*", "claims.*.from[]",
-                                     "claims.*.columns[]", "rules[]", "persons[]", "reference.npi"};
+                                     "claims.*.columns[]", "rules[]", "persons[]"};
+
+static bool is_reference(Str section) {
+    static const Str PREFIX = {"reference.", sizeof "reference." - 1};
+    if (section.size < PREFIX.size || memcmp(section.at, PREFIX.at, PREFIX.size) != 0)
+        return false;
+    for (size_t i = 0; i < REFERENCES; i++)
+        if (str_equal(str_of(REFERENCE_KINDS[i].name), (Str){section.at + PREFIX.size, section.size - PREFIX.size}))
+            return true;
+    return false;
+}
 
 bool config_shows(const char *path) {
     const char *dot = strrchr(path, '.');
@@ -249,7 +259,16 @@ bool config_shows(const char *path) {
     for (size_t i = 0; i < COUNT(PARTS); i++)
         if (str_equal(str_of(PARTS[i].name), section))
             return true;
-    return false;
+    return is_reference(section);
+}
+
+static const TreeNode *references_node(Arena *arena, const Config *config) {
+    TreeNode *map = new_map(arena);
+    for (size_t i = 0; i < REFERENCES; i++)
+        if (config->references[i].enabled)
+            put(arena, map, REFERENCE_KINDS[i].name,
+                keys_node(arena, arena_printf(arena, "reference.%s", REFERENCE_KINDS[i].name), &config->references[i]));
+    return map;
 }
 
 static const TreeNode *show(Arena *arena, const Config *config) {
@@ -266,11 +285,9 @@ static const TreeNode *show(Arena *arena, const Config *config) {
     put(arena, root, "claims", claims);
     put(arena, root, "rules", rules_node(arena, config));
     put(arena, root, "persons", persons_node(arena, config));
-    if (config->reference.npi.enabled) {
-        TreeNode *reference = new_map(arena);
-        put(arena, reference, "npi", keys_node(arena, "reference.npi", &config->reference.npi));
-        put(arena, root, "reference", reference);
-    }
+    const TreeNode *references = references_node(arena, config);
+    if (references->n > 0)
+        put(arena, root, "reference", references);
     return root;
 }
 

@@ -7,8 +7,8 @@
 #include "sealer.h"
 #include "secret.h"
 #include "storage/check.h"
+#include "storage/lookup.h"
 #include "storage/migrate.h"
-#include "storage/nppes.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -239,21 +239,16 @@ static void check_bigquery(const BigQueryConfig *config, Report *report) {
 
 /* ---- registers ---- */
 
-/* By the number that CMS's own description of the check digit takes as its example. */
-static void check_reference(const ReferenceService *npi, Report *report) {
-    if (!npi->enabled)
+static void check_register(const ReferenceService *service, Reference reference, Report *report) {
+    if (!service->enabled)
         return;
     Error err = {0};
     atomic_bool never = false;
     CLEANUP(arena_drop) Arena *arena = arena_open();
-    HttpLimits limits = {.total_ms = npi->timeout_ms, .answer_bytes_max = REFERENCE_BYTES_MAX};
+    HttpLimits limits = {.total_ms = service->timeout_ms, .answer_bytes_max = REFERENCE_BYTES_MAX};
     CLEANUP(http_drop) HttpClient *client = http_open(&limits, &never, &err);
-    NppesQuestion question = {.endpoint = npi->endpoint, .npi = "1234567893"};
-    NppesAnswer answer;
-    bool is_well = client && nppes_ask(client, &question, arena, &answer, &err);
-    if (is_well && answer.outcome == NPPES_UNUSABLE)
-        is_well = error_set(&err, STATE_CONNECTION, "the NPI registry cannot be used: %s", answer.why);
-    report_outcome(report, "reference", "npi", is_well, &err);
+    bool is_well = client && lookup_probe(client, reference, service->endpoint, arena, &err);
+    report_outcome(report, "reference", REFERENCE_KINDS[reference].name, is_well, &err);
 }
 
 bool doctor_run(const Config *config, FILE *out) {
@@ -266,6 +261,7 @@ bool doctor_run(const Config *config, FILE *out) {
     for (size_t i = 0; i < config->n_claims; i++)
         check_claims(&report, &config->claims[i]);
     check_bigquery(&config->bigquery, &report);
-    check_reference(&config->reference.npi, &report);
+    for (Reference reference = 0; reference < REFERENCES; reference++)
+        check_register(&config->references[reference], reference, &report);
     return report.is_well;
 }

@@ -44,15 +44,26 @@ static void add_claims(JobTable *table, const ClaimsConfig *claims) {
                          .schedule = every_text(table->arena, claims->every_ms)});
 }
 
+/* One job looks at all: as often as the one that is to be looked at most often. 0: none is configured. */
+static int64_t reference_every_ms(const Config *config) {
+    int64_t every_ms = 0;
+    for (size_t i = 0; i < REFERENCES; i++) {
+        const ReferenceService *service = &config->references[i];
+        if (service->enabled && (every_ms == 0 || service->every_ms < every_ms))
+            every_ms = service->every_ms;
+    }
+    return every_ms;
+}
+
 static void add_store_jobs(JobTable *table) {
     const BigQueryConfig *bigquery = &table->config->bigquery;
     /* woken at the start: a crash may have left batches unsettled */
     add_job(table, (Job){.name = "settle", .kind = JOB_SETTLE, .group = "store", .is_woken = true,
                          .schedule = "after changes"});
-    if (table->config->reference.npi.enabled)
+    int64_t reference_ms = reference_every_ms(table->config);
+    if (reference_ms > 0)
         add_job(table, (Job){.name = "reference", .kind = JOB_REFERENCE, .group = "reference",
-                             .every_us = table->config->reference.npi.every_ms * 1000,
-                             .schedule = every_text(table->arena, table->config->reference.npi.every_ms)});
+                             .every_us = reference_ms * 1000, .schedule = every_text(table->arena, reference_ms)});
     if (bigquery->enabled)
         add_job(table, (Job){.name = "publish", .kind = JOB_PUBLISH, .group = "store",
                              .every_us = bigquery->every_ms * 1000,

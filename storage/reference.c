@@ -3,6 +3,7 @@
 
 #include "base/own.h"
 #include "sql.h"
+#include "storage/template.h"
 #include "transform/specialty.h"
 
 enum { TELL_ROWS_MAX = 5000, ARRAY_BYTES_MAX = 4 << 20 };
@@ -13,45 +14,39 @@ static const char *text_or_null(Arena *arena, const PgResult *rows, int row, int
     return str_is_null(value) ? NULL : arena_string(arena, value);
 }
 
-bool reference_npi_pending(Pg *pg, const char *after, int max, Arena *arena, NpiPending **ret_pending, size_t *ret_n,
-                           Error *err) {
-    CLEANUP(pg_result_drop) PgResult *rows =
-        pg_query(pg, SQL_REFERENCE_NPI_PENDING, PG_PARAMS(after, pg_number(max).text), err);
-    TRY(rows);
-    size_t n = (size_t)pg_rows(rows);
-    NpiPending *pending = ARENA_ARRAY(arena, NpiPending, n + 1);
+static const char *codes_array(const ReferenceAnswer *answers, size_t n, Buf *out, Error *err) {
     for (size_t i = 0; i < n; i++)
-        pending[i] = (NpiPending){arena_string(arena, pg_value(rows, (int)i, 0)), text_or_null(arena, rows, (int)i, 1),
-                                  text_or_null(arena, rows, (int)i, 2)};
-    *ret_pending = pending;
-    *ret_n = n;
-    return true;
+        pg_array_text(out, str_of(answers[i].code));
+    return pg_array_end(out, err);
 }
 
-/* ---- keeping ---- */
+/* How long an answer is kept. */
+static PgNumber age_of(const ReferenceAnswer *one, int64_t max_age_ms) {
+    return pg_number(one->answer.outcome == LOOKUP_UNUSABLE && max_age_ms > UNUSABLE_MS ? UNUSABLE_MS : max_age_ms);
+}
 
-static bool keep(Pg *pg, const NpiAnswer *one, int64_t max_age_ms, Error *err) {
-    const NppesAnswer *answer = &one->answer;
-    bool is_unusable = answer->outcome == NPPES_UNUSABLE;
-    PgNumber age = pg_number(is_unusable && max_age_ms > UNUSABLE_MS ? UNUSABLE_MS : max_age_ms);
-    if (answer->outcome == NPPES_UNCHANGED)
-        return pg_exec(pg, SQL_REFERENCE_NPI_RENEW, PG_PARAMS(one->npi, age.text), NULL, err);
+/* ---- NPIs, and providers ---- */
+
+static PgResult *query_npi_pending(Pg *pg, const ReferenceKind *kind, const char *after, const char *max, Arena *arena,
+                                   Error *err) {
+    (void)kind;
+    (void)arena;
+    return pg_query(pg, SQL_REFERENCE_NPI_PENDING, PG_PARAMS(after, max), err);
+}
+
+static bool keep_npi(Pg *pg, const ReferenceKind *kind, const ReferenceAnswer *one, const char *age_ms, Error *err) {
+    (void)kind;
+    const LookupAnswer *answer = &one->answer;
+    if (answer->outcome == LOOKUP_UNCHANGED)
+        return pg_exec(pg, SQL_REFERENCE_NPI_RENEW, PG_PARAMS(one->code, age_ms), NULL, err);
     CLEANUP(buf_drop) Buf list = pg_array(ARRAY_BYTES_MAX);
     pg_array_texts(&list, answer->taxonomies, answer->n_taxonomies);
     const char *taxonomies = pg_array_end(&list, err);
     return taxonomies && pg_exec(pg, SQL_REFERENCE_NPI_WRITE,
-                                 PG_PARAMS(one->npi, nppes_outcome_name(answer->outcome),
+                                 PG_PARAMS(one->code, lookup_outcome_name(answer->outcome),
                                            answer->is_organization ? "true" : "false", taxonomies, answer->etag,
-                                           answer->last_modified, age.text), NULL, err);
+                                           answer->last_modified, age_ms), NULL, err);
 }
-
-bool reference_npi_keep(Pg *pg, const NpiAnswer *answers, size_t n, int64_t max_age_ms, Error *err) {
-    for (size_t i = 0; i < n; i++)
-        TRY(keep(pg, &answers[i], max_age_ms, err));
-    return true;
-}
-
-/* ---- telling ---- */
 
 static const char *status_of(const PgResult *rows, int row) {
     if (strcmp(pg_text(rows, row, 2), "not_found") == 0)
@@ -76,22 +71,110 @@ static bool apply(Pg *pg, int64_t batch_id, const PgResult *claims, int64_t *ret
                             ret_changed, err);
 }
 
-bool reference_npi_tell(Pg *pg, int64_t batch_id, const NpiAnswer *answers, size_t n, int64_t *ret_changed, Error *err) {
-    CLEANUP(buf_drop) Buf list = pg_array(ARRAY_BYTES_MAX);
-    for (size_t i = 0; i < n; i++)
-        pg_array_text(&list, str_of(answers[i].npi));
-    const char *npis = pg_array_end(&list, err);
-    TRY(npis);
+static bool tell_npi(Pg *pg, const ReferenceKind *kind, int64_t batch_id, const char *npis, Arena *arena,
+                     int64_t *ret_changed, Error *err) {
+    (void)kind;
+    (void)arena;
     CLEANUP(pg_result_drop) PgResult *claims =
-        pg_query(pg, SQL_REFERENCE_NPI_CLAIMS,
-                 PG_PARAMS(answers ? npis : NULL, answers ? NULL : pg_number(TELL_ROWS_MAX).text), err);
+        pg_query(pg, SQL_REFERENCE_NPI_CLAIMS, PG_PARAMS(npis, npis ? NULL : pg_number(TELL_ROWS_MAX).text), err);
     TRY(claims);
-    *ret_changed = 0;
     return pg_rows(claims) == 0 || apply(pg, batch_id, claims, ret_changed, err);
 }
 
-bool reference_npi_is_untold(Pg *pg, bool *ret_is, Error *err) {
-    CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, SQL_REFERENCE_NPI_UNTOLD, PG_NONE, err);
+static PgResult *query_npi_untold(Pg *pg, const ReferenceKind *kind, Arena *arena, Error *err) {
+    (void)kind;
+    (void)arena;
+    return pg_query(pg, SQL_REFERENCE_NPI_UNTOLD, PG_NONE, err);
+}
+
+/* ---- codes of a list, and procedures or diagnoses ---- */
+
+static const char *code_statement(Arena *arena, const ReferenceKind *kind, const char *statement) {
+    const char *wanted = sql_fill(arena, SQL_REFERENCE_CODE_WANTED, {"table", kind->table}, {"key", kind->key},
+                                  {"group", kind->group});
+    return sql_fill(arena, statement, {"table", kind->table}, {"key", kind->key}, {"group", kind->group},
+                    {"wanted", wanted});
+}
+
+static PgResult *query_code_pending(Pg *pg, const ReferenceKind *kind, const char *after, const char *max, Arena *arena,
+                                    Error *err) {
+    return pg_query(pg, code_statement(arena, kind, SQL_REFERENCE_CODE_PENDING),
+                    PG_PARAMS(after, max, kind->code_system), err);
+}
+
+static bool keep_code(Pg *pg, const ReferenceKind *kind, const ReferenceAnswer *one, const char *age_ms, Error *err) {
+    const LookupAnswer *answer = &one->answer;
+    if (answer->outcome == LOOKUP_UNCHANGED)
+        return pg_exec(pg, SQL_REFERENCE_CODE_RENEW, PG_PARAMS(kind->code_system, one->code, age_ms), NULL, err);
+    Str group = answer->outcome == LOOKUP_FOUND ? kind->group_of(str_of(one->code)) : STR_NULL;
+    return pg_exec(pg, SQL_REFERENCE_CODE_WRITE,
+                   PG_PARAMS(kind->code_system, one->code, lookup_outcome_name(answer->outcome), answer->description.at,
+                             group.at, answer->etag, answer->last_modified, age_ms), NULL, err);
+}
+
+static bool tell_code(Pg *pg, const ReferenceKind *kind, int64_t batch_id, const char *codes, Arena *arena,
+                      int64_t *ret_changed, Error *err) {
+    return pg_exec(pg, code_statement(arena, kind, SQL_REFERENCE_CODE_TELL),
+                   PG_PARAMS(kind->code_system, codes, pg_number(TELL_ROWS_MAX).text, pg_number(batch_id).text),
+                   ret_changed, err);
+}
+
+static PgResult *query_code_untold(Pg *pg, const ReferenceKind *kind, Arena *arena, Error *err) {
+    return pg_query(pg, code_statement(arena, kind, SQL_REFERENCE_CODE_UNTOLD), PG_PARAMS(kind->code_system), err);
+}
+
+/* ---- either ---- */
+
+/* Statements of a family of kinds: those of numbers, those of lists of codes. */
+typedef struct Family {
+    PgResult *(*pending)(Pg *pg, const ReferenceKind *kind, const char *after, const char *max, Arena *arena, Error *err);
+    bool (*keep)(Pg *pg, const ReferenceKind *kind, const ReferenceAnswer *one, const char *age_ms, Error *err);
+    /* `codes`: an array, or NULL for all that are untold */
+    bool (*tell)(Pg *pg, const ReferenceKind *kind, int64_t batch_id, const char *codes, Arena *arena,
+                 int64_t *ret_changed, Error *err);
+    PgResult *(*untold)(Pg *pg, const ReferenceKind *kind, Arena *arena, Error *err);
+} Family;
+static const Family NUMBERS = {query_npi_pending, keep_npi, tell_npi, query_npi_untold};
+static const Family CODES = {query_code_pending, keep_code, tell_code, query_code_untold};
+
+static const Family *family_of(Reference reference) {
+    return REFERENCE_KINDS[reference].code_system ? &CODES : &NUMBERS;
+}
+
+bool reference_pending(Pg *pg, Reference reference, const char *after, int max, Arena *arena,
+                       ReferencePending **ret_pending, size_t *ret_n, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *rows = family_of(reference)->pending(pg, &REFERENCE_KINDS[reference], after,
+                                                                           pg_number(max).text, arena, err);
+    TRY(rows);
+    size_t n = (size_t)pg_rows(rows);
+    ReferencePending *pending = ARENA_ARRAY(arena, ReferencePending, n + 1);
+    for (size_t i = 0; i < n; i++)
+        pending[i] = (ReferencePending){arena_string(arena, pg_value(rows, (int)i, 0)),
+                                        text_or_null(arena, rows, (int)i, 1), text_or_null(arena, rows, (int)i, 2)};
+    *ret_pending = pending;
+    *ret_n = n;
+    return true;
+}
+
+bool reference_keep(Pg *pg, Reference reference, const ReferenceAnswer *answers, size_t n, int64_t max_age_ms, Error *err) {
+    for (size_t i = 0; i < n; i++)
+        TRY(family_of(reference)->keep(pg, &REFERENCE_KINDS[reference], &answers[i],
+                                       age_of(&answers[i], max_age_ms).text, err));
+    return true;
+}
+
+bool reference_tell(Pg *pg, Reference reference, int64_t batch_id, const ReferenceAnswer *answers, size_t n, Arena *arena,
+                    int64_t *ret_changed, Error *err) {
+    CLEANUP(buf_drop) Buf list = pg_array(ARRAY_BYTES_MAX);
+    const char *codes = codes_array(answers, n, &list, err);
+    TRY(codes);
+    *ret_changed = 0;
+    return family_of(reference)->tell(pg, &REFERENCE_KINDS[reference], batch_id, answers ? codes : NULL, arena,
+                                      ret_changed, err);
+}
+
+bool reference_is_untold(Pg *pg, Reference reference, Arena *arena, bool *ret_is, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *rows = family_of(reference)->untold(pg, &REFERENCE_KINDS[reference], arena, err);
     TRY(rows);
     *ret_is = pg_bool(rows, 0, 0);
     return true;
@@ -99,19 +182,19 @@ bool reference_npi_is_untold(Pg *pg, bool *ret_is, Error *err) {
 
 /* ---- services ---- */
 
-bool reference_service_rest(Pg *pg, const char *service, int64_t *ret_ms, Error *err) {
-    CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, SQL_REFERENCE_SERVICE_REST, PG_PARAMS(service), err);
+bool reference_service_rest(Pg *pg, Reference reference, int64_t *ret_ms, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, SQL_REFERENCE_SERVICE_REST, PG_PARAMS(REFERENCE_KINDS[reference].name), err);
     TRY(rows);
     *ret_ms = pg_rows(rows) > 0 ? pg_int(rows, 0, 0) : 0;
     return true;
 }
 
-bool reference_service_answered(Pg *pg, const char *service, Error *err) {
-    return pg_exec(pg, SQL_REFERENCE_SERVICE_ANSWERED, PG_PARAMS(service), NULL, err);
+bool reference_service_answered(Pg *pg, Reference reference, Error *err) {
+    return pg_exec(pg, SQL_REFERENCE_SERVICE_ANSWERED, PG_PARAMS(REFERENCE_KINDS[reference].name), NULL, err);
 }
 
-bool reference_service_failed(Pg *pg, const char *service, int64_t wished_ms, const char *error, uint32_t random,
+bool reference_service_failed(Pg *pg, Reference reference, int64_t wished_ms, const char *error, uint32_t random,
                               Error *err) {
     return pg_exec(pg, SQL_REFERENCE_SERVICE_FAILED,
-                   PG_PARAMS(service, pg_number(wished_ms).text, error, pg_number(random % 1000).text), NULL, err);
+                   PG_PARAMS(REFERENCE_KINDS[reference].name, pg_number(wished_ms).text, error, pg_number(random % 1000).text), NULL, err);
 }

@@ -39,7 +39,8 @@ typedef enum MetricId {
     METRIC_BIGQUERY_PUBLICATION_LAG,/* - */
     METRIC_RECONCILE_DIFFERENCES,   /* feed */
     METRIC_QUALITY_SCORE,           /* feed, dimension */
-    METRIC_REFERENCE_LOOKUPS,       /* service: npi; outcome: found not_found unchanged unusable failed */
+    METRIC_REFERENCE_LOOKUPS,       /* service: npi icd10 hcpcs; outcome: found not_found unchanged unusable further failed */
+    METRIC_REFERENCE_AVAILABLE,     /* service */
     METRIC_HTTP_REQUESTS,           /* route, method, code */
     METRIC_HTTP_REQUEST_DURATION,   /* route */
     METRIC_AUDIT_CHAIN_OK,          /* - */

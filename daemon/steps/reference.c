@@ -1,9 +1,10 @@
-/* reference.c - step_reference: asks registers about numbers that silver names, and tells silver what they say.
+/* reference.c - step_reference: asks registers about numbers and codes that silver names, and tells silver what they say.
  *
- * First silver is told what is known already, for rows that came or changed since. Then the registry is asked for what
- * nobody knows or what has run out, page by page: a page's answers and what they change in silver are one transaction.
- * A service that is away fails nothing: what it was not asked stays `unchecked`, the run's note says so, and ref.service
- * keeps until when it is left alone. A run takes a minute of asking at most, so that no worker is gone for hours. */
+ * One register after the other. First silver is told what is known already, for rows that came or changed since. Then
+ * the register is asked for what nobody knows or what has run out, page by page: a page's answers and what they change
+ * in silver are one transaction. A service that is away fails nothing: what it was not asked stays `unchecked`, the
+ * run's note says so, and ref.service keeps until when it is left alone. A run asks each for a minute at most, so that
+ * no worker is gone for hours. */
 #include "steps/steps.h"
 
 #include "base/clock.h"
@@ -14,7 +15,6 @@
 #include "storage/reference.h"
 #include "storage/run_store.h"
 #include "storage/state.h"
-#include "transform/code.h"
 
 #include <stdlib.h>
 
@@ -27,10 +27,10 @@ enum {
     ANSWER_BYTES_MAX = 1 << 20,
     CONNECT_MS = 10 * 1000
 };
-static const char SERVICE[] = "npi";
 
 typedef struct Lookup {
     RunContext *run;
+    Reference reference;
     const ReferenceService *service;
     HttpClient *client;
     int64_t end_us;     /* of this run's asking */
@@ -42,7 +42,7 @@ typedef struct Lookup {
 
 /* ---- one page into the store ---- */
 
-/* A batch as a settle's: kpi.clock takes any other for news of a hospital's. No fact depends on a status. */
+/* A batch as a settle's: kpi.clock takes any other for news of a hospital's. No fact depends on what a list says. */
 static bool close_page(RunContext *run, Pg *tx, int64_t batch_id, int64_t changed, Error *err) {
     if (changed == 0)
         return true;
@@ -56,34 +56,32 @@ static bool close_page(RunContext *run, Pg *tx, int64_t batch_id, int64_t change
 }
 
 /* `answers` NULL: only tells silver what is known. */
-static bool commit_page(RunContext *run, const NpiAnswer *answers, size_t n, int64_t *ret_changed, Error *err) {
-    const ReferenceService *service = &run->config->reference.npi;
-    int64_t batch_id;
+static bool commit_page(RunContext *run, Reference reference, const ReferenceAnswer *answers, size_t n, Error *err) {
+    int64_t batch_id, changed;
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(run->pg, err);
     TRY(tx && state_placement_lock_alone(tx, err) && state_batch_id(tx, &batch_id, err));
-    TRY(reference_npi_keep(tx, answers, n, service->max_age_ms, err));
+    TRY(reference_keep(tx, reference, answers, n, run->config->references[reference].max_age_ms, err));
     FAILPOINT("reference.after_kept");
-    TRY(reference_npi_tell(tx, batch_id, answers, n, ret_changed, err));
-    TRY(close_page(run, tx, batch_id, *ret_changed, err));
+    TRY(reference_tell(tx, reference, batch_id, answers, n, run->arena, &changed, err));
+    TRY(close_page(run, tx, batch_id, changed, err));
     TRY(lease_check(tx, &(LeaseFence){run->job, run->epoch}, err));
     FAILPOINT("reference.before_commit");
     TRY(pg_commit(&tx, PG_FLUSHED, err));
     FAILPOINT("reference.after_commit");
-    run->counts.rows_changed += *ret_changed;
-    run->counts.batches += *ret_changed > 0;
+    run->counts.rows_changed += changed;
+    run->counts.batches += changed > 0;
     return true;
 }
 
-static bool tell_known(RunContext *run, Error *err) {
+static bool tell_known(RunContext *run, Reference reference, Error *err) {
     for (;;) {
-        int64_t changed;
         bool is_untold;
         if (step_is_canceled(run, err))
             return false;
-        TRY(reference_npi_is_untold(run->pg, &is_untold, err));
+        TRY(reference_is_untold(run->pg, reference, run->arena, &is_untold, err));
         if (!is_untold)
             return true;
-        TRY(commit_page(run, NULL, 0, &changed, err));
+        TRY(commit_page(run, reference, NULL, 0, err));
     }
 }
 
@@ -96,23 +94,27 @@ static void give_up(Lookup *l, const Error *why, int64_t wished_ms) {
 }
 
 /* Until the next attempt: what the service wished, or twice as long each time; up to half as much more. */
-static int64_t pause_ms(const NppesAnswer *answer, int attempt) {
+static int64_t pause_ms(const LookupAnswer *answer, int attempt) {
     int64_t base_ms = answer->retry_after_ms >= 0 ? answer->retry_after_ms : INT64_C(250) << attempt;
     return base_ms + (int64_t)(arc4random() % (uint32_t)(base_ms > PATIENCE_MS ? PATIENCE_MS : base_ms / 2 + 1));
 }
 
+static void count(const Lookup *l, const char *outcome) {
+    METRIC_ADD(METRIC_REFERENCE_LOOKUPS, 1, REFERENCE_KINDS[l->reference].name, outcome);
+}
+
 /* False: the run is canceled. Otherwise there is an answer, or the service is away. */
-static bool ask(Lookup *l, const NppesQuestion *question, NppesAnswer *ret_answer, Error *err) {
+static bool ask(Lookup *l, const LookupQuestion *question, LookupAnswer *ret_answer, Error *err) {
     for (int attempt = 1;; attempt++) {
         Error failure = {0};
         TRY(http_pause(1000 / l->service->requests_per_second, l->run->canceled, err));
-        if (nppes_ask(l->client, question, l->run->arena, ret_answer, &failure)) {
-            METRIC_ADD(METRIC_REFERENCE_LOOKUPS, 1, SERVICE, nppes_outcome_name(ret_answer->outcome));
+        if (lookup_ask(l->client, l->reference, question, l->run->arena, ret_answer, &failure)) {
+            count(l, lookup_outcome_name(ret_answer->outcome));
             return true;
         }
         if (step_is_canceled(l->run, err))
             return false;
-        METRIC_ADD(METRIC_REFERENCE_LOOKUPS, 1, SERVICE, "failed");
+        count(l, "failed");
         bool passes = error_class(&failure) == ERROR_TRANSIENT && ret_answer->retry_after_ms <= PATIENCE_MS;
         if (!passes || attempt == ATTEMPTS) {
             give_up(l, &failure, ret_answer->retry_after_ms);
@@ -122,25 +124,36 @@ static bool ask(Lookup *l, const NppesQuestion *question, NppesAnswer *ret_answe
     }
 }
 
-static void count_unusable(Lookup *l, const NppesAnswer *answer) {
+/* All parts of an answer, until one has the code. The validators are the first part's, and only good when that was all. */
+static bool ask_through(Lookup *l, LookupQuestion question, LookupAnswer *ret_answer, Error *err) {
+    do {
+        TRY(ask(l, &question, ret_answer, err));
+        question.from = ret_answer->next;
+    } while (!l->is_away && ret_answer->outcome == LOOKUP_FURTHER);
+    return true;
+}
+
+static void count_unusable(Lookup *l, const LookupAnswer *answer) {
     Error why = {0};
-    l->n_unusable = answer->outcome == NPPES_UNUSABLE ? l->n_unusable + 1 : 0;
+    l->n_unusable = answer->outcome == LOOKUP_UNUSABLE ? l->n_unusable + 1 : 0;
     if (l->n_unusable < UNUSABLE_IN_ROW)
         return;
-    error_set(&why, STATE_CONNECTION, "the NPI registry cannot be used: %s", answer->why);
+    error_set(&why, STATE_CONNECTION, "%s cannot be used: %s", REFERENCE_KINDS[l->reference].subject, answer->why);
     give_up(l, &why, -1);
 }
 
 /* Asks for these, until the service is given up or the time is over. */
-static bool ask_page(Lookup *l, const NpiPending *pending, size_t n, NpiAnswer *answers, size_t *ret_n, Error *err) {
+static bool ask_page(Lookup *l, const ReferencePending *pending, size_t n, ReferenceAnswer *answers, size_t *ret_n,
+                     Error *err) {
     *ret_n = 0;
     for (size_t i = 0; i < n && !l->is_away && clock_monotonic_us() < l->end_us; i++) {
-        NpiAnswer *one = &answers[*ret_n];
-        NppesQuestion question = {l->service->endpoint, pending[i].npi, pending[i].etag, pending[i].last_modified};
-        one->npi = pending[i].npi;
-        if (!npi_check_digit_is_valid(str_of(one->npi))) /* never sent, whatever silver says of it */
+        ReferenceAnswer *one = &answers[*ret_n];
+        LookupQuestion question = {.endpoint = l->service->endpoint, .code = pending[i].code, .etag = pending[i].etag,
+                                   .last_modified = pending[i].last_modified};
+        one->code = pending[i].code;
+        if (!REFERENCE_KINDS[l->reference].is_formed(str_of(one->code))) /* never sent, whatever silver says of it */
             continue;
-        TRY(ask(l, &question, &one->answer, err));
+        TRY(ask_through(l, question, &one->answer, err));
         if (l->is_away)
             return true;
         ++*ret_n;
@@ -150,70 +163,81 @@ static bool ask_page(Lookup *l, const NpiPending *pending, size_t n, NpiAnswer *
     return true;
 }
 
-static bool end_page(Lookup *l, const NpiAnswer *answers, size_t n, Error *err) {
-    int64_t changed;
+static bool end_page(Lookup *l, const ReferenceAnswer *answers, size_t n, Error *err) {
     if (n > 0)
-        TRY(commit_page(l->run, answers, n, &changed, err));
+        TRY(commit_page(l->run, l->reference, answers, n, err));
+    METRIC_SET(METRIC_REFERENCE_AVAILABLE, !l->is_away, REFERENCE_KINDS[l->reference].name);
     if (l->is_away)
-        return reference_service_failed(l->run->pg, SERVICE, l->wished_ms, l->error.text, arc4random(), err);
-    return n == 0 || reference_service_answered(l->run->pg, SERVICE, err);
+        return reference_service_failed(l->run->pg, l->reference, l->wished_ms, l->error.text, arc4random(), err);
+    return n == 0 || reference_service_answered(l->run->pg, l->reference, err);
 }
 
 static bool ask_all(Lookup *l, Error *err) {
     const char *after = "";
-    NpiAnswer *answers = ARENA_ARRAY(l->run->arena, NpiAnswer, PAGE);
+    ReferenceAnswer *answers = ARENA_ARRAY(l->run->arena, ReferenceAnswer, PAGE);
     for (;;) {
-        NpiPending *pending;
+        ReferencePending *pending;
         size_t n, n_answers;
-        TRY(reference_npi_pending(l->run->pg, after, PAGE, l->run->arena, &pending, &n, err));
+        TRY(reference_pending(l->run->pg, l->reference, after, PAGE, l->run->arena, &pending, &n, err));
         if (n == 0)
             return true;
         TRY(ask_page(l, pending, n, answers, &n_answers, err));
         TRY(end_page(l, answers, n_answers, err));
         l->run->counts.pages++;
-        l->run->wants_more = !l->is_away && clock_monotonic_us() >= l->end_us;
-        if (l->is_away || l->run->wants_more)
+        bool is_over = !l->is_away && clock_monotonic_us() >= l->end_us;
+        l->run->wants_more = l->run->wants_more || is_over;
+        if (l->is_away || is_over)
             return true;
-        after = pending[n - 1].npi;
+        after = pending[n - 1].code;
     }
 }
 
 /* ---- the whole ---- */
 
+/* Behind what is said of others already. */
 static void say_away(RunContext *run, const char *why) {
-    snprintf(run->note, sizeof run->note, "%.300s: numbers it was not asked about stay unchecked, and it is asked again later",
-             why);
+    size_t size = strlen(run->note);
+    snprintf(run->note + size, sizeof run->note - size,
+             "%s%.150s: what it was not asked about stays unchecked, and it is asked again later", size > 0 ? "; " : "", why);
 }
 
-static bool is_pending(RunContext *run, bool *ret_is, Error *err) {
-    NpiPending *ignored;
+static bool is_pending(RunContext *run, Reference reference, bool *ret_is, Error *err) {
+    ReferencePending *ignored;
     size_t n;
-    TRY(reference_npi_pending(run->pg, "", 1, run->arena, &ignored, &n, err));
+    TRY(reference_pending(run->pg, reference, "", 1, run->arena, &ignored, &n, err));
     *ret_is = n > 0;
     return true;
 }
 
-static bool look_up(RunContext *run, Error *err) {
-    const ReferenceService *service = &run->config->reference.npi;
+static bool look_up(RunContext *run, Reference reference, Error *err) {
+    const ReferenceService *service = &run->config->references[reference];
     HttpLimits limits = {.connect_ms = CONNECT_MS, .total_ms = service->timeout_ms, .answer_bytes_max = ANSWER_BYTES_MAX};
     CLEANUP(http_drop) HttpClient *client = http_open(&limits, run->canceled, err);
     TRY(client);
-    Lookup l = {.run = run, .service = service, .client = client, .end_us = clock_monotonic_us() + RUN_MS * INT64_C(1000)};
+    Lookup l = {.run = run, .reference = reference, .service = service, .client = client,
+                .end_us = clock_monotonic_us() + RUN_MS * INT64_C(1000)};
     TRY(ask_all(&l, err));
     if (l.is_away)
         say_away(run, l.error.text);
     return true;
 }
 
-bool step_reference(RunContext *run, Error *err) {
+static bool refer(RunContext *run, Reference reference, Error *err) {
     int64_t rest_ms;
     bool has_questions;
-    TRY(tell_known(run, err) && is_pending(run, &has_questions, err));
+    TRY(tell_known(run, reference, err) && is_pending(run, reference, &has_questions, err));
     if (!has_questions)
         return true;
-    TRY(reference_service_rest(run->pg, SERVICE, &rest_ms, err));
+    TRY(reference_service_rest(run->pg, reference, &rest_ms, err));
     if (rest_ms <= 0)
-        return look_up(run, err);
-    say_away(run, "the NPI registry failed and is left alone for a while");
+        return look_up(run, reference, err);
+    say_away(run, arena_printf(run->arena, "%s failed and is left alone for a while", REFERENCE_KINDS[reference].subject));
+    return true;
+}
+
+bool step_reference(RunContext *run, Error *err) {
+    for (Reference reference = 0; reference < REFERENCES; reference++)
+        if (run->config->references[reference].enabled)
+            TRY(refer(run, reference, err));
     return true;
 }

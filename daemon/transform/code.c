@@ -40,7 +40,7 @@ static bool is_icd10(const char *code, size_t size) {
 
 Str icd10_format(Arena *arena, Str text) {
     Str upper = text_upper(arena, text_trim(text));
-    char code[8];
+    char code[8] = "";
     size_t size = 0;
     for (size_t i = 0; i < upper.size; i++) {
         if (upper.at[i] == '.' && size == 3)
@@ -58,6 +58,21 @@ Str icd10_format(Arena *arena, Str text) {
     made[3] = '.';
     memcpy(made + 4, code + 3, size - 3);
     return (Str){made, size + 1};
+}
+
+bool icd10_is_formed(Str code) {
+    bool has_dot = code.size > 4 && code.at[3] == '.';
+    char plain[8] = "";
+    if (code.size > sizeof plain || (code.size > 3 && !has_dot))
+        return false;
+    memcpy(plain, code.at, code.size < 3 ? code.size : 3);
+    if (has_dot)
+        memcpy(plain + 3, code.at + 4, code.size - 4);
+    return is_icd10(plain, has_dot ? code.size - 1 : code.size);
+}
+
+bool hcpcs_is_formed(Str code) {
+    return code.size == 5 && code.at[0] >= 'A' && code.at[0] <= 'V' && are_digits((Str){code.at + 1, 4});
 }
 
 Str npi_parse(Str text) {

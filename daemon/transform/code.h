@@ -10,6 +10,11 @@ Str ssn_parse(Arena *arena, Str text);
  * exist, a reference list says. */
 Str icd10_format(Arena *arena, Str text);
 
+/* Whether a code has that form, with its dot; silver.is_icd10cm() says the same. */
+bool icd10_is_formed(Str code);
+/* HCPCS level II: a letter from A to V and four digits; silver.procedure_system() says the same. */
+bool hcpcs_is_formed(Str code);
+
 /* Ten digits; STR_NULL otherwise. */
 Str npi_parse(Str text);
 /* The check digit of ten digits by the Luhn formula over "80840" and the NPI: 80 says health, 840 the

@@ -46,6 +46,51 @@ FROM unnest($2::text[], $3::text[], $4::text[]) AS d(npi, specialization, status
 WHERE p.npi = d.npi AND p.specialization IS NOT DISTINCT FROM d.specialization
   AND p.npi_status <> 'bad_check_digit' AND p.npi_status <> d.status
 
+-- Codes of the list $3 that silver names and nobody has a good answer for, in their order.
+-- name: reference_code_pending
+SELECT s.code, r.etag, r.last_modified
+FROM silver.{table} s LEFT JOIN ref.code r USING (code_system, code)
+WHERE s.code_system = $3 AND s.code > $1 AND ref.is_formed(s.code_system, s.code)
+  AND (r.code IS NULL OR r.expires_at <= now())
+ORDER BY s.code LIMIT $2::int
+
+-- An answer that says nothing leaves an earlier one as it is, but for when it runs out.
+-- name: reference_code_write
+WITH said AS (
+    INSERT INTO ref.code AS r (code_system, code, outcome, description, category, etag, last_modified, expires_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, now() + $8::bigint * interval '1 millisecond')
+    ON CONFLICT (code_system, code) DO UPDATE SET
+        outcome = excluded.outcome, description = excluded.description, category = excluded.category,
+        etag = excluded.etag, last_modified = excluded.last_modified, fetched_at = excluded.fetched_at,
+        expires_at = excluded.expires_at
+    WHERE excluded.outcome <> 'unusable'
+    RETURNING r.code
+)
+UPDATE ref.code SET expires_at = now() + $8::bigint * interval '1 millisecond'
+WHERE code_system = $1 AND code = $2 AND NOT EXISTS (SELECT FROM said)
+
+-- name: reference_code_renew
+UPDATE ref.code SET fetched_at = now(), expires_at = now() + $3::bigint * interval '1 millisecond'
+WHERE code_system = $1 AND code = $2
+
+-- Rows of the list $1 that do not say what is known, with what they should say.
+-- name: reference_code_wanted
+SELECT s.{key} AS key, s.code, r.description, r.category, ref.status_of(s.code_system, s.code, r.outcome) AS status
+FROM silver.{table} s LEFT JOIN ref.code r USING (code_system, code)
+WHERE s.code_system = $1
+  AND (s.description, s.{group}, s.reference_status)
+      IS DISTINCT FROM (r.description, r.category, ref.status_of(s.code_system, s.code, r.outcome))
+
+-- name: reference_code_untold
+SELECT EXISTS ({wanted})
+
+-- $2: of these codes; NULL: of all, $3 at most.
+-- name: reference_code_tell
+UPDATE silver.{table} s
+SET description = w.description, {group} = w.category, reference_status = w.status, batch_id = $4::bigint
+FROM (SELECT * FROM ({wanted}) AS w WHERE $2::text[] IS NULL OR w.code = ANY($2::text[]) LIMIT $3::int) AS w
+WHERE w.key = s.{key}
+
 -- name: reference_service_rest
 SELECT coalesce(ceil(extract(epoch FROM not_before - now()) * 1000), 0)::bigint FROM ref.service WHERE name = $1
 

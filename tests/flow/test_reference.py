@@ -118,7 +118,7 @@ def test_a_registry_that_misbehaves_leaves_unchecked_and_later_is_asked_again(ho
     registry.faults = [fault]
     house.once()
     assert statuses(house) == UNTOLD
-    assert len(notes(house)) == 1 and "stay unchecked" in notes(house)[0]
+    assert len(notes(house)) == 1 and "stays unchecked" in notes(house)[0]
     assert not any(npi in notes(house)[0] for _, _, npi in ROWS if npi)
     asked = len(registry.requests)
     house.once()
