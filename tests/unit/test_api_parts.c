@@ -5,6 +5,7 @@
 #include "api/idempotency.h"
 #include "api/page.h"
 #include "api/route.h"
+#include "api/rows.h"
 #include "api/trail.h"
 #include "assets.h"
 #include "base/own.h"
@@ -42,6 +43,36 @@ static void targets_that_hide_something_are_refused(void **state) {
     for (size_t i = 0; i < sizeof BAD / sizeof *BAD; i++)
         if (!uri_parse(arena, BAD[i], &uri))
             fail_msg("accepted: %s", BAD[i]);
+}
+
+/* ---- rows ---- */
+
+/* U+00E9, two bytes, behind `n` others: the pointer ends in the middle of one of them for one of two neighbours. */
+static void check_long_member(Arena *arena, int n) {
+    static const char *FROM[] = {"ClaimID"};
+    static MapSpec column = {.column = "source_claim_id", .from = FROM, .n_from = 1};
+    const ClaimsConfig claims = {.mapping = {.columns = &column, .n_columns = 1}};
+    char body[1024];
+    size_t size = (size_t)snprintf(body, sizeof body, "[{\"%.*s", n, "xxxx");
+    for (int i = 0; i < 200; i++, size += 2)
+        memcpy(body + size, "\xc3\xa9", 2);
+    size += (size_t)snprintf(body + size, sizeof body - size, "\": 1}]");
+    PostedRows rows;
+    Reply reply;
+    reply_init(&reply, "urn:x");
+    assert_false(rows_read((Str){body, size}, ROWS_ARRAY, &claims, arena, &reply, &rows));
+    assert_int_equal(json_array_size(reply.errors), 1);
+    const char *pointer = json_string_value(json_object_get(json_array_get(reply.errors, 0), "pointer"));
+    assert_non_null(pointer);
+    assert_memory_equal(pointer, "#/0/", 4);
+    reply_done(&reply);
+}
+
+static void a_members_mistake_is_told_whatever_its_length(void **state) {
+    (void)state;
+    CLEANUP(arena_drop) Arena *arena = arena_open();
+    check_long_member(arena, 0);
+    check_long_member(arena, 1);
 }
 
 /* ---- routes ---- */
@@ -396,6 +427,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_target_is_taken_apart_and_decoded),
         cmocka_unit_test(targets_that_hide_something_are_refused),
+        cmocka_unit_test(a_members_mistake_is_told_whatever_its_length),
         cmocka_unit_test(a_route_is_found_by_method_and_path),
         cmocka_unit_test(the_contract_and_the_routes_say_the_same),
         cmocka_unit_test(a_problem_has_the_members_of_rfc_9457),
