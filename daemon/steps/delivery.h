@@ -6,17 +6,18 @@
  * cut does too. Pages depend on the file and the limits alone, so that a crash resumes at a page's end.
  * One thread at a time. */
 #pragma once
-#include "steps/place.h"
+#include "steps/refused.h"
 #include "storage/file.h"
 
-/* Rules of rows that cannot be read: no mapping makes them usable. As a text[] literal. */
+/* Rules of rows that cannot be read, or not be stored: no mapping makes them usable. As a text[] literal. */
 #define RULE_LINE_UNREADABLE "line_unreadable"
 #define RULE_FIELD_COUNT "field_count"
 #define RULE_LINE_CUT "line_cut"
 #define RULE_REMITTANCE_UNBALANCED "remittance_unbalanced"
 #define RULE_X12_ENVELOPE "x12_envelope"
 #define DELIVERY_RULES \
-    "{" RULE_LINE_UNREADABLE "," RULE_FIELD_COUNT "," RULE_LINE_CUT "," RULE_REMITTANCE_UNBALANCED "," RULE_X12_ENVELOPE "}"
+    "{" RULE_LINE_UNREADABLE "," RULE_FIELD_COUNT "," RULE_LINE_CUT "," RULE_REMITTANCE_UNBALANCED "," RULE_X12_ENVELOPE "," \
+    RULE_ROW_REFUSED "}"
 
 typedef struct DeliveryFile DeliveryFile;
 

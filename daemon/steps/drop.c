@@ -202,10 +202,18 @@ bool drop_has(const Drop *drop, DropEnd end, const char *name) {
     return fstatat(drop->fd, path, &status, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+/* Of a name in UTF-8: as many bytes as fit, and no part of a letter. */
+static size_t whole_letters(const char *name, size_t most) {
+    size_t size = strnlen(name, most);
+    while (size == most && size > 0 && ((uint8_t)name[size] & 0xC0) == 0x80)
+        size--;
+    return size;
+}
+
 const char *drop_free_name(const Drop *drop, Arena *arena, DropEnd end, const char *name) {
     const char *tried = name;
     for (int i = 2; drop_has(drop, end, tried) && i < NAMES_TRIED; i++)
-        tried = arena_printf(arena, "%.*s.%d", NAME_MAX - 24, name, i);
+        tried = arena_printf(arena, "%.*s.%d", (int)whole_letters(name, NAME_MAX - 24), name, i);
     return tried;
 }
 

@@ -551,6 +551,8 @@ static bool place_once(PlaceFeed *feed, const RawRows *rows, const CursorState *
     if (page->file_id)
         TRY(count_file(feed, page, &outcome, err));
     TRY(spelling_take(feed->run->pg, feed->feed, rows->takes, rows->n_takes, err));
+    if (rows->is_trial)
+        return true;
     if (rows->guest)
         TRY(rows->guest->conclude(rows->guest->ctx, page, err) && commit_beside(feed, &tx, has_news, &outcome, err));
     else if (has_news || next || rows->n_takes)

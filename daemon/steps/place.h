@@ -76,6 +76,7 @@ typedef struct RawRows {
     bool is_first_load;   /* rows behind the stored position: nothing can be known of them */
     SilverPage *prepared; /* by place_prepare(), or NULL */
     const struct PlaceGuest *guest; /* NULL: the page of the feed's run */
+    bool is_trial;        /* everything is written, and rolled back: would the store have it? */
 } RawRows;
 
 typedef struct PlaceOutcome {

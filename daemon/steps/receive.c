@@ -16,6 +16,7 @@
 #include "steps/x12_survey.h"
 #include "storage/file.h"
 #include "storage/x12.h"
+#include "transform/text.h"
 
 #include <fnmatch.h>
 #include <poll.h>
@@ -44,7 +45,8 @@ typedef struct Receiving {
 
 /* One claimed file. */
 typedef struct Incoming {
-    const char *name;
+    const char *name;     /* where it lies: any bytes */
+    const char *known_as; /* in the ledger and when it has ended: UTF-8 */
     bool is_leftover; /* lay in receiving/ when the run began */
     FileBytes bytes;
     FileSeen seen;
@@ -133,6 +135,14 @@ static bool is_any_received(const Receiving *r, const FileSeen *seen) {
     return false;
 }
 
+/* A name is any bytes to the file system, and text to the ledger: what is no letter stands there as `_`. */
+static const char *known_name(Arena *arena, const char *name) {
+    char *known = arena_string(arena, str_of(name));
+    for (uint8_t *c = (uint8_t *)known; !text_is_clean_utf8(str_of(known)) && *c; c++)
+        *c = *c < 0x80 ? *c : '_';
+    return known;
+}
+
 /* Names come from outside: what is no plain letter is not shown. */
 static void put_name(Buf *note, const char *name) {
     for (; *name; name++)
@@ -189,7 +199,7 @@ static void tell_end(const Receiving *r, int64_t file_id, const char *outcome, c
 static bool end_failed(Receiving *r, const Incoming *file, const Error *why, Error *err) {
     if (r->run->plan)
         return note_planned(r, file->name, &file->seen, OUTLOOK_REFUSED);
-    const char *stored_as = drop_free_name(&r->drop, r->arena, DROP_FAILED, file->name);
+    const char *stored_as = drop_free_name(&r->drop, r->arena, DROP_FAILED, file->known_as);
     const char *sentence = why->hint[0] ? arena_printf(r->arena, "%s; %s", why->text, why->hint) : why->text;
     int64_t file_id = file->file_id;
     if (file_id)
@@ -205,7 +215,7 @@ static bool end_failed(Receiving *r, const Incoming *file, const Error *why, Err
 static bool end_duplicate(Receiving *r, const Incoming *file, Error *err) {
     if (r->run->plan)
         return note_planned(r, file->name, &file->seen, OUTLOOK_KNOWN);
-    const char *stored_as = drop_free_name(&r->drop, r->arena, DROP_DONE, file->name);
+    const char *stored_as = drop_free_name(&r->drop, r->arena, DROP_DONE, file->known_as);
     int64_t file_id;
     TRY(file_duplicate(r->run->pg, &file->seen, stored_as, file->file_id, &file_id, err));
     FAILPOINT("receive.after_done");
@@ -218,7 +228,7 @@ static bool end_duplicate(Receiving *r, const Incoming *file, Error *err) {
 static bool end_done(Receiving *r, const Incoming *file, const char *warning, Error *err) {
     if (r->run->plan)
         return note_planned(r, file->name, &file->seen, OUTLOOK_RECEIVED);
-    const char *stored_as = drop_free_name(&r->drop, r->arena, DROP_DONE, file->name);
+    const char *stored_as = drop_free_name(&r->drop, r->arena, DROP_DONE, file->known_as);
     FAILPOINT("receive.before_done");
     TRY(file_done(r->run->pg, file->file_id, stored_as, warning, err));
     FAILPOINT("receive.after_done");
@@ -277,6 +287,23 @@ static bool is_files_fault(const Error *why) {
     return error_class(why) == ERROR_DATA || error_class(why) == ERROR_CONFIGURATION;
 }
 
+/* A row that PostgreSQL will not have must not keep the others out. */
+static bool place_or_reject(PlaceFeed *feed, const RawRows *rows, const CursorState *next, Arena *page_arena, Error *err) {
+    Error why = {0};
+    RawRows again = *rows;
+    RawReject *rejects;
+    PlaceOutcome outcome;
+    if (place_page(feed, rows, next, page_arena, &outcome, &why))
+        return true;
+    if (!refused_is_likely(&why)) {
+        *err = why;
+        return false;
+    }
+    TRY(refused_find(feed, rows, &why, page_arena, &rejects, err));
+    again.rejects = rejects;
+    return place_page(feed, &again, next, page_arena, &outcome, err);
+}
+
 static bool place_delivered(const Receiving *r, const Incoming *file, PlaceFeed *feed, DeliveryPage *page,
                             Progress *progress, Arena *page_arena, Error *err) {
     progress->offset = page->offset;
@@ -292,8 +319,7 @@ static bool place_delivered(const Receiving *r, const Incoming *file, PlaceFeed 
     page->rows.sha256 = (Str){(const char *)file->bytes.sha256, FILE_SHA256_BYTES};
     page->rows.source_now_us = clock_wall_us();
     r->run->counts.bytes_read += (int64_t)page->size_bytes;
-    PlaceOutcome outcome;
-    TRY(place_page(feed, &page->rows, &next, page_arena, &outcome, err));
+    TRY(place_or_reject(feed, &page->rows, &next, page_arena, err));
     feed->cursor.position = NULL; /* lived in the page's arena; the next page brings its own */
     FAILPOINT("receive.after_page");
     return true;
@@ -343,7 +369,7 @@ static bool receive_rows(Receiving *r, Incoming *file, DeliveryFile *delivery, E
 static bool identify(const Receiving *r, Incoming *file, int fd, Error *err) {
     TRY(file_hash(fd, &file->bytes, err));
     FAILPOINT("receive.after_hash");
-    file->seen = (FileSeen){.feed = r->claims->name, .source_system = "", .name = file->name,
+    file->seen = (FileSeen){.feed = r->claims->name, .source_system = "", .name = file->known_as,
                             .bytes = &file->bytes};
     return true;
 }
@@ -393,16 +419,16 @@ static bool receive_new(Receiving *r, Incoming *file, int fd, Error *err) {
     if (delivery && !r->run->plan)
         TRY(file_detected(r->run->pg, file->file_id, delivery_detected(delivery, r->arena), err));
     FAILPOINT("receive.after_detected");
-    if (is_good)
-        return receive_rows(r, file, delivery, err);
-    if (is_files_fault(&why))
-        return end_failed(r, file, &why, err);
+    if (is_good ? receive_rows(r, file, delivery, &why) : false)
+        return true;
+    if (is_good ? error_class(&why) == ERROR_DATA : is_files_fault(&why))
+        return end_failed(r, file, &why, err); /* what was placed of it stays */
     *err = why;
     return false;
 }
 
 static bool receive_claimed(Receiving *r, const char *name, bool is_leftover, Error *err) {
-    Incoming file = {.name = name, .is_leftover = is_leftover};
+    Incoming file = {.name = name, .known_as = known_name(r->arena, name), .is_leftover = is_leftover};
     DropPlace place = r->run->plan && !is_leftover ? DROP_WAITING : DROP_CLAIMED;
     CLEANUP(fd_drop) int fd = drop_open_file(&r->drop, place, name, err);
     TRY(fd >= 0 && identify(r, &file, fd, err));
@@ -432,7 +458,7 @@ static bool receive_one(Receiving *r, const char *name, bool is_leftover, Error 
 static bool tell_unfit(Receiving *r, const DropEntry *entry, Error *err) {
     if (r->run->plan)
         return was_planned(r, entry->name) || note_planned(r, entry->name, NULL, OUTLOOK_REFUSED);
-    FileSeen seen = {.feed = r->claims->name, .source_system = "", .name = entry->name};
+    FileSeen seen = {.feed = r->claims->name, .source_system = "", .name = known_name(r->names, entry->name)};
     bool is_new;
     TRY(file_unfit(r->run->pg, &seen, entry->sentence, &is_new, err));
     if (!is_new)

@@ -1,0 +1,17 @@
+/* refused.h - the rows of a page that PostgreSQL will not have.
+ *
+ * Rows are cleaned so that their values fit. When one does not all the same (SQLSTATE class 22 or 23), its page is
+ * rolled back, and would be at every attempt: the file behind it, and all files behind that, would never come. So the
+ * rows are found that are refused by themselves, by placing halves of the page for trial, and go to quarantine as they
+ * are; the others are placed. Nothing is committed here. */
+#pragma once
+#include "steps/place.h"
+
+#define RULE_ROW_REFUSED "row_refused"
+
+/* True when `why` is the store's word on what a page says, not ours on the page. */
+bool refused_is_likely(const Error *why);
+/* In `ret_rejects`, of the page's arena: those that the rows had, and one for each refused row. Too many of them, or
+ * none that is refused by itself, and `why` stands: an Error of class data. */
+bool refused_find(PlaceFeed *feed, const RawRows *rows, const Error *why, Arena *page, RawReject **ret_rejects,
+                  Error *err);
