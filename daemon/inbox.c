@@ -48,8 +48,9 @@ static void watch_missing(uv_timer_t *timer) {
 
 static void hint(Inbox *inbox, const struct inotify_event *event) {
     for (size_t i = 0; i < inbox->n; i++) {
+        bool is_hidden = event->len > 0 && event->name[0] == '.'; /* a sender's, or an upload, not yet whole */
         bool is_meant = (event->mask & IN_Q_OVERFLOW) || inbox->watches[i] == event->wd;
-        if (!is_meant)
+        if (!is_meant || is_hidden)
             continue;
         if (event->mask & IN_IGNORED) { /* the directory is gone */
             inbox->watches[i] = NOT_WATCHED;

@@ -27,7 +27,7 @@ bool state_cursor_read(Pg *pg, const char *feed, Arena *arena, CursorState *ret_
 /* In a transaction: locks the row. When epoch or page have moved: 40001, the page is to be dropped. */
 bool state_cursor_lock(Pg *pg, const char *feed, int64_t epoch, int64_t page, Error *err);
 /* In a transaction: locks the row, whatever page it is at: for who places rows beside the feed's run and moves no
- * cursor (place.h, PlaceGuest). */
+ * cursor (place.h, PlaceEntry). */
 bool state_cursor_lock_beside(Pg *pg, const char *feed, int64_t epoch, Error *err);
 /* In a transaction, after the lock: writes the state, and counts the page in `cursor`. */
 bool state_cursor_write(Pg *pg, const char *feed, CursorState *cursor, Error *err);

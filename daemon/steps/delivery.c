@@ -19,6 +19,7 @@
 enum { CHUNK_BYTES = 64 * 1024, FIELD_MEMORY_SHARE = 4, SURE_OF_WIDTH_ROWS = 2, ROWS_CHECKED = 500 };
 
 struct DeliveryFile {
+    const atomic_bool *canceled; /* or NULL */
     Unpacker *bytes;
     const ClaimsConfig *claims;
     char delimiter;    /* as configured or detected */
@@ -64,6 +65,8 @@ static void feed_bytes(DeliveryFile *file, Str bytes) {
 
 static bool feed_more(DeliveryFile *file, Error *err) {
     size_t n;
+    if (file->canceled && atomic_load(file->canceled)) /* one line may be ten gigabytes */
+        return error_set(err, STATE_CANCELED, "the run was canceled while a file was read");
     TRY(unpack_read(file->bytes, file->chunk, CHUNK_BYTES, &n, err));
     feed_bytes(file, (Str){file->chunk, n});
     return true;
@@ -341,6 +344,7 @@ DeliveryFile *delivery_open(int fd, const ClaimsConfig *claims, const atomic_boo
         return NULL;
     }
     file->claims = claims;
+    file->canceled = canceled;
     owned = -1;
     TRY_NULL(open_bytes(file, fd, canceled, err));
     if (claims->format == FORMAT_X12)

@@ -31,7 +31,7 @@ typedef struct DeliveryPage {
 
 /* Reads the header. NULL and an Error of class data when the file itself is no good (empty, damaged, of another kind, a
  * header with a name twice): its text is the sentence for the report. Takes the descriptor over.
- * `canceled` is looked at while a packed file is looked through; NULL: never. */
+ * `canceled` is looked at between pieces; NULL: never. */
 DeliveryFile *delivery_open(int fd, const ClaimsConfig *claims, const atomic_bool *canceled, Arena *arena,
                             Error *err);
 void delivery_close(DeliveryFile *file);

@@ -47,14 +47,39 @@ void drop_close(Drop *drop) {
 
 /* ---- what lies there ---- */
 
-static void dir_drop(DIR **owner) {
-    if (*owner)
-        closedir(*owner);
-}
-
 static bool is_ours(const char *name) {
     return strcmp(name, RECEIVING) == 0 || strcmp(name, ENDS[DROP_DONE]) == 0 ||
            strcmp(name, ENDS[DROP_FAILED]) == 0;
+}
+
+const char *drop_refuses_name(Str name) {
+    if (name.size == 0 || name.size > DROP_NAME_MAX)
+        return "has 1 to 200 bytes";
+    if (name.at[0] == '.')
+        return "does not begin with a dot";
+    for (size_t i = 0; i < name.size; i++)
+        if (name.at[i] == '/' || (uint8_t)name.at[i] < ' ' || name.at[i] == 0x7F)
+            return "holds no slash and no control character";
+    char text[DROP_NAME_MAX + 1];
+    memcpy(text, name.at, name.size);
+    text[name.size] = '\0';
+    return is_ours(text) ? "is not one of the daemon's own folders'" : NULL;
+}
+
+enum { UPLOAD_STALE_S = 3600 };
+
+void drop_clear_uploads(const Drop *drop) {
+    int fd = openat(drop->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    for (struct dirent *found; dir && (found = readdir(dir));) {
+        struct stat status;
+        bool is_upload = strncmp(found->d_name, DROP_UPLOAD_PREFIX, sizeof DROP_UPLOAD_PREFIX - 1) == 0;
+        if (is_upload && fstatat(drop->fd, found->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+            status.st_mtim.tv_sec < clock_wall_us() / 1000000 - UPLOAD_STALE_S)
+            unlinkat(drop->fd, found->d_name, 0);
+    }
+    if (dir)
+        closedir(dir);
 }
 
 static const char *why_unfit(mode_t mode) {
@@ -70,7 +95,8 @@ static const char *why_unfit(mode_t mode) {
     }
 }
 
-/* The kernel grants a read lease only while nobody has the file open for writing, and only to its owner. */
+/* The kernel grants a read lease only while nobody has the file open for writing, and only to its owner. Who has it
+ * open for long is still believed: what is written to a file that was taken is lost. */
 typedef enum Writing { NOBODY_WRITES, SOMEBODY_WRITES, CANNOT_TELL } Writing;
 static Writing who_writes(int fd) {
     if (fcntl(fd, F_SETLEASE, F_RDLCK) != 0)
@@ -104,7 +130,8 @@ static bool look_at(const Drop *drop, const char *name, int64_t settle_ms, DropE
     }
     int64_t age_ms = unchanged_ms(&status);
     Writing writing = who_writes(fd);
-    bool is_complete = age_ms >= settle_ms || (status.st_size > 0 && writing == NOBODY_WRITES);
+    bool is_complete = writing == NOBODY_WRITES ? status.st_size > 0 || age_ms >= settle_ms
+                                                : writing == CANNOT_TELL && age_ms >= settle_ms;
     entry->kind = is_complete ? DROP_READY : DROP_GROWING;
     entry->wait_ms = is_complete || writing == SOMEBODY_WRITES ? 0 : settle_ms - age_ms;
     return true;
@@ -114,61 +141,32 @@ static int compare_entries(const void *a, const void *b) {
     return strcmp(((const DropEntry *)a)->name, ((const DropEntry *)b)->name);
 }
 
-static DIR *open_folder(const Drop *drop, const char *name, Error *err) {
-    int fd = openat(drop->fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+bool drop_look_open(const Drop *drop, DropPlace place, int64_t settle_ms, DropLook *ret_look, Error *err) {
+    int fd = openat(drop->fd, place == DROP_CLAIMED ? RECEIVING : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool is_missing = fd < 0 && errno == ENOENT && place == DROP_CLAIMED; /* whoever only looks did not make it */
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-    if (!dir)
-        error_set_errno(err, errno, "cannot read %s", drop->path);
-    return dir;
-}
-
-typedef struct Names {
-    DropEntry *entries;
-    size_t n, capacity;
-} Names;
-
-static void add_entry(Arena *arena, Names *names, const DropEntry *entry) {
-    if (names->n == names->capacity) {
-        size_t capacity = names->capacity ? 2 * names->capacity : 64;
-        DropEntry *grown = ARENA_ARRAY(arena, DropEntry, capacity);
-        if (names->n)
-            memcpy(grown, names->entries, names->n * sizeof *grown);
-        names->entries = grown;
-        names->capacity = capacity;
-    }
-    names->entries[names->n++] = *entry;
-}
-
-static bool list(const Drop *drop, const char *folder, Arena *arena, int64_t settle_ms, DropList *ret_list,
-                 Error *err) {
-    CLEANUP(dir_drop) DIR *dir = open_folder(drop, folder, err);
-    TRY(dir);
-    Drop within = {.fd = dirfd(dir), .path = drop->path};
-    Names names = {.n = 0};
-    for (struct dirent *found; (found = readdir(dir));) {
-        if (found->d_name[0] == '.' || is_ours(found->d_name))
-            continue;
-        DropEntry entry;
-        char *name = arena_string(arena, str_of(found->d_name));
-        if (look_at(&within, name, settle_ms, &entry))
-            add_entry(arena, &names, &entry);
-    }
-    if (names.n)
-        qsort(names.entries, names.n, sizeof *names.entries, compare_entries);
-    *ret_list = (DropList){names.entries, names.n};
+    if (!dir && !is_missing)
+        return error_set_errno(err, errno, "cannot read %s", drop->path);
+    *ret_look = (DropLook){.drop = drop, .dir = dir, .settle_ms = place == DROP_CLAIMED ? 0 : settle_ms};
     return true;
 }
 
-bool drop_list(const Drop *drop, Arena *arena, int64_t settle_ms, DropList *ret_list, Error *err) {
-    return list(drop, ".", arena, settle_ms, ret_list, err);
+void drop_look_next(DropLook *look, size_t most, Arena *arena, DropList *ret_list) {
+    DropList list = {.entries = ARENA_ARRAY(arena, DropEntry, most)};
+    for (struct dirent *found; look->dir && list.n < most && (found = readdir(look->dir));) {
+        if (found->d_name[0] == '.' || is_ours(found->d_name))
+            continue;
+        Drop within = {.fd = dirfd(look->dir), .path = look->drop->path};
+        list.n += look_at(&within, arena_string(arena, str_of(found->d_name)), look->settle_ms, &list.entries[list.n]);
+    }
+    qsort(list.entries, list.n, sizeof *list.entries, compare_entries);
+    *ret_list = list;
 }
 
-bool drop_list_claimed(const Drop *drop, Arena *arena, DropList *ret_list, Error *err) {
-    struct stat status;
-    *ret_list = (DropList){.n = 0};
-    if (fstatat(drop->fd, RECEIVING, &status, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT)
-        return true; /* whoever only looks did not make it */
-    return list(drop, RECEIVING, arena, 0, ret_list, err);
+void drop_look_close(DropLook *look) {
+    if (look->dir)
+        closedir(look->dir);
+    look->dir = NULL;
 }
 
 /* ---- moving ---- */
@@ -186,13 +184,46 @@ bool drop_claim(const Drop *drop, const char *name, bool *ret_claimed, Error *er
     return error_set_errno(err, errno, "cannot move a file within %s", drop->path);
 }
 
-int drop_open_file(const Drop *drop, DropPlace place, const char *name, Error *err) {
+static DropStamp stamp_of(const struct stat *status) {
+    return (DropStamp){status->st_size, (int64_t)status->st_mtim.tv_sec * 1000000000 + status->st_mtim.tv_nsec};
+}
+
+int drop_open_file(const Drop *drop, DropPlace place, const char *name, DropStamp *ret_stamp, Error *err) {
     char path[sizeof RECEIVING + NAME_MAX + 2];
+    struct stat status;
     snprintf(path, sizeof path, "%s%s", place == DROP_CLAIMED ? RECEIVING "/" : "", name);
     int fd = openat(drop->fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0)
+    if (fd < 0 || fstat(fd, &status) != 0)
         error_set_errno(err, errno, "cannot open a file in %s", drop->path);
+    else
+        *ret_stamp = stamp_of(&status);
     return fd;
+}
+
+bool drop_is_written(int fd) { return who_writes(fd) == SOMEBODY_WRITES; }
+
+bool drop_is_unchanged(const Drop *drop, const char *name, const DropStamp *stamp) {
+    char path[sizeof RECEIVING + NAME_MAX + 2];
+    struct stat status;
+    snprintf(path, sizeof path, RECEIVING "/%s", name);
+    if (fstatat(drop->fd, path, &status, AT_SYMLINK_NOFOLLOW) != 0)
+        return false;
+    DropStamp now = stamp_of(&status);
+    return now.size_bytes == stamp->size_bytes && now.changed_ns == stamp->changed_ns;
+}
+
+bool drop_give_back(const Drop *drop, const char *name, bool *ret_moved, Error *err) {
+    char from[sizeof RECEIVING + NAME_MAX + 2];
+    snprintf(from, sizeof from, RECEIVING "/%s", name);
+    *ret_moved = renameat2(drop->fd, from, drop->fd, name, RENAME_NOREPLACE) == 0;
+    if (*ret_moved || errno == EEXIST || errno == ENOENT)
+        return true;
+    return error_set_errno(err, errno, "cannot move a file within %s", drop->path);
+}
+
+bool drop_has_waiting(const Drop *drop, const char *name) {
+    struct stat status;
+    return fstatat(drop->fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 bool drop_has(const Drop *drop, DropEnd end, const char *name) {
@@ -217,6 +248,21 @@ const char *drop_free_name(const Drop *drop, Arena *arena, DropEnd end, const ch
     return tried;
 }
 
+static const char *report_name(Arena *arena, const char *folder, const char *stored_as, const char *kind) {
+    return arena_printf(arena, "%s/%.*s.report.%s", folder, NAME_MAX - 16, stored_as, kind);
+}
+
+bool drop_fetch_back(const Drop *drop, Arena *arena, DropEnd end, const char *stored_as, const char *name, bool *ret_moved,
+                     Error *err) {
+    const char *from = path_in(arena, ENDS[end], stored_as);
+    *ret_moved = renameat2(drop->fd, from, drop->fd, name, RENAME_NOREPLACE) == 0;
+    if (!*ret_moved)
+        return errno == EEXIST || errno == ENOENT || error_set_errno(err, errno, "cannot move a file within %s", drop->path);
+    unlinkat(drop->fd, report_name(arena, ENDS[end], stored_as, "json"), 0);
+    unlinkat(drop->fd, report_name(arena, ENDS[end], stored_as, "txt"), 0);
+    return true;
+}
+
 static bool write_all(int fd, Str text) {
     for (size_t done = 0; done < text.size;) {
         ssize_t n = write(fd, text.at + done, text.size - done);
@@ -231,8 +277,7 @@ static bool write_all(int fd, Str text) {
 
 static bool write_report(const Drop *drop, Arena *arena, const char *folder, const char *stored_as,
                          const char *kind, Str text, Error *err) {
-    const char *name = arena_printf(arena, "%.*s.report.%s", NAME_MAX - 16, stored_as, kind);
-    const char *path = path_in(arena, folder, name);
+    const char *path = report_name(arena, folder, stored_as, kind);
     CLEANUP(fd_drop) int fd =
         openat(drop->fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0640);
     if (fd < 0 || !write_all(fd, text))

@@ -420,13 +420,19 @@ static bool lock_page(PlaceFeed *feed, Error *err) {
     return state_cursor_lock(feed->run->pg, feed->feed, feed->run->epoch, feed->cursor.page, err);
 }
 
-/* A guest's page moves no cursor. */
 static bool enter(PlaceFeed *feed, const RawRows *rows, SilverPage *page, Error *err) {
-    if (!rows->guest)
-        return lock_page(feed, err);
-    TRY(state_placement_lock_shared(feed->run->pg, err));
-    TRY(state_cursor_lock_beside(feed->run->pg, feed->feed, feed->run->epoch, err));
-    return rows->guest->enter(rows->guest->ctx, &page->file_id, err);
+    const PlaceEntry *entry = rows->entry;
+    if (!entry || !entry->is_beside)
+        TRY(lock_page(feed, err));
+    else
+        TRY(state_placement_lock_shared(feed->run->pg, err) &&
+            state_cursor_lock_beside(feed->run->pg, feed->feed, feed->run->epoch, err));
+    return feed->run->plan || !entry || !entry->enter || entry->enter(entry->ctx, &page->file_id, err);
+}
+
+static bool conclude(const RawRows *rows, const SilverPage *page, Error *err) {
+    const PlaceEntry *entry = rows->entry;
+    return !entry || !entry->conclude || entry->conclude(entry->ctx, page, err);
 }
 
 static bool write_page(PlaceFeed *feed, SilverPage *page, const PlaceOutcome *outcome, Error *err) {
@@ -553,8 +559,9 @@ static bool place_once(PlaceFeed *feed, const RawRows *rows, const CursorState *
     TRY(spelling_take(feed->run->pg, feed->feed, rows->takes, rows->n_takes, err));
     if (rows->is_trial)
         return true;
-    if (rows->guest)
-        TRY(rows->guest->conclude(rows->guest->ctx, page, err) && commit_beside(feed, &tx, has_news, &outcome, err));
+    TRY(conclude(rows, page, err));
+    if (rows->entry && rows->entry->is_beside)
+        TRY(commit_beside(feed, &tx, has_news, &outcome, err));
     else if (has_news || next || rows->n_takes)
         TRY(commit_page(feed, &tx, next, has_news, &outcome, err));
     count_run(feed, page, &outcome);

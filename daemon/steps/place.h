@@ -54,14 +54,16 @@ typedef struct RawReject {
     Str entry; /* the natural key of its entry; STR_NULL: it has none */
 } RawReject;
 
-/* Rows that are placed beside the feed's run, as they come: the fence is the lease alone, and no cursor moves, so that
- * neither drops the other's page. `enter` makes the file's entry once the feed is locked; `conclude` is given what
- * became of every row before the page commits, news or none. False from either ends the page, and nothing happened. */
-typedef struct PlaceGuest {
+/* What belongs to a page beside its rows, in its transaction. `enter` makes the file's entry once the feed is locked;
+ * `conclude` is given what became of every row before the page commits, news or none. False from either ends the page,
+ * and nothing happened. Either may be NULL. Rows that are placed beside the feed's run, as they come: the fence is the
+ * lease alone, and no cursor moves, so that neither drops the other's page. */
+typedef struct PlaceEntry {
     bool (*enter)(void *ctx, int64_t *ret_file_id, Error *err);
     bool (*conclude)(void *ctx, const SilverPage *page, Error *err);
     void *ctx;
-} PlaceGuest;
+    bool is_beside;
+} PlaceEntry;
 
 typedef struct RawRows {
     const Str *fields;    /* row-major, n_fields each */
@@ -75,7 +77,7 @@ typedef struct RawRows {
     int64_t source_now_us;
     bool is_first_load;   /* rows behind the stored position: nothing can be known of them */
     SilverPage *prepared; /* by place_prepare(), or NULL */
-    const struct PlaceGuest *guest; /* NULL: the page of the feed's run */
+    const PlaceEntry *entry; /* or NULL */
     bool is_trial;        /* everything is written, and rolled back: would the store have it? */
 } RawRows;
 

@@ -154,10 +154,10 @@ static bool place_rows(Posting *p, Error *err) {
     int64_t *lines = ARENA_ARRAY(arena, int64_t, post->n_rows);
     for (size_t i = 0; i < post->n_rows; i++)
         lines[i] = (int64_t)i + 1;
-    PlaceGuest guest = {enter, conclude, p};
+    PlaceEntry entry = {.enter = enter, .conclude = conclude, .ctx = p, .is_beside = true};
     RawRows rows = {.fields = post->values, .lines = lines, .n_rows = post->n_rows, .period = str_of(p->period),
                     .sha256 = {(const char *)post->bytes.sha256, sizeof post->bytes.sha256},
-                    .source_now_us = clock_wall_us(), .guest = &guest};
+                    .source_now_us = clock_wall_us(), .entry = &entry};
     PlaceOutcome outcome;
     p->feed->commit = PG_FLUSHED; /* before anybody is told */
     if (!place_page(p->feed, &rows, NULL, arena, &outcome, err))

@@ -1,8 +1,8 @@
 /* receive.c - claims files, from the drop directory to silver.
  *
- * A file's way: complete -> renamed into receiving/ -> hashed -> entered in the ledger -> placed page by page,
- * the cursor saying how far -> `done` in the ledger, flushed -> report written and file moved. Each boundary may
- * be the last thing this process does: what lies in receiving/ when a run begins is taken up where
+ * A file's way: seen -> complete -> renamed into receiving/ -> hashed -> placed page by page, the first with its entry
+ * in the ledger, the last with its end, the cursor saying how far -> flushed, its report written, moved (ended.h). Each
+ * boundary may be the last thing this process does: what lies in receiving/ when a run begins is taken up where
  * its ledger entry and the cursor say. What is wrong with a file ends that file with a sentence; what is
  * wrong with the house ends the run. A plan reads the files where they lie, and enters, moves and places nothing. */
 #include "base/clock.h"
@@ -11,19 +11,19 @@
 #include "base/metrics.h"
 #include "base/own.h"
 #include "steps/delivery.h"
-#include "steps/drop.h"
+#include "steps/ended.h"
 #include "steps/remap_claims.h"
+#include "steps/whose.h"
 #include "steps/x12_survey.h"
-#include "storage/file.h"
 #include "storage/x12.h"
 #include "transform/text.h"
 
-#include <fnmatch.h>
 #include <poll.h>
-#include <regex.h>
 #include <stdio.h>
+#include <xxhash.h>
 
-enum { WAIT_SLICE_MS = 100, WAIT_MOST_MS = 30 * 1000, LOOKS = 2, PERIOD_GROUPS = 2 };
+enum { WAIT_SLICE_MS = 100, WAIT_MOST_MS = 30 * 1000, LOOKS = 2, FILES_A_LIST = 128, FEEDS_OPEN = 4,
+       POSITION_BYTES = 112 };
 
 /* What a plan would do with a file. */
 typedef enum Outlook { OUTLOOK_RECEIVED, OUTLOOK_REFUSED, OUTLOOK_KNOWN, N_OUTLOOKS } Outlook;
@@ -34,13 +34,35 @@ typedef struct Planned {
     uint8_t sha256[FILE_SHA256_BYTES];
 } Planned;
 
+/* Files of one source and header share what place_open() makes: opening costs more than a small file's rows. */
+typedef struct OpenFeed {
+    Arena *arena; /* NULL: none */
+    const FilePattern *pattern;
+    PlaceFeed place;
+    int64_t used;
+} OpenFeed;
+
+/* A name that waits in the drop directory. */
+typedef struct Staying {
+    struct Staying *before;
+    const char *name;
+} Staying;
+
 typedef struct Receiving {
     RunContext *run;
     const ClaimsConfig *claims;
     Drop drop;
+    EndedFiles ended;
+    OpenFeed open[FEEDS_OPEN];
+    int64_t n_opened;
+    const char *position; /* of the cursor when the run began; NULL once a page has moved it */
+    bool has_position;    /* it was read */
+    int64_t page;         /* pages committed so far, of the feed */
     Arena *arena; /* one file's */
     Arena *names; /* the run's */
     Planned *planned; /* the last; a plan's */
+    Staying *staying; /* the last; of this look */
+    bool looks_again; /* a file was given back that may be complete by now */
 } Receiving;
 
 /* One claimed file. */
@@ -48,63 +70,14 @@ typedef struct Incoming {
     const char *name;     /* where it lies: any bytes */
     const char *known_as; /* in the ledger and when it has ended: UTF-8 */
     bool is_leftover; /* lay in receiving/ when the run began */
+    DropStamp stamp;
     FileBytes bytes;
     FileSeen seen;
     const FilePattern *pattern;
-    int64_t file_id;
+    const FileDetected *detected; /* NULL: not yet */
+    FileEntry entry;              /* file_id 0: it is not entered */
+    bool is_changed;              /* somebody wrote to it while it was read */
 } Incoming;
-
-/* ---- whose file it is ---- */
-
-static const char *plain_name(Arena *arena, const char *name) {
-    static const char *const PACKED[] = {".gz", ".zip"};
-    size_t size = strlen(name);
-    for (size_t i = 0; i < sizeof PACKED / sizeof *PACKED; i++) {
-        size_t end = strlen(PACKED[i]);
-        if (size > end && strcmp(name + size - end, PACKED[i]) == 0)
-            return arena_string(arena, (Str){name, size - end});
-    }
-    return name;
-}
-
-/* NULL and the sentence when no pattern matches, or two do. */
-static const FilePattern *find_pattern(const Receiving *r, const char *name, Error *err) {
-    const FilePattern *found = NULL;
-    for (size_t i = 0; i < r->claims->n_from; i++) {
-        const FilePattern *pattern = &r->claims->from[i];
-        if (fnmatch(pattern->pattern, name, FNM_PERIOD) != 0)
-            continue;
-        if (found) {
-            error_set(err, STATE_DATA, "its name matches two patterns of %s, %s and %s, so its source is not known",
-                      r->claims->name, found->pattern, pattern->pattern);
-            error_hint(err, "name it so that one matches, or make the patterns narrower");
-            return NULL;
-        }
-        found = pattern;
-    }
-    if (!found) {
-        error_set(err, STATE_DATA, "its name matches no pattern of %s, so its source is not known", r->claims->name);
-        error_hint(err, "name it by one of them, or add a pattern to `from`");
-    }
-    return found;
-}
-
-static bool find_period(const Receiving *r, const FilePattern *pattern, const char *name,
-                        const char **ret_period, Error *err) {
-    *ret_period = NULL;
-    if (!pattern->period)
-        return true;
-    regex_t expression;
-    if (regcomp(&expression, pattern->period, REG_EXTENDED) != 0)
-        return error_set(err, STATE_CONFIG, "%s: the period of pattern %s is no regular expression",
-                         r->claims->name, pattern->pattern);
-    regmatch_t groups[PERIOD_GROUPS];
-    if (regexec(&expression, name, PERIOD_GROUPS, groups, 0) == 0 && groups[1].rm_so >= 0)
-        *ret_period = arena_string(r->arena, (Str){name + groups[1].rm_so,
-                                                   (size_t)(groups[1].rm_eo - groups[1].rm_so)});
-    regfree(&expression);
-    return true;
-}
 
 /* ---- a plan: what it would have done by now ---- */
 
@@ -180,106 +153,186 @@ static void write_note(const Receiving *r) {
 
 /* ---- the end of a file ---- */
 
-static bool move_to_end(const Receiving *r, const Incoming *file, int64_t file_id, DropEnd end,
-                        const char *stored_as, Error *err) {
-    DropReport report;
-    TRY(file_report(r->run->pg, file_id, r->arena, &report.json, &report.text, err));
-    return drop_finish(&r->drop, r->arena, file->name, end, stored_as, &report, err);
+static bool end(Receiving *r, const Incoming *file, int64_t file_id, DropEnd where, const char *outcome, const char *sentence,
+                Error *err) {
+    EndedFile ended = {.file_id = file_id, .end = where, .name = file->name, .known_as = file->known_as, .outcome = outcome,
+                       .sentence = sentence};
+    return ended_add(&r->ended, &ended, err);
 }
 
-static void tell_end(const Receiving *r, int64_t file_id, const char *outcome, const char *sentence) {
-    METRIC_ADD(METRIC_FILE, 1, outcome);
-    LogLevel level = strcmp(outcome, "failed") == 0 || sentence ? LOG_LEVEL_WARN : LOG_LEVEL_INFO;
-    log_write(level, "file finished", (LogField[]){
-        LOG_TEXT("feed", r->claims->name), LOG_INT("run", r->run->run_id), LOG_INT("file", file_id),
-        LOG_TEXT("outcome", outcome), LOG_TEXT("reason", sentence)}, sentence ? 5 : 4);
+/* What was placed of it stays. */
+static bool enter_failed(const Receiving *r, const Incoming *file, const char *sentence, int64_t *ret_file_id, Error *err) {
+    *ret_file_id = file->entry.file_id;
+    return file->entry.file_id ? file_failed(r->run->pg, file->entry.file_id, sentence, err)
+                               : file_reject(r->run->pg, &file->seen, file->detected, sentence, ret_file_id, err);
 }
 
 /* The file is no good: `why` is its sentence. */
 static bool end_failed(Receiving *r, const Incoming *file, const Error *why, Error *err) {
     if (r->run->plan)
         return note_planned(r, file->name, &file->seen, OUTLOOK_REFUSED);
-    const char *stored_as = drop_free_name(&r->drop, r->arena, DROP_FAILED, file->known_as);
     const char *sentence = why->hint[0] ? arena_printf(r->arena, "%s; %s", why->text, why->hint) : why->text;
-    int64_t file_id = file->file_id;
-    if (file_id)
-        TRY(file_failed(r->run->pg, file_id, stored_as, sentence, err));
-    else
-        TRY(file_reject(r->run->pg, &file->seen, stored_as, sentence, &file_id, err));
-    FAILPOINT("receive.after_done");
-    TRY(move_to_end(r, file, file_id, DROP_FAILED, stored_as, err));
-    tell_end(r, file_id, "failed", sentence);
+    int64_t file_id;
+    TRY(enter_failed(r, file, sentence, &file_id, err));
+    FAILPOINT("receive.after_failed");
+    return end(r, file, file_id, DROP_FAILED, "failed", sentence, err);
+}
+
+/* Somebody had it open and wrote on: it goes back to where it waits, and is read when it is complete. What was placed
+ * of it is what a first delivery of it would be. */
+static bool end_changed(Receiving *r, const Incoming *file, Error *err) {
+    static const char WHY[] = "it was written to while it was read; it is read again when it is complete";
+    int64_t file_id;
+    const char *nowhere = "";
+    bool is_moved = false;
+    TRY(enter_failed(r, file, WHY, &file_id, err) && file_stored(r->run->pg, &file_id, &nowhere, 1, err));
+    FAILPOINT("receive.before_give_back");
+    TRY(drop_give_back(&r->drop, file->name, &is_moved, err));
+    if (!is_moved) /* another of its name waits there */
+        return end(r, file, file_id, DROP_FAILED, "failed", WHY, err);
+    r->looks_again = true;
+    METRIC_ADD(METRIC_FILE, 1, "failed");
+    LOG_WARN("file finished", LOG_TEXT("feed", r->claims->name), LOG_INT("run", r->run->run_id), LOG_INT("file", file_id),
+             LOG_TEXT("outcome", "failed"), LOG_TEXT("reason", WHY));
     return true;
 }
 
-static bool end_duplicate(Receiving *r, const Incoming *file, Error *err) {
+static bool end_duplicate(Receiving *r, const Incoming *file, int64_t of_file_id, Error *err) {
     if (r->run->plan)
         return note_planned(r, file->name, &file->seen, OUTLOOK_KNOWN);
-    const char *stored_as = drop_free_name(&r->drop, r->arena, DROP_DONE, file->known_as);
     int64_t file_id;
-    TRY(file_duplicate(r->run->pg, &file->seen, stored_as, file->file_id, &file_id, err));
-    FAILPOINT("receive.after_done");
-    TRY(move_to_end(r, file, file_id, DROP_DONE, stored_as, err));
-    tell_end(r, file_id, "duplicate", NULL);
-    return true;
-}
-
-/* `warning`: what is wrong with a file of which everything that could be placed was; or NULL. */
-static bool end_done(Receiving *r, const Incoming *file, const char *warning, Error *err) {
-    if (r->run->plan)
-        return note_planned(r, file->name, &file->seen, OUTLOOK_RECEIVED);
-    const char *stored_as = drop_free_name(&r->drop, r->arena, DROP_DONE, file->known_as);
-    FAILPOINT("receive.before_done");
-    TRY(file_done(r->run->pg, file->file_id, stored_as, warning, err));
-    FAILPOINT("receive.after_done");
-    TRY(move_to_end(r, file, file->file_id, DROP_DONE, stored_as, err));
-    tell_end(r, file->file_id, "done", warning);
-    return true;
+    TRY(file_duplicate(r->run->pg, &file->seen, of_file_id, &file_id, err));
+    return end(r, file, file_id, DROP_DONE, "duplicate", NULL, err);
 }
 
 /* ---- the rows of a file ---- */
 
-/* How far a file was placed, as the cursor's position says it: "file offset line cut". */
+/* How far a file was placed, as the cursor's position says it: "file offset line cut way". */
 typedef struct Progress {
     int64_t offset, line;
     bool was_cut;
 } Progress;
 
-static bool parse_progress(const char *position, int64_t file_id, Progress *ret_progress) {
+static uint64_t hash_mix(uint64_t hash, const void *bytes, size_t size) { return XXH3_64bits_withSeed(bytes, size, hash); }
+
+/* Offsets mean something only to whoever reads in the same way, and no more once it is to be read again. */
+static uint64_t way_of_reading(const ClaimsConfig *c, int32_t readings) {
+    uint64_t hash = (uint64_t)readings;
+    const int parts[] = {(int)c->format, c->delimiter, (int)c->quote, (int)c->header, (int)c->encoding, c->max_line_bytes,
+                         c->max_field_bytes, (int)c->n_columns};
+    hash = hash_mix(hash, parts, sizeof parts);
+    for (size_t i = 0; i < c->n_columns; i++) {
+        const int place[] = {c->columns[i].start, c->columns[i].width};
+        hash = hash_mix(hash_mix(hash, place, sizeof place), c->columns[i].name, strlen(c->columns[i].name));
+    }
+    return hash;
+}
+
+/* A position of before there were ways has four parts. */
+static bool parse_progress(const Receiving *r, const Incoming *file, Progress *ret_progress) {
     long long id, offset, line;
+    unsigned long long way = way_of_reading(r->claims, file->entry.readings), its_way = way;
     int cut;
-    if (!position || sscanf(position, "%lld %lld %lld %d", &id, &offset, &line, &cut) != 4 || id != file_id)
+    if (!r->position || sscanf(r->position, "%lld %lld %lld %d %llx", &id, &offset, &line, &cut, &its_way) < 4 ||
+        id != file->entry.file_id || its_way != way)
         return false;
     *ret_progress = (Progress){.offset = offset, .line = line, .was_cut = cut != 0};
     return true;
 }
 
-static bool open_place(const Receiving *r, const Incoming *file, DeliveryFile *delivery,
-                       PlaceFeed *ret_feed, Error *err) {
-    size_t n;
-    const Field *fields = delivery_fields(delivery, &n);
-    const char **types = ARENA_ARRAY(r->run->arena, const char *, n);
+/* ---- the feed, opened for a source and a header ---- */
+
+static bool serves(const OpenFeed *open, const FilePattern *pattern, const Field *fields, size_t n) {
+    if (!open->arena || open->pattern != pattern || open->place.n_fields != n)
+        return false;
     for (size_t i = 0; i < n; i++)
+        if (strcmp(open->place.fields[i].name, fields[i].name) != 0)
+            return false;
+    return true;
+}
+
+static OpenFeed *find_open(Receiving *r, const FilePattern *pattern, const Field *fields, size_t n) {
+    for (int i = 0; i < FEEDS_OPEN; i++)
+        if (serves(&r->open[i], pattern, fields, n)) {
+            r->open[i].used = ++r->n_opened;
+            return &r->open[i];
+        }
+    return NULL;
+}
+
+static void close_feed(OpenFeed *open) {
+    if (!open->arena)
+        return;
+    place_close(&open->place);
+    arena_free(open->arena);
+    *open = (OpenFeed){.arena = NULL};
+}
+
+/* What place_open() makes lives in the run's arena, which for this while is the feed's own. */
+static bool open_place(Receiving *r, OpenFeed *open, const Field *fields, size_t n, Error *err) {
+    Field *kept = ARENA_ARRAY(open->arena, Field, n);
+    const char **types = ARENA_ARRAY(open->arena, const char *, n);
+    for (size_t i = 0; i < n; i++) {
+        kept[i] = fields[i];
+        kept[i].name = arena_string(open->arena, str_of(fields[i].name));
         types[i] = "text";
+    }
     PlaceSource source = {
         .feed = r->claims->name,
-        .source_system = file->pattern->source,
-        .timezone = file->pattern->timezone,
-        .zone = file->pattern->zone,
+        .source_system = open->pattern->source,
+        .timezone = open->pattern->timezone,
+        .zone = open->pattern->zone,
         .mapping = &r->claims->mapping,
-        .fields = fields,
+        .fields = kept,
         .types = types,
         .n_fields = n,
     };
-    return place_open(r->run, &source, ret_feed, err);
+    Arena *runs = r->run->arena;
+    r->run->arena = open->arena;
+    bool ok = place_open(r->run, &source, &open->place, err);
+    r->run->arena = runs;
+    return ok;
+}
+
+/* The position that the run began with is a file's that was being read. */
+static void note_position(Receiving *r, const PlaceFeed *place) {
+    if (r->has_position)
+        return;
+    r->has_position = true;
+    r->page = place->cursor.page;
+    if (place->cursor.position)
+        r->position = arena_string(r->names, str_of(place->cursor.position));
+}
+
+static bool open_feed(Receiving *r, const FilePattern *pattern, const Field *fields, size_t n, OpenFeed **ret_open,
+                      Error *err) {
+    OpenFeed *open = find_open(r, pattern, fields, n);
+    *ret_open = open;
+    if (open)
+        return true;
+    open = &r->open[0];
+    for (int i = 1; i < FEEDS_OPEN; i++)
+        if (r->open[i].used < open->used)
+            open = &r->open[i];
+    close_feed(open);
+    *open = (OpenFeed){.arena = arena_open(), .pattern = pattern, .used = ++r->n_opened};
+    if (!open_place(r, open, fields, n, err)) {
+        close_feed(open);
+        return false;
+    }
+    note_position(r, &open->place);
+    *ret_open = open;
+    return true;
 }
 
 /* Columns are asked for by name: a missing one fails the file, with the sentence that names it and the
  * nearest. So do dates and amounts that are written in another way than is declared. */
-static bool check_columns(const Receiving *r, DeliveryFile *delivery, Error *why) {
+static bool check_columns(Receiving *r, const Incoming *file, DeliveryFile *delivery, Error *why) {
     size_t n;
     const Field *fields = delivery_fields(delivery, &n);
-    const Mapping *mapping = mapping_compile(r->arena, &r->claims->mapping, fields, n, r->run->config->zone, why);
+    const OpenFeed *open = find_open(r, file->pattern, fields, n);
+    const Mapping *mapping = open ? open->place.mapping
+                                  : mapping_compile(r->arena, &r->claims->mapping, fields, n, r->run->config->zone, why);
     return mapping && delivery_check_values(delivery, mapping, why);
 }
 
@@ -304,152 +357,261 @@ static bool place_or_reject(PlaceFeed *feed, const RawRows *rows, const CursorSt
     return place_page(feed, &again, next, page_arena, &outcome, err);
 }
 
-static bool place_delivered(const Receiving *r, const Incoming *file, PlaceFeed *feed, DeliveryPage *page,
-                            Progress *progress, Arena *page_arena, Error *err) {
-    progress->offset = page->offset;
-    progress->line = page->line;
-    progress->was_cut |= page->was_cut;
-    CursorState next = feed->cursor;
-    next.is_loading = false;
-    next.n_load_key = 0;
-    next.position = arena_printf(page_arena, "%lld %lld %lld %d", (long long)file->file_id,
-                                 (long long)page->offset, (long long)page->line, progress->was_cut);
-    page->rows.file_id = file->file_id;
-    page->rows.period = str_of(file->seen.period);
-    page->rows.sha256 = (Str){(const char *)file->bytes.sha256, FILE_SHA256_BYTES};
-    page->rows.source_now_us = clock_wall_us();
-    r->run->counts.bytes_read += (int64_t)page->size_bytes;
-    TRY(place_or_reject(feed, &page->rows, &next, page_arena, err));
-    feed->cursor.position = NULL; /* lived in the page's arena; the next page brings its own */
-    FAILPOINT("receive.after_page");
+/* ---- its pages ---- */
+
+/* A file that is being placed. */
+typedef struct Reading {
+    Receiving *r;
+    Incoming *file;
+    DeliveryFile *delivery;
+    PlaceFeed *feed;
+    Progress progress;
+    /* the page in hand: its end, its entry when its transaction has made one, and where the cursor will stand */
+    Progress ahead;
+    bool is_last;
+    FileEntry entry;
+    char position[POSITION_BYTES];
+} Reading;
+
+static bool note_survey(const Reading *reading, const X12Survey *survey, Error *err) {
+    X12Notes notes = {reading->entry.file_id, reading->file->seen.source_system, survey->sets_json, survey->provider_json,
+                      survey->acknowledgements_json};
+    return x12_note(reading->r->run->pg, &notes, err);
+}
+
+/* With the first page of this run; whoever goes on has its entry. */
+static bool enter(void *ctx, int64_t *ret_file_id, Error *err) {
+    Reading *reading = ctx;
+    Pg *pg = reading->r->run->pg;
+    const X12Survey *survey = delivery_survey(reading->delivery);
+    reading->entry = reading->file->entry;
+    if (!reading->entry.file_id) {
+        TRY(file_begin(pg, &reading->file->seen, reading->file->detected, &reading->entry, err));
+        if (reading->entry.answer != FILE_NEW)
+            return error_set(err, STATE_CONFLICT, "feed %s: a file's entry moved meanwhile", reading->r->claims->name);
+        TRY(!survey || note_survey(reading, survey, err));
+    } else if (reading->progress.offset == 0 && reading->progress.line == 0) {
+        TRY(file_restart(pg, reading->entry.file_id, err));
+    }
+    snprintf(reading->position, sizeof reading->position, "%lld %lld %lld %d %llx", (long long)reading->entry.file_id,
+             (long long)reading->ahead.offset, (long long)reading->ahead.line, reading->ahead.was_cut,
+             (unsigned long long)way_of_reading(reading->r->claims, reading->entry.readings));
+    FAILPOINT("receive.after_begin");
+    *ret_file_id = reading->entry.file_id;
     return true;
 }
 
-static bool place_rows(const Receiving *r, const Incoming *file, DeliveryFile *delivery, PlaceFeed *feed,
-                       Progress *progress, Error *err) {
+static const char *warning_of(const Reading *reading) {
+    static const char CUT[] = "the file was cut: it ends in the middle of a line; send it again, whole";
+    const X12Survey *survey = delivery_survey(reading->delivery);
+    return survey ? survey->warning : reading->ahead.was_cut ? CUT : NULL;
+}
+
+/* With the last page. */
+static bool conclude(void *ctx, const SilverPage *page, Error *err) {
+    Reading *reading = ctx;
+    (void)page;
+    if (!reading->is_last)
+        return true;
+    reading->file->is_changed = !drop_is_unchanged(&reading->r->drop, reading->file->name, &reading->file->stamp);
+    if (reading->file->is_changed)
+        return error_set(err, STATE_DATA, "the file changed while it was read");
+    FAILPOINT("receive.before_done");
+    return file_done(reading->r->run->pg, reading->entry.file_id, warning_of(reading), err);
+}
+
+static bool place_delivered(Reading *reading, DeliveryPage *page, Arena *page_arena, Error *err) {
+    const Incoming *file = reading->file;
+    PlaceEntry entry = {.enter = enter, .conclude = conclude, .ctx = reading};
+    CursorState next = reading->feed->cursor;
+    next.is_loading = false;
+    next.n_load_key = 0;
+    next.position = reading->position; /* written when the file has its entry */
+    page->rows.entry = &entry;
+    page->rows.file_id = file->entry.file_id;
+    page->rows.period = str_of(file->seen.period);
+    page->rows.sha256 = (Str){(const char *)file->bytes.sha256, FILE_SHA256_BYTES};
+    page->rows.source_now_us = clock_wall_us();
+    reading->r->run->counts.bytes_read += (int64_t)page->size_bytes;
+    bool ok = place_or_reject(reading->feed, &page->rows, &next, page_arena, err);
+    reading->feed->cursor.position = NULL; /* the reading's; the next page brings its own */
+    return ok;
+}
+
+/* Nothing is left to place: its entry and its end alone. */
+static bool place_nothing(Reading *reading, Error *err) {
+    int64_t file_id;
+    if (reading->r->run->plan)
+        return true;
+    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(reading->r->run->pg, err);
+    TRY(tx && enter(reading, &file_id, err) && conclude(reading, NULL, err));
+    return pg_commit(&tx, PG_RELAXED, err);
+}
+
+static bool place_one(Reading *reading, DeliveryPage *page, Arena *page_arena, Error *err) {
+    bool has_rows = page->rows.n_rows > 0;
+    reading->is_last = page->is_last;
+    if (has_rows)
+        reading->ahead = (Progress){.offset = page->offset, .line = page->line};
+    reading->ahead.was_cut = reading->progress.was_cut || page->was_cut;
+    if (!has_rows && !page->is_last)
+        return true;
+    TRY(has_rows ? place_delivered(reading, page, page_arena, err) : place_nothing(reading, err));
+    FAILPOINT("receive.after_page");
+    reading->progress = reading->ahead;
+    if (!reading->r->run->plan)
+        reading->file->entry = reading->entry;
+    reading->r->page = reading->feed->cursor.page;
+    reading->r->position = NULL;
+    return true;
+}
+
+static bool place_rows(Reading *reading, Error *err) {
     CLEANUP(arena_drop) Arena *page_arena = arena_open();
     for (bool is_last = false; !is_last;) {
-        if (step_is_canceled(r->run, err))
+        if (step_is_canceled(reading->r->run, err))
             return false;
         ArenaMark mark = arena_mark(page_arena);
         DeliveryPage page;
-        TRY(delivery_read(delivery, page_arena, &page, err));
+        TRY(delivery_read(reading->delivery, page_arena, &page, err));
+        TRY(place_one(reading, &page, page_arena, err));
+        TRY(ended_move_old(&reading->r->ended, err));
         is_last = page.is_last;
-        progress->was_cut |= page.was_cut;
-        if (page.rows.n_rows > 0)
-            TRY(place_delivered(r, file, feed, &page, progress, page_arena, err));
         arena_rewind(page_arena, mark);
     }
     return true;
 }
 
-static bool note_survey(const Receiving *r, const Incoming *file, const X12Survey *survey, Error *err) {
-    X12Notes notes = {file->file_id, file->seen.source_system, survey->sets_json, survey->provider_json,
-                      survey->acknowledgements_json};
-    return x12_note(r->run->pg, &notes, err);
-}
-
 static bool receive_rows(Receiving *r, Incoming *file, DeliveryFile *delivery, Error *err) {
-    CLEANUP(place_close) PlaceFeed feed = {0};
-    TRY(open_place(r, file, delivery, &feed, err));
-    static const char CUT[] = "the file was cut: it ends in the middle of a line; send it again, whole";
-    const X12Survey *survey = delivery_survey(delivery);
-    if (survey && !r->run->plan)
-        TRY(note_survey(r, file, survey, err));
-    Progress progress = {.offset = 0};
-    bool has_moved = is_any_received(r, NULL); /* a file before it would have taken the cursor along */
-    if (!has_moved && parse_progress(feed.cursor.position, file->file_id, &progress))
-        TRY(delivery_seek(delivery, progress.offset, progress.line, err));
-    TRY(place_rows(r, file, delivery, &feed, &progress, err));
-    return end_done(r, file, survey ? survey->warning : progress.was_cut ? CUT : NULL, err);
+    size_t n;
+    const Field *fields = delivery_fields(delivery, &n);
+    OpenFeed *open;
+    TRY(open_feed(r, file->pattern, fields, n, &open, err));
+    open->place.cursor.page = r->page;
+    Reading reading = {.r = r, .file = file, .delivery = delivery, .feed = &open->place};
+    if (parse_progress(r, file, &reading.progress))
+        TRY(delivery_seek(delivery, reading.progress.offset, reading.progress.line, err));
+    reading.ahead = reading.progress;
+    TRY(place_rows(&reading, err));
+    if (r->run->plan)
+        return note_planned(r, file->name, &file->seen, OUTLOOK_RECEIVED);
+    const char *warning = warning_of(&reading);
+    return end(r, file, file->entry.file_id, DROP_DONE, "done", warning, err);
 }
 
 /* ---- one file ---- */
 
 static bool identify(const Receiving *r, Incoming *file, int fd, Error *err) {
-    TRY(file_hash(fd, &file->bytes, err));
+    TRY(file_hash(fd, r->run->canceled, &file->bytes, err));
     FAILPOINT("receive.after_hash");
-    file->seen = (FileSeen){.feed = r->claims->name, .source_system = "", .name = file->known_as,
-                            .bytes = &file->bytes};
+    file->seen.bytes = &file->bytes;
     return true;
 }
 
 /* Killed between the ledger's entry and the move: only the move is left. */
-static bool finish_move(const Receiving *r, const Incoming *file, bool *ret_finished, Error *err) {
+static bool finish_move(Receiving *r, const Incoming *file, bool *ret_finished, Error *err) {
     int64_t file_id;
     const char *state, *stored_as;
     *ret_finished = false;
     TRY(file_finished(r->run->pg, &file->seen, r->arena, &file_id, &state, &stored_as, err));
     if (file_id == 0)
         return true;
-    DropEnd end = strcmp(state, "failed") == 0 ? DROP_FAILED : DROP_DONE;
-    if (drop_has(&r->drop, end, stored_as))
+    bool is_failed = strcmp(state, "failed") == 0;
+    EndedFile ended = {.file_id = file_id, .end = is_failed ? DROP_FAILED : DROP_DONE, .name = file->name,
+                       .known_as = file->known_as, .stored_as = stored_as,
+                       .outcome = is_failed ? "failed" : strcmp(state, "duplicate") == 0 ? "duplicate" : "done"};
+    if (stored_as && drop_has(&r->drop, ended.end, stored_as)) /* another one's end */
         return true;
     *ret_finished = true;
-    return r->run->plan || move_to_end(r, file, file_id, end, stored_as, err);
+    return r->run->plan || ended_add(&r->ended, &ended, err);
 }
 
-static bool begin(const Receiving *r, Incoming *file, FileAnswer *ret_answer, Error *err) {
+/* What a crash left before its first page has the row of when it was seen. */
+static bool look_back(Receiving *r, Incoming *file, bool *ret_finished, Error *err) {
+    TRY(finish_move(r, file, ret_finished, err));
+    return *ret_finished || file_seen_id(r->run->pg, r->claims->name, file->known_as, &file->seen.seen_id, err);
+}
+
+static bool look_up(const Receiving *r, Incoming *file, Error *err) {
+    TRY(file_look(r->run->pg, &file->seen, &file->entry, err));
     if (!r->run->plan)
-        return file_begin(r->run->pg, &file->seen, ret_answer, &file->file_id, err);
-    TRY(file_look(r->run->pg, &file->seen, ret_answer, &file->file_id, err));
+        return true;
     if (is_any_received(r, &file->seen))
-        *ret_answer = FILE_KNOWN;
-    else if (*ret_answer == FILE_NEW)
-        file->file_id = PLANNED_FILE_ID;
+        file->entry.answer = FILE_KNOWN;
+    else if (file->entry.answer == FILE_NEW)
+        file->entry.file_id = PLANNED_FILE_ID;
     return true;
 }
 
 static bool receive_new(Receiving *r, Incoming *file, int fd, Error *err) {
     CLEANUP(fd_drop) int owned = fd;
     Error why = {0};
-    const char *name = plain_name(r->arena, file->name);
-    file->pattern = find_pattern(r, name, &why);
+    file->pattern = whose_file(r->claims, file->name, &why);
     if (!file->pattern)
         return end_failed(r, file, &why, err);
     file->seen.source_system = file->pattern->source;
-    TRY(find_period(r, file->pattern, name, &file->seen.period, err));
-    FileAnswer answer;
-    TRY(begin(r, file, &answer, err));
-    if (answer == FILE_KNOWN)
-        return end_duplicate(r, file, err);
+    TRY(whose_period(r->claims, file->pattern, file->known_as, r->arena, &file->seen.period, err) && look_up(r, file, err));
+    if (file->entry.answer == FILE_KNOWN)
+        return end_duplicate(r, file, file->entry.file_id, err);
     owned = -1;
     CLEANUP(delivery_drop) DeliveryFile *delivery = delivery_open(fd, r->claims, r->run->canceled, r->arena, &why);
-    bool is_good = delivery && check_columns(r, delivery, &why);
-    if (delivery && !r->run->plan)
-        TRY(file_detected(r->run->pg, file->file_id, delivery_detected(delivery, r->arena), err));
+    bool is_good = delivery && check_columns(r, file, delivery, &why);
+    if (delivery)
+        file->detected = delivery_detected(delivery, r->arena);
     FAILPOINT("receive.after_detected");
     if (is_good ? receive_rows(r, file, delivery, &why) : false)
         return true;
+    if (file->is_changed)
+        return end_changed(r, file, err);
     if (is_good ? error_class(&why) == ERROR_DATA : is_files_fault(&why))
-        return end_failed(r, file, &why, err); /* what was placed of it stays */
+        return end_failed(r, file, &why, err);
     *err = why;
     return false;
 }
 
-static bool receive_claimed(Receiving *r, const char *name, bool is_leftover, Error *err) {
-    Incoming file = {.name = name, .known_as = known_name(r->arena, name), .is_leftover = is_leftover};
-    DropPlace place = r->run->plan && !is_leftover ? DROP_WAITING : DROP_CLAIMED;
-    CLEANUP(fd_drop) int fd = drop_open_file(&r->drop, place, name, err);
-    TRY(fd >= 0 && identify(r, &file, fd, err));
+static void stay(Receiving *r, const char *name) {
+    Staying *staying = ARENA_NEW(r->names, Staying);
+    *staying = (Staying){r->staying, arena_string(r->names, str_of(name))};
+    r->staying = staying;
+}
+
+/* Opened to be written again between the look and the claim: it goes back. */
+static bool is_given_back(Receiving *r, const Incoming *file, int fd) {
+    bool is_moved = false;
+    Error ignored = {0}; /* then it is read, and found out at its end */
+    if (r->run->plan || file->is_leftover || !drop_is_written(fd))
+        return false;
+    if (drop_give_back(&r->drop, file->name, &is_moved, &ignored) && is_moved)
+        stay(r, file->known_as);
+    return is_moved;
+}
+
+static bool receive_claimed(Receiving *r, Incoming *file, Error *err) {
+    DropPlace place = r->run->plan && !file->is_leftover ? DROP_WAITING : DROP_CLAIMED;
+    CLEANUP(fd_drop) int fd = drop_open_file(&r->drop, place, file->name, &file->stamp, err);
+    TRY(fd >= 0);
+    if (is_given_back(r, file, fd))
+        return true;
+    TRY(identify(r, file, fd, err));
     bool finished = false;
-    if (is_leftover)
-        TRY(finish_move(r, &file, &finished, err));
+    if (file->is_leftover)
+        TRY(look_back(r, file, &finished, err));
     if (finished)
         return true;
     int handed_over = fd;
     fd = -1;
-    return receive_new(r, &file, handed_over, err);
+    return receive_new(r, file, handed_over, err);
 }
 
-/* Memory of one file is given back with it, the run's too: place_open() works there. */
-static bool receive_one(Receiving *r, const char *name, bool is_leftover, Error *err) {
+typedef enum Found { FOUND_WAITING, FOUND_LEFT } Found;
+/* Memory of one file is given back with it. */
+static bool receive_one(Receiving *r, const char *name, Found found, int64_t seen_id, Error *err) {
     CLEANUP(arena_drop) Arena *arena = arena_open();
-    ArenaMark mark = arena_mark(r->run->arena);
     r->arena = arena;
-    bool ok = receive_claimed(r, name, is_leftover, err);
+    Incoming file = {.name = name, .known_as = known_name(arena, name), .is_leftover = found == FOUND_LEFT};
+    file.seen = (FileSeen){.feed = r->claims->name, .source_system = "", .name = file.known_as, .seen_id = seen_id};
+    bool ok = receive_claimed(r, &file, err);
     r->arena = NULL;
-    arena_rewind(r->run->arena, mark);
     return ok;
 }
 
@@ -458,7 +620,8 @@ static bool receive_one(Receiving *r, const char *name, bool is_leftover, Error 
 static bool tell_unfit(Receiving *r, const DropEntry *entry, Error *err) {
     if (r->run->plan)
         return was_planned(r, entry->name) || note_planned(r, entry->name, NULL, OUTLOOK_REFUSED);
-    FileSeen seen = {.feed = r->claims->name, .source_system = "", .name = known_name(r->names, entry->name)};
+    CLEANUP(arena_drop) Arena *arena = arena_open();
+    FileSeen seen = {.feed = r->claims->name, .source_system = "", .name = known_name(arena, entry->name)};
     bool is_new;
     TRY(file_unfit(r->run->pg, &seen, entry->sentence, &is_new, err));
     if (!is_new)
@@ -469,43 +632,90 @@ static bool tell_unfit(Receiving *r, const DropEntry *entry, Error *err) {
     return true;
 }
 
-static bool take_up_leftovers(Receiving *r, Arena *names, Error *err) {
-    DropList list;
-    TRY(drop_list_claimed(&r->drop, names, &list, err));
-    for (size_t i = 0; i < list.n; i++) {
-        if (step_is_canceled(r->run, err))
-            return false;
-        TRY(receive_one(r, list.entries[i].name, true, err));
-    }
-    return true;
-}
-
-static bool take_entry(Receiving *r, const DropEntry *entry, int64_t *wait_ms, Error *err) {
+static bool take_entry(Receiving *r, const DropEntry *entry, int64_t seen_id, int64_t *wait_ms, Error *err) {
     if (entry->kind == DROP_UNFIT)
         return tell_unfit(r, entry, err);
     if (entry->kind == DROP_GROWING) {
         *wait_ms = entry->wait_ms > *wait_ms ? entry->wait_ms : *wait_ms;
+        stay(r, entry->known_as);
         return true;
     }
     if (r->run->plan)
-        return was_planned(r, entry->name) || receive_one(r, entry->name, false, err);
+        return was_planned(r, entry->name) || receive_one(r, entry->name, FOUND_WAITING, 0, err);
     bool claimed;
     TRY(drop_claim(&r->drop, entry->name, &claimed, err));
     FAILPOINT("receive.after_rename");
-    return !claimed || receive_one(r, entry->name, false, err);
+    if (!claimed)
+        stay(r, entry->known_as);
+    return !claimed || receive_one(r, entry->name, FOUND_WAITING, seen_id, err);
+}
+
+/* They are `seen` from now on, complete or not. */
+static bool enter_seen(const Receiving *r, DropList *list, int64_t *ret_ids, Arena *arena, Error *err) {
+    const char **names = ARENA_ARRAY(arena, const char *, list->n + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < list->n; i++)
+        list->entries[i].known_as = known_name(arena, list->entries[i].name);
+    for (size_t i = 0; i < list->n; i++)
+        if (list->entries[i].kind != DROP_UNFIT)
+            names[n++] = list->entries[i].known_as;
+    if (r->run->plan || n == 0)
+        return true;
+    int64_t *ids = ARENA_ARRAY(arena, int64_t, n);
+    TRY(file_see(r->run->pg, r->claims->name, names, n, ids, err));
+    n = 0;
+    for (size_t i = 0; i < list->n; i++)
+        ret_ids[i] = list->entries[i].kind == DROP_UNFIT ? 0 : ids[n++];
+    FAILPOINT("receive.after_seen");
+    return true;
+}
+
+static bool take_list(Receiving *r, DropList *list, DropPlace place, Arena *arena, int64_t *wait_ms, Error *err) {
+    int64_t *seen_ids = ARENA_ARRAY(arena, int64_t, list->n + 1);
+    if (place == DROP_WAITING)
+        TRY(enter_seen(r, list, seen_ids, arena, err));
+    for (size_t i = 0; i < list->n; i++) {
+        if (step_is_canceled(r->run, err))
+            return false;
+        TRY(place == DROP_CLAIMED ? receive_one(r, list->entries[i].name, FOUND_LEFT, 0, err)
+                                  : take_entry(r, &list->entries[i], seen_ids[i], wait_ms, err));
+    }
+    return true;
 }
 
 /* `ret_wait_ms`: after so long the files that nobody writes any more may be complete; 0: there are none. */
-static bool look_through(Receiving *r, Arena *names, int64_t *ret_wait_ms, Error *err) {
-    DropList list;
-    int64_t wait_ms = 0;
-    TRY(drop_list(&r->drop, names, r->claims->settle_ms, &list, err));
-    for (size_t i = 0; i < list.n; i++) {
-        if (step_is_canceled(r->run, err))
-            return false;
-        TRY(take_entry(r, &list.entries[i], &wait_ms, err));
+static bool look_through(Receiving *r, DropPlace place, int64_t *ret_wait_ms, Error *err) {
+    CLEANUP(arena_drop) Arena *arena = arena_open();
+    CLEANUP(drop_look_close) DropLook look = {.dir = NULL};
+    TRY(drop_look_open(&r->drop, place, r->claims->settle_ms, &look, err));
+    *ret_wait_ms = 0;
+    r->staying = NULL;
+    for (DropList list = {.n = 1}; list.n > 0;) {
+        arena_empty(arena);
+        drop_look_next(&look, FILES_A_LIST, arena, &list);
+        TRY(take_list(r, &list, place, arena, ret_wait_ms, err));
     }
-    *ret_wait_ms = wait_ms;
+    return ended_move(&r->ended, err);
+}
+
+static bool is_staying(const Receiving *r, const char *name) {
+    for (const Staying *s = r->staying; s; s = s->before)
+        if (strcmp(s->name, name) == 0)
+            return true;
+    return drop_has_waiting(&r->drop, name);
+}
+
+/* What was seen and is not there any more, though nobody received it. */
+static bool forget_gone(const Receiving *r, Error *err) {
+    CLEANUP(arena_drop) Arena *arena = arena_open();
+    FileWaiting *waiting;
+    size_t n;
+    if (r->run->plan)
+        return true;
+    TRY(file_waiting(r->run->pg, r->claims->name, arena, &waiting, &n, err));
+    for (size_t i = 0; i < n; i++)
+        if (!is_staying(r, waiting[i].name))
+            TRY(file_gone(r->run->pg, waiting[i].file_id, err));
     return true;
 }
 
@@ -516,18 +726,73 @@ static void wait_for_quiet(const Receiving *r, int64_t wait_ms) {
         poll(NULL, 0, WAIT_SLICE_MS);
 }
 
-static void receiving_done(Receiving *r) { drop_close(&r->drop); }
-
 /* Until nothing is left that may be complete soon. */
 static bool look_until_quiet(Receiving *r, Error *err) {
     for (int look = 1; look <= LOOKS; look++) {
         int64_t wait_ms;
-        TRY(look_through(r, r->names, &wait_ms, err));
-        if (wait_ms == 0 || wait_ms > WAIT_MOST_MS || look == LOOKS) /* else: the next run's */
+        r->looks_again = false;
+        TRY(look_through(r, DROP_WAITING, &wait_ms, err));
+        bool is_due = r->looks_again || (wait_ms > 0 && wait_ms <= WAIT_MOST_MS); /* else: the next run's */
+        if (!is_due || look == LOOKS)
             break;
         wait_for_quiet(r, wait_ms);
     }
+    return forget_gone(r, err);
+}
+
+/* Moved and `seen` in one transaction: whoever is killed in between finds the file where it waits, and takes it for one
+ * that was sent once more. */
+static bool put_back(const Receiving *r, const FileReplay *file, Arena *arena, Error *err) {
+    DropEnd end = strcmp(file->state, "failed") == 0 ? DROP_FAILED : DROP_DONE;
+    bool is_seen = false, is_moved = false;
+    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(r->run->pg, err);
+    TRY(tx && file_see_again(tx, file->file_id, &is_seen, err));
+    if (is_seen)
+        TRY(drop_fetch_back(&r->drop, arena, end, file->stored_as, file->name, &is_moved, err));
+    FAILPOINT("receive.before_put_back");
+    if (is_moved)
+        return pg_commit(&tx, PG_FLUSHED, err);
+    pg_tx_drop(&tx);
+    if (drop_has(&r->drop, end, file->stored_as)) /* another of its name waits: the next run's */
+        return true;
+    LOG_WARN("a file that is to be read again is not there any more", LOG_TEXT("feed", r->claims->name),
+             LOG_INT("file", file->file_id));
+    return file_forget_replay(r->run->pg, file->file_id, err);
+}
+
+static bool put_all_back(Receiving *r, Error *err) {
+    CLEANUP(arena_drop) Arena *arena = arena_open();
+    FileReplay *files;
+    size_t n;
+    if (r->run->plan)
+        return true;
+    drop_clear_uploads(&r->drop);
+    TRY(file_replays(r->run->pg, r->claims->name, arena, &files, &n, err));
+    for (size_t i = 0; i < n; i++)
+        TRY(put_back(r, &files[i], arena, err));
     return true;
+}
+
+static bool look_at_all(Receiving *r, Error *err) {
+    int64_t ignored;
+    TRY(put_all_back(r, err));
+    TRY(look_through(r, DROP_CLAIMED, &ignored, err));
+    return look_until_quiet(r, err);
+}
+
+/* What has ended when a person cancels is moved all the same. */
+static bool move_rest(Receiving *r, Error *err) {
+    Error ignored = {0};
+    if (error_class(err) == ERROR_CANCELED)
+        ended_move(&r->ended, &ignored);
+    return false;
+}
+
+static void receiving_done(Receiving *r) {
+    for (int i = 0; i < FEEDS_OPEN; i++)
+        close_feed(&r->open[i]);
+    ended_done(&r->ended);
+    drop_close(&r->drop);
 }
 
 static bool receive_all(RunContext *run, Error *err) {
@@ -535,7 +800,9 @@ static bool receive_all(RunContext *run, Error *err) {
     CLEANUP(receiving_done) Receiving r = {.run = run, .claims = run->claims, .drop = {.fd = -1}, .names = names};
     TRY(remap_claims_if_due(run, err)); /* before anything is placed by another mapping */
     TRY(drop_open(run->claims->directory, run->plan ? DROP_LOOK : DROP_WORK, &r.drop, err));
-    TRY(take_up_leftovers(&r, names, err) && look_until_quiet(&r, err));
+    ended_init(&r.ended, run, &r.drop);
+    if (!look_at_all(&r, err))
+        return move_rest(&r, err);
     if (run->plan)
         write_note(&r);
     return true;

@@ -1,22 +1,93 @@
 -- The ledger of claims files.
 
+-- Files that lie in the drop directory, each once while it waits.
+-- name: file_see
+INSERT INTO ops.file AS f (source_system, feed, name, state)
+SELECT '', $1, n.name, 'seen' FROM (SELECT DISTINCT u.name FROM unnest($2::text[]) AS u(name) ORDER BY 1) AS n
+ON CONFLICT (feed, name) WHERE state = 'seen' DO UPDATE SET name = f.name
+RETURNING file_id, name
+
+-- name: file_waiting
+SELECT file_id, name FROM ops.file WHERE feed = $1 AND state = 'seen' ORDER BY file_id
+
+-- name: file_seen_id
+SELECT file_id FROM ops.file WHERE feed = $1 AND name = $2 AND state = 'seen'
+
+-- name: file_gone
+UPDATE ops.file SET state = 'failed', finished_at = now(), error = 'it was taken away before it was received'
+WHERE file_id = $1 AND state = 'seen'
+
+-- Its row is the one of when it was seen, unless that was another content to be read again.
 -- name: file_begin
-INSERT INTO ops.file (source_system, feed, name, period, sha256, size_bytes, state)
-VALUES ($1, $2, $3, $4, decode($5, 'hex'), $6, 'receiving')
-ON CONFLICT (sha256, source_system) WHERE state IN ('receiving', 'done', 'superseded') DO NOTHING
-RETURNING file_id
+WITH known AS (
+    SELECT file_id, state = 'receiving' AS goes_on, readings FROM ops.file
+    WHERE sha256 = decode($5, 'hex') AND source_system = $1 AND state IN ('receiving', 'done', 'superseded')
+), taken AS (
+    UPDATE ops.file
+    SET source_system = $1, period = $4, sha256 = decode($5, 'hex'), size_bytes = $6, state = 'receiving',
+        detected = $8::jsonb
+    WHERE file_id = $7 AND state = 'seen' AND (sha256 IS NULL OR sha256 = decode($5, 'hex'))
+      AND NOT EXISTS (SELECT FROM known)
+    RETURNING file_id, readings
+), made AS (
+    INSERT INTO ops.file (source_system, feed, name, period, sha256, size_bytes, state, detected)
+    SELECT $1, $2, $3, $4, decode($5, 'hex'), $6, 'receiving', $8::jsonb
+    WHERE NOT EXISTS (SELECT FROM known) AND NOT EXISTS (SELECT FROM taken)
+    ON CONFLICT (sha256, source_system) WHERE state IN ('receiving', 'done', 'superseded') DO NOTHING
+    RETURNING file_id, readings
+)
+SELECT file_id, 'new', readings FROM taken UNION ALL SELECT file_id, 'new', readings FROM made
+UNION ALL SELECT file_id, CASE WHEN goes_on THEN 'receiving' ELSE 'known' END, readings FROM known
 
 -- name: file_known
-SELECT file_id, state = 'receiving' FROM ops.file
+SELECT file_id, CASE WHEN state = 'receiving' THEN 'receiving' ELSE 'known' END, readings FROM ops.file
 WHERE sha256 = decode($1, 'hex') AND source_system = $2 AND state IN ('receiving', 'done', 'superseded')
 
--- name: file_detected
-UPDATE ops.file
-SET detected = detected || jsonb_strip_nulls(jsonb_build_object(
-    'packing', $2::text, 'unpacked_bytes', $3::bigint, 'encoding', $4::text, 'byte_order_mark', $5::bool,
-    'columns', to_jsonb($6::text[]), 'format', $7::text, 'delimiter', $8::text, 'line_end', $9::text,
-    'header', $10::bool, 'decimal', $11::text))
-WHERE file_id = $1
+-- Read from its start once more: what was counted of it counts anew.
+-- name: file_restart
+UPDATE ops.file SET rows_read = 0, rows_new = 0, rows_corrected = 0, rows_same = 0, rows_flagged = 0, rows_quarantined = 0
+WHERE file_id = $1 AND rows_read > 0
+
+-- name: file_is_open
+SELECT 1 FROM ops.file WHERE file_id = $1::bigint AND state IN ('seen', 'receiving')
+
+-- The same bytes, received or on their way in this feed.
+-- name: file_same
+SELECT file_id, state FROM ops.file
+WHERE sha256 = decode($1, 'hex') AND source_system = $2 AND state IN ('receiving', 'done', 'superseded')
+UNION ALL
+SELECT file_id, state FROM ops.file
+WHERE feed = $3 AND state = 'seen' AND sha256 = decode($1, 'hex') AND source_system = $2
+LIMIT 1
+
+-- name: file_upload
+INSERT INTO ops.file (source_system, feed, name, period, sha256, size_bytes, state)
+VALUES ($1, $2, $3, $4, decode($5, 'hex'), $6, 'seen')
+ON CONFLICT (feed, name) WHERE state = 'seen' DO NOTHING
+RETURNING file_id
+
+-- name: file_replayable
+SELECT state, detected ->> 'stored_as', feed, name FROM ops.file WHERE file_id = $1::bigint
+
+-- name: file_ask_replay
+UPDATE ops.file SET replay_asked_at = now()
+WHERE file_id = $1::bigint AND state IN ('done', 'failed', 'superseded')
+
+-- name: file_replays
+SELECT file_id, name, state, coalesce(detected ->> 'stored_as', '') FROM ops.file
+WHERE feed = $1 AND replay_asked_at IS NOT NULL ORDER BY file_id
+
+-- It waits as it did when it was seen first.
+-- name: file_see_again
+UPDATE ops.file f
+SET state = 'seen', readings = readings + 1, replay_asked_at = NULL, finished_at = NULL, error = NULL,
+    rows_read = 0, rows_new = 0, rows_corrected = 0, rows_same = 0, rows_flagged = 0, rows_quarantined = 0,
+    detected = detected - 'stored_as'
+WHERE f.file_id = $1 AND f.state IN ('done', 'failed', 'superseded')
+  AND NOT EXISTS (SELECT FROM ops.file o WHERE o.feed = f.feed AND o.name = f.name AND o.state = 'seen')
+
+-- name: file_forget_replay
+UPDATE ops.file SET replay_asked_at = NULL WHERE file_id = $1
 
 -- name: file_count
 UPDATE ops.file
@@ -25,22 +96,31 @@ SET rows_read = rows_read + $2, rows_new = rows_new + $3, rows_corrected = rows_
 WHERE file_id = $1
 
 -- name: file_done
-UPDATE ops.file
-SET state = 'done', finished_at = now(), error = $3,
-    detected = detected || jsonb_build_object('stored_as', $2::text)
+UPDATE ops.file SET state = 'done', finished_at = now(), error = $2
 WHERE file_id = $1 AND state = 'receiving'
 
 -- name: file_failed
-UPDATE ops.file
-SET state = 'failed', finished_at = now(), error = $3,
-    detected = detected || jsonb_build_object('stored_as', $2::text)
+UPDATE ops.file SET state = 'failed', finished_at = now(), error = $2
 WHERE file_id = $1 AND state = 'receiving'
 
--- name: file_insert_finished
-INSERT INTO ops.file (source_system, feed, name, period, sha256, size_bytes, state, finished_at, error, detected)
-VALUES ($1, $2, $3, $4, decode($5, 'hex'), $6, $7, now(), $8,
-        jsonb_strip_nulls(jsonb_build_object('stored_as', $9::text)))
-RETURNING file_id
+-- name: file_end_unread
+WITH taken AS (
+    UPDATE ops.file
+    SET source_system = $1, period = $4, sha256 = decode($5, 'hex'), size_bytes = $6, state = $7, error = $8,
+        detected = $9::jsonb, finished_at = now()
+    WHERE file_id = $10 AND state = 'seen' AND (sha256 IS NULL OR sha256 = decode($5, 'hex'))
+    RETURNING file_id
+), made AS (
+    INSERT INTO ops.file (source_system, feed, name, period, sha256, size_bytes, state, finished_at, error, detected)
+    SELECT $1, $2, $3, $4, decode($5, 'hex'), $6, $7, now(), $8, $9::jsonb WHERE NOT EXISTS (SELECT FROM taken)
+    RETURNING file_id
+)
+SELECT file_id FROM taken UNION ALL SELECT file_id FROM made
+
+-- Where they go: before they are moved.
+-- name: file_stored
+UPDATE ops.file f SET detected = f.detected || jsonb_build_object('stored_as', u.name)
+FROM unnest($1::bigint[], $2::text[]) AS u(file_id, name) WHERE f.file_id = u.file_id
 
 -- name: file_unfit
 INSERT INTO ops.file (source_system, feed, name, state, finished_at, error)
@@ -70,24 +150,33 @@ INSERT INTO ops.alert (kind, subject, sentence)
 SELECT 'file_cut', f.feed || ' file ' || f.file_id, $2 FROM ops.file f WHERE f.file_id = $1
 ON CONFLICT (kind, subject) WHERE cleared_at IS NULL DO NOTHING
 
--- name: file_report
-WITH bad AS (
-    SELECT line, rule, reason FROM dq.quarantine WHERE file_id = $1 ORDER BY line LIMIT 1000
-)
-SELECT jsonb_pretty(jsonb_build_object(
+-- Of quarantine at most a thousand lines a file; its rules are counted whole.
+-- name: file_reports
+SELECT f.file_id,
+       jsonb_pretty(jsonb_build_object(
            'file_id', f.file_id::text, 'name', f.name, 'feed', f.feed, 'source_system', f.source_system,
            'period', f.period, 'sha256', encode(f.sha256, 'hex'), 'size_bytes', f.size_bytes,
            'state', f.state, 'error', f.error, 'received_at', f.received_at, 'finished_at', f.finished_at,
            'rows_read', f.rows_read, 'rows_new', f.rows_new, 'rows_corrected', f.rows_corrected,
            'rows_same', f.rows_same, 'rows_flagged', f.rows_flagged,
            'rows_quarantined', f.rows_quarantined,
-           'quarantined', coalesce((SELECT jsonb_agg(to_jsonb(q) ORDER BY q.line) FROM bad q), '[]')))
+           'quarantined_by_rule', coalesce(rules.counts, '{}'),
+           'quarantined', coalesce(bad.items, '[]')))
        || E'\n',
        -- No line begins as a formula would, whatever the file is called: reports are opened in spreadsheets.
        format(E'file %s: %s%s\n\nrows read %s, new %s, corrected %s, same %s, flagged %s, quarantined %s\n',
               regexp_replace(f.name, '[[:cntrl:]]', '?', 'g'), f.state, ': ' || f.error, f.rows_read, f.rows_new, f.rows_corrected, f.rows_same,
               f.rows_flagged, f.rows_quarantined)
-       || coalesce((SELECT string_agg(format(E'line %s: %s (%s)\n', q.line, q.reason, q.rule), ''
-                                      ORDER BY q.line) FROM bad q), '')
-FROM ops.file f
-WHERE f.file_id = $1
+       || coalesce(rules.lines, '') || coalesce(bad.lines, '')
+FROM unnest($1::bigint[]) WITH ORDINALITY AS wanted(file_id, place) JOIN ops.file f USING (file_id)
+LEFT JOIN LATERAL (
+    SELECT jsonb_object_agg(r.rule, r.n) AS counts,
+           string_agg(format(E'rule %s: %s\n', r.rule, r.n), '' ORDER BY r.rule) AS lines
+    FROM (SELECT rule, count(*) AS n FROM dq.quarantine WHERE file_id = f.file_id GROUP BY rule) AS r
+) AS rules ON true
+LEFT JOIN LATERAL (
+    SELECT jsonb_agg(to_jsonb(q) ORDER BY q.line) AS items,
+           string_agg(format(E'line %s: %s (%s)\n', q.line, q.reason, q.rule), '' ORDER BY q.line) AS lines
+    FROM (SELECT line, rule, reason FROM dq.quarantine WHERE file_id = f.file_id ORDER BY line LIMIT 1000) AS q
+) AS bad ON true
+ORDER BY wanted.place

@@ -364,7 +364,7 @@ def test_a_daemon_at_work_takes_a_file_when_it_is_closed_and_not_before(make_cla
             os.rename(os.path.join(claims.drop, ".hospital1_2024-04.csv.tmp"),
                       os.path.join(claims.drop, "hospital1_2024-04.csv"))
             wait_until(lambda: "hospital1_2024-04.csv" in (claims.listed("done") or ()))
-            assert claims.file("hospital1_2024-03.csv") is None
+            wait_until(lambda: claims.file("hospital1_2024-03.csv")["state"] == "seen")
             file.write(",".join(row("C3")) + "\n")
         wait_until(lambda: "hospital1_2024-03.csv" in claims.listed("done"))
         assert [line[1] for line in claims.claims()] == ["C1", "C2", "C3"]
@@ -372,8 +372,9 @@ def test_a_daemon_at_work_takes_a_file_when_it_is_closed_and_not_before(make_cla
         claims.daemon.stop()
 
 
-POINTS = ["receive.after_rename", "receive.after_hash", "receive.after_detected", "receive.after_page", "receive.after_page:3",
-          "receive.before_done", "receive.after_done", "page.before_commit:2", "page.after_commit"]
+POINTS = ["receive.after_seen", "receive.after_rename", "receive.after_hash", "receive.after_detected", "receive.after_begin",
+          "receive.after_page", "receive.after_page:3", "receive.before_done", "receive.before_done:2", "receive.after_failed",
+          "receive.after_done", "page.before_commit:2", "page.after_commit"]
 
 
 @pytest.fixture(scope="module")

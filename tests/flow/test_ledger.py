@@ -1,8 +1,14 @@
 """The ledger's hard cases: files that PostgreSQL refuses, that change while they are read, that are many, that are no files."""
+import contextlib
 import os
+import random
+import signal
+import socket
+import time
 
 import pytest
 
+from harness import dump, jobs
 from test_claims import claims, make_claims, row, text  # noqa: F401  (fixtures and what they make)
 
 
@@ -54,7 +60,7 @@ def test_a_file_of_which_postgresql_refuses_nearly_all_fails_and_blocks_no_other
     assert claims.listed("receiving") == [] and "hospital1_2024-03.csv" in claims.listed("failed")
 
 
-STOP = "\nrules:\n  - {name: paid_something, entity: claims, check: \"paid_amount > 0\", severity: stop, share: 10}\n"
+STOP = "\nrules:\n  - {name: paid_something, entity: claims, check: \"paid_amount > 0\", severity: stop, stop_percent: 10}\n"
 
 
 def test_a_page_that_breaks_a_stop_rule_fails_its_file_and_blocks_no_other(make_claims):  # noqa: F811
@@ -86,3 +92,307 @@ def test_names_that_are_no_text_or_too_long_harm_nothing(claims):  # noqa: F811
     assert claims.rows("SELECT name, state FROM ops.file WHERE name LIKE '%\\_\\_%' OR name LIKE 'folder%' ORDER BY name") == [
         ("folder_", "failed"), ("hospital1___2024-03.csv", "done")]
     assert "hospital1___2024-03.csv" in claims.listed("done") and claims.listed("receiving") == []
+
+
+# ---- files that wait, and are not what they were
+
+
+@contextlib.contextmanager
+def standing(claims, failpoint):  # noqa: F811
+    """A run that stands still there; it has ended well behind this."""
+    claims.daemon.extra["REVCYCLED_FAILPOINT"] = f"{failpoint}:stop"
+    claims.daemon.begin_once()
+    jobs.until(claims.daemon.is_stopped, what=f"it stands still at {failpoint}")
+    yield
+    claims.daemon.go_on()
+    assert claims.daemon.end_once(timeout=120) == 0
+    del claims.daemon.extra["REVCYCLED_FAILPOINT"]
+
+
+def states(claims, name):  # noqa: F811
+    return claims.rows(f"SELECT state, rows_read FROM ops.file WHERE name = '{name}' ORDER BY file_id")
+
+
+NAME = "hospital1_2024-03.csv"
+
+
+def test_a_file_that_waits_is_seen_and_keeps_its_row_to_its_end(make_claims):  # noqa: F811
+    claims = make_claims(complete_after="1h")  # noqa: F811
+    with open(os.path.join(claims.drop, NAME), "w", encoding="utf-8") as writer:
+        writer.write(text([row("C1")]))
+        writer.flush()
+        claims.once()
+        claims.once()
+        assert states(claims, NAME) == [("seen", 0)] and os.path.exists(os.path.join(claims.drop, NAME))
+        entry = claims.rows("SELECT file_id FROM ops.file")
+    claims.once()
+    assert claims.rows("SELECT file_id FROM ops.file") == entry and states(claims, NAME) == [("done", 1)]
+
+
+def test_a_file_that_was_taken_away_is_said_to_be(make_claims):  # noqa: F811
+    claims = make_claims(complete_after="1h")  # noqa: F811
+    with open(os.path.join(claims.drop, NAME), "w", encoding="utf-8") as writer:
+        writer.write(text([row("C1")]))
+        writer.flush()
+        claims.once()
+    os.unlink(os.path.join(claims.drop, NAME))
+    claims.once()
+    assert claims.file(NAME)["state"] == "failed" and "taken away" in claims.file(NAME)["error"]
+    claims.put(NAME, text([row("C1")]))
+    claims.once()
+    assert states(claims, NAME) == [("failed", 0), ("done", 1)]
+
+
+def test_a_file_that_somebody_opens_between_the_look_and_the_claim_goes_back(make_claims):  # noqa: F811
+    claims = make_claims(complete_after="1h")  # noqa: F811
+    claims.put(NAME, text([row("C1")]))
+    with standing(claims, "receive.after_seen"):
+        writer = open(os.path.join(claims.drop, NAME), "a", encoding="utf-8")
+    with writer:
+        assert claims.listed("receiving") == [] and states(claims, NAME) == [("seen", 0)]
+        writer.write(",".join(row("C2")) + "\n")
+    claims.once()
+    assert [line[1] for line in claims.claims()] == ["C1", "C2"] and states(claims, NAME) == [("done", 2)]
+
+
+@pytest.mark.parametrize("change", ["grows", "is_truncated", "is_written_over"])
+def test_a_file_that_changes_while_it_is_read_is_read_again_whole(make_claims, change):  # noqa: F811
+    """By somebody whom no lease tells of: it is done behind the daemon's back."""
+    claims = make_claims(page_rows=5)  # noqa: F811
+    claims.put(NAME, text([row(f"C{number:02}") for number in range(20)]))
+    with standing(claims, "receive.after_page"):
+        with open(os.path.join(claims.drop, "receiving", NAME), "r+", encoding="utf-8") as file:
+            if change == "grows":
+                file.seek(0, os.SEEK_END)
+                file.write(text([row("C99")]).split("\n", 1)[1])
+            elif change == "is_truncated":
+                file.truncate(len(text([row(f"C{number:02}") for number in range(12)])))
+            else:
+                file.write(text([row(f"D{number:02}") for number in range(20)]))
+    expected = {"grows": [*range(20), 99], "is_truncated": [*range(12)], "is_written_over": [*range(20)]}[change]
+    last = claims.file(NAME)
+    assert last["state"] == "done" and last["rows_read"] == len(expected)
+    failed, = claims.rows(f"SELECT state, error FROM ops.file WHERE name = '{NAME}' AND state <> 'done'")
+    assert failed[0] == "failed" and "written to while it was read" in failed[1]
+    letter = "D" if change == "is_written_over" else "C"
+    placed = {line[1] for line in claims.claims()}
+    assert placed >= {f"{letter}{number:02}" for number in expected}
+    assert claims.listed("receiving") == [] and NAME in claims.listed("done")
+
+
+def test_killed_while_a_changed_file_goes_back_it_is_read_all_the_same(make_claims):  # noqa: F811
+    claims = make_claims(page_rows=1)  # noqa: F811
+    claims.put(NAME, text([row(f"C{number:02}") for number in range(200)]))
+    claims.daemon.extra["REVCYCLED_FAILPOINT"] = "receive.before_give_back"
+    claims.daemon.begin_once()
+    inside = os.path.join(claims.drop, "receiving", NAME)
+    jobs.until(lambda: os.path.exists(inside), what="it is being read")
+    while claims.daemon.is_alive() and os.path.exists(inside):
+        with contextlib.suppress(FileNotFoundError), open(inside, "r+", encoding="utf-8") as file:
+            file.seek(0, os.SEEK_END)
+            file.write("\n")
+        time.sleep(0.02)
+    assert claims.daemon.end_once(timeout=120) == -signal.SIGKILL
+    del claims.daemon.extra["REVCYCLED_FAILPOINT"]
+    claims.once()
+    assert len(claims.claims()) == 200 and claims.file(NAME)["state"] == "done" and claims.file(NAME)["rows_read"] == 200
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_two_files(make_claims):  # noqa: F811
+    claims = make_claims(page_rows=5)  # noqa: F811
+    claims.put(NAME, text([row(f"C{number:02}") for number in range(20)]))
+    with standing(claims, "receive.after_page"):
+        claims.put(NAME, text([row("D1")]))
+    claims.once()
+    assert states(claims, NAME) == [("done", 20), ("done", 1)]
+    assert len(claims.claims()) == 21 and {NAME, NAME + ".2"} <= set(claims.listed("done"))
+
+
+def test_what_is_no_regular_file_stays_and_the_rest_is_taken(claims):  # noqa: F811
+    os.mkfifo(os.path.join(claims.drop, "hospital1_fifo.csv"))
+    os.mkdir(os.path.join(claims.drop, "hospital1_folder.csv"))
+    os.symlink("/etc/passwd", os.path.join(claims.drop, "hospital1_link.csv"))
+    os.symlink("hospital1_gone.csv", os.path.join(claims.drop, "hospital1_dangling.csv"))
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as listener:
+        where = os.getcwd()
+        os.chdir(claims.drop)  # a socket's path is short
+        try:
+            listener.bind("hospital1_socket.csv")
+        finally:
+            os.chdir(where)
+        claims.put("hospital1_good.csv", text([row("C1")]))
+        claims.once()
+        claims.once()
+    assert [line[1] for line in claims.claims()] == ["C1"]
+    assert claims.rows("SELECT name, state, count(*) FROM ops.file GROUP BY 1, 2 ORDER BY 1") == [
+        ("hospital1_dangling.csv", "failed", 1), ("hospital1_fifo.csv", "failed", 1), ("hospital1_folder.csv", "failed", 1),
+        ("hospital1_good.csv", "done", 1), ("hospital1_link.csv", "failed", 1), ("hospital1_socket.csv", "failed", 1)]
+    assert len([name for name in os.listdir(claims.drop) if name.startswith("hospital1_")]) == 5
+
+
+# ---- many, and large
+
+
+def test_many_small_files_end_as_one_large_one_would(make_claims):  # noqa: F811
+    """More than are moved at once, of two hospitals in turn, some of them no good."""
+    claims, other = make_claims(), make_claims()  # noqa: F811
+    lines = {hospital: [row(f"C{number}", f"2024-0{1 + number % 9}-01") for number in range(150)] for hospital in (1, 2)}
+    for hospital, rows in lines.items():
+        for number, fields in enumerate(rows):
+            claims.put(f"hospital{hospital}_{number:03}.csv", text([fields]))
+        other.put(f"hospital{hospital}_all.csv", text(rows))
+    for number in range(5):
+        claims.put(f"hospital1_bad{number}.csv", f"nothing {number}\n")
+        claims.put(f"hospital1_twice{number}.csv", text([lines[1][number]]))
+    claims.once()
+    other.once()
+    assert claims.claims() == other.claims()
+    assert claims.rows("SELECT state, count(*) FROM ops.file GROUP BY 1 ORDER BY 1") == [("done", 300), ("duplicate", 5), ("failed", 5)]
+    assert len(claims.listed("done")) == 3 * 305 and len(claims.listed("failed")) == 3 * 5
+    assert claims.rows("SELECT count(*) FROM ops.file WHERE detected ->> 'stored_as' <> name OR NOT detected ? 'stored_as'") == [(0,)]
+    assert "rows read 1, new 1" in report(claims, "done", "hospital2_149.csv")
+
+
+@pytest.mark.parametrize("point", ["receive.after_done", "receive.before_done:40", "receive.after_done:2"])
+def test_killed_among_many_small_files_nothing_is_lost_or_twice(make_claims, point):  # noqa: F811
+    calm, claims = make_claims(), make_claims()  # noqa: F811
+    for world in (calm, claims):
+        for number in range(200):
+            world.put(f"hospital{1 + number % 2}_2024-{1 + number % 12:02}_{number}.csv",
+                      text([row(f"C{number % 90}", f"2024-0{1 + number % 7}-01", status=f"S{number % 3}")]))
+    calm.once()
+    assert claims.daemon.once(timeout=120, REVCYCLED_FAILPOINT=point).returncode == -signal.SIGKILL
+    claims.once()
+    # in which order files are read, the directory says: what a row was to the ledger depends on it, what it came to does not
+    entries = "SELECT name, replace(state, 'superseded', 'done'), rows_read, rows_quarantined, detected FROM ops.file ORDER BY name"
+    assert claims.rows(entries) == calm.rows(entries)
+    dump.assert_equal(calm.dump(dump.ORDER), claims.dump(dump.ORDER))
+    assert claims.listed("done") == calm.listed("done") and claims.listed("receiving") == []
+
+
+@pytest.mark.nightly
+def test_10000_small_files_in_under_60_seconds(claims):  # noqa: F811
+    for number in range(10_000):
+        claims.put(f"hospital{1 + number % 2}_{number:05}.csv", text([row(f"C{number}_{line}") for line in range(3)]))
+    began = time.monotonic()
+    claims.once()
+    assert time.monotonic() - began < 60
+    assert claims.rows("SELECT count(*), count(*) FILTER (WHERE state = 'done') FROM ops.file") == [(10_000, 10_000)]
+    assert claims.rows("SELECT count(*) FROM silver.claims") == [(30_000,)]
+
+
+GIB = 1 << 30
+
+
+@pytest.mark.parametrize("size", [GIB, pytest.param(10 * GIB, marks=pytest.mark.nightly)])
+def test_a_sparse_file_of_gibibytes_is_streamed(claims, size):  # noqa: F811
+    with open(os.path.join(claims.drop, NAME), "wb") as file:
+        file.write(text([row("C1")]).encode())
+        file.truncate(size)
+    claims.daemon.begin_once()
+    pid, peak = claims.daemon.pid(), 0
+    while claims.daemon.is_alive():
+        with contextlib.suppress(OSError, RuntimeError):
+            peak = max(peak, claims.daemon.resident_bytes("VmHWM"))
+        time.sleep(0.05)
+    assert pid and claims.daemon.end_once(timeout=600) == 0
+    if "asan" not in claims.daemon.binary:
+        assert 0 < peak < 48 << 20
+    assert [line[1] for line in claims.claims()] == ["C1"]
+    assert claims.rows("SELECT size_bytes, state FROM ops.file") == [(size, "done")]
+    assert claims.rows("SELECT rule FROM dq.quarantine") == [("line_cut",)]
+
+
+def test_a_run_is_canceled_in_the_middle_of_a_large_file(claims):  # noqa: F811
+    """While it is hashed or read as one line: TERM ends the daemon within its ten seconds, and loses nothing."""
+    with open(os.path.join(claims.drop, NAME), "wb") as file:
+        file.write(text([row("C1")]).encode())
+        file.truncate(20 * GIB)
+    claims.daemon.choose_port()
+    claims.daemon._spawn()
+    jobs.until(lambda: NAME in (claims.listed("receiving") or ()), what="it is being read")
+    began = time.monotonic()
+    claims.daemon.stop()
+    assert time.monotonic() - began < 10
+    with open(os.path.join(claims.drop, "receiving", NAME), "r+b") as file:
+        file.truncate(len(text([row("C1")])))
+    claims.once()
+    assert [line[1] for line in claims.claims()] == ["C1"] and claims.file(NAME)["state"] == "done"
+
+
+def test_a_dropped_file_is_received_within_a_second(claims):  # noqa: F811
+    """Only the directory's events can wake the job; of ten the quickest counts, for the machine may be busy."""
+    claims.daemon.choose_port()
+    claims.daemon._spawn()
+    try:
+        jobs.until(lambda: claims.listed("receiving") is not None)
+        took = []
+        for number in range(10):
+            claims.put(".tmp", text([row(f"C{number}")]))
+            began = time.monotonic()
+            os.rename(os.path.join(claims.drop, ".tmp"), os.path.join(claims.drop, f"hospital1_{number}.csv"))
+            jobs.until(lambda number=number: claims.file(f"hospital1_{number}.csv"), what="its row in the ledger")
+            took.append(time.monotonic() - began)
+            jobs.until(lambda number=number: f"hospital1_{number}.csv" in claims.listed("done"))
+        assert min(took) < 1, took
+    finally:
+        claims.daemon.stop()
+
+
+# ---- the configuration changes under a file that is partly read
+
+
+def changed(claims, old, new):  # noqa: F811
+    with open(claims.daemon.config, encoding="utf-8") as file:
+        config = file.read()
+    assert old in config
+    with open(claims.daemon.config, "w", encoding="utf-8") as file:
+        file.write(config.replace(old, new))
+
+
+def american(fields):
+    """Both months and days up to twelve: either order would do."""
+    return [*fields[:6], "01/02/2024", "03/04/2024", *fields[8:]]
+
+
+@pytest.mark.parametrize("other", ["DD/MM/YYYY", "YYYY-MM-DD"])
+def test_a_date_format_that_changes_under_a_partly_read_file(make_claims, other):  # noqa: F811
+    """What was placed is cleaned anew, what was not yet is read by the new one; or the file fails as a whole would."""
+    content = text([american(row(f"C{number:02}")) for number in range(20)])
+
+    def prepared():
+        claims = make_claims(page_rows=5)  # noqa: F811
+        changed(claims, "    format: csv\n", "    format: csv\n    date_format: [\"MM/DD/YYYY\", ISO]\n")
+        claims.put(NAME, content)
+        return claims
+    claims, calm = prepared(), prepared()
+    assert claims.daemon.once(timeout=120, REVCYCLED_FAILPOINT="receive.after_page:2").returncode == -signal.SIGKILL
+    assert claims.rows("SELECT DISTINCT service_date::text FROM silver.claims") == [("2024-01-02",)]
+    for world in (claims, calm):
+        changed(world, '"MM/DD/YYYY", ISO', f'"{other}", ISO' if other[0] == "D" else "ISO")
+        world.once()
+    if other == "DD/MM/YYYY":
+        assert claims.rows("SELECT count(*), min(service_date)::text, max(service_date)::text FROM silver.claims") == [(20, "2024-02-01", "2024-02-01")]
+        dates = "SELECT source_claim_id, iteration, service_date, claim_date, encode(record_hash, 'hex') FROM silver.claims ORDER BY 1, 2"
+        assert claims.rows(dates) == calm.rows(dates)
+        entry = claims.file(NAME)
+        assert (entry["state"], entry["rows_read"], entry["rows_new"]) == ("done", 20, 20)
+    else:
+        for world in (claims, calm):
+            assert world.file(NAME)["state"] == "failed" and "date_format" in world.file(NAME)["error"]
+        assert claims.rows("SELECT count(*), count(service_date) FROM silver.claims") == [(10, 0)]
+        assert calm.claims() == []
+
+
+def test_a_way_of_reading_that_changes_under_a_partly_read_file_begins_it_anew(make_claims):  # noqa: F811
+    """Offsets count characters' bytes in UTF-8: of another encoding they would be others."""
+    rows = [row(f"C{number:02}", payer="Ren\u00e9\u00e9\u00e9") for number in range(20)]
+    claims = make_claims(page_rows=5)  # noqa: F811
+    changed(claims, "    format: csv\n", "    format: csv\n    encoding: utf-8\n")
+    claims.put(NAME, text(rows).encode("latin-1"))
+    assert claims.daemon.once(timeout=120, REVCYCLED_FAILPOINT="receive.after_page:2").returncode == -signal.SIGKILL
+    changed(claims, "encoding: utf-8", "encoding: windows-1252")
+    claims.once()
+    assert [line[1] for line in claims.claims()] == [f"C{number:02}" for number in range(20)]
+    assert claims.file(NAME)["rows_read"] == 20 and claims.file(NAME)["rows_quarantined"] == 0
+    assert claims.rows("SELECT count(*) FROM silver.claims WHERE source_payer_id <> 'REN\u00c9\u00c9\u00c9'") == [(0,)]

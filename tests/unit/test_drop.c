@@ -47,12 +47,17 @@ static int create(const World *world, const char *name, const char *text) {
 
 static void put(const World *world, const char *name, const char *text) { close(create(world, name, text)); }
 
-static DropList list(const World *world, int64_t settle_ms) {
+static DropList list_in(const World *world, DropPlace place, int64_t settle_ms) {
     DropList found;
+    DropLook look;
     Error err = {0};
-    assert_true(drop_list(&world->drop, world->arena, settle_ms, &found, &err));
+    assert_true(drop_look_open(&world->drop, place, settle_ms, &look, &err));
+    drop_look_next(&look, 100, world->arena, &found);
+    drop_look_close(&look);
     return found;
 }
+
+static DropList list(const World *world, int64_t settle_ms) { return list_in(world, DROP_WAITING, settle_ms); }
 
 static void a_closed_file_is_ready_and_one_being_written_is_not(void **state) {
     World *world = *state;
@@ -73,6 +78,65 @@ static void a_file_unchanged_for_long_enough_is_ready_even_if_empty(void **state
     assert_int_equal(entry.kind, DROP_GROWING);
     assert_true(entry.wait_ms > LONG_MS - 60 * 1000);
     assert_int_equal(list(world, 0).entries[0].kind, DROP_READY);
+}
+
+static void a_file_that_somebody_keeps_open_is_never_ready(void **state) {
+    World *world = *state;
+    int writer = create(world, "open.csv", "a");
+    DropEntry entry = list(world, 0).entries[0];
+    close(writer);
+    assert_int_equal(entry.kind, DROP_GROWING);
+    assert_int_equal(list(world, 0).entries[0].kind, DROP_READY);
+}
+
+static void many_files_come_by_lists_and_each_once(void **state) {
+    World *world = *state;
+    enum { FILES = 1000, A_LIST = 64 };
+    bool seen[FILES] = {false};
+    DropLook look;
+    Error err = {0};
+    for (int i = 0; i < FILES; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "%d", i);
+        put(world, name, "a");
+    }
+    assert_true(drop_look_open(&world->drop, DROP_WAITING, 0, &look, &err));
+    for (DropList found = {.n = 1}; found.n > 0;) {
+        drop_look_next(&look, A_LIST, world->arena, &found);
+        assert_true(found.n <= A_LIST);
+        for (size_t i = 0; i < found.n; i++) { /* taken while the look goes on */
+            bool claimed, *is_seen = &seen[atoi(found.entries[i].name)];
+            assert_false(*is_seen);
+            *is_seen = true;
+            assert_true(drop_claim(&world->drop, found.entries[i].name, &claimed, &err) && claimed);
+        }
+    }
+    drop_look_close(&look);
+    for (int i = 0; i < FILES; i++)
+        assert_true(seen[i]);
+}
+
+static void a_claimed_file_that_is_written_to_is_found_out_and_given_back(void **state) {
+    World *world = *state;
+    Error err = {0};
+    bool is_done = false;
+    DropStamp stamp;
+    int writer = create(world, "a.csv", "a");
+    assert_true(drop_claim(&world->drop, "a.csv", &is_done, &err) && is_done);
+    int fd = drop_open_file(&world->drop, DROP_CLAIMED, "a.csv", &stamp, &err);
+    assert_true(fd >= 0 && drop_is_written(fd));
+    assert_true(drop_is_unchanged(&world->drop, "a.csv", &stamp));
+    assert_int_equal(write(writer, "b", 1), 1);
+    close(writer);
+    assert_false(drop_is_written(fd));
+    assert_false(drop_is_unchanged(&world->drop, "a.csv", &stamp));
+    close(fd);
+    put(world, "a.csv", "another");
+    assert_true(drop_give_back(&world->drop, "a.csv", &is_done, &err));
+    assert_false(is_done);
+    assert_int_equal(unlinkat(world->drop.fd, "a.csv", 0), 0);
+    assert_true(drop_give_back(&world->drop, "a.csv", &is_done, &err) && is_done);
+    assert_true(drop_has_waiting(&world->drop, "a.csv"));
 }
 
 static void what_cannot_be_taken_has_a_sentence(void **state) {
@@ -110,8 +174,7 @@ static void a_file_ends_beside_its_reports_and_overwrites_nothing(void **state) 
         bool claimed = false;
         assert_true(drop_claim(&world->drop, "a.csv", &claimed, &err));
         assert_true(claimed);
-        DropList held;
-        assert_true(drop_list_claimed(&world->drop, world->arena, &held, &err));
+        DropList held = list_in(world, DROP_CLAIMED, 0);
         assert_int_equal(held.n, 1);
         const char *stored_as = drop_free_name(&world->drop, world->arena, DROP_DONE, "a.csv");
         assert_string_equal(stored_as, round ? "a.csv.2" : "a.csv");
@@ -149,6 +212,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_closed_file_is_ready_and_one_being_written_is_not, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_unchanged_for_long_enough_is_ready_even_if_empty, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_file_that_somebody_keeps_open_is_never_ready, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(many_files_come_by_lists_and_each_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_claimed_file_that_is_written_to_is_found_out_and_given_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_cannot_be_taken_has_a_sentence, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_without_right_to_read_is_left_with_a_sentence, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_ends_beside_its_reports_and_overwrites_nothing, set_up, tear_down),
