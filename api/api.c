@@ -109,6 +109,7 @@ static bool open_server(Api *api, Error *err) {
         .tls_key = config->tls_key,
         .handlers = {.ctx = api,
                      .headers = dispatch_headers,
+                     .piece = dispatch_piece,
                      .request = dispatch_request,
                      .refused = dispatch_refused,
                      .stopping = dispatch_stopping,

@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+enum { WAIT_MAX_S = 60 };
+
 const char *call_param(Call *call, const char *name) {
     Str value = uri_param(&call->uri, name);
     return str_is_null(value) ? NULL : arena_string(call->arena, value);
@@ -23,6 +25,17 @@ bool call_id_segment(Call *call, size_t index, int64_t *ret_id) {
     }
     reply_problem(&call->reply, 404, "there is nothing with this id");
     return false;
+}
+
+bool call_read_wait(Call *call) {
+    const char *wait = call_param(call, "wait");
+    int64_t seconds;
+    if (!wait || call->wait_until_us)
+        return true;
+    if (!str_to_int64(str_of(wait), &seconds) || seconds < 0 || seconds > WAIT_MAX_S)
+        return reply_input_error(&call->reply, "?wait", "seconds from 0 to %d", WAIT_MAX_S);
+    call->wait_until_us = clock_monotonic_us() + seconds * 1000000;
+    return true;
 }
 
 bool call_is_date(const char *text) {

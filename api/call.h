@@ -8,6 +8,7 @@
 #include "api/control.h"
 #include "api/idempotency.h"
 #include "api/reply.h"
+#include "api/upload.h"
 #include "api/uri.h"
 
 struct Pg; /* of storage/pg.h */
@@ -31,7 +32,8 @@ typedef enum RouteKind {
     ROUTE_READS_PHI, /* an audit line is written before the data is read */
     ROUTE_CHANGES,   /* audited; so are all that follow */
     ROUTE_STARTS,    /* starts something: honours Idempotency-Key; so do all that follow */
-    ROUTE_TAKES_ROWS /* its body is a JSON array or NDJSON, left to the worker in `raw` */
+    ROUTE_TAKES_ROWS, /* its body is a JSON array or NDJSON, left to the worker in `raw` */
+    ROUTE_TAKES_FILE  /* its body is a file of any kind, streamed into `upload` */
 } RouteKind;
 static inline bool route_changes(RouteKind kind) { return kind >= ROUTE_CHANGES; }
 
@@ -59,6 +61,8 @@ struct Call {
     json_t *body;       /* object, or NULL when none was sent */
     Str raw;            /* ROUTE_TAKES_ROWS: the body */
     bool is_ndjson;
+    Upload *upload;     /* ROUTE_TAKES_FILE: the body */
+    const struct FileSeen *sent; /* and what is to be entered of it */
     uint8_t print[IDEMPOTENCY_PRINT_BYTES]; /* of method, target and body; with an Idempotency-Key alone */
     const char *actor;  /* the token's name, NULL without one */
     int64_t token_id;
@@ -80,6 +84,7 @@ struct Call {
     int64_t deadline_us;
     int64_t audit_number; /* of the line it waits for; 0: none */
     bool on_worker, abandoned, started_work;
+    bool is_body_in; /* of an upload whose last piece is being written */
 };
 
 /* Query parameter as terminated text of the arena, NULL when not given. */
@@ -90,6 +95,8 @@ const char *call_segment(Call *call, size_t index);
 bool call_id_segment(Call *call, size_t index, int64_t *ret_id);
 /* Like 2026-01-31. */
 bool call_is_date(const char *text);
+/* ?wait=: sets wait_until_us at the first look. False with a reply when it is wrong. */
+bool call_read_wait(Call *call);
 /* A date, or an instant of RFC 3339. */
 bool call_is_instant(const char *text);
 /* RFC 3339 or JSON null. */

@@ -221,6 +221,12 @@ static ControlOutcome enter(void *ctx, const char *feed, ControlGuest *ret_guest
     return CONTROL_DONE;
 }
 
+static void wake(void *ctx, const char *name) {
+    Job *job = jobs_find(ctx, name);
+    if (job)
+        jobs_wake(ctx, job);
+}
+
 static void leave(void *ctx, bool has_news) { jobs_leave(ctx, has_news); }
 
 static size_t n_runs(void *ctx, const char *state) {
@@ -252,6 +258,7 @@ Control control_of(Jobs *jobs, Reloads *reloads) {
         .approve = approve,
         .enter = enter,
         .leave = leave,
+        .wake = wake,
         .queue_depth = queue_depth,
         .n_runs = n_runs,
         .n_retired = n_retired,

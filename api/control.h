@@ -90,6 +90,7 @@ typedef struct Control {
     /* Rows of a claims feed are placed beside its runs; a stop and a reload wait until all have left. */
     ControlOutcome (*enter)(void *ctx, const char *feed, ControlGuest *ret_guest, Error *err);
     void (*leave)(void *ctx, bool has_news);
+    void (*wake)(void *ctx, const char *job); /* there may be something for it; a run that has begun already goes first */
     size_t (*queue_depth)(void *ctx);
     size_t (*n_runs)(void *ctx, const char *state); /* in memory, in this state */
 

@@ -5,6 +5,7 @@
  * has a deadline, for a client that left is not noticed before the answer. */
 #include "api/dispatch.h"
 
+#include "api/resources.h"
 #include "api/route.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -16,7 +17,13 @@
 #include <stdlib.h>
 #include <strings.h>
 
-enum { WORKER_DEADLINE_MS = 30 * 1000, AUDIT_DEADLINE_MS = 5 * 1000, WORKING_MAX = 64 };
+enum {
+    WORKER_DEADLINE_MS = 30 * 1000,
+    AUDIT_DEADLINE_MS = 5 * 1000,
+    WORKING_MAX = 64,
+    FILE_MAX_BYTES = 64 << 20,
+    FILE_DEADLINE_MS = 10 * 60 * 1000, /* 64 MiB at a megabit a second */
+};
 
 /* ---- calls --------------------------------------------------------------------------------- */
 
@@ -46,6 +53,8 @@ static Call *call_open(Api *api, HttpRequest *request) {
 }
 
 static void call_free(Call *call) {
+    if (call->upload)
+        upload_free(call->upload);
     reply_done(&call->reply);
     json_decref(call->body);
     arena_free(call->arena);
@@ -271,6 +280,16 @@ static void run_handler(Call *call) {
     }
 }
 
+/* A file is its bytes and its name. */
+static Str file_print(Call *call) {
+    const FileBytes *bytes = upload_bytes(call->upload);
+    size_t size = strlen(call->sent->name);
+    char *print = arena_alloc(call->arena, sizeof bytes->sha256 + size);
+    memcpy(print, bytes->sha256, sizeof bytes->sha256);
+    memcpy(print + sizeof bytes->sha256, call->sent->name, size);
+    return (Str){print, sizeof bytes->sha256 + size};
+}
+
 /* False when the call is answered already. */
 static bool begin_idempotent(Call *call, const HttpRequest *request) {
     if (call->route->kind < ROUTE_STARTS || !call->idempotency_key)
@@ -279,7 +298,7 @@ static bool begin_idempotent(Call *call, const HttpRequest *request) {
         return reply_input_error(&call->reply, "Idempotency-Key", "1 to %d characters",
                                  IDEMPOTENCY_KEY_MAX);
     IdempotentAnswer before;
-    idempotency_print(call->method, request->target, request->body, call->print);
+    idempotency_print(call->method, request->target, call->upload ? file_print(call) : request->body, call->print);
     switch (idempotency_begin(call->api->idempotency, call->token_id, call->idempotency_key, call->print,
                               clock_monotonic_us(), &before)) {
     case IDEMPOTENCY_NEW:
@@ -307,7 +326,7 @@ static bool parse_body(Call *call, const HttpRequest *request) {
         call->raw = arena_copy(call->arena, request->body);
         return true;
     }
-    if (request->body.size == 0)
+    if (request->body.size == 0 || call->upload)
         return true;
     json_error_t why;
     call->body = json_loadb(request->body.at, request->body.size, JSON_REJECT_DUPLICATES, &why);
@@ -323,6 +342,9 @@ void dispatch_request(void *ctx, HttpRequest *request) {
     Call *call = request->user;
     (void)ctx;
     call->received_us = clock_monotonic_us();
+    call->is_body_in = true;
+    if (call->upload && call->on_worker)
+        return; /* its last piece is being written: piece_written() goes on */
     bool takes_body = strcmp(call->route->method, "POST") == 0;
     if (takes_body && !parse_body(call, request))
         conclude(call);
@@ -330,6 +352,56 @@ void dispatch_request(void *ctx, HttpRequest *request) {
         conclude(call);
     else
         run_handler(call);
+}
+
+/* ---- a file's pieces ---------------------------------------------------------------------------- */
+
+static void pass_piece(Call *call);
+
+static void write_piece(void *context) {
+    Call *call = context;
+    upload_write(call->upload, &call->err);
+}
+
+static void piece_written(void *context) {
+    Call *call = context;
+    Api *api = call->api;
+    call->on_worker = false;
+    if (call->abandoned) {
+        if (!call->request)
+            call_free(call);
+    } else if (call->err.state[0]) { /* what still comes is thrown away */
+        reply_error(&call->reply, &call->err);
+        conclude(call);
+    } else if (call->is_body_in) {
+        dispatch_request(api, call->request);
+    } else {
+        pass_piece(call);
+        http_request_resume(call->request);
+    }
+    dispatch_work_ended(api);
+}
+
+static void pass_piece(Call *call) {
+    if (!upload_has_piece(call->upload))
+        return;
+    if (call->on_worker) {
+        http_request_pause(call->request);
+        return;
+    }
+    upload_hand_over(call->upload);
+    call->on_worker = true;
+    call->api->n_working++;
+    pool_submit(call->api->pool, (PoolWork){write_piece, piece_written, call});
+}
+
+void dispatch_piece(void *ctx, HttpRequest *request, Str bytes) {
+    Call *call = request->user;
+    (void)ctx;
+    if (call->abandoned)
+        return;
+    upload_take(call->upload, bytes);
+    pass_piece(call);
 }
 
 /* ---- checks of the head ------------------------------------------------------------------------ */
@@ -435,6 +507,17 @@ static bool is_media_type(const char *type, const char *wanted) {
     return type && strncasecmp(type, wanted, size) == 0 && strchr("; \t", type[size]);
 }
 
+/* A form is not the file itself; curl says the second of its own accord. */
+static bool check_file_type(Call *call, const char *type) {
+    static const char *const FORMS[] = {"multipart/form-data", "application/x-www-form-urlencoded", "application/json"};
+    for (size_t i = 0; i < sizeof FORMS / sizeof *FORMS; i++)
+        if (is_media_type(type, FORMS[i])) {
+            reply_problem(&call->reply, 415, "the body must be the file itself: application/octet-stream, or what it is");
+            return false;
+        }
+    return true;
+}
+
 static bool check_media_type(Call *call) {
     const char *length = http_request_header(call->request, "Content-Length");
     const char *type = http_request_header(call->request, "Content-Type");
@@ -442,6 +525,8 @@ static bool check_media_type(Call *call) {
                     (length && strcmp(length, "0") != 0);
     if (strcmp(call->route->method, "POST") != 0 || !has_body)
         return true;
+    if (call->route->kind == ROUTE_TAKES_FILE)
+        return check_file_type(call, type);
     if (is_media_type(type, "application/json"))
         return true;
     bool takes_rows = call->route->kind == ROUTE_TAKES_ROWS;
@@ -461,8 +546,17 @@ static bool check_trail(Call *call) {
     return false;
 }
 
-static bool (*const CHECKS[])(Call *) = {check_target, check_route,      check_token,
-                                         check_params, check_media_type, check_trail};
+static bool check_file(Call *call) {
+    if (call->route->kind != ROUTE_TAKES_FILE)
+        return true;
+    if (!files_expect(call))
+        return false;
+    http_request_stream(call->request, FILE_MAX_BYTES, FILE_DEADLINE_MS);
+    return true;
+}
+
+static bool (*const CHECKS[])(Call *) = {check_target,     check_route, check_token, check_params,
+                                         check_media_type, check_trail, check_file};
 
 static void read_headers(Call *call) {
     call->accept = http_request_header(call->request, "Accept");

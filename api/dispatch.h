@@ -1,6 +1,7 @@
 /* dispatch.h - a request's way: checks, handler, audit, answer.
  *
  *     head in ──► CHECKS (target, route, token, scope, parameters, media type) ──► refused: answer
+ *     pieces of a file ──► one buffer gathers, a worker writes the other (upload.h); paused when both are full
  *     body in ──► Idempotency-Key ──► memory handler ──┬─► answered
  *                                                      ├─► worker, with a connection ──► answered
  *                                                      └─► wait for a change or the deadline
@@ -43,6 +44,7 @@ struct Api {
 
 /* The handlers of server.h, with the Api as ctx. */
 void dispatch_headers(void *ctx, HttpRequest *request);
+void dispatch_piece(void *ctx, HttpRequest *request, Str bytes);
 void dispatch_request(void *ctx, HttpRequest *request);
 void dispatch_refused(void *ctx, HttpRequest *request, int status, const char *detail);
 void dispatch_stopping(void *ctx, HttpRequest *request);

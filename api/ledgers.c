@@ -1,15 +1,7 @@
-/* ledgers.c - /v1/files, /v1/publications, /v1/reconciliations, /v1/quality: what came in, what went out, whether
- * it arrived, how good it was. */
+/* ledgers.c - /v1/publications, /v1/reconciliations, /v1/quality: what went out, whether it arrived, how good
+ * it was. */
 #include "api/resources.h"
 #include "api/stored.h"
-
-bool files_list(Call *call, struct Pg *pg, Error *err) {
-    return stored_list(call, pg, REPORT_FILES, (const char *const[3]){"feed", "state"}, err);
-}
-
-bool files_get(Call *call, struct Pg *pg, Error *err) {
-    return stored_item(call, pg, REPORT_FILE, err);
-}
 
 bool publications_list(Call *call, struct Pg *pg, Error *err) {
     return stored_list(call, pg, REPORT_PUBLICATIONS, (const char *const[3]){NULL}, err);

@@ -37,9 +37,16 @@ Handling runs_approve(Call *call, Error *err);
 bool runs_approve_stored(Call *call, struct Pg *pg, Error *err);
 Handling runs_retry(Call *call, Error *err);
 bool runs_retry_stored(Call *call, struct Pg *pg, Error *err);
-/* ledgers.c */
+/* files.c */
 bool files_list(Call *call, struct Pg *pg, Error *err);
-bool files_get(Call *call, struct Pg *pg, Error *err);
+Handling files_get(Call *call, Error *err);
+bool files_get_stored(Call *call, struct Pg *pg, Error *err);
+/* With the head of an upload: makes call->upload, or fills the reply and is false. */
+bool files_expect(Call *call);
+bool files_post(Call *call, struct Pg *pg, Error *err);
+Handling files_replay(Call *call, Error *err);
+bool files_replay_stored(Call *call, struct Pg *pg, Error *err);
+/* ledgers.c */
 bool publications_list(Call *call, struct Pg *pg, Error *err);
 bool reconciliations_list(Call *call, struct Pg *pg, Error *err);
 bool quality_get(Call *call, struct Pg *pg, Error *err);

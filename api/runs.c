@@ -6,8 +6,6 @@
 #include "base/clock.h"
 #include "storage/run_store.h"
 
-enum { WAIT_MAX_S = 60 };
-
 static bool is_final(const char *state) {
     static const char *const FINAL[] = {"held", "succeeded", "failed", "canceled"};
     for (size_t i = 0; i < sizeof FINAL / sizeof *FINAL; i++)
@@ -38,23 +36,11 @@ bool runs_list(Call *call, struct Pg *pg, Error *err) {
     return stored_list(call, pg, REPORT_RUNS, (const char *const[3]){"job", "state", "since"}, err);
 }
 
-/* Sets wait_until_us at the first look. False when ?wait= is wrong. */
-static bool read_wait(Call *call) {
-    const char *wait = call_param(call, "wait");
-    int64_t seconds;
-    if (!wait || call->wait_until_us)
-        return true;
-    if (!str_to_int64(str_of(wait), &seconds) || seconds < 0 || seconds > WAIT_MAX_S)
-        return reply_input_error(&call->reply, "?wait", "seconds from 0 to %d", WAIT_MAX_S);
-    call->wait_until_us = clock_monotonic_us() + seconds * 1000000;
-    return true;
-}
-
 Handling runs_get(Call *call, Error *err) {
     (void)err;
     int64_t id;
     RunView run;
-    if (!read_wait(call) || !call_id_segment(call, 0, &id))
+    if (!call_read_wait(call) || !call_id_segment(call, 0, &id))
         return CALL_ANSWERED;
     if (!call->control->find_run(call->control->ctx, id, &run))
         return CALL_TO_WORKER;

@@ -52,6 +52,10 @@ struct Exchange {
     bool began;     /* the head was seen */
     bool suspended;
     bool too_large;
+    size_t stream_max; /* bytes; 0: the body is gathered */
+    size_t streamed;
+    int64_t stream_deadline_us;
+    bool wants_pause, paused; /* paused: suspended in the middle of the body */
 };
 
 struct Server {
@@ -77,6 +81,16 @@ static void set_deadline(struct MHD_Connection *mhd, int64_t after_ms) {
         connection->deadline_us = after_ms ? clock_monotonic_us() + after_ms * 1000 : 0;
 }
 
+/* Where it stands suspended. */
+static void go_on(Exchange *exchange) {
+    if (!exchange->suspended)
+        return;
+    exchange->suspended = false;
+    exchange->paused = false;
+    MHD_resume_connection(exchange->mhd);
+    http_loop_wake(exchange->server->http);
+}
+
 void http_request_answer(HttpRequest *request, const HttpAnswer *answer) {
     Exchange *exchange = (Exchange *)request;
     if (exchange->answer)
@@ -89,11 +103,28 @@ void http_request_answer(HttpRequest *request, const HttpAnswer *answer) {
         MHD_add_response_header(response, answer->headers[i].name, answer->headers[i].value);
     exchange->answer = response;
     exchange->status = answer->status;
-    if (exchange->suspended) {
-        exchange->suspended = false;
-        MHD_resume_connection(exchange->mhd);
-        http_loop_wake(exchange->server->http);
-    }
+    go_on(exchange);
+}
+
+void http_request_stream(HttpRequest *request, size_t max_bytes, int64_t deadline_ms) {
+    Exchange *exchange = (Exchange *)request;
+    exchange->stream_max = max_bytes;
+    exchange->stream_deadline_us = clock_monotonic_us() + deadline_ms * 1000;
+    set_deadline(exchange->mhd, deadline_ms);
+}
+
+void http_request_pause(HttpRequest *request) { ((Exchange *)request)->wants_pause = true; }
+
+void http_request_resume(HttpRequest *request) {
+    Exchange *exchange = (Exchange *)request;
+    exchange->wants_pause = false;
+    if (!exchange->paused)
+        return;
+    exchange->paused = false;
+    Connection *connection = connection_of(exchange->mhd);
+    if (connection)
+        connection->deadline_us = exchange->stream_deadline_us;
+    go_on(exchange);
 }
 
 static enum MHD_Result send_answer(Exchange *exchange) {
@@ -166,13 +197,25 @@ static const char *refusal(const Exchange *exchange, const char *version, int *r
     *ret_status = 431;
     if (head_size(exchange->mhd) > HEAD_MAX_BYTES)
         return "the head of the request is larger than 8 KiB";
-    *ret_status = 413;
-    if (announced_body(exchange) > exchange->server->options.max_body_bytes)
-        return "the body is larger than the limit";
     *ret_status = 505;
     if (strcmp(version, "HTTP/1.1") != 0 && strcmp(version, "HTTP/1.0") != 0)
         return "the version of HTTP is neither 1.0 nor 1.1";
     return NULL;
+}
+
+static size_t body_limit(const Exchange *exchange) {
+    return exchange->stream_max ? exchange->stream_max : exchange->server->options.max_body_bytes;
+}
+
+/* What nobody will read is not waited for: the connection ends with the answer. */
+static enum MHD_Result look_at_size(Exchange *exchange) {
+    const HttpHandlers *handlers = &exchange->server->options.handlers;
+    bool is_refused = exchange->answer != NULL;
+    if (announced_body(exchange) <= (is_refused ? exchange->server->options.max_body_bytes : body_limit(exchange)))
+        return MHD_YES;
+    if (!is_refused)
+        handlers->refused(handlers->ctx, &exchange->public, 413, "the body is larger than the limit");
+    return send_answer(exchange);
 }
 
 static enum MHD_Result begin(Exchange *exchange, const char *method, const char *version) {
@@ -187,17 +230,37 @@ static enum MHD_Result begin(Exchange *exchange, const char *method, const char 
         return send_answer(exchange);
     }
     handlers->headers(handlers->ctx, &exchange->public);
-    return MHD_YES;
+    return look_at_size(exchange);
 }
 
 /* ---- the body ---------------------------------------------------------------------------- */
 
+/* A second pause before the first has ended: the library gives what it had read already. */
+static void pass_on(Exchange *exchange, Str bytes) {
+    const HttpHandlers *handlers = &exchange->server->options.handlers;
+    exchange->streamed += bytes.size;
+    exchange->too_large = exchange->streamed > exchange->stream_max;
+    if (exchange->too_large)
+        return;
+    handlers->piece(handlers->ctx, &exchange->public, bytes);
+    if (!exchange->wants_pause || exchange->suspended || exchange->answer)
+        return;
+    exchange->suspended = exchange->paused = true;
+    set_deadline(exchange->mhd, 0);
+    MHD_suspend_connection(exchange->mhd);
+}
+
 /* Everything is taken: a part left behind hangs the connection. */
 static enum MHD_Result take(Exchange *exchange, const char *data, size_t *size) {
-    if (!exchange->answer)
-        buf_put(&exchange->body, data, *size);
-    exchange->too_large = exchange->too_large || buf_overflowed(&exchange->body);
+    Str bytes = {data, *size};
     *size = 0;
+    if (exchange->answer)
+        return MHD_YES;
+    if (exchange->stream_max)
+        pass_on(exchange, bytes);
+    else
+        buf_put_str(&exchange->body, bytes);
+    exchange->too_large = exchange->too_large || buf_overflowed(&exchange->body);
     return MHD_YES;
 }
 

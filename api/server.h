@@ -5,6 +5,8 @@
  *     (a refusal: the body is then read and thrown away, up to the limit);
  *   - `request` is called when the body is in, too; it answers now or later, from the loop thread;
  *     until then the connection is suspended and costs nothing;
+ *   - a body that `headers` asked for piece by piece (http_request_stream) is given to `piece` as it comes, and
+ *     kept nowhere; who cannot take more for a while pauses it, and has at most what the library held already;
  *   - `refused` is called instead when the server itself will not have the request; it must answer;
  *   - `stopping` is called for each unanswered request when the server stops; it must answer;
  *   - `finished` is called exactly once per request, last; the request is gone after it;
@@ -46,6 +48,7 @@ typedef struct HttpAnswer {
 typedef struct HttpHandlers {
     void *ctx;
     void (*headers)(void *ctx, HttpRequest *request);
+    void (*piece)(void *ctx, HttpRequest *request, Str bytes); /* borrowed */
     void (*request)(void *ctx, HttpRequest *request);
     void (*refused)(void *ctx, HttpRequest *request, int status, const char *detail);
     void (*stopping)(void *ctx, HttpRequest *request);
@@ -72,6 +75,12 @@ const char *server_address(const Server *server);
 /* Answers what is open through `stopping`, closes every connection, frees the server. The loop must
  * turn once more to release the handles. */
 void server_stop(Server *server);
+
+/* In `headers`: the body comes by pieces, up to so many bytes, within so long. */
+void http_request_stream(HttpRequest *request, size_t max_bytes, int64_t deadline_ms);
+/* In `piece`: at most one read of the library's more, until it is resumed; then the client's deadline goes on. */
+void http_request_pause(HttpRequest *request);
+void http_request_resume(HttpRequest *request);
 
 /* NULL when the client did not send it. */
 const char *http_request_header(const HttpRequest *request, const char *name);
