@@ -59,6 +59,11 @@ bool persons_review(Call *call, struct Pg *pg, Error *err);
 bool persons_dismiss(Call *call, struct Pg *pg, Error *err);
 bool persons_split(Call *call, struct Pg *pg, Error *err);
 bool persons_merge(Call *call, struct Pg *pg, Error *err);
+/* holds.c */
+bool holds_list(Call *call, struct Pg *pg, Error *err);
+bool holds_get(Call *call, struct Pg *pg, Error *err);
+bool holds_post(Call *call, struct Pg *pg, Error *err);
+bool holds_delete(Call *call, struct Pg *pg, Error *err);
 /* quarantine.c */
 bool quarantine_counts(Call *call, struct Pg *pg, Error *err);
 bool quarantine_get(Call *call, struct Pg *pg, Error *err);

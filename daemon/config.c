@@ -10,6 +10,7 @@
 #include "config_layout.h"
 #include "config_map.h"
 #include "config_query.h"
+#include "config_value.h"
 #include "transform/formats/x12_rows.h"
 
 #include <dirent.h>
@@ -533,6 +534,26 @@ static void read_reference(Loader *loader) {
     }
 }
 
+/* `m` is minutes: whoever meant months must not lose anything. */
+static void check_age(Loader *loader, const TreeNode *node, const char *name, int64_t age_ms, int64_t least_days) {
+    if (age_ms != 0 && age_ms < least_days * MS_PER_DAY)
+        mistake_add(&loader->mistakes, mark_in(node, name), "`%s` must be 0, which is for ever, or at least %lld days", name,
+                    (long long)least_days);
+}
+
+static void read_retention(Loader *loader) {
+    enum { LEAST_DAYS = 30, AUDIT_LEAST_DAYS = 2190 }; /* of the trail six years: 45 CFR 164.316(b)(2)(i) */
+    RetentionConfig *retention = &loader->config->retention;
+    const TreeNode *node = section_of(loader->root, "retention");
+    retention->enabled = tree_find(loader->root, "retention") != NULL;
+    if (!retention->enabled || !keys_read(&loader->mistakes, "retention", node, retention))
+        return;
+    check_age(loader, node, "bronze", retention->bronze_ms, LEAST_DAYS);
+    check_age(loader, node, "quarantine", retention->quarantine_ms, LEAST_DAYS);
+    check_age(loader, node, "runs", retention->runs_ms, LEAST_DAYS);
+    check_age(loader, node, "audit", retention->audit_ms, AUDIT_LEAST_DAYS);
+}
+
 static void check_whole(Loader *loader) {
     if (loader->config->n_sources == 0 && loader->config->n_claims == 0)
         mistake_add(&loader->mistakes, loader->root->mark, "neither `sources` nor `claims`: there is nothing to read");
@@ -556,6 +577,7 @@ static void read_root(Loader *loader) {
     read_claims(loader);
     read_bigquery(loader);
     read_reference(loader);
+    read_retention(loader);
     check_whole(loader);
 }
 

@@ -132,6 +132,13 @@ typedef struct ReferenceService {
     int requests_per_second;
 } ReferenceService;
 
+/* How long things are kept that nothing needs any more; 0: for ever. */
+typedef struct RetentionConfig {
+    bool enabled;
+    int64_t every_ms;
+    int64_t bronze_ms, quarantine_ms, runs_ms, audit_ms;
+} RetentionConfig;
+
 typedef struct ServerConfig {
     const char *listen; /* "127.0.0.1:8080", "[::1]:8080" or "/run/revcycled/api.sock" */
     const char *tls_certificate, *tls_key;
@@ -159,6 +166,7 @@ typedef struct Config {
     size_t n_person_rules;
     BigQueryConfig bigquery;
     ReferenceService references[REFERENCES];
+    RetentionConfig retention;
 } Config;
 
 /* Reads the file and conf.d/<name>.yaml beside it, in the order of their names. Every mistake is told with its

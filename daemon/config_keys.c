@@ -185,7 +185,16 @@ const ConfigKey CONFIG_KEYS[] = {
     {"reference.hcpcs", KEY_PART, .help = "the list of HCPCS level II: which procedures there are, and what they are; only codes are sent"},
     REGISTER_KEYS("hcpcs", "https://clinicaltables.nlm.nih.gov/api/hcpcs/v3/search"),
 
-    {"retention", KEY_LATER, .help = "how long ledgers and raw rows are kept"},
+    {"retention", KEY_PART, .help = "what is deleted by its age, where nothing needs it; everything is kept without it"},
+    {"retention.bronze", KEY_DURATION, IN(RetentionConfig, bronze_ms), "0", 0, DAYS(36500),
+     .help = "how long raw rows are kept that newer ones replaced; 0: for ever, else at least 30d"},
+    {"retention.quarantine", KEY_DURATION, IN(RetentionConfig, quarantine_ms), "0", 0, DAYS(36500),
+     .help = "how long entries are kept after they were replayed or superseded; 0: for ever, else at least 30d"},
+    {"retention.runs", KEY_DURATION, IN(RetentionConfig, runs_ms), "0", 0, DAYS(36500),
+     .help = "how long runs that changed nothing, and reports of reconciles, are kept; 0: for ever, else at least 30d"},
+    {"retention.audit", KEY_DURATION, IN(RetentionConfig, audit_ms), "0", 0, DAYS(36500),
+     .help = "how long months of the audit trail are kept; 0: for ever, else at least 6y"},
+    {"retention.every", KEY_DURATION, IN(RetentionConfig, every_ms), "24h", 60 * 1000, DAYS(30), .help = "time between looks"},
     {"alerts", KEY_LATER, .help = "whom to tell"},
 };
 const size_t N_CONFIG_KEYS = sizeof CONFIG_KEYS / sizeof *CONFIG_KEYS;

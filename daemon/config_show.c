@@ -236,6 +236,7 @@ static const struct {
     {"store", 0},
     {"audit", 0},
     {"bigquery", offsetof(Config, bigquery)},
+    {"retention", offsetof(Config, retention)},
 };
 static const char *const LISTED[] = {"", "sources.*", "sources.*.feeds.*", "claims.*", "claims.*.from[]",
                                      "claims.*.columns[]", "rules[]", "persons[]"};
@@ -271,10 +272,16 @@ static const TreeNode *references_node(Arena *arena, const Config *config) {
     return map;
 }
 
+static bool is_configured(const Config *config, const char *section) {
+    if (strcmp(section, "bigquery") == 0)
+        return config->bigquery.enabled;
+    return strcmp(section, "retention") != 0 || config->retention.enabled;
+}
+
 static const TreeNode *show(Arena *arena, const Config *config) {
     TreeNode *root = keys_node(arena, "", config), *sources = new_map(arena), *claims = new_map(arena);
     for (size_t i = 0; i < COUNT(PARTS); i++)
-        if (strcmp(PARTS[i].name, "bigquery") != 0 || config->bigquery.enabled)
+        if (is_configured(config, PARTS[i].name))
             put(arena, root, PARTS[i].name,
                 keys_node(arena, PARTS[i].name, (const char *)config + PARTS[i].offset));
     for (size_t i = 0; i < config->n_sources; i++)

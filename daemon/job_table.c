@@ -69,6 +69,10 @@ static void add_store_jobs(JobTable *table) {
                              .every_us = bigquery->every_ms * 1000,
                              .schedule = every_text(table->arena, bigquery->every_ms)});
     add_job(table, (Job){.name = "kpi", .kind = JOB_KPI, .group = "store", .schedule = "after settle"});
+    if (table->config->retention.enabled)
+        add_job(table, (Job){.name = "retention", .kind = JOB_RETENTION, .group = "retention",
+                             .every_us = table->config->retention.every_ms * 1000,
+                             .schedule = every_text(table->arena, table->config->retention.every_ms)});
 }
 
 JobTable *job_table_make(const Config *config) {
@@ -77,7 +81,7 @@ JobTable *job_table_make(const Config *config) {
         abort();
     table->config = config;
     table->arena = arena_open();
-    size_t n_max = 4 + config->n_claims;
+    size_t n_max = 5 + config->n_claims;
     for (size_t i = 0; i < config->n_sources; i++)
         n_max += 2 * config->sources[i].n_feeds;
     table->jobs = ARENA_ARRAY(table->arena, Job, n_max);

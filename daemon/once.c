@@ -7,7 +7,7 @@ enum { STATUS_FAILED = 1, STATUS_HELD = 3 };
 
 /* What runs together, one phase after the other. */
 static const struct {
-    bool kinds[JOB_KPI + 1];
+    bool kinds[JOB_RETENTION + 1];
     int rank;
 } PHASES[] = {
     {{[JOB_EXTRACT] = true, [JOB_RECEIVE] = true}, RANK_MEMBERS},
@@ -18,6 +18,7 @@ static const struct {
     {{[JOB_REFERENCE] = true}, RANK_MEMBERS},
     {{[JOB_PUBLISH] = true}, RANK_MEMBERS},
     {{[JOB_KPI] = true}, RANK_MEMBERS},
+    {{[JOB_RETENTION] = true}, RANK_MEMBERS},
 };
 enum { N_PHASES = sizeof PHASES / sizeof *PHASES, PHASE_RECONCILE = 3 };
 

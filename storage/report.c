@@ -20,12 +20,14 @@ static const struct {
     [REPORT_KPIS] = {SQL_REPORT_KPIS, 0},
     [REPORT_AUDIT] = {SQL_REPORT_AUDIT, 3},
     [REPORT_PERSON_REVIEWS] = {SQL_REPORT_PERSON_REVIEWS, 0},
+    [REPORT_HOLDS] = {SQL_REPORT_HOLDS, 1},
 };
 
 static const char *const ITEMS[] = {
     [REPORT_RUN] = SQL_REPORT_RUN,
     [REPORT_FILE] = SQL_REPORT_FILE,
     [REPORT_QUARANTINED_ROW] = SQL_REPORT_QUARANTINED_ROW,
+    [REPORT_HOLD] = SQL_REPORT_HOLD,
 };
 
 bool report_limit(Pg *pg, Error *err) { return pg_exec(pg, SQL_REPORT_LIMIT, PG_NONE, NULL, err); }

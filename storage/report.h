@@ -16,12 +16,14 @@ typedef enum ReportList {
     REPORT_KPIS,         /* by name */
     REPORT_AUDIT,        /* newest first; who, since, object */
     REPORT_PERSON_REVIEWS, /* conflicts that are open, oldest first; patient data */
+    REPORT_HOLDS,        /* newest first; state */
 } ReportList;
 
 typedef enum ReportItem {
     REPORT_RUN,
     REPORT_FILE,
-    REPORT_QUARANTINED_ROW /* patient data */
+    REPORT_QUARANTINED_ROW, /* patient data */
+    REPORT_HOLD
 } ReportItem;
 
 enum { REPORT_FILTERS_MAX = 3 };

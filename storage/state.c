@@ -16,8 +16,8 @@ bool state_source(Pg *pg, const char *source_system, const char *timezone, Error
                                           source_system, pg_text(row, 0, 0));
 }
 
-bool state_feed(Pg *pg, const char *feed, const char *entity, Error *err) {
-    return pg_exec(pg, SQL_STATE_FEED, PG_PARAMS(feed, entity), NULL, err);
+bool state_feed(Pg *pg, const char *feed, const char *entity, bool tells_past, Error *err) {
+    return pg_exec(pg, SQL_STATE_FEED, PG_PARAMS(feed, entity, tells_past ? "past" : "now"), NULL, err);
 }
 
 /* The elements of a text[] in binary form (array_recv), copied. */

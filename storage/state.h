@@ -17,8 +17,9 @@ typedef struct CursorState {
 
 /* Keeps ops.source equal to the configuration. */
 bool state_source(Pg *pg, const char *source_system, const char *timezone, Error *err);
-/* Keeps ops.feed_entity equal to it: lineage finds a table's raw rows by it. */
-bool state_feed(Pg *pg, const char *feed, const char *entity, Error *err);
+/* Keeps ops.feed_entity equal to it: lineage finds a table's raw rows by it, and retention those that newer ones replace.
+ * `tells_past`: rows of one key stand beside each other. */
+bool state_feed(Pg *pg, const char *feed, const char *entity, bool tells_past, Error *err);
 /* Makes the feed's cursor row if it is new, raises its epoch, and reads it. Allocates in `arena`. */
 bool state_cursor_open(Pg *pg, const char *feed, int64_t epoch, Arena *arena, CursorState *ret_cursor,
                        Error *err);

@@ -41,6 +41,7 @@ typedef enum MetricId {
     METRIC_QUALITY_SCORE,           /* feed, dimension */
     METRIC_REFERENCE_LOOKUPS,       /* service: npi icd10 hcpcs; outcome: found not_found unchanged unusable further failed */
     METRIC_REFERENCE_AVAILABLE,     /* service */
+    METRIC_RETENTION_DELETED,       /* table: bronze quarantine reconciliations runs audit */
     METRIC_HTTP_REQUESTS,           /* route, method, code */
     METRIC_HTTP_REQUEST_DURATION,   /* route */
     METRIC_AUDIT_CHAIN_OK,          /* - */

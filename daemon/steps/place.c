@@ -52,7 +52,7 @@ static bool open_ledgers(RunContext *run, const PlaceSource *source, PlaceFeed *
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(run->pg, err);
     TRY(tx);
     TRY(state_source(tx, source->source_system, source->timezone, err));
-    TRY(state_feed(tx, source->feed, source->mapping->entity->name, err));
+    TRY(state_feed(tx, source->feed, source->mapping->entity->name, source->tells == TELLS_PAST, err));
     TRY(state_schema(tx, source->feed, names, source->types, source->n_fields, &schema_id,
                      &schema_is_new, err));
     TRY(bronze_open(tx, run->arena, source->feed, schema_id, schema_is_new, source->n_fields,

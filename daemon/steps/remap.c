@@ -70,7 +70,7 @@ static bool open_place(Remapping *r, Error *err) {
     PlaceSource source = {
         .feed = feed->name, .source_system = feed->source->name, .timezone = feed->source->timezone,
         .zone = feed->source->zone, .mapping = &feed->mapping, .fields = r->lists[0].fields,
-        .types = r->schemas[0].types, .n_fields = r->schemas[0].n,
+        .types = r->schemas[0].types, .n_fields = r->schemas[0].n, .tells = feed->tells,
     };
     return place_open(r->run, &source, &r->place, err);
 }

@@ -9,9 +9,12 @@ WITH kept AS (
 )
 SELECT renamed_to FROM ops.source WHERE source_system = $1 AND renamed_to IS NOT NULL
 
+-- What a feed once told stands in its raw rows for ever: `past` and `mixed` stay.
 -- name: state_feed
-INSERT INTO ops.feed_entity (feed, entity) VALUES ($1, $2)
-ON CONFLICT (feed) DO UPDATE SET entity = EXCLUDED.entity WHERE ops.feed_entity.entity <> EXCLUDED.entity
+INSERT INTO ops.feed_entity AS f (feed, entity, tells) VALUES ($1, $2, $3)
+ON CONFLICT (feed) DO UPDATE SET entity = EXCLUDED.entity,
+    tells = CASE WHEN f.entity <> EXCLUDED.entity THEN 'mixed' ELSE EXCLUDED.tells END
+WHERE f.entity <> EXCLUDED.entity OR (f.tells <> EXCLUDED.tells AND f.tells IN ('unknown', 'now'))
 
 -- name: state_cursor_begin
 INSERT INTO ops.cursor (feed, epoch) VALUES ($1, $2)

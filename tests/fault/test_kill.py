@@ -25,6 +25,9 @@ ELSEWHERE = {"hospitals.before_commit": "flow/test_reload.py", "hospitals.after_
              "repair.after_deleted": "flow/test_reconcile.py", "repair.after_delivered": "flow/test_reconcile.py",
              "repair.after_found": "flow/test_reconcile.py",
              "again.before_asked_done": "flow/test_replay.py", "extract.before_counter": "flow/test_watermark.py",
+             "retention.after_chosen": "flow/test_retention.py", "retention.after_deleted": "flow/test_retention.py",
+             "retention.after_ledger": "flow/test_retention.py", "retention.after_month": "flow/test_retention.py",
+             "retention.before_commit": "flow/test_retention.py", "retention.after_commit": "flow/test_retention.py",
              "x12.before_commit": "flow/test_remittances.py", "x12.after_commit": "flow/test_remittances.py"}
 
 

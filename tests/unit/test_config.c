@@ -112,6 +112,10 @@ static const Case CASES[] = {
     {FEED "        cursr: Modified\n", "c.yaml:12:9: unknown key `cursr`, did you mean `cursor`?\n"},
     {FEED "zzz: 2\n", "c.yaml:12:1: unknown key `zzz`\n"},
     {FEED "alerts: []\n", "c.yaml:12:9: `alerts` is not built into this version and would do nothing; take it out\n"},
+    {FEED "retention: {bronze: 6m}\n", "c.yaml:12:21: `bronze` must be 0, which is for ever, or at least 30 days\n"},
+    {FEED "retention: {quarantine: 29d}\n", "c.yaml:12:25: `quarantine` must be 0, which is for ever, or at least 30 days\n"},
+    {FEED "retention: {runs: 1w}\n", "c.yaml:12:19: `runs` must be 0, which is for ever, or at least 30 days\n"},
+    {FEED "retention: {audit: 5y}\n", "c.yaml:12:20: `audit` must be 0, which is for ever, or at least 2190 days\n"},
     {"sources: {a: {kind: files}}\n", "c.yaml:1:1: `store` is missing: the PostgreSQL database\n"},
     {STORE, "c.yaml:1:1: neither `sources` nor `claims`: there is nothing to read\n"},
     /* numbers */
