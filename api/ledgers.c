@@ -1,5 +1,5 @@
-/* ledgers.c - /v1/publications, /v1/reconciliations, /v1/quality: what went out, whether it arrived, how good
- * it was. */
+/* ledgers.c - /v1/publications, /v1/reconciliations, /v1/quality, /v1/rules: what went out, whether it arrived, how good
+ * it was and by which rules. */
 #include "api/resources.h"
 #include "api/stored.h"
 
@@ -9,6 +9,10 @@ bool publications_list(Call *call, struct Pg *pg, Error *err) {
 
 bool reconciliations_list(Call *call, struct Pg *pg, Error *err) {
     return stored_list(call, pg, REPORT_RECONCILIATIONS, (const char *const[3]){NULL}, err);
+}
+
+bool rules_list(Call *call, struct Pg *pg, Error *err) {
+    return stored_list(call, pg, REPORT_RULES, (const char *const[3]){NULL}, err);
 }
 
 bool quality_get(Call *call, struct Pg *pg, Error *err) {

@@ -39,6 +39,7 @@ const Route ROUTES[] = {
     {"POST", "/v1/quarantine/{id}/dismiss", SCOPE_OPERATE, ROUTE_CHANGES, NULL, quarantine_dismiss_entry, {0}},
     {"GET", "/v1/quarantine/{id}", SCOPE_PHI, ROUTE_READS_PHI, NULL, quarantine_get, {0}},
     {"GET", "/v1/quality", SCOPE_READ, ROUTE_READS, NULL, quality_get, {PAGED}},
+    {"GET", "/v1/rules", SCOPE_READ, ROUTE_READS, NULL, rules_list, {PAGED}},
     {"GET", "/v1/kpis", SCOPE_READ, ROUTE_READS, NULL, kpis_list, {PAGED}},
     {"GET", "/v1/kpis/{kpi}", SCOPE_READ, ROUTE_READS, NULL, kpis_get, {"from", "to", "as_of", "by"}},
     {"GET", "/v1/lineage/{table}/{key}", SCOPE_PHI, ROUTE_READS_PHI, NULL, lineage_get, {0}},

@@ -10,6 +10,7 @@
 #include "config_layout.h"
 #include "config_map.h"
 #include "config_query.h"
+#include "config_rules.h"
 #include "config_value.h"
 #include "transform/formats/x12_rows.h"
 
@@ -121,7 +122,7 @@ static bool is_name(const char *name) {
 }
 
 static void check_name(Loader *loader, const TreeItem *item, const char *what) {
-    static const char *const TAKEN[] = {"claims", "reconcile", "settle", "publish", "kpi"};
+    static const char *const TAKEN[] = {"claims", "reconcile", "settle", "publish", "kpi", "quality"};
     if (!is_name(item->key))
         mistake_add(&loader->mistakes, item->mark,
                     "`%s` cannot name %s: at most %d small letters, digits and single _, beginning with a letter",
@@ -394,29 +395,16 @@ static void read_claims(Loader *loader) {
 
 /* ---- rules ---- */
 
-static void read_rule(Loader *loader, const TreeNode *node, RuleSpec *rule) {
-    rule->line = node->mark.line;
-    rule->column = node->mark.column;
-    rule->name = rule->entity = "";
-    if (!keys_read(&loader->mistakes, "rules[]", node, rule))
-        return;
-    if (rule->name[0] && (strspn(rule->name, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(rule->name)))
-        mistake_add(&loader->mistakes, mark_in(node, "name"), "rule `%s` must be named by small letters, digits and _",
-                    rule->name);
-    if (rule->entity[0])
-        map_find_entity(&loader->mistakes, mark_in(node, "entity"), rule->entity);
-}
-
 static void read_rules(Loader *loader) {
     const TreeNode *node = section_of(loader->root, "rules");
-    if (node == &EMPTY || !is_kind(loader, node, TREE_LIST, "rules"))
-        return;
-    RuleSpec *rules = ARENA_ARRAY(loader->mistakes.arena, RuleSpec, node->n + 1);
-    loader->config->rules = rules;
-    loader->config->n_rules = node->n;
-    for (size_t i = 0; i < node->n; i++)
-        read_rule(loader, node->items[i].value, &rules[i]);
-    map_check_rules(&loader->mistakes, rules, node->n, node);
+    if (node != &EMPTY && is_kind(loader, node, TREE_LIST, "rules"))
+        loader->config->n_rules = rules_read(&loader->mistakes, node, &loader->config->rules);
+}
+
+static void check_rules(Loader *loader) {
+    const TreeNode *node = section_of(loader->root, "rules");
+    if (loader->config->n_rules > 0)
+        rules_check(&loader->mistakes, node, loader->config);
 }
 
 /* ---- persons ---- */
@@ -575,6 +563,7 @@ static void read_root(Loader *loader) {
     read_persons(loader);
     read_sources(loader);
     read_claims(loader);
+    check_rules(loader);
     read_bigquery(loader);
     read_reference(loader);
     read_retention(loader);

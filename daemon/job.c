@@ -171,6 +171,7 @@ static void wake_followers(Jobs *jobs, const Job *job, const Run *run) {
         {JOB_EXTRACT, JOB_RECONCILE, JOB_SETTLE},
         {JOB_EXTRACT, JOB_RECONCILE, JOB_REFERENCE}, /* numbers that nobody has asked for yet */
         {JOB_SETTLE, JOB_SETTLE, JOB_KPI},
+        {JOB_SETTLE, JOB_SETTLE, JOB_QUALITY},
     };
     for (size_t i = 0; i < sizeof FOLLOWERS / sizeof *FOLLOWERS; i++) {
         bool follows = job->kind >= FOLLOWERS[i].first && job->kind <= FOLLOWERS[i].last;

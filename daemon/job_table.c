@@ -5,6 +5,8 @@
 #include "base/own.h"
 #include "storage/reconcile.h"
 
+#define QUALITY_EVERY_MS INT64_C(60000)
+
 /* ---- what exists ---- */
 
 static const char *every_text(Arena *arena, int64_t every_ms) {
@@ -69,6 +71,9 @@ static void add_store_jobs(JobTable *table) {
                              .every_us = bigquery->every_ms * 1000,
                              .schedule = every_text(table->arena, bigquery->every_ms)});
     add_job(table, (Job){.name = "kpi", .kind = JOB_KPI, .group = "store", .schedule = "after settle"});
+    /* from time to time, too: what makes a feed stale is that nothing happens */
+    add_job(table, (Job){.name = "quality", .kind = JOB_QUALITY, .group = "quality", .every_us = QUALITY_EVERY_MS * 1000,
+                         .schedule = every_text(table->arena, QUALITY_EVERY_MS)});
     if (table->config->retention.enabled)
         add_job(table, (Job){.name = "retention", .kind = JOB_RETENTION, .group = "retention",
                              .every_us = table->config->retention.every_ms * 1000,
@@ -81,7 +86,7 @@ JobTable *job_table_make(const Config *config) {
         abort();
     table->config = config;
     table->arena = arena_open();
-    size_t n_max = 5 + config->n_claims;
+    size_t n_max = 6 + config->n_claims;
     for (size_t i = 0; i < config->n_sources; i++)
         n_max += 2 * config->sources[i].n_feeds;
     table->jobs = ARENA_ARRAY(table->arena, Job, n_max);

@@ -1,7 +1,7 @@
 /* job_table.h - the jobs that a configuration makes, what is known of each, and how they stand to each other.
  *
  * `<source>.<feed>` extracts, `reconcile.<source>.<feed>` compares the whole table, `claims.<name>` receives,
- * `settle`, `reference`, `publish`, `kpi` and `retention` follow. A feed's reconcile stands directly behind the feed.
+ * `settle`, `reference`, `publish`, `kpi`, `quality` and `retention` follow. A feed's reconcile stands directly behind the feed.
  * The loop thread's, but for what is said to be blocking. Starts nothing: job.h does. */
 #pragma once
 #include "loop.h"

@@ -17,7 +17,7 @@ static const struct {
     {{[JOB_SETTLE] = true}, RANK_MEMBERS},
     {{[JOB_REFERENCE] = true}, RANK_MEMBERS},
     {{[JOB_PUBLISH] = true}, RANK_MEMBERS},
-    {{[JOB_KPI] = true}, RANK_MEMBERS},
+    {{[JOB_KPI] = true, [JOB_QUALITY] = true}, RANK_MEMBERS},
     {{[JOB_RETENTION] = true}, RANK_MEMBERS},
 };
 enum { N_PHASES = sizeof PHASES / sizeof *PHASES, PHASE_RECONCILE = 3 };

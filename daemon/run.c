@@ -31,6 +31,7 @@ static const struct {
     [JOB_REFERENCE] = {"reference", step_reference, MODE(INCREMENTAL)},
     [JOB_PUBLISH] = {"publish", step_publish, MODE(INCREMENTAL) | MODE(RECONCILE) | MODE(REBUILD), true},
     [JOB_KPI] = {"kpi", step_kpi, MODE(INCREMENTAL)},
+    [JOB_QUALITY] = {"quality", step_quality, MODE(INCREMENTAL)},
     [JOB_RETENTION] = {"retention", step_retention, MODE(INCREMENTAL), true},
 };
 

@@ -25,7 +25,7 @@ bool run_mode_find(const char *name, RunMode *ret_mode);
 static inline bool run_state_is_final(RunState state) { return state >= RUN_SUCCEEDED; }
 
 typedef enum JobKind { JOB_EXTRACT, JOB_RECEIVE, JOB_RECONCILE, JOB_SETTLE, JOB_REFERENCE, JOB_PUBLISH, JOB_KPI,
-               JOB_RETENTION } JobKind;
+               JOB_QUALITY, JOB_RETENTION } JobKind;
 const char *job_kind_name(JobKind kind);
 /* Whether a job of this kind may be asked to run in the mode. */
 bool job_kind_takes(JobKind kind, RunMode mode);

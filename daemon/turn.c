@@ -6,7 +6,7 @@
 
 enum {
     SETTLE_QUIET_US = 1000000, /* batches that come close together are settled together */
-    KPI_REST = 10,             /* figures rest ten times as long as they took: at most a tenth of the time */
+    FIGURES_REST = 10,         /* figures rest ten times as long as they took: at most a tenth of the time */
 };
 
 /* ---- who comes before whom ---- */
@@ -84,7 +84,7 @@ int64_t turn_due_us(const Turns *turns, const Job *job) {
         .is_stopped = job->is_stopped || waits_for_person, .is_woken = job->is_woken, .woken_us = job->woken_us,
         .is_behind = turn_is_behind(turns, job),
         .quiet_us = job->kind == JOB_SETTLE ? SETTLE_QUIET_US : 0,
-        .rest_us = job->kind == JOB_KPI ? KPI_REST * job->took_us : 0,
+        .rest_us = job->kind == JOB_KPI || job->kind == JOB_QUALITY ? FIGURES_REST * job->took_us : 0,
     };
     return schedule_due_us(&in);
 }

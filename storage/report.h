@@ -11,6 +11,7 @@ typedef enum ReportList {
     REPORT_FILES,        /* newest first; feed, state */
     REPORT_QUARANTINE,   /* counts by feed, rule and state; feed */
     REPORT_QUALITY,      /* by feed */
+    REPORT_RULES,        /* by what they are about, and name */
     REPORT_PUBLICATIONS, /* newest first */
     REPORT_RECONCILIATIONS, /* newest first */
     REPORT_KPIS,         /* by name */

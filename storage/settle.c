@@ -6,6 +6,8 @@
 #include "sql.h"
 #include "storage/audit.h"
 #include "storage/person.h"
+#include "storage/rule_book.h"
+#include "storage/set_rule.h"
 #include "storage/state.h"
 #include "storage/template.h"
 #include "transform/entity.h"
@@ -135,6 +137,9 @@ typedef struct Settle {
     Pg *pg;
     const SettleOptions *options;
     int64_t n_unsettled; /* rows changed by the batches that wait */
+    const char *first_batch;
+    RuleBook *book;
+    bool has_other_rules; /* than the store knows */
     PersonOutcome persons;
     SettleOutcome outcome;
 } Settle;
@@ -263,6 +268,7 @@ static bool find_scope(Settle *s, Error *err) {
     CLEANUP(pg_result_drop) PgResult *unsettled = pg_query(s->pg, SQL_SETTLE_UNSETTLED, PG_NONE, err);
     TRY(unsettled);
     s->n_unsettled = pg_int(unsettled, 0, 0);
+    s->first_batch = arena_string(s->options->arena, pg_value(unsettled, 0, 1));
     TRY(join_for(s, s->n_unsettled, err));
     TRY(walk(s, POSTED, COUNT(POSTED), err));
     FAILPOINT("settle.after_posted");
@@ -294,8 +300,19 @@ static bool link_persons(Settle *s, Error *err) {
     return true;
 }
 
+/* Their flags come before settle's own columns, for those take the rows out of the batches. */
+static bool apply_rules(Settle *s, Error *err) {
+    SetRules rules = {.rules = s->options->rules, .n_rules = s->options->n_rules, .first_batch = s->first_batch,
+                      .other_book = s->has_other_rules ? s->book : NULL, .arena = s->options->arena};
+    int64_t n = 0;
+    TRY(join_for(s, INT64_MAX, err) && set_rules_apply(s->pg, &rules, &n, err));
+    s->outcome.rows_changed += n;
+    return true;
+}
+
 static bool write_found(Settle *s, Error *err) {
     TRY(link_persons(s, err));
+    TRY(apply_rules(s, err));
     TRY(count_scope(s, err));
     TRY(walk(s, WRITE, COUNT(WRITE), err));
     TRY(walk_tables(s, ROWS_DROP, COUNT(ROWS_DROP), TABLES, COUNT(TABLES), err));
@@ -319,14 +336,24 @@ static bool close_run(Settle *s, Error *err) {
 
 /* ---- the whole ---- */
 
-/* When rows wait, or when persons were linked by other rules than those of the configuration. */
+/* Another book of rules is a settle's matter when a rule over several rows is in it, or was. */
+static bool compare_rules(Settle *s, bool *ret_is_due, Error *err) {
+    const SettleOptions *options = s->options;
+    s->book = rule_book_make(options->arena, options->rules, options->n_rules, err);
+    *ret_is_due = false;
+    TRY(s->book && rule_book_differs(s->book, s->pg, &s->has_other_rules, err));
+    return !s->has_other_rules || rule_book_marks_rows(s->book, s->pg, ret_is_due, err);
+}
+
+/* When rows wait, or when the store knows other rules than those of the configuration. */
 static bool is_due(Settle *s, Error *err) {
     CLEANUP(pg_result_drop) PgResult *due = pg_query(s->pg, SQL_SETTLE_IS_DUE, PG_NONE, err);
     const SettleOptions *options = s->options;
-    bool has_other_rules;
+    bool has_other_persons, marks_rows;
     TRY(due && person_rules_differ(s->pg, options->person_rules, options->n_person_rules, options->arena,
-                                   &has_other_rules, err));
-    s->outcome.was_due = has_other_rules || pg_bool(due, 0, 0);
+                                   &has_other_persons, err));
+    TRY(compare_rules(s, &marks_rows, err));
+    s->outcome.was_due = has_other_persons || marks_rows || pg_bool(due, 0, 0);
     return true;
 }
 
@@ -336,6 +363,8 @@ bool settle_rows(Pg *pg, const SettleOptions *options, SettleOutcome *ret_outcom
     if (s.outcome.was_due)
         TRY(open_run(&s, err) && find_scope(&s, err) && spread(&s, err) && write_found(&s, err) &&
             close_run(&s, err));
+    else if (s.has_other_rules)
+        TRY(rule_book_write(s.book, pg, err));
     *ret_outcome = s.outcome;
     return true;
 }

@@ -9,6 +9,7 @@
 #pragma once
 #include "storage/run_store.h"
 #include "transform/person.h"
+#include "transform/rule_spec.h"
 
 typedef struct SettleOptions {
     int64_t run_id;
@@ -16,6 +17,8 @@ typedef struct SettleOptions {
     int fiscal_year_start_month; /* 1 to 12 */
     const PersonRule *person_rules; /* strongest first */
     size_t n_person_rules;
+    const RuleSpec *rules; /* of the configuration: those over several rows are settle's */
+    size_t n_rules;
     Arena *arena;
 } SettleOptions;
 

@@ -92,6 +92,8 @@ static const Metric METRICS[METRIC_COUNT] = {
                                       "Rows that differed at the last reconcile.", {"feed"}, NULL},
     [METRIC_QUALITY_SCORE] = {GAUGE, "revcycle_quality_score_ratio",
                               "Share of checks passed.", {"feed", "dimension"}, NULL},
+    [METRIC_FEED_RULE_BROKEN] = {GAUGE, "revcycle_feed_rule_broken",
+                                 "1 while the feed breaks the rule: freshness, volume.", {"feed", "rule"}, NULL},
     [METRIC_REFERENCE_LOOKUPS] = {COUNTER, "revcycle_reference_lookups_total",
                                   "Questions to registers, by what came of them.", {"service", "outcome"}, NULL},
     [METRIC_REFERENCE_AVAILABLE] = {GAUGE, "revcycle_reference_available",

@@ -8,6 +8,8 @@ SettleOptions settle_options(const RunContext *run) {
         .fiscal_year_start_month = run->config->fiscal_year_start_month,
         .person_rules = run->config->person_rules,
         .n_person_rules = run->config->n_person_rules,
+        .rules = run->config->rules,
+        .n_rules = run->config->n_rules,
         .arena = run->arena,
     };
 }

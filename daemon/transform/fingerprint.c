@@ -31,11 +31,12 @@ static void add_column(XXH3_state_t *state, const MapSpec *column) {
         add(state, column->history);
 }
 
-static void add_rule(XXH3_state_t *state, const RuleSpec *rule, const char *entity) {
-    if (rule->entity && strcmp(rule->entity, entity) != 0)
+/* What the rule says to people is no part of it: another sentence cleans nothing anew. */
+static void add_rule(XXH3_state_t *state, Arena *arena, const RuleSpec *rule, const char *entity) {
+    if (!rule_is_of_row(rule) || (rule->entity && strcmp(rule->entity, entity) != 0))
         return;
     add(state, rule->name);
-    add(state, rule->check);
+    add(state, rule_spec_check(arena, rule));
     char severity[2] = {(char)('0' + (int)rule->severity), '\0'};
     add(state, severity);
 }
@@ -49,8 +50,10 @@ void mapping_fingerprint(const MappingSpec *spec, uint8_t ret_fingerprint[16]) {
     add(state, spec->entity->name);
     for (size_t i = 0; i < spec->n_columns; i++)
         add_column(state, &spec->columns[i]);
+    Arena *arena = arena_open();
     for (size_t i = 0; i < spec->n_rules; i++)
-        add_rule(state, &spec->rules[i], spec->entity->name);
+        add_rule(state, arena, &spec->rules[i], spec->entity->name);
+    arena_free(arena);
     XXH128_canonical_t canonical;
     XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(state));
     memcpy(ret_fingerprint, canonical.digest, 16);

@@ -9,13 +9,13 @@
 #include "transform/derive.h"
 #include "transform/hash.h"
 #include "transform/rule.h"
+#include "transform/rule_built_in.h"
 #include "transform/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
 #define BIT(flag) (UINT64_C(1) << (flag))
-#define COUNT(list) (sizeof(list) / sizeof *(list))
 
 enum { SITE_FLAGS = FLAGS_MAX - FLAG_SITE };
 
@@ -47,40 +47,6 @@ struct Mapping {
     uint64_t quarantined; /* flags whose rows are not fit for use */
     const char *names[FLAGS_MAX], *reasons[FLAGS_MAX];
     const RuleSpec *stops[FLAGS_MAX];
-};
-
-/* The rules that hold everywhere, in the form of configured ones. Those without a check are raised by
- * cleaners and derivations; a configured rule of the same name changes the severity, or the check. */
-static const struct {
-    Flag flag;
-    RuleSpec rule;
-} BUILT_IN[] = {
-    {FLAG_NAME_UNKNOWN, {.name = "name_unknown", .entity = "patients",
-      .check = "first_name is not null and last_name is not null"}},
-    {FLAG_NAME_UNKNOWN, {.name = "name_unknown", .entity = "providers",
-      .check = "first_name is not null and last_name is not null"}},
-    {FLAG_PHONE_INVALID, {.name = "phone_invalid"}},
-    {FLAG_EMAIL_INVALID, {.name = "email_invalid"}},
-    {FLAG_DATE_INVALID, {.name = "date_invalid"}},
-    {FLAG_AMOUNT_NOT_POSITIVE, {.name = "amount_not_positive", .entity = "transactions",
-      .check = "amount is not null and paid_amount is not null and amount > 0"}},
-    {FLAG_AMOUNT_NOT_POSITIVE, {.name = "amount_not_positive", .entity = "claims",
-      .check = "claim_amount is not null and claim_amount > 0"}},
-    {FLAG_CLAIM_BEFORE_SERVICE, {.name = "claim_before_service", .entity = "claims",
-      .check = "claim_date >= service_date"}},
-    {FLAG_PAID_BEFORE_SERVICE, {.name = "paid_before_service", .entity = "transactions",
-      .check = "paid_date >= service_date"}},
-    {FLAG_PAID_ABOVE_BILLED, {.name = "paid_above_billed", .entity = "transactions",
-      .check = "paid_amount <= amount"}},
-    {FLAG_MODIFIED_BEFORE_INSERTED, {.name = "modified_before_inserted",
-      .check = "source_modified_at >= source_inserted_at"}},
-    {FLAG_ADDRESS_UNPARSED, {.name = "address_unparsed"}},
-    {FLAG_STATUS_UNKNOWN, {.name = "status_unknown", .entity = "claims",
-      .check = "claim_status is not null and claim_status in ('Paid', 'Approved', 'Pending', "
-               "'Denied', 'Rejected')"}},
-    {FLAG_TEXT_REPAIRED, {.name = "text_repaired"}},
-    {FLAG_NPI_CHECK_DIGIT, {.name = "npi_check_digit"}},
-    {FLAG_AMOUNT_UNREADABLE, {.name = "amount_unreadable", .severity = SEVERITY_QUARANTINE}},
 };
 
 /* ---- mistakes ------------------------------------------------------------------------------ */
@@ -238,19 +204,19 @@ static void compile_columns(Arena *arena, const MappingSpec *spec, Mapping *mapp
 /* ---- rules --------------------------------------------------------------------------------- */
 
 static bool rule_is_for(const RuleSpec *rule, const Entity *entity) {
-    return !rule->entity || strcmp(rule->entity, entity->name) == 0;
+    return rule_is_of_row(rule) && (!rule->entity || strcmp(rule->entity, entity->name) == 0);
 }
 
 static int built_in_flag(const char *name) {
-    for (size_t i = 0; i < COUNT(BUILT_IN); i++)
-        if (strcmp(BUILT_IN[i].rule.name, name) == 0)
-            return (int)BUILT_IN[i].flag;
-    return -1;
+    for (size_t i = 0; i < N_BUILT_IN_RULES; i++)
+        if (strcmp(BUILT_IN_RULES[i].name, name) == 0)
+            return BUILT_IN_RULES[i].flag;
+    return NO_FLAG;
 }
 
 static bool is_built_in_for(const char *name, const Entity *entity) {
-    for (size_t i = 0; i < COUNT(BUILT_IN); i++)
-        if (strcmp(BUILT_IN[i].rule.name, name) == 0 && rule_is_for(&BUILT_IN[i].rule, entity))
+    for (size_t i = 0; i < N_BUILT_IN_RULES; i++)
+        if (strcmp(BUILT_IN_RULES[i].name, name) == 0 && built_in_is_for(&BUILT_IN_RULES[i], entity))
             return true;
     return false;
 }
@@ -274,43 +240,57 @@ static void set_severity(Mapping *mapping, int flag, const RuleSpec *rule) {
 static const Check *compile_check(Arena *arena, const Entity *entity, const RuleSpec *rule,
                                   Reporter *reporter) {
     Error err = {0};
-    const Check *check = check_compile(arena, entity, rule->check, &err);
+    const Check *check = check_compile(arena, entity, rule_spec_check(arena, rule), &err);
     if (!check)
         mistake(reporter, rule->line, rule->column, "rule `%s`: %s", rule->name, err.text);
     return check;
 }
 
-static bool has_check(const RuleSpec *rule) { return rule && rule->check && rule->check[0] != '\0'; }
+static bool has_check(const RuleSpec *rule) {
+    return rule && (rule->kind != RULE_CHECK || (rule->check && rule->check[0] != '\0'));
+}
 
 static void bind_rule(Arena *arena, Mapping *mapping, int flag, const Check *check,
                       const RuleSpec *rule) {
     if (check)
         mapping->rules[mapping->n_rules++] = (BoundRule){check, flag};
     mapping->names[flag] = rule->name;
-    mapping->reasons[flag] = has_check(rule)
-                                 ? arena_printf(arena, "the row breaks the rule %s: %s", rule->name, rule->check)
+    mapping->reasons[flag] = rule->says || has_check(rule)
+                                 ? arena_printf(arena, "the row breaks the rule %s: %s", rule->name,
+                                                rule_spec_sentence(arena, rule))
                                  : arena_printf(arena, "the row is marked %s", rule->name);
 }
 
-/* A built-in check whose columns no source column fills says nothing and is left out. */
-static void bind_built_in(Arena *arena, const MappingSpec *spec, Mapping *mapping,
+/* In the form of a configured one. */
+static const RuleSpec *spec_of(Arena *arena, const BuiltInRule *built_in) {
+    RuleSpec *rule = ARENA_NEW(arena, RuleSpec);
+    *rule = (RuleSpec){.name = built_in->name, .entity = built_in->entity, .check = built_in->check,
+                       .severity = built_in->severity};
+    return rule;
+}
+
+/* A configured rule of the same name changes the severity, or the check. A built-in check whose columns no source column
+ * fills says nothing and is left out. */
+static void bind_built_in(Arena *arena, const MappingSpec *spec, Mapping *mapping, const BuiltInRule *built_in,
                           const bool *is_filled, Reporter *reporter) {
-    for (size_t i = 0; i < COUNT(BUILT_IN); i++) {
-        const RuleSpec *rule = &BUILT_IN[i].rule;
-        if (!rule_is_for(rule, spec->entity))
-            continue;
-        const RuleSpec *override = find_override(spec, rule->name);
-        const RuleSpec *checked = has_check(override) ? override : rule;
-        const Check *check = NULL;
-        if (checked == override)
-            check = compile_check(arena, spec->entity, checked, reporter);
-        else if (has_check(rule))
-            check = check_compile(arena, spec->entity, rule->check, &(Error){0});
-        if (check && checked == rule && !check_reads_only(check, is_filled))
-            check = NULL;
-        bind_rule(arena, mapping, (int)BUILT_IN[i].flag, check, checked);
-        set_severity(mapping, (int)BUILT_IN[i].flag, override ? override : rule);
-    }
+    const RuleSpec *rule = spec_of(arena, built_in), *override = find_override(spec, rule->name);
+    const RuleSpec *checked = has_check(override) ? override : rule;
+    const Check *check = NULL;
+    if (checked == override)
+        check = compile_check(arena, spec->entity, checked, reporter);
+    else if (has_check(rule))
+        check = check_compile(arena, spec->entity, rule->check, &(Error){0});
+    if (check && checked == rule && !check_reads_only(check, is_filled))
+        check = NULL;
+    bind_rule(arena, mapping, built_in->flag, check, checked);
+    set_severity(mapping, built_in->flag, override ? override : rule);
+}
+
+static void bind_all_built_in(Arena *arena, const MappingSpec *spec, Mapping *mapping, const bool *is_filled,
+                              Reporter *reporter) {
+    for (size_t i = 0; i < N_BUILT_IN_RULES; i++)
+        if (BUILT_IN_RULES[i].flag != NO_FLAG && built_in_is_for(&BUILT_IN_RULES[i], spec->entity))
+            bind_built_in(arena, spec, mapping, &BUILT_IN_RULES[i], is_filled, reporter);
 }
 
 /* Rules under one name share a flag, also with a built-in rule of another entity. */
@@ -355,7 +335,7 @@ static void compile_rules(Arena *arena, const MappingSpec *spec, Mapping *mappin
             is_filled[mapping->targets[i].column] = true;
     for (int flag = 0; flag < FLAG_SITE; flag++)
         mapping->names[flag] = flag_name((Flag)flag);
-    bind_built_in(arena, spec, mapping, is_filled, reporter);
+    bind_all_built_in(arena, spec, mapping, is_filled, reporter);
     bind_site(arena, spec, mapping, reporter);
 }
 

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "transform/record.h"
+#include "transform/rule_spec.h"
 #include "transform/zone.h"
 
 /* `phone`, `{date: "MM/DD/YYYY"}`, `{date: [ISO, "MM/DD/YYYY"]}`, `{map: {1: Paid, 2: Denied}}`: name,
@@ -35,26 +36,12 @@ typedef struct MapSpec {
     int line, column_number;
 } MapSpec;
 
-typedef enum Severity { SEVERITY_FLAG, SEVERITY_QUARANTINE, SEVERITY_STOP } Severity;
-
-/* Built-in rules have the same form (table in mapping.c): a configured rule of the same name gives
- * another severity, and another check if it has one. `amount_unreadable` quarantines by default.
- * `{name: claim_before_service, entity: claims, check: "claim_date >= service_date", severity: flag}`.
- * A row breaks the rule when the check is false; NULL operands do not break it. */
-typedef struct RuleSpec {
-    const char *name;
-    const char *entity;
-    const char *check;
-    Severity severity;
-    int stop_percent; /* SEVERITY_STOP: share of a page's rows */
-    int line, column;
-} RuleSpec;
 
 typedef struct MappingSpec {
     const Entity *entity;
     const MapSpec *columns;
     size_t n_columns;
-    const RuleSpec *rules; /* of every entity; those of others are passed over */
+    const RuleSpec *rules; /* of every entity; those of others, and those over several rows, are passed over */
     size_t n_rules;
 } MappingSpec;
 

@@ -6,8 +6,10 @@
 #include "transform/rule.h"
 
 #include "base/nearest.h"
+#include "transform/code.h"
 #include "transform/date.h"
 #include "transform/money.h"
+#include "transform/pattern.h"
 
 enum { INSTRUCTIONS_MAX = 128, STACK_MAX = 16, NO_LITERAL = -1 };
 /* Types of literals that have not met a column yet, beside those of ColumnType. */
@@ -20,6 +22,8 @@ struct Instruction {
     int column;
     int n_items; /* of an `in` list */
     const Value *items;
+    const Pattern *pattern;     /* of `matches` */
+    bool (*has_form)(Str text); /* of `is whole_number` and its like */
     Value literal;
 };
 
@@ -149,6 +153,53 @@ static Value *run_text_in(const Instruction *i, const Value *row, Value *top) {
     return top;
 }
 
+static Value *run_matches(const Instruction *i, const Value *row, Value *top) {
+    (void)row;
+    if (top[-1].is_set)
+        top[-1] = value_number(pattern_matches(i->pattern, top[-1].text));
+    return top;
+}
+
+static Value *run_has_form(const Instruction *i, const Value *row, Value *top) {
+    (void)row;
+    if (top[-1].is_set)
+        top[-1] = value_number(i->has_form(top[-1].text));
+    return top;
+}
+
+static bool is_whole_number(Str text) {
+    int64_t ignored;
+    return str_to_int64(text, &ignored);
+}
+
+/* Digits, and digits behind a point; a sign before them. */
+static bool is_decimal(Str text) {
+    size_t at = text.size > 0 && (text.at[0] == '-' || text.at[0] == '+'), n_digits = 0, n_points = 0;
+    for (; at < text.size; at++) {
+        bool is_digit = text.at[at] >= '0' && text.at[at] <= '9';
+        if (!is_digit && text.at[at] != '.')
+            return false;
+        n_digits += is_digit;
+        n_points += !is_digit;
+    }
+    return n_digits > 0 && n_points <= 1;
+}
+
+static bool is_date(Str text) {
+    CivilTime civil;
+    return text.size == 10 && civil_parse_iso(text, &civil);
+}
+
+static bool is_npi(Str text) {
+    Str npi = npi_parse(text);
+    return !str_is_null(npi) && npi_check_digit_is_valid(npi);
+}
+
+static const struct {
+    const char *name;
+    bool (*has_form)(Str text);
+} FORMS[] = {{"whole_number", is_whole_number}, {"decimal", is_decimal}, {"date", is_date}, {"npi", is_npi}};
+
 /* ---- tokens -------------------------------------------------------------------------------- */
 
 typedef enum TokenKind {
@@ -202,6 +253,8 @@ static Token read_token(const char *at) {
     if (is_word_char(*at))
         return span(at, is_word_char, TOKEN_WORD);
     const char *close = *at == '\'' ? strchr(at + 1, '\'') : NULL;
+    while (close && close[1] == '\'')
+        close = strchr(close + 2, '\'');
     if (close)
         return (Token){TOKEN_TEXT, {at, (size_t)(close - at + 1)}};
     for (size_t i = 0; i < sizeof SIGNS / sizeof *SIGNS; i++)
@@ -354,8 +407,22 @@ static bool parse_number(Compiler *c, Operand *ret) {
     return emit_literal(c, text, TYPE_LITERAL_NUMBER, ret);
 }
 
+/* What stands between the quotes; a doubled one is one. */
+static Str text_within(Compiler *c) {
+    Str quoted = {c->token.text.at + 1, c->token.text.size - 2};
+    if (!memchr(quoted.at, '\'', quoted.size))
+        return quoted;
+    char *text = ARENA_ARRAY(c->arena, char, quoted.size);
+    size_t n = 0;
+    for (size_t i = 0; i < quoted.size; i++) {
+        text[n++] = quoted.at[i];
+        i += quoted.at[i] == '\'';
+    }
+    return (Str){text, n};
+}
+
 static bool parse_text(Compiler *c, Operand *ret) {
-    Str text = {c->token.text.at + 1, c->token.text.size - 2};
+    Str text = text_within(c);
     advance(c);
     return emit_literal(c, text, TYPE_LITERAL_TEXT, ret);
 }
@@ -470,12 +537,37 @@ static bool parse_in(Compiler *c, const Operand *left) {
     return expect(c, ")") && emit(c, (Instruction){.run = run, .items = items, .n_items = n}, 0);
 }
 
-static bool parse_is_null(Compiler *c) {
+static bool expect_text_column(Compiler *c, const Operand *left, const char *what) {
+    return (left->is_column && left->type == TYPE_TEXT) ||
+           error_set(c->err, STATE_CONFIG, "check \"%s\": only a column of text %s", c->text, what);
+}
+
+static bool parse_form(Compiler *c, const Operand *left) {
+    for (size_t i = 0; i < sizeof FORMS / sizeof *FORMS; i++)
+        if (accept(c, TOKEN_WORD, FORMS[i].name))
+            return expect_text_column(c, left, "has a form; the others have their type already") &&
+                   emit(c, (Instruction){.run = run_has_form, .has_form = FORMS[i].has_form}, 0);
+    return fail_at(c, "`null` or a form");
+}
+
+static bool parse_is(Compiler *c, const Operand *left) {
     bool is_not = accept(c, TOKEN_WORD, "not");
-    if (!accept(c, TOKEN_WORD, "null"))
-        return fail_at(c, "`null`");
-    return emit(c, (Instruction){.run = run_is_null}, 0) &&
-           (!is_not || emit(c, (Instruction){.run = run_not}, 0));
+    bool ok = accept(c, TOKEN_WORD, "null") ? emit(c, (Instruction){.run = run_is_null}, 0) : parse_form(c, left);
+    return ok && (!is_not || emit(c, (Instruction){.run = run_not}, 0));
+}
+
+static bool parse_matches(Compiler *c, const Operand *left) {
+    Error why = {0};
+    if (!expect_text_column(c, left, "matches a pattern"))
+        return false;
+    if (c->token.kind != TOKEN_TEXT)
+        return fail_at(c, "a 'pattern'");
+    const Pattern *pattern = pattern_compile(c->arena, text_within(c), &why);
+    if (!pattern)
+        return error_set(c->err, STATE_CONFIG, "check \"%s\": %.*s is no pattern: %s", c->text,
+                         STR_ARG(c->token.text), why.text);
+    advance(c);
+    return emit(c, (Instruction){.run = run_matches, .pattern = pattern}, 0);
 }
 
 static bool parse_comparison(Compiler *c, Operand *ret) {
@@ -487,14 +579,14 @@ static bool parse_comparison(Compiler *c, Operand *ret) {
     if (comparison)
         return parse_sum(c, &right) && emit_comparison(c, comparison, &left, &right);
     if (accept(c, TOKEN_WORD, "is"))
-        return parse_is_null(c);
-    if (accept(c, TOKEN_WORD, "in"))
-        return parse_in(c, &left);
-    if (accept(c, TOKEN_WORD, "not")) {
-        if (!accept(c, TOKEN_WORD, "in"))
-            return fail_at(c, "`in`");
-        return parse_in(c, &left) && emit(c, (Instruction){.run = run_not}, 0);
-    }
+        return parse_is(c, &left);
+    bool is_not = accept(c, TOKEN_WORD, "not");
+    bool is_in = accept(c, TOKEN_WORD, "in");
+    if (is_in || accept(c, TOKEN_WORD, "matches"))
+        return (is_in ? parse_in(c, &left) : parse_matches(c, &left)) &&
+               (!is_not || emit(c, (Instruction){.run = run_not}, 0));
+    if (is_not)
+        return fail_at(c, "`in` or `matches`");
     *ret = left;
     return true;
 }

@@ -3,10 +3,14 @@
  *     check    = and-term { "or" and-term }
  *     and-term = term { "and" term }
  *     term     = "not" term | sum [ ( "=" | "<>" | "!=" | "<" | "<=" | ">" | ">=" ) sum
- *                | "is" [ "not" ] "null" | [ "not" ] "in" "(" literal { "," literal } ")" ]
+ *                | "is" [ "not" ] "null" | "is" [ "not" ] form | [ "not" ] "matches" 'pattern'
+ *                | [ "not" ] "in" "(" literal { "," literal } ")" ]
  *     sum      = value { ( "+" | "-" ) value }
  *     value    = column | number | 'text' | "true" | "false" | "(" check ")"
+ *     form     = "whole_number" | "decimal" | "date" | "npi"
  *
+ * A quote within a text is doubled: 'O''Hare'. A pattern (pattern.h) describes the whole text. A form is how a text is
+ * written: a whole number, a decimal number with a point, a date as YYYY-MM-DD, ten digits with the check digit of an NPI.
  * Types are those of the entity's columns. Numbers take the type of what they meet: 12.5 is money
  * beside money, percent beside percent; 'YYYY-MM-DD' beside a date is a date, beside a timestamp a
  * time in UTC. Sums are for money, percent and whole numbers; a date minus a date is a whole number

@@ -117,6 +117,19 @@ SELECT feed, json_build_object('feed', feed, 'received', received, 'accepted', r
 FROM feeds LEFT JOIN rules USING (feed)
 WHERE ($2::text IS NULL OR feed COLLATE "C" > $2) ORDER BY feed COLLATE "C" LIMIT $1::int
 
+-- The rules in force at the last settle. `found`: of rules over feeds.
+-- name: report_rules
+SELECT key, json_build_object(
+    'name', name, 'subject', subject, 'kind', kind, 'scope', scope, 'dimension', dimension, 'severity', severity,
+    'says', says, 'definition', definition,
+    'since', to_char(since AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    'is_broken', is_broken, 'found', found,
+    'broken_since', CASE WHEN is_broken THEN to_char(found_since AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') END
+    )::text
+FROM (SELECT r.*, f.is_broken, f.found, f.since AS found_since, r.subject || E'\x1f' || r.name AS key
+      FROM dq.rule r LEFT JOIN dq.feed_rule f ON r.scope = 'feed' AND (f.feed, f.rule) = (r.subject, r.name)) AS rules
+WHERE ($2::text IS NULL OR key COLLATE "C" > $2) ORDER BY key COLLATE "C" LIMIT $1::int
+
 -- name: report_publications
 SELECT publication_id::text, json_build_object(
     'id', publication_id::text, 'state', state,

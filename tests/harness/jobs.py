@@ -68,7 +68,7 @@ def await_quiet(daemon, seconds=60):
     """Until every job has run and none runs: the jobs as they are then. A run that found nothing
     leaves no trace but its time."""
     def waiting():
-        return [name for name, job in jobs(daemon).items() if name != "kpi" and not is_at_rest(job)]
+        return [name for name, job in jobs(daemon).items() if name not in ("kpi", "quality") and not is_at_rest(job)]
     deadline = time.monotonic() + seconds
     while waiting():
         assert time.monotonic() < deadline, f"not within {seconds} s: {waiting()}"

@@ -1,6 +1,7 @@
 #include "in_arena.h"
 
 #include "base/own.h"
+#include "transform/fingerprint.h"
 #include "transform/hash.h"
 #include "transform/mapping.h"
 
@@ -250,6 +251,59 @@ static void a_configured_rule_changes_the_severity_of_a_built_in_one(void **stat
     assert_null(mapping_stop_rule(mapping, FLAG_CLAIM_BEFORE_SERVICE));
 }
 
+static void kinds_of_rules_over_one_row_are_checks_and_others_are_passed_over(void **state) {
+    (void)state;
+    MappingSpec spec = spec_of("claims", CLAIMS);
+    RuleSpec rules[] = {
+        {.name = "r_null", .entity = "claims", .kind = RULE_NOT_NULL, .attribute = "claim_status"},
+        {.name = "r_type", .entity = "claims", .kind = RULE_TYPE, .attribute = "source_claim_id", .form = "whole_number"},
+        {.name = "r_range", .entity = "claims", .kind = RULE_RANGE, .attribute = "claim_amount", .min = "0.01", .max = "999.99"},
+        {.name = "r_dates", .entity = "claims", .kind = RULE_RANGE, .attribute = "claim_date", .max = "2024-12-31"},
+        {.name = "r_pattern", .entity = "claims", .kind = RULE_PATTERN, .attribute = "source_claim_id", .pattern = "(C|D'?)\\d+"},
+        {.name = "r_list", .entity = "claims", .kind = RULE_LIST, .attribute = "claim_status",
+         .values = (const char *const[]){"Paid", "Won't"}, .n_values = 2, .severity = SEVERITY_QUARANTINE,
+         .says = "a claim is paid, or will not be"},
+        {.name = "r_unique", .entity = "claims", .kind = RULE_UNIQUE, .columns = (const char *const[]){"claim_date"}, .n_columns = 1},
+        {.name = "r_fresh", .entity = "", .kind = RULE_FRESHNESS, .feed = "claims.monthly", .within_ms = 1},
+    };
+    spec.rules = rules;
+    spec.n_rules = sizeof rules / sizeof *rules;
+    Mapping *mapping = compile(&spec);
+    const char *good[] = {"D'7", "2024-07-22", "2024-12-31", "999.99", "0", "Won't", "1", "\\N", "\\N", NULL};
+    Record record = clean(mapping, &spec, good);
+    assert_flags(mapping, &record, "status_unknown r_type");
+    assert_null(record.reject_rule);
+    const char *bad[] = {"x1", "2025-01-01", "2025-01-01", "1000", "0", "Odd", "1", "\\N", "\\N", NULL};
+    record = clean(mapping, &spec, bad);
+    assert_flags(mapping, &record, "status_unknown r_type r_range r_dates r_pattern r_list");
+    assert_string_equal(record.reject_rule, "r_list");
+    assert_string_equal(record.reject_reason, "the row breaks the rule r_list: a claim is paid, or will not be");
+    const char *bare[] = {"1", "2024-07-22", "2024-07-22", "0", "0", "\\N", "1", "\\N", "\\N", NULL};
+    record = clean(mapping, &spec, bare);
+    assert_flags(mapping, &record, "amount_not_positive status_unknown r_null r_range r_pattern");
+}
+
+static void a_rule_that_looks_at_no_single_row_leaves_the_mapping_as_it_is(void **state) {
+    (void)state;
+    MappingSpec spec = spec_of("claims", CLAIMS);
+    uint8_t plain[16], other[16];
+    mapping_fingerprint(&spec, plain);
+    RuleSpec rule = {.name = "r", .entity = "claims", .kind = RULE_UNIQUE, .columns = (const char *const[]){"claim_date"}, .n_columns = 1};
+    spec.rules = &rule;
+    spec.n_rules = 1;
+    mapping_fingerprint(&spec, other);
+    assert_memory_equal(plain, other, 16);
+    rule = (RuleSpec){.name = "r", .entity = "claims", .kind = RULE_NOT_NULL, .attribute = "claim_date"};
+    mapping_fingerprint(&spec, plain);
+    assert_memory_not_equal(plain, other, 16);
+    rule.says = "a claim has a date";
+    mapping_fingerprint(&spec, other);
+    assert_memory_equal(plain, other, 16);
+    rule.attribute = "service_date";
+    mapping_fingerprint(&spec, other);
+    assert_memory_not_equal(plain, other, 16);
+}
+
 static void a_sites_own_rules_get_names_of_their_own(void **state) {
     (void)state;
     MappingSpec spec = spec_of("claims", CLAIMS);
@@ -405,6 +459,8 @@ int main(void) {
         cmocka_unit_test(a_claim_gets_its_status_coverage_and_flags),
         cmocka_unit_test(an_unreadable_amount_goes_to_quarantine_unless_a_rule_says_otherwise),
         cmocka_unit_test(a_configured_rule_changes_the_severity_of_a_built_in_one),
+        cmocka_unit_test(kinds_of_rules_over_one_row_are_checks_and_others_are_passed_over),
+        cmocka_unit_test(a_rule_that_looks_at_no_single_row_leaves_the_mapping_as_it_is),
         cmocka_unit_test(a_sites_own_rules_get_names_of_their_own),
         cmocka_unit_test(a_check_on_columns_that_are_not_mapped_flags_nothing),
         cmocka_unit_test(a_provider_is_unchecked_until_the_registry_was_asked),

@@ -28,6 +28,10 @@ static void set_row(void) {
     set("payer_type", value_text(STR("")));
     set("source_modified_at", value_number(INT64_C(1704067200000000))); /* 2024-01-01T00:00:00Z */
     set("line", value_number(7));
+    set("source_claim_id", value_text(STR("007")));
+    set("source_encounter_id", value_text(STR("2024-02-29")));
+    set("source_provider_id", value_text(STR("1234567893"))); /* the example of CMS's own requirements */
+    set("source_department_id", value_text(STR("O'Hare's")));
 }
 
 static const Check *check_of(const char *text) {
@@ -77,6 +81,16 @@ static void a_row_breaks_a_check_that_is_false(void **state) {
         {"line in (1, 2)", true}, {"line not in (1, 7)", true}, {"claim_amount in (100.00, 5)", false},
         {"NOT (claim_amount > 5 AND line = 7)", true}, {"true", false}, {"false", true},
         {"not not line = 7", false}, {"(((line)))=7", false}, {"line=7", false},
+        {"claim_status matches 'P[a-z]+'", false}, {"claim_status matches 'P'", true},
+        {"claim_status not matches '^.{4}$'", true}, {"claim_status not matches 'x'", false},
+        {"payer_type matches ''", false}, {"source_patient_id matches 'x'", false}, /* unknown */
+        {"source_patient_id not matches 'x'", false}, {"source_patient_id is npi", false},
+        {"source_claim_id is whole_number", false}, {"source_claim_id is not whole_number", true},
+        {"source_claim_id is decimal", false}, {"claim_status is decimal", true}, {"source_claim_id is date", true},
+        {"source_encounter_id is date", false}, {"source_encounter_id is decimal", true},
+        {"source_provider_id is npi", false}, {"source_department_id is npi", true},
+        {"source_department_id = 'O''Hare''s'", false}, {"source_department_id <> 'O''Hare''s'", true},
+        {"source_department_id in ('', 'O''Hare''s')", false}, {"source_department_id <> ''''", false},
     };
     set_row();
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++)
@@ -108,8 +122,12 @@ static void a_mistake_is_a_sentence(void **state) {
         {"claim_date > '2024-02-30'", "check \"claim_date > '2024-02-30'\": `2024-02-30` is no date"},
         {"line > 1.5", "check \"line > 1.5\": `1.5` is no whole number"},
         {"payment_status = 'Paid' and patient_key > 1", "check \"payment_status = 'Paid' and patient_key > 1\": `patient_key` is not known from one row alone"},
-        {"claim_status is paid", "check \"claim_status is paid\": `null` is expected at `paid`"},
-        {"claim_status not 'x'", "check \"claim_status not 'x'\": `in` is expected at `'x'`"},
+        {"claim_status is paid", "check \"claim_status is paid\": `null` or a form is expected at `paid`"},
+        {"claim_status not 'x'", "check \"claim_status not 'x'\": `in` or `matches` is expected at `'x'`"},
+        {"claim_date matches '2024'", "check \"claim_date matches '2024'\": only a column of text matches a pattern"},
+        {"claim_date is date", "check \"claim_date is date\": only a column of text has a form; the others have their type already"},
+        {"claim_status matches", "check \"claim_status matches\" ends where a 'pattern' is expected"},
+        {"claim_status matches '(a'", "check \"claim_status matches '(a'\": '(a' is no pattern: a ( is not closed"},
         {"line + 1 in (2)", "check \"line + 1 in (2)\": only a column can be `in` a list"},
         {"claim_status = 'x", "check \"claim_status = 'x\": a column or a value is expected at `'`"},
         {"claim_amount ? 1", "check \"claim_amount ? 1\": its end is expected at `?`"},
