@@ -38,6 +38,13 @@ bool again_schemas(Pg *pg, const char *feed, Arena *arena, AgainSchema **ret_sch
     return true;
 }
 
+int again_find_schema(const AgainSchema *schemas, size_t n, int64_t id) {
+    for (size_t i = 0; i < n; i++)
+        if (schemas[i].id == id)
+            return (int)i;
+    return -1;
+}
+
 /* ---- rows ---- */
 
 static Str copy_or_null(Arena *arena, Str text) { return str_is_null(text) ? text : arena_copy(arena, text); }

@@ -15,6 +15,8 @@ typedef struct AgainSchema {
 } AgainSchema;
 /* Newest first; none when nothing was ever read. */
 bool again_schemas(Pg *pg, const char *feed, Arena *arena, AgainSchema **ret_schemas, size_t *ret_n, Error *err);
+/* Its index among them; -1: it is none of them, or bronze has the row no more. */
+int again_find_schema(const AgainSchema *schemas, size_t n, int64_t id);
 
 typedef struct AgainRow {
     int64_t schema_id; /* 0: bronze does not have it any more */

@@ -386,10 +386,14 @@ static Delivery *find_key(const struct ClaimWork *work, int64_t key) {
     return &work->deliveries[i];
 }
 
+static bool keep_past(Pg *pg, const SilverPage *page, const char *keys, Error *err) {
+    return pg_exec(pg, SQL_CLAIM_PAST, PG_PARAMS(keys, batch_of(page)), NULL, err);
+}
+
 static bool withdraw(Pg *pg, SilverPage *page, Error *err) {
     struct ClaimWork *work = page->claims;
     const char *keys = list_of(page, is_withdrawn, PART_OLD_KEY, err);
-    TRY(keys);
+    TRY(keys && keep_past(pg, page, keys, err));
     CLEANUP(pg_result_drop) PgResult *gone =
         pg_query_as(pg, PG_BINARY, SQL_CLAIM_WITHDRAW, PG_PARAMS(keys, batch_of(page)), err);
     TRY(gone);
@@ -413,7 +417,7 @@ static bool withdraw_aside(Pg *pg, SilverPage *page, Error *err) {
 
 static bool retire(Pg *pg, SilverPage *page, Error *err) {
     const char *keys = list_of(page, is_retired, PART_OLD_KEY, err);
-    TRY(keys);
+    TRY(keys && keep_past(pg, page, keys, err));
     CLEANUP(pg_result_drop) PgResult *gone =
         pg_query(pg, SQL_CLAIM_RETIRE, PG_PARAMS(keys, batch_of(page)), err);
     TRY(gone);
@@ -425,13 +429,11 @@ static bool renumber(Pg *pg, SilverPage *page, Error *err) {
     const char *moving = list_of(page, steps_aside, PART_KEY, err);
     const char *iterations = list_of(page, is_renumbered, PART_ITERATION, err);
     const char *finals = list_of(page, is_renumbered, PART_FINAL, err);
-    TRY(keys && moving && iterations && finals);
-    const char *batch = batch_of(page);
-    TRY(pg_exec(pg, SQL_CLAIM_PAST, PG_PARAMS(keys, batch), NULL, err));
+    TRY(keys && moving && iterations && finals && keep_past(pg, page, keys, err));
     if (count(page->claims, steps_aside) > 0)
         TRY(pg_exec(pg, SQL_CLAIM_STEP_ASIDE, PG_PARAMS(moving), NULL, err));
     int64_t n = 0;
-    TRY(pg_exec(pg, SQL_CLAIM_RENUMBER, PG_PARAMS(keys, iterations, finals, batch), &n, err));
+    TRY(pg_exec(pg, SQL_CLAIM_RENUMBER, PG_PARAMS(keys, iterations, finals, batch_of(page)), &n, err));
     return check_count(n, count(page->claims, is_renumbered), err);
 }
 

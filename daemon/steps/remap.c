@@ -75,13 +75,6 @@ static bool open_place(Remapping *r, Error *err) {
     return place_open(r->run, &source, &r->place, err);
 }
 
-static int find_list(const Remapping *r, int64_t schema_id) {
-    for (size_t i = 0; i < r->n_schemas; i++)
-        if (r->schemas[i].id == schema_id)
-            return r->lists[i].mapping ? (int)i : -1;
-    return -1;
-}
-
 /* ---- pages ---- */
 
 static bool unpack(const Remapping *r, const AgainRow *rows, size_t n, size_t n_fields, AgainRows *ret, Error *err) {
@@ -99,8 +92,8 @@ static bool unpack(const Remapping *r, const AgainRow *rows, size_t n, size_t n_
 
 /* Rows of one list. */
 static bool place_slice(Remapping *r, AgainKind kind, const AgainRow *rows, size_t n, Error *err) {
-    int list = find_list(r, rows[0].schema_id);
-    if (list < 0)
+    int list = again_find_schema(r->schemas, r->n_schemas, rows[0].schema_id);
+    if (list < 0 || !r->lists[list].mapping)
         return true;
     AgainRows again = {.kind = kind};
     PlaceOutcome outcome;

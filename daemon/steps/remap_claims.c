@@ -81,19 +81,12 @@ static bool open_source(Remapping *r, const FilePattern *pattern, Error *err) {
 
 /* ---- a page: cleaning ---- */
 
-static int find_list(const Remapping *r, int64_t schema_id) {
-    for (size_t i = 0; i < r->n_schemas; i++)
-        if (r->schemas[i].id == schema_id)
-            return r->lists[i].mapping ? (int)i : -1;
-    return -1;
-}
-
 /* A row whose list cannot be cleaned any more keeps fate SAME: what is stored of it stays. */
 static bool clean_row(Remapping *r, SilverPage *page, size_t i, Error *err) {
     const AgainDelivery *d = &r->deliveries[i];
     SilverRow *row = &page->rows[i];
-    int at = find_list(r, d->row.schema_id);
-    if (at < 0)
+    int at = again_find_schema(r->schemas, r->n_schemas, d->row.schema_id);
+    if (at < 0 || !r->lists[at].mapping)
         return true;
     const List *list = r->list_of[i] = &r->lists[at];
     size_t n = r->n_fields[i] = r->schemas[at].n;

@@ -21,12 +21,6 @@ FROM (
 -- name: claim_retire
 WITH gone AS (
     DELETE FROM silver.claims c WHERE c.claim_key = ANY($1::bigint[]) RETURNING c
-), placed AS (
-    DELETE FROM ops.placed WHERE key = ANY($1::bigint[]) AND entity = 'claims' RETURNING key, batch_id
-), past AS (
-    INSERT INTO silver.claims_past
-    SELECT (g.c).*, coalesce(p.batch_id, (g.c).batch_id), $2::bigint
-    FROM gone g LEFT JOIN placed p ON p.key = (g.c).claim_key
 ), kept AS (
     INSERT INTO silver.claims_absorbed
     SELECT (jsonb_populate_record(g.c, jsonb_build_object(
@@ -42,6 +36,7 @@ WITH gone AS (
 )
 SELECT count(*) FROM gone
 
+-- What these rows were, before they become something else or nothing.
 -- name: claim_past
 WITH placed AS (
     DELETE FROM ops.placed WHERE key = ANY($1::bigint[]) AND entity = 'claims' RETURNING key, batch_id
@@ -83,12 +78,6 @@ INSERT INTO silver.claims SELECT * FROM gone
 -- name: claim_withdraw
 WITH gone AS (
     DELETE FROM silver.claims c WHERE c.claim_key = ANY($1::bigint[]) RETURNING c
-), placed AS (
-    DELETE FROM ops.placed WHERE key = ANY($1::bigint[]) AND entity = 'claims' RETURNING key, batch_id
-), past AS (
-    INSERT INTO silver.claims_past
-    SELECT (g.c).*, coalesce(p.batch_id, (g.c).batch_id), $2::bigint
-    FROM gone g LEFT JOIN placed p ON p.key = (g.c).claim_key
 ), moved AS (
     INSERT INTO ops.moved (table_name, key, old_date, batch_id)
     SELECT 'claims', (g.c).claim_key, (g.c).claim_date, $2::bigint FROM gone g
