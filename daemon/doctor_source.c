@@ -148,18 +148,13 @@ static void check_cursor_proof(const Visit *visit, Finding *finding) {
                      watermark_quality_name(basis.quality), basis.why);
 }
 
-/* What is longer than the server's packet has no hash there (storage/sql/reconcile.sql), and bytes take twice their size. */
 static void check_row_size(const Visit *visit, Finding *finding) {
-    static const char *const LONG_TYPES[] = {"mediumblob", "longblob", "mediumtext", "longtext"};
-    for (size_t i = 0; i < visit->table.n_fields; i++)
-        for (size_t t = 0; t < sizeof LONG_TYPES / sizeof *LONG_TYPES; t++)
-            if (strcmp(visit->table.types[i], LONG_TYPES[t]) == 0) {
-                finding_remark(finding, "%s is a %s: rows longer than half of max_allowed_packet are read whole at every "
-                               "reconcile; raise it, or leave the column out by a `query`", visit->table.fields[i].name,
-                               LONG_TYPES[t]);
-                return;
-            }
-    finding->kind = FINDING_NOTHING;
+    if ((int64_t)source_hashed_bytes(&visit->table) <= visit->server.packet_bytes)
+        finding->kind = FINDING_NOTHING;
+    else
+        finding_mind(finding, "raise max_allowed_packet, or leave columns out by a `query`",
+                     "the server cannot hash rows whose texts are longer than %lld bytes together: reconcile reads such "
+                     "whole every time", (long long)visit->server.packet_bytes);
 }
 
 /* ---- the tables ---- */

@@ -114,7 +114,7 @@ bool check_server(My *my, ServerFacts *ret_facts, Error *err) {
     *ret_facts = (ServerFacts){
         .utc_us = number_at(&clock, 0), .civil_us = number_at(&clock, 1),
         .is_read_only = number_at(&clock, 2) != 0, .is_replica = number_at(&threads, 0) > 0,
-        .identity = identity_of(clock.fields[3]),
+        .packet_bytes = number_at(&clock, 4), .identity = identity_of(clock.fields[3]),
     };
     for (size_t i = 0; i < group.n_rows; i++)
         ret_facts->is_group_member |= group.fields[i * group.n_fields + 1].size > 0;

@@ -29,6 +29,7 @@ typedef struct ServerFacts {
     int64_t civil_us; /* the same instant as its writers' sessions tell it (@@global.time_zone) */
     bool is_read_only;
     bool is_replica, is_group_member;
+    int64_t packet_bytes; /* max_allowed_packet */
     int64_t identity; /* of its host, port and server_id: another one behind the same address has another; never 0 */
 } ServerFacts;
 /* Leaves the session in UTC. Replication shows in the list of threads, which needs PROCESS. */

@@ -73,13 +73,6 @@ static const char *range_of(Arena *arena, const SourceTable *table, const Chunk 
     return source_take(arena, &sql);
 }
 
-static const char *hash_of(Arena *arena, const SourceTable *table) {
-    Buf sql;
-    buf_init(&sql, FRAGMENT_MAX_BYTES);
-    source_put_hash(&sql, table);
-    return source_take(arena, &sql);
-}
-
 /* NULL is in no list, and a list must hold something: rows without a hash are read though no bucket differs. */
 static const char *bucket_list(Arena *arena, const BucketList *buckets) {
     if (buckets->n == 0)
@@ -140,7 +133,7 @@ static bool add_bucket(Str bucket, Str count, Str sum, Buckets *buckets, Error *
 
 bool reconcile_count_there(My *my, const SourceTable *table, const Chunk *chunk, Arena *arena, Buckets *buckets,
                            Error *err) {
-    const char *sql = sql_fill(arena, SQL_RECONCILE_COUNT_THERE, {"hash", hash_of(arena, table)},
+    const char *sql = sql_fill(arena, SQL_RECONCILE_COUNT_THERE, {"hash", source_hash(arena, table)},
                                {"table", table->quoted}, {"range", range_of(arena, table, chunk)});
     MyPage page;
     TRY(my_read(my, sql, RECONCILE_BUCKETS + 1, PAGE_MAX_BYTES, arena, &page, err));
@@ -154,7 +147,7 @@ bool reconcile_count_there(My *my, const SourceTable *table, const Chunk *chunk,
 bool reconcile_read_there(My *my, const SourceTable *table, const Chunk *chunk, const BucketList *buckets,
                           Arena *arena, MyPage *ret_page, Error *err) {
     const char *sql = sql_fill(arena, SQL_RECONCILE_READ_THERE, {"keys", key_list(arena, table)},
-                               {"hash", hash_of(arena, table)}, {"table", table->quoted},
+                               {"hash", source_hash(arena, table)}, {"table", table->quoted},
                                {"range", range_of(arena, table, chunk)},
                                {"buckets", bucket_list(arena, buckets)});
     TRY(my_read(my, sql, CHUNK_ROWS_MAX, PAGE_MAX_BYTES, arena, ret_page, err));

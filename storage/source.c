@@ -5,6 +5,7 @@
 #include "sql.h"
 #include "storage/template.h"
 #include "transform/date.h"
+#include "transform/hash.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -135,16 +136,54 @@ static void put_sent(Buf *list, const SourceTable *table, size_t index) {
     buf_put_str(list, is_text ? STR(" USING utf8mb4)") : STR(" AS CHAR)"));
 }
 
-void source_put_hash(Buf *out, const SourceTable *table) {
-    buf_put_str(out, STR("CAST(CONV(LEFT(SHA2(CONCAT("));
+/* The most bytes of a value, in any character set and in digits; above HASH_LONG_BYTES where it may be a long one. What
+ * a query makes may be longer than its type says. */
+static size_t longest_value(const SourceTable *table, size_t index) {
+    enum { SENT_BYTES = 8, /* of a character, of a byte, of a number in a vector; at most */
+           NUMBER_BYTES = 100, SHORT_LENGTH = 255, UNKNOWN = HASH_LONG_BYTES + 1 };
+    static const char *const SHORT_TYPES[] = {"enum", "tinytext", "tinyblob"};
+    FieldKind kind = table->fields[index].kind;
+    size_t declared = UNKNOWN;
+    if (kind != FIELD_TEXT && kind != FIELD_BINARY)
+        return NUMBER_BYTES;
+    for (size_t i = 0; i < sizeof SHORT_TYPES / sizeof *SHORT_TYPES; i++)
+        if (strcmp(table->types[index], SHORT_TYPES[i]) == 0)
+            declared = SHORT_LENGTH;
+    bool is_told = declared < UNKNOWN || sscanf(table->shapes[index], "%*[a-z](%zu)", &declared) == 1;
+    return is_told && !table->is_query && declared <= UNKNOWN ? declared * SENT_BYTES : UNKNOWN;
+}
+
+size_t source_hashed_bytes(const SourceTable *table) {
+    enum { PREFIX_BYTES = 12 };
+    size_t bytes = 0;
     for (size_t i = 0; i < table->n_fields; i++) {
-        buf_put_str(out, i > 0 ? STR(", IFNULL(CONCAT(LENGTH(") : STR("IFNULL(CONCAT(LENGTH("));
-        put_sent(out, table, i);
-        buf_put_str(out, STR("), ':', "));
-        put_sent(out, table, i);
-        buf_put_str(out, STR("), '-')"));
+        size_t longest = longest_value(table, i);
+        bytes += (longest < HASH_LONG_BYTES ? longest : HASH_LONG_BYTES) + PREFIX_BYTES;
     }
-    buf_put_str(out, STR("), 256), 16), 16, -10) AS SIGNED)"));
+    return bytes;
+}
+
+static const char *hash_part(Arena *arena, const SourceTable *table, size_t index) {
+    Buf buf;
+    buf_init(&buf, FRAGMENT_MAX_BYTES);
+    put_sent(&buf, table, index);
+    const char *sent = source_take(arena, &buf), *column = source_quote(arena, table->fields[index].name);
+    bool is_binary = table->fields[index].kind == FIELD_BINARY;
+    const char *size = sql_fill(arena, is_binary ? SQL_SOURCE_SIZE_OF_DIGITS : SQL_SOURCE_SIZE,
+                                {"value", is_binary ? column : sent});
+    return sql_fill(arena, longest_value(table, index) > HASH_LONG_BYTES ? SQL_SOURCE_HASH_LONG : SQL_SOURCE_HASH_SHORT,
+                    {"size", size}, {"sent", sent}, {"bytes", is_binary ? column : sent},
+                    {"long", arena_printf(arena, "%d", HASH_LONG_BYTES)});
+}
+
+const char *source_hash(Arena *arena, const SourceTable *table) {
+    Buf parts;
+    buf_init(&parts, FRAGMENT_MAX_BYTES);
+    for (size_t i = 0; i < table->n_fields; i++) {
+        source_put_between(&parts, ", ");
+        buf_put_str(&parts, str_of(hash_part(arena, table, i)));
+    }
+    return sql_fill(arena, SQL_SOURCE_HASH, {"parts", source_take(arena, &parts)});
 }
 
 /* The columns by which a row is known again: key, cursor, and the hash of all it holds. */
@@ -157,7 +196,7 @@ static const char *identity_list(Arena *arena, const SourceTable *table) {
     }
     if (source_cursor_is_coarse(table)) {
         source_put_between(&list, ", ");
-        source_put_hash(&list, table);
+        buf_put_str(&list, str_of(source_hash(arena, table)));
     }
     return source_take(arena, &list);
 }
@@ -245,24 +284,11 @@ bool source_read_null_cursor(My *my, const SourceTable *table, const Str *after_
     return check_progress(table, after_key, limits, ret_page, err);
 }
 
-/* What a row holds, NULL distinct from every text. */
-static const char *content_list(Arena *arena, const SourceTable *table) {
-    Buf list;
-    buf_init(&list, FRAGMENT_MAX_BYTES);
-    for (size_t i = 0; i < table->n_fields; i++) {
-        source_put_between(&list, ", ");
-        buf_put_str(&list, STR("IFNULL("));
-        source_put_rendered(&list, table, i);
-        buf_put_str(&list, STR(", X'01')"));
-    }
-    return source_take(arena, &list);
-}
-
 bool source_read_keyless(My *my, const SourceTable *table, size_t n_before, SourceLimits limits,
                          Arena *arena, MyPage *ret_page, Error *err) {
     const char *sql = sql_fill(arena, SQL_SOURCE_KEYLESS, {"columns", table->select_list},
                                {"table", table->quoted}, {"keyless", table->keyless},
-                               {"content", content_list(arena, table)}, {"rows", rows_text(arena, limits)},
+                               {"hash", source_hash(arena, table)}, {"rows", rows_text(arena, limits)},
                                {"skipped", arena_printf(arena, "%zu", n_before)});
     return my_read(my, sql, limits.rows, limits.bytes, arena, ret_page, err);
 }

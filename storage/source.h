@@ -65,7 +65,10 @@ bool source_parse_time(Str text, int64_t *ret_us);
 const char *source_format_position(Arena *arena, const SourceTable *table, int64_t us);
 /* Order of two positions, or values of the cursor: below, equal, above 0. */
 int source_compare_positions(const SourceTable *table, Str a, Str b);
-/* Parts of statements, for reconcile.c: hash_source() of the row (transform/hash.h), computed by the server; and a
- * value as the i-th column of the key is compared with it. */
-void source_put_hash(Buf *sql, const SourceTable *table);
+/* Parts of statements, for reconcile.c: hash_source() of the row (transform/hash.h), computed by the server, NULL
+ * where it joins no texts as long as those together; and a value as the i-th column of the key is compared with it. */
+const char *source_hash(Arena *arena, const SourceTable *table);
+/* How many bytes of a row are hashed together, at most: where the server's max_allowed_packet is less, rows may be that
+ * have no hash there. */
+size_t source_hashed_bytes(const SourceTable *table);
 void source_put_key_value(Buf *sql, const SourceTable *table, size_t i, Str value);

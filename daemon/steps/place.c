@@ -122,7 +122,7 @@ static SilverPage *make_page(const PlaceFeed *feed, const RawRows *rows, Arena *
         row->fields = rows->fields + i * feed->n_fields;
         row->line = rows->lines ? rows->lines[i] : 0;
         row->id = is_rejected(rows, i) ? STR_NULL : mapping_id(feed->mapping, row->fields, arena);
-        row->source_hash = hash_source(row->fields, feed->n_fields);
+        row->source_hash = hash_source(feed->fields, row->fields, feed->n_fields);
     }
     return page;
 }

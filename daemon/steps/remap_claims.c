@@ -95,7 +95,7 @@ static bool clean_row(Remapping *r, SilverPage *page, size_t i, Error *err) {
         return error_set(err, STATE_BUG, "feed %s: a raw row does not hold its %zu columns", r->feed.feed, n);
     row->fields = fields;
     row->line = d->line;
-    row->source_hash = hash_source(fields, n);
+    row->source_hash = hash_source(list->fields, fields, n);
     row->id = mapping_id(list->mapping, fields, page->arena);
     row->record.values = ARENA_ARRAY(page->arena, Value, (size_t)page->entity->n_columns);
     mapping_clean(list->mapping, fields, row->source_hash, page->arena, &row->record);

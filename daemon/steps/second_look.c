@@ -50,7 +50,8 @@ static bool find_holders(SecondLook *look, const SilverPage *page, Unlike *unlik
             TRY(reconcile_read_keys(look->my, table, key, 1, limits, look->arena, &found, err));
         look->report->rows_shipped += (int64_t)found.n_rows;
         for (size_t f = 0; f < found.n_rows; f++)
-            unlike[i].is_held |= hash_source(found.fields + f * found.n_fields, found.n_fields) == unlike[i].hash;
+            unlike[i].is_held |= unlike[i].hash == hash_source(table->fields, found.fields + f * found.n_fields,
+                                                               found.n_fields);
     }
     return true;
 }

@@ -54,12 +54,59 @@ typedef struct SourceInput {
     char bytes[GATHER_BYTES];
 } SourceInput;
 
+static const char HEX[] = "0123456789abcdef";
+
 static void source_flush(SourceInput *input) {
     SHA256_Update(&input->sha, input->bytes, input->used);
     input->used = 0;
 }
 
-static void source_put(SourceInput *input, Str field) {
+static void put_digits(char *at, const uint8_t *bytes, size_t size) {
+    for (size_t i = 0; i < size; i++) {
+        *at++ = HEX[bytes[i] >> 4];
+        *at++ = HEX[bytes[i] & 15];
+    }
+}
+
+static uint8_t digit_value(char digit) {
+    return (uint8_t)(digit <= '9' ? digit - '0' : (digit | 32) - 'a' + 10);
+}
+
+/* What the digits stand for, in pieces. */
+static void hash_bytes(SHA256_CTX *sha, Str digits) {
+    uint8_t bytes[GATHER_BYTES];
+    size_t used = 0;
+    for (size_t i = 0; i + 1 < digits.size; i += 2) {
+        bytes[used++] = (uint8_t)(digit_value(digits.at[i]) << 4 | digit_value(digits.at[i + 1]));
+        if (used < sizeof bytes)
+            continue;
+        SHA256_Update(sha, bytes, used);
+        used = 0;
+    }
+    SHA256_Update(sha, bytes, used);
+}
+
+static void source_put_long(SourceInput *input, FieldKind kind, Str field) {
+    uint8_t digest[SHA256_DIGEST_LENGTH];
+    SHA256_CTX sha;
+    SHA256_Init(&sha);
+    if (kind == FIELD_BINARY)
+        hash_bytes(&sha, field);
+    else
+        SHA256_Update(&sha, field.at, field.size);
+    SHA256_Final(digest, &sha);
+    source_flush(input);
+    char *at = put_number(input->bytes, field.size);
+    *at++ = '#';
+    put_digits(at, digest, sizeof digest);
+    input->used = (size_t)(at - input->bytes) + 2 * sizeof digest;
+}
+
+static void source_put(SourceInput *input, FieldKind kind, Str field) {
+    if (field.size > HASH_LONG_BYTES) {
+        source_put_long(input, kind, field);
+        return;
+    }
     if (GATHER_BYTES - input->used < PREFIX_BYTES + field.size)
         source_flush(input);
     char *at = input->bytes + input->used;
@@ -80,12 +127,12 @@ static void source_put(SourceInput *input, Str field) {
     input->used += field.size;
 }
 
-int64_t hash_source(const Str *fields, size_t n_fields) {
+int64_t hash_source(const Field *columns, const Str *fields, size_t n_fields) {
     SourceInput input;
     input.used = 0;
     SHA256_Init(&input.sha);
     for (size_t i = 0; i < n_fields; i++)
-        source_put(&input, fields[i]);
+        source_put(&input, columns[i].kind, fields[i]);
     source_flush(&input);
     uint8_t digest[SHA256_DIGEST_LENGTH];
     SHA256_Final(digest, &input.sha);

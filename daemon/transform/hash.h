@@ -1,10 +1,15 @@
 /* hash.h - the two hashes of rules section 2. Pure. */
 #pragma once
-#include "transform/record.h"
+#include "transform/mapping.h"
 
-/* First 8 bytes, big endian, of SHA-256 over the fields in order: NULL as "-", else
- * "<length in bytes>:<bytes>". MySQL computes the same (storage/mysql.c). */
-int64_t hash_source(const Str *fields, size_t n_fields);
+/* A value of more bytes than this is told by its own hash: a hospital's server joins no texts to more than its
+ * max_allowed_packet, nor writes digits of bytes beyond, and answers NULL instead. */
+enum { HASH_LONG_BYTES = 8192 };
+
+/* First 8 bytes, big endian, of SHA-256 over the fields in order: NULL as "-", else "<length in bytes>:<bytes>"; a long
+ * one as "<length in bytes>#<its SHA-256 in hexadecimal digits>", which of a FIELD_BINARY is that of its bytes, not of
+ * their digits. `columns` are the fields' own. MySQL computes the same (source_hash() in storage/source.c). */
+int64_t hash_source(const Field *columns, const Str *fields, size_t n_fields);
 /* XXH3-128, canonical (big endian), over the hashed columns and the flags; see column_is_hashed(). */
 void hash_record(const Record *record, uint8_t ret_hash[16]);
 

@@ -23,7 +23,7 @@ SELECT COUNT(*) FROM information_schema.innodb_trx
 -- name: check_mysql_clock
 SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)),
        TIMESTAMPDIFF(MICROSECOND, '1970-01-01', NOW(6)), @@global.read_only,
-       CONCAT_WS(':', @@hostname, @@port, @@server_id)
+       CONCAT_WS(':', @@hostname, @@port, @@server_id), @@max_allowed_packet
 
 -- name: check_mariadb_replication
 SELECT COUNT(*) FROM information_schema.processlist WHERE command LIKE 'Slave%'

@@ -47,10 +47,27 @@ SELECT * FROM {table} LIMIT 0
 -- name: source_null_cursor
 SELECT {columns} FROM {table} WHERE {keyed} AND {cursor} IS NULL AND ({after}) ORDER BY {key} LIMIT {rows}
 
+-- hash_source() of a row (transform/hash.h).
+-- name: source_hash
+CAST(CONV(LEFT(SHA2(CONCAT({parts}), 256), 16), 16, -10) AS SIGNED)
+
+-- Of a value, and of one whose size must be looked at: CONCAT and HEX are NULL beyond max_allowed_packet, as if the
+-- value were, SHA2 is of any.
+-- name: source_hash_short
+IFNULL(CONCAT({size}, ':', {sent}), '-')
+
+-- name: source_hash_long
+IF({size} > {long}, CONCAT({size}, '#', SHA2({bytes}, 256)), IFNULL(CONCAT({size}, ':', {sent}), '-'))
+
+-- name: source_size
+LENGTH({value})
+
+-- name: source_size_of_digits
+LENGTH({value}) * 2
+
 -- Rows that no key orders are ordered by all they hold.
 -- name: source_keyless
-SELECT {columns} FROM {table} WHERE {keyless} ORDER BY SHA2(CONCAT_WS(X'00', {content}), 256)
-LIMIT {rows} OFFSET {skipped}
+SELECT {columns} FROM {table} WHERE {keyless} ORDER BY {hash} LIMIT {rows} OFFSET {skipped}
 
 -- Each spelling once.
 -- name: source_find_texts

@@ -98,7 +98,7 @@ static void clean_row(Bench *bench, const CsvRow *row, Arena *page) {
     Str fields[FIELDS_MAX] = {STR_NULL};
     memcpy(fields, row->fields, row->n_fields * sizeof *fields);
     Record record = {.values = ARENA_ARRAY(page, Value, (size_t)bench->spec.entity->n_columns)};
-    int64_t hash = bench->work >= WORK_HASH ? hash_source(fields, bench->n_fields) : 0;
+    int64_t hash = bench->work >= WORK_HASH ? hash_source(bench->fields, fields, bench->n_fields) : 0;
     mapping_clean(bench->mapping, fields, hash, page, &record);
     bench->rejected += record.reject_rule != NULL;
     for (uint64_t rest = record.flags; rest; rest &= rest - 1)

@@ -10,7 +10,7 @@ from harness import jobs
 FEED = {"entity": "departments", "key": ["id"], "cursor": "changed", "every": "12h", "map": {
     "source_department_id": "id", "name": "label"}}
 TABLE = ("CREATE TABLE t (id int PRIMARY KEY, label varchar(40), body longtext, "
-         "changed datetime(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6), KEY (changed))")
+         "changed datetime(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6), KEY (changed)")
 QUIETLY = "SET timestamp = 978307200"  # what is written then moves no cursor
 N = 40
 
@@ -18,9 +18,9 @@ N = 40
 @pytest.fixture
 def table(make_feed, mariadb):
     """A hospital of one table, loaded: table(settings of the feed, text of every row's body)."""
-    def load(settings=None, body="''"):
+    def load(settings=None, body="''", columns=(), digits=6):
         feed = make_feed(mariadb, {**FEED, **(settings or {})})
-        feed.play(TABLE, QUIETLY, *(f"INSERT INTO t (id, label, body) VALUES ({i}, 'old', {body})" for i in range(N)))
+        feed.play(", ".join([TABLE.replace("(6)", f"({digits})"), *columns]) + ")", QUIETLY, *(f"INSERT INTO t (id, label, body) VALUES ({i}, 'old', {body})" for i in range(N)))
         feed.once()
         assert len(names(feed)) == N
         return feed
@@ -94,18 +94,67 @@ def test_rows_that_no_answer_holds_together_are_asked_for_in_parts(table):
 PACKET = 1 << 20
 
 
-def test_a_row_too_long_for_the_servers_hash_is_found_missing(table):
-    """The server joins no texts to more than its packet, and has no hash of such a row."""
-    feed = table({"page_bytes": "8MiB"})
-    with contextlib.closing(feed.server.connect()) as link, link.cursor() as cursor:
+@contextlib.contextmanager
+def packet_of(server, size):
+    """The server's max_allowed_packet for connections from now on: what its functions make is NULL beyond."""
+    with contextlib.closing(server.connect()) as link, link.cursor() as cursor:
         cursor.execute("SELECT @@GLOBAL.max_allowed_packet")
         usual = cursor.fetchone()[0]
-        feed.play(QUIETLY, f"INSERT INTO t (id, label, body) VALUES (99, 'long', REPEAT('x', {PACKET - 16}))")
-        cursor.execute("SET GLOBAL max_allowed_packet = %s", (PACKET,))
+        cursor.execute("SET GLOBAL max_allowed_packet = %s", (size,))
         try:
-            code, said, found = reconcile(feed, "--repair")
+            yield
         finally:
             cursor.execute("SET GLOBAL max_allowed_packet = %s", (usual,))
+
+
+LONG = {"body": f"REPEAT('x', {PACKET})", "bytes": f"REPEAT(X'AB', {PACKET})", "half": f"REPEAT(X'AB', {PACKET // 2 + 1})",
+        "latin": f"REPEAT(_latin1 X'FC', {PACKET})"}
+
+
+def test_values_that_the_server_cannot_join_to_others_are_compared_all_the_same(source_server, make_feed):
+    """With a prefix, or as digits, each is NULL there: what came in a NULL's place was equal to it, and what was there
+    before was shipped at every reconcile."""
+    feed = make_feed(source_server, {**FEED, "page_bytes": "8MiB"})
+    feed.play("CREATE TABLE t (id int PRIMARY KEY, label varchar(40), body longtext, bytes longblob, half mediumblob, "
+              "latin mediumtext CHARACTER SET latin1, KEY (changed), "
+              "changed datetime NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP)",
+              QUIETLY, *(f"INSERT INTO t (id, label) VALUES ({i}, 'old')" for i in range(N)))
+    with packet_of(source_server, PACKET):
+        feed.once()
+        feed.play(QUIETLY, *(f"UPDATE t SET {column} = {value} WHERE id = {i}"
+                             for i, (column, value) in enumerate(LONG.items())))
+        code, said, found = reconcile(feed, "--repair")
+        assert (code, found) == (0, (0, len(LONG), 0)), said
+        for change in (), [f"UPDATE t SET {column} = CONCAT(LEFT({column}, CHAR_LENGTH({column}) - 1), 'z') WHERE id = {i}"
+                           for i, column in enumerate(LONG)]:
+            feed.play(QUIETLY, *change)
+            code, said, found = reconcile(feed, "--repair")
+            assert (code, found) == (0, (0, len(change), 0)), said
+            shipped = feed.value("SELECT details->>'rows_shipped' FROM ops.reconciliation ORDER BY reconciliation_id DESC LIMIT 1")
+            assert change or shipped == "0", "what is no difference stays where it is"
+
+
+def test_a_long_value_does_not_hold_the_cursor(table):
+    """Rows of a coarse cursor are known by their hash while they are not committed, too."""
+    feed = table({"page_bytes": "8MiB"}, columns=["bytes mediumblob"], digits=0)
+    with packet_of(feed.server, PACKET):
+        feed.daemon.make_token()
+        feed.daemon.start()
+        jobs.await_quiet(feed.daemon)
+        feed.play(f"UPDATE t SET bytes = {LONG['half']} WHERE id = 7", "UPDATE t SET label = 'last' WHERE id = 8")
+        assert jobs.run_job(feed.daemon, "h.f")["state"] == "succeeded"
+        jobs.until(lambda: names(feed)["8"] == "last")
+        watermark = feed.daemon.get("/v1/feeds/h.f")[2]["watermark"]
+        assert (watermark["quality"], watermark["held_by"]) == ("proven", None)
+
+
+def test_a_row_too_long_for_the_servers_hash_is_found_missing(table):
+    """The server joins no texts to more than its packet, and has no hash of a row whose many values are longer."""
+    many = [f"c{i}" for i in range(20)]
+    feed = table(columns=[f"{name} varchar(1000) CHARACTER SET latin1" for name in many])
+    with packet_of(feed.server, 16 << 10):
+        feed.play(QUIETLY, f"INSERT INTO t (id, label, {', '.join(many)}) VALUES (99, 'long'{', REPEAT(7, 1000)' * 20})")
+        code, said, found = reconcile(feed, "--repair")
     assert (code, found) == (0, (1, 0, 0)), said
     assert names(feed)["99"] == "long"
 

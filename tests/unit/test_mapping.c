@@ -69,7 +69,7 @@ static Record clean(const Mapping *mapping, const MappingSpec *spec, const char 
     for (; n < 40 && texts[n]; n++)
         fields[n] = strcmp(texts[n], "\\N") == 0 ? STR_NULL : str_of(texts[n]);
     Record record = {.values = ARENA_ARRAY(arena, Value, (size_t)spec->entity->n_columns)};
-    mapping_clean(mapping, fields, hash_source(fields, n), arena, &record);
+    mapping_clean(mapping, fields, 0, arena, &record);
     return record;
 }
 
