@@ -55,6 +55,7 @@ bool state_cursor_read(Pg *pg, const char *feed, Arena *arena, CursorState *ret_
         .is_loading = str_equal(pg_value(row, 0, 1), STR("load")),
         .position = str_is_null(position) ? NULL : arena_string(arena, position),
         .server = pg_int(row, 0, 4),
+        .clock_ahead_us = pg_int(row, 0, 5),
     };
     cursor.n_load_key = parse_array(arena, pg_value(row, 0, 2), &cursor.load_key);
     *ret_cursor = cursor;
@@ -93,7 +94,7 @@ bool state_cursor_write(Pg *pg, const char *feed, CursorState *cursor, Error *er
     TRY(pg_exec(pg, SQL_STATE_CURSOR_WRITE,
                 PG_PARAMS(feed, cursor->is_loading ? "load" : "follow",
                           cursor->n_load_key ? array : NULL, cursor->position,
-                          pg_number(cursor->server).text), NULL, err));
+                          pg_number(cursor->server).text, pg_number(cursor->clock_ahead_us).text), NULL, err));
     cursor->page++;
     return true;
 }

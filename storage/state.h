@@ -13,6 +13,7 @@ typedef struct CursorState {
     Str *load_key;
     const char *position;   /* where following starts; NULL before the first load */
     int64_t server;         /* whose clock and rows it goes by (storage/check.h); 0: not known */
+    int64_t clock_ahead_us; /* of that clock before ours when the position was taken; 0: not known */
 } CursorState;
 
 /* Keeps ops.source equal to the configuration. */

@@ -19,6 +19,8 @@ enum {
     COUNTER_LOOK_BACK_S = 60,
     /* Clocks of two machines run apart by less than this between two polls. */
     STEP_MIN_MS = 1000,
+    /* What the network makes of the difference of two clocks from poll to poll; more is a step, or drift by now. */
+    NOISE_MS = 20,
 };
 #define US(seconds) ((int64_t)(seconds) * 1000000)
 static const char COUNTER_LOWEST[] = "-9223372036854775808";
@@ -207,6 +209,26 @@ static void compare_clocks(WatermarkMemory *memory, Watermark *mark) {
     }
     memory->server_us = mark->now_us;
     memory->monotonic_us = monotonic_us;
+    int64_t ahead_us = mark->now_us - clock_wall_us();
+    mark->ahead_us = ahead_us ? ahead_us : 1;
+}
+
+/* By how much the server's clock may have been set forward since a statement began that runs for `age_us`. The answer
+ * comes after the clock was read, and the question before: `asked_us`. */
+static int64_t set_forward_us(WatermarkMemory *memory, int64_t server_us, int64_t asked_us, int64_t age_us) {
+    int64_t answered_us = clock_monotonic_us(), ahead_us = server_us - answered_us;
+    if (!memory->least_ahead_us || ahead_us < memory->least_ahead_us)
+        memory->least_ahead_us = ahead_us;
+    bool is_further = ahead_us > memory->least_ahead_us + (int64_t)NOISE_MS * 1000;
+    if (!is_further)
+        memory->ahead_since_us = 0;
+    else if (!memory->ahead_since_us)
+        memory->ahead_since_us = answered_us;
+    if (is_further && asked_us - age_us >= memory->ahead_since_us) { /* it began after that */
+        memory->least_ahead_us = ahead_us;
+        memory->ahead_since_us = 0;
+    }
+    return server_us - asked_us - memory->least_ahead_us;
 }
 
 /* The lowest civil time that a row stamped at `us` or later can bear: before a jump of the clock the offset was
@@ -252,6 +274,7 @@ bool watermark_take(My *my, const SourceTable *table, const WatermarkBasis *basi
     bool has_cursor = table->cursor_kind != CURSOR_NONE, is_counter = table->cursor_kind == CURSOR_COUNTER;
     SourceClock clock;
     Oldest oldest = {0};
+    int64_t asked_us = clock_monotonic_us();
     if (is_counter)
         TRY(take_counter(my, table, memory, arena, &mark, err));
     if (has_cursor && !is_counter && basis->list != WATERMARK_LIST_NONE)
@@ -263,6 +286,9 @@ bool watermark_take(My *my, const SourceTable *table, const WatermarkBasis *basi
     compare_clocks(memory, &mark);
     if (oldest.is_cut && oldest.age_us < US(UNKNOWN_WAIT_S))
         oldest.age_us = US(UNKNOWN_WAIT_S);
+    int64_t forward_us = set_forward_us(memory, clock.now_us, asked_us, oldest.age_us);
+    if (oldest.age_us > 0 && basis->list == WATERMARK_LIST_MARIADB)
+        oldest.age_us += forward_us;
     if (oldest.age_us > 0)
         hold(&mark, oldest.age_us, oldest.thread_id, "a running statement");
     if (has_cursor && !is_counter)

@@ -6,6 +6,8 @@
  * was read, whichever is earlier. A statement that begins after P stamps at or after P; one that began
  * before is in the list, or has ended, and then the rows it wrote are seen, committed or not, by the reads
  * that follow. So the list is read first, and what is read later uncommitted (watermark_hold_at) lowers it.
+ * MariaDB tells how long a statement runs by a clock that is never set: where the other one was set forward
+ * meanwhile, the stamp lies further back by as much, if a poll has seen it before.
  *
  * Instants are microseconds since the epoch, UTC; positions are texts in the cursor's own form and
  * precision, cut, never rounded up. Blocking; on a worker. */
@@ -53,6 +55,9 @@ typedef struct CounterMemory {
 /* What is remembered of one table from poll to poll; zeroed at first. */
 typedef struct WatermarkMemory {
     int64_t server_us, monotonic_us; /* both clocks at the poll before; 0: none */
+    /* The least that the server's clock was ahead of the monotonic one while the statements that run now may have begun
+     * (0: not yet), and since when it is further ahead (0: it is not). */
+    int64_t least_ahead_us, ahead_since_us;
     /* A counter's greatest values, and when they were seen: one at least a look-back old, one younger. */
     CounterMemory counter[2];
 } WatermarkMemory;
@@ -62,6 +67,7 @@ typedef struct Watermark {
     const char *position; /* the watermark; "" without a cursor, NULL where none is known yet (counters) */
     int64_t set_back_us;  /* by how much the server's clock was set back since the poll before; mostly 0 */
     int64_t elapsed_us;   /* since the poll before; 0 at the first */
+    int64_t ahead_us;     /* the server's clock before our own; never 0 */
     int64_t held_us;      /* how far behind P, beyond the margin, something holds it; 0: nothing does */
     int64_t thread_id;    /* the statement's that holds it, or 0 */
     char cause[WATERMARK_CAUSE_BYTES]; /* for people; "" when nothing holds */

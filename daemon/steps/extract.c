@@ -273,11 +273,17 @@ static const char *look_back_position(const Extraction *x) {
     return watermark_before(x->run->arena, &x->table, &x->mark, behind_us);
 }
 
+/* A position is of the clock that told the watermark. */
+static void take_position(const Extraction *x, const char *position, CursorState *next) {
+    next->position = position;
+    next->server = x->polls->basis.server;
+    next->clock_ahead_us = x->table.cursor_kind == CURSOR_NONE ? 0 : x->mark.ahead_us;
+}
+
 static bool load(Extraction *x, Error *err) {
     CursorState next = x->place.cursor;
     if (!next.position) {
-        next.position = x->table.cursor_kind == CURSOR_NONE ? "" : look_back_position(x);
-        next.server = x->polls->basis.server;
+        take_position(x, x->table.cursor_kind == CURSOR_NONE ? "" : look_back_position(x), &next);
         TRY(place_cursor(&x->place, &next, PG_FLUSHED, err));
         FAILPOINT("extract.after_position");
     }
@@ -346,7 +352,7 @@ static bool advance(Extraction *x, Error *err) {
                        source_compare_positions(&x->table, x->first_cursor, str_of(mark)) < 0;
     if (!spares_rows || source_compare_positions(&x->table, str_of(mark), str_of(next.position)) <= 0)
         return true;
-    next.position = mark;
+    take_position(x, mark, &next);
     x->is_relaxed = true;
     return place_cursor(&x->place, &next, PG_RELAXED, err);
 }
@@ -355,13 +361,24 @@ static const char *earlier_of(const SourceTable *table, const char *a, const cha
     return !b || source_compare_positions(table, str_of(a), str_of(b)) < 0 ? a : b;
 }
 
+/* By how much the server's clock was set back while no daemon looked, or ours forward; steps of a second are none. */
+static int64_t set_back_meanwhile(const Extraction *x) {
+    bool is_first = x->mark.elapsed_us == 0, is_known = x->place.cursor.clock_ahead_us != 0;
+    int64_t back_us = x->place.cursor.clock_ahead_us - x->mark.ahead_us;
+    return is_first && is_known && back_us > US(1) ? back_us : 0;
+}
+
 /* What may have been written since the poll before lies ahead of it. When that was is not known of a server that
- * answers to a daemon that has just started. */
+ * answers to a daemon that has just started: then it lies ahead of the position, as the clock is now. */
 static const char *position_before(const Extraction *x, bool is_moved) {
     Arena *arena = x->run->arena;
     const char *position = x->place.cursor.position;
+    int64_t meanwhile_us = set_back_meanwhile(x);
     const char *by_clock = watermark_before(arena, &x->table, &x->mark, x->mark.elapsed_us + US(LOOK_BACK_S));
-    const char *by_position = is_moved ? watermark_earlier(arena, &x->table, position, US(LOOK_BACK_S)) : position;
+    const char *by_position =
+        is_moved || meanwhile_us > 0
+            ? watermark_earlier(arena, &x->table, position, meanwhile_us + US(LOOK_BACK_S))
+            : position;
     return earlier_of(&x->table, by_clock, by_position);
 }
 
@@ -387,13 +404,14 @@ static bool go_back(Extraction *x, Error *err) {
     CursorState next = x->place.cursor;
     next.server = x->polls->basis.server;
     bool is_other = next.server != x->place.cursor.server, is_moved = is_other && x->place.cursor.server;
-    if ((x->mark.set_back_us == 0 || is_counter) && !is_moved &&
+    bool is_set_back = x->mark.set_back_us > 0 || set_back_meanwhile(x) > 0;
+    if ((!is_set_back || is_counter) && !is_moved &&
         !watermark_is_behind(x->run->arena, &x->table, &x->mark, next.position)) {
         TRY(!is_counter || keep_counter(x, false, err));
         x->polls->clock = x->clock;
         return !is_other || place_cursor(&x->place, &next, PG_FLUSHED, err);
     }
-    next.position = position_before(x, is_moved);
+    take_position(x, position_before(x, is_moved), &next);
     LOG_WARN(is_moved ? "another server answers in the source's place; rows of the last time are read again, "
                                     "reconcile finds the rest"
                                   : "the source's clock was set back; rows since then are read again, reconcile finds the rest",

@@ -21,7 +21,8 @@ INSERT INTO ops.cursor (feed, epoch) VALUES ($1, $2)
 ON CONFLICT (feed) DO UPDATE SET epoch = EXCLUDED.epoch WHERE ops.cursor.epoch < EXCLUDED.epoch
 
 -- name: state_cursor_read
-SELECT page, phase, load_key, position, coalesce(server, 0) FROM ops.cursor WHERE feed = $1
+SELECT page, phase, load_key, position, coalesce(server, 0), coalesce(clock_ahead_us, 0)
+FROM ops.cursor WHERE feed = $1
 
 -- name: state_cursor_lock
 SELECT 1 FROM ops.cursor WHERE feed = $1 AND epoch = $2::bigint AND page = $3::bigint FOR UPDATE
@@ -33,6 +34,7 @@ SELECT 1 FROM ops.cursor WHERE feed = $1 AND epoch = $2::bigint FOR UPDATE
 -- name: state_cursor_write
 UPDATE ops.cursor
 SET page = page + 1, phase = $2, load_key = $3::text[], position = $4, server = nullif($5::bigint, 0),
+    clock_ahead_us = nullif($6::bigint, 0),
     counter_values = CASE WHEN $4::text IS NOT NULL THEN counter_values END, updated_at = now()
 WHERE feed = $1
 

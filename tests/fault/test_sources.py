@@ -3,6 +3,7 @@ of ours is left running at the source, and the rows are right afterwards."""
 import contextlib
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -352,6 +353,82 @@ def test_a_step_of_the_clock_is_not_forgotten_when_the_run_that_saw_it_fails(ste
         lock.execute("ROLLBACK")
     await_equal(feed)
     assert set_back(daemon) == 1
+
+
+@contextlib.contextmanager
+def row_lock(feed, number):
+    """Holds this row until it ends; what a clock that is stepped does to waiting for locks is nobody's matter here."""
+    with contextlib.closing(feed.server.connect(feed.hospital)) as link, link.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("SELECT 1 FROM t WHERE id = %s FOR UPDATE", (number,))
+        yield
+        cursor.execute("ROLLBACK")
+
+
+def begin_waiting(feed, statement):
+    """The statement in a thread of its own; returns when it runs."""
+    def run():
+        feed.play("SET innodb_lock_wait_timeout = 100000", statement)
+    thread = threading.Thread(target=run)
+    thread.start()
+
+    def runs():
+        with contextlib.closing(feed.server.connect()) as link, link.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM information_schema.processlist WHERE info = %s", (statement,))
+            return cursor.fetchone()
+    jobs.until(runs, what="the statement waits")
+    return thread
+
+
+def test_a_clock_stepped_forward_under_a_running_statement_loses_nothing(stepped_hospital, stepped):
+    """What it writes in the end bears the time at which it began, before the step."""
+    feed = stepped_hospital
+    daemon = begin(feed, reconcile="0")
+    await_equal(feed)
+    with row_lock(feed, 5):
+        waiting = begin_waiting(feed, "UPDATE t SET first = 'Uma' WHERE id = 5")
+        feed.play("UPDATE t SET first = 'Ida' WHERE id = 9")
+        await_equal(feed)
+        stepped.step(1200)
+        for _ in range(3):
+            await_poll(daemon)
+    waiting.join(60)
+    assert not waiting.is_alive() and ("5", "Uma") in there(feed)
+    await_equal(feed)
+    feed.play("UPDATE t SET first = 'Eva' WHERE id = 9")
+    await_equal(feed)
+    feed.play("UPDATE t SET first = 'Isa' WHERE id = 10")  # the cursor passes the statement when it has ended
+    await_equal(feed)
+    jobs.until(lambda: position_of(feed) > source_text(feed, "NOW(6) - INTERVAL 60 SECOND"), what="the cursor goes on")
+
+
+def source_text(feed, expression):
+    with contextlib.closing(feed.server.connect(feed.hospital)) as link, link.cursor() as cursor:
+        cursor.execute(f"SELECT CAST({expression} AS char)")
+        return cursor.fetchone()[0]
+
+
+@pytest.mark.parametrize("minutes, is_ahead", [(30, True), (120, False)])
+def test_a_clock_set_back_while_no_daemon_ran_is_found_when_one_starts(stepped_hospital, stepped, minutes, is_ahead):
+    """By an hour, so many minutes ago: it stands before the cursor, or has passed it again since."""
+    feed = stepped_hospital
+    daemon = begin(feed, reconcile="0")
+    await_equal(feed)
+    daemon.stop()
+    stepped.step(-3600)
+    feed.store.execute(f"UPDATE ops.cursor SET position = (position::timestamp - interval '{minutes} minutes')::text",
+                       feed.database)
+    left = position_of(feed)
+    assert (left > source_text(feed, "NOW(6)")) == is_ahead
+    feed.play(f"UPDATE t SET first = 'Ada', changed = '{left}' - INTERVAL 3000 SECOND WHERE id = 3")
+    daemon.start()
+    await_equal(feed)
+    assert set_back(daemon) == 1
+    await_poll(daemon)
+    daemon.stop()
+    daemon.start()
+    await_poll(daemon)
+    assert set_back(daemon) == 1, "it is known now"
 
 
 # ---- whole hospitals
