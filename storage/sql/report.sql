@@ -104,7 +104,7 @@ FROM dq.quarantine WHERE quarantine_id = $1::bigint
 WITH feeds AS (
     SELECT feed, sum(rows_read) AS received, sum(rows_quarantined) AS quarantined, sum(rows_flagged) AS flagged,
         max(committed_at) AS last_at
-    FROM ops.batch WHERE feed <> 'settle' GROUP BY feed),
+    FROM ops.batch WHERE feed NOT IN ('settle', 'persons') GROUP BY feed),
 rules AS (
     SELECT feed, json_agg(json_build_object('rule', rule, 'checked', checked, 'failed', failed) ORDER BY rule) AS rules
     FROM (SELECT feed, rule, sum(checked) AS checked, sum(failed) AS failed FROM dq.result GROUP BY feed, rule) AS r

@@ -315,3 +315,15 @@ def test_what_cannot_be_computed_is_kept_as_such(database):
     with database.cursor() as cursor:
         cursor.execute("SELECT result -> 0 -> 'value', result -> 0 ->> 'missing' FROM ops.kpi_snapshot")
         assert cursor.fetchall() == [(None, "adjustments.amount")]
+
+
+@pytest.mark.parametrize("feed, day", [("persons", "2024-03-05"), ("settle", "2024-03-05"), ("h.transactions", "2024-03-09")])
+def test_the_clock_goes_by_what_hospitals_sent(postgres, schema_database, feed, day):
+    """What was done here since is no news of theirs, and must not make what is owed look older."""
+    postgres.execute(
+        "INSERT INTO ops.source (source_system, timezone) VALUES ('h', 'UTC'); "
+        "INSERT INTO ops.batch (batch_id, feed, rows_read, rows_changed, rows_quarantined, committed_at) VALUES "
+        f"(1, 'h.transactions', 4, 4, 0, '2024-03-05 12:00+00'), (2, '{feed}', 1, 1, 0, '2024-03-10 12:00+00'); "
+        "INSERT INTO silver.transactions (transaction_key, source_system, source_transaction_id, service_date, batch_id) "
+        "SELECT n, 'h', n, date '2024-03-01' + n, 1 FROM unnest(ARRAY[1, 4, 8, 20]) AS n", schema_database)
+    assert postgres.ask(schema_database, "SELECT kpi.default_as_of()::text") == [(day,)]
