@@ -110,6 +110,29 @@ def test_a_canceled_run_ends_its_statement_and_the_next_run_is_not_hit(hospital)
     assert not ours(hospital.server)
 
 
+def test_a_statement_that_could_not_be_interrupted_is_interrupted_again(hospital):
+    """Ending it takes a second connection, which the server may refuse for a while."""
+    lock = "ALTER USER 'revcycle_ro'@'127.0.0.1' ACCOUNT {}"
+    hospital.play(SLOW)
+    daemon = begin(hospital, {"timeout": "60s"}, table="slow", reconcile="0")
+    jobs.until(lambda: naps(hospital), what="a page is being read")
+    run = jobs.jobs(daemon)["h.f"]["last_run"]["id"]
+    with contextlib.closing(hospital.server.connect()) as link, link.cursor() as cursor:
+        def refused():
+            cursor.execute("SHOW GLOBAL STATUS LIKE 'Aborted_connects'")
+            return int(cursor.fetchone()[1])
+        before = refused()
+        cursor.execute(lock.format("LOCK"))
+        try:
+            assert daemon.post(f"/v1/runs/{run}/cancel")[0] in (200, 202)
+            jobs.until(lambda: refused() > before, what="the server refuses")
+        finally:
+            cursor.execute(lock.format("UNLOCK"))
+    begun = time.monotonic()
+    assert jobs.await_run(daemon, run)["state"] == "canceled"
+    assert time.monotonic() - begun < LATE_S
+
+
 def test_a_statement_that_takes_too_long_is_ended_by_the_server_even_when_nobody_is_left_to_ask(hospital):
     hospital.play(SLOW)
     daemon = begin(hospital, table="slow")

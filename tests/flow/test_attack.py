@@ -209,6 +209,25 @@ def test_a_first_load_mixes_no_two_rows_whose_ids_trimming_makes_equal(fresh):
     quiet_once(fresh)
 
 
+def test_a_mended_mapping_leaves_an_id_to_who_holds_it(loaded):
+    """What is kept out is not cleaned again: it would take the place of the row that has its id."""
+    loaded.play("CREATE TABLE ward (k varchar(8) COLLATE utf8mb4_nopad_bin NOT NULL PRIMARY KEY, dept_name varchar(60))")
+    loaded.play("INSERT INTO ward VALUES ('q', 'two'), (' q', 'one')")
+    loaded.configure(wards(5))
+    loaded.once()
+    assert ward_names(loaded) == {"q": "two"} and collisions(loaded) == ['" q"']
+
+    def mended(text):
+        return wards(5)(text).replace("name: dept_name", "name: {from: dept_name, clean: [{map: {one: eins, two: zwei}}]}", 1)
+    loaded.configure(mended)
+    loaded.once()
+    assert ward_names(loaded) == {"q": "zwei"} and collisions(loaded) == ['" q"']
+    quiet_once(loaded)
+    loaded.play("DELETE FROM ward WHERE k = 'q'")
+    loaded.once()
+    assert ward_names(loaded) == {"q": "eins"} and collisions(loaded) == []
+
+
 def test_a_mapping_that_makes_other_ids_stops_the_feed(loaded):
     """Rows are known by their ids: under others the hospital's history would begin anew, beside the old."""
     loaded.play("CREATE TABLE ward (k varchar(8) COLLATE utf8mb4_nopad_bin NOT NULL PRIMARY KEY, dept_name varchar(60))")

@@ -1,4 +1,5 @@
 """The process itself: starts, mistakes at the start, signals, reload, pauses, one per configuration."""
+import contextlib
 import os
 import re
 import signal
@@ -167,6 +168,30 @@ def test_a_stop_in_the_middle_of_work_is_orderly(fresh):
         fresh.daemon.stop()
     assert fresh.value("SELECT count(*) FROM ops.run WHERE state IN ('queued', 'running', 'waiting')") == 0
     assert fresh.value("SELECT count(*) FROM ops.job WHERE lease_until > now()") == 0
+
+
+def test_a_second_signal_hurries_nothing_and_harms_nothing(running):
+    """The first stops the daemon, which here must wait until it can give its leases back."""
+    def stopping():
+        return [line for line in running.daemon.log_lines() if line.get("message") == "stopping"]
+    with contextlib.closing(running.store.connect(running.database)) as link, link.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("LOCK TABLE ops.job IN ACCESS EXCLUSIVE MODE")
+        running.daemon.signal(signal.SIGINT)
+        await_true(stopping)
+        for again in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            running.daemon.signal(again)
+        await_true(lambda: not int(pending(running.daemon.pid()), 16))
+        cursor.execute("ROLLBACK")
+    assert running.daemon.child.wait(15) == 0, running.daemon.log_tail(5)
+    assert len(stopping()) == 1
+    assert running.value("SELECT count(*) FROM ops.job WHERE lease_until > now()") == 0
+
+
+def pending(pid):
+    """Signals that the process has not taken yet."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return next(line.split()[1] for line in file if line.startswith("ShdPnd:"))
 
 
 def test_hup_takes_a_valid_configuration_and_refuses_a_wrong_one(running):

@@ -88,6 +88,15 @@ def test_the_store(fresh, breakage, check, verdict, sentence, mend):
     assert_finding(found, "store", check, verdict, sentence, mend)
 
 
+def test_an_old_postgresql(fresh):
+    """It tells its version by a function, which another one may stand before."""
+    fresh.store.execute(
+        "CREATE SCHEMA older; GRANT USAGE ON SCHEMA older TO PUBLIC; "
+        "CREATE FUNCTION older.current_setting(text) RETURNS text LANGUAGE sql AS $$ SELECT '140011' $$; "
+        f"ALTER ROLE revcycled IN DATABASE {fresh.database} SET search_path = older, pg_catalog", fresh.database)
+    assert_finding(consult(fresh), "store", "version", "mind", "PostgreSQL 14 is not tested", "PostgreSQL 15 or later")
+
+
 CONFIG = [
     ("host=127.0.0.1 port=", "host=127.0.0.1 port=1", ("store", "connection"), "BAD", "", ""),
     ("user=revcycle_owner", "user=nobody_at_all", ("store", "owner"), "mind", "`migrate` would fail", "owner_dsn"),

@@ -436,6 +436,7 @@ def test_another_reconcile_takes_the_place_of_a_held_one(held):
     next_run = jobs.run_job(world.daemon, f"reconcile.{FEED}")
     assert next_run["state"] == "held"
     assert world.daemon.get(f"/v1/runs/{run['id']}")[2]["state"] == "canceled"
+    assert world.rows("SELECT DISTINCT run_id FROM ops.gone") == [(int(next_run["id"]),)]
     world.daemon.stop()
     done = world.once(expect=3)
     assert "lacks 3 of 1200 rows" in done.stdout

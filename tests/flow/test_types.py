@@ -229,6 +229,7 @@ KEYS = [
      [f"{a}, '{k}', '{c}'" for a in (-1, 0, 7) for k in "aBc" for c in ("0000-00-00", "2026-01-01")]),
     # by number the first page ends with the last by text
     ("enum", "k enum('a','z','m') PRIMARY KEY", ["k"], ["'z'", "'a'", "'m'"]),
+    ("enum_bin", "k enum('b','a','B','A') COLLATE utf8mb4_bin PRIMARY KEY", ["k"], ["'A'", "'a'", "'B'", "'b'"]),
     ("unsigned", "k bigint unsigned PRIMARY KEY", ["k"], [str(2 ** 64 - n) for n in range(1, 9)] + ["0", str(2 ** 63)]),
     ("decimal", "k decimal(40,20) PRIMARY KEY", ["k"], [f"{n}.{n:020d}" for n in (-3, -1, 0, 5, 10 ** 15)] + ["10", "2"]),
     ("binary", "k varbinary(8) PRIMARY KEY", ["k"], ["X'00'", "X''", "X'FF'", "X'0000'", "X'6100'", "X'C328'", "X'5C'"]),
@@ -261,12 +262,16 @@ def test_pages_of_any_key_lose_and_repeat_nothing(source_server, make_feed, defi
     assert feed.value("SELECT count(*) FROM silver.transactions") == 2 * len(values)
 
 
-def test_ids_of_a_case_insensitive_key_meet(source_server, make_feed):
+@pytest.mark.parametrize("collation, ids", [("general_ci", ["ABC", "DEF"]), ("bin", ["Def", "abc"])])
+@pytest.mark.parametrize("query", [None, "SELECT k FROM t"])
+def test_ids_of_a_case_insensitive_key_meet(source_server, make_feed, query, collation, ids):
     """'abc' and 'ABC' are one id there, so a fact that names 'ABC' means the patient 'abc'."""
     feed = make_feed(source_server, {"entity": "patients", "key": ["k"], "map": {"source_patient_id": "k"}})
-    feed.play("CREATE TABLE t (k varchar(9) PRIMARY KEY)", "INSERT INTO t VALUES ('abc'), ('Def')")
+    if query:
+        feed.write(table=None, query=query)
+    feed.play(f"CREATE TABLE t (k varchar(9) COLLATE utf8mb4_{collation} PRIMARY KEY)", "INSERT INTO t VALUES ('abc'), ('Def')")
     feed.once()
-    assert feed.rows("SELECT source_patient_id FROM silver.patients WHERE source_system = 'h' ORDER BY 1") == [("ABC",), ("DEF",)]
+    assert [key for key, in feed.rows("SELECT source_patient_id FROM silver.patients WHERE source_system = 'h' ORDER BY 1")] == ids
     assert sorted(row["k"] for row in feed.bronze()) == ["Def", "abc"]
 
 
