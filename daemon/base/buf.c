@@ -26,7 +26,7 @@ char *buf_reserve(Buf *buf, size_t size) {
         buf->overflowed = true;
         return NULL;
     }
-    if (buf->size + size > buf->capacity) {
+    if (!buf->data || buf->size + size > buf->capacity) {
         size_t capacity = buf->capacity ? buf->capacity * 2 : 256;
         while (capacity < buf->size + size)
             capacity *= 2;
