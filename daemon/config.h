@@ -122,9 +122,10 @@ typedef struct BigQueryConfig {
     int64_t timeout_ms;
 } BigQueryConfig;
 
-/* A public register that is asked one code at a time. */
+/* A public register that is asked one code at a time, or a file of the customer's. */
 typedef struct ReferenceService {
     bool enabled;
+    const char *file; /* a file's, and of what follows `every_ms` alone */
     const char *endpoint;
     int64_t every_ms;   /* between looks for what is not known yet */
     int64_t max_age_ms; /* of an answer */

@@ -26,6 +26,12 @@ enum { KIB = 1 << 10, MIB = 1 << 20 };
     {"reference." register ".timeout", KEY_DURATION, IN(ReferenceService, timeout_ms), "30s", 1000, 10 * 60 * 1000,    \
      .help = "time for one request"}
 
+#define FILE_KEYS(list, columns)                                                                                       \
+    {"reference." list ".file", KEY_PATH, IN(ReferenceService, file), .is_required = true,                             \
+     .help = "CSV with a line of names: " columns},                                                                    \
+    {"reference." list ".every", KEY_DURATION, IN(ReferenceService, every_ms), "5m", 1000, DAYS(30),                   \
+     .help = "time between looks at the file"}
+
 const ConfigKey CONFIG_KEYS[] = {
     {"server", KEY_PART, .needs_restart = true, .help = "the control API"},
     {"server.listen", KEY_ADDRESS, IN(ServerConfig, listen), "127.0.0.1:8080", .needs_restart = true,
@@ -208,6 +214,10 @@ const ConfigKey CONFIG_KEYS[] = {
     REGISTER_KEYS("icd10", "https://clinicaltables.nlm.nih.gov/api/icd10cm/v3/search"),
     {"reference.hcpcs", KEY_PART, .help = "the list of HCPCS level II: which procedures there are, and what they are; only codes are sent"},
     REGISTER_KEYS("hcpcs", "https://clinicaltables.nlm.nih.gov/api/hcpcs/v3/search"),
+    {"reference.cpt", KEY_PART, .help = "what CPT codes mean, by a file of your own; the texts need a licence of the AMA's"},
+    FILE_KEYS("cpt", "code, description and, if there is one, category"),
+    {"reference.payers", KEY_PART, .help = "how payers are called, and what they are, by a file of your own"},
+    FILE_KEYS("payers", "alias, payer_name and, if there are any, payer_type and source_system"),
 
     {"retention", KEY_PART, .help = "what is deleted by its age, where nothing needs it; everything is kept without it"},
     {"retention.bronze", KEY_DURATION, IN(RetentionConfig, bronze_ms), "0", 0, DAYS(36500),

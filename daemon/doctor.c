@@ -6,6 +6,7 @@
 #include "finding.h"
 #include "sealer.h"
 #include "secret.h"
+#include "steps/reference_file.h"
 #include "storage/check.h"
 #include "storage/lookup.h"
 #include "storage/migrate.h"
@@ -239,16 +240,26 @@ static void check_bigquery(const BigQueryConfig *config, Report *report) {
 
 /* ---- registers ---- */
 
-static void check_register(const ReferenceService *service, Reference reference, Report *report) {
-    if (!service->enabled)
-        return;
-    Error err = {0};
+static bool is_well(const ReferenceService *service, Reference reference, Arena *arena, Error *err) {
+    if (REFERENCE_KINDS[reference].format) {
+        ReferenceList ignored;
+        return reference_file_read(service, reference, arena, &ignored, err);
+    }
     atomic_bool never = false;
-    CLEANUP(arena_drop) Arena *arena = arena_open();
     HttpLimits limits = {.total_ms = service->timeout_ms, .answer_bytes_max = REFERENCE_BYTES_MAX};
-    CLEANUP(http_drop) HttpClient *client = http_open(&limits, &never, &err);
-    bool is_well = client && lookup_probe(client, reference, service->endpoint, arena, &err);
-    report_outcome(report, "reference", REFERENCE_KINDS[reference].name, is_well, &err);
+    CLEANUP(http_drop) HttpClient *client = http_open(&limits, &never, err);
+    return client && lookup_probe(client, reference, service->endpoint, arena, err);
+}
+
+static void check_references(const Config *config, Report *report) {
+    for (Reference reference = 0; reference < REFERENCES; reference++) {
+        const ReferenceService *service = &config->references[reference];
+        Error err = {0};
+        CLEANUP(arena_drop) Arena *arena = arena_open();
+        if (service->enabled)
+            report_outcome(report, "reference", REFERENCE_KINDS[reference].name, is_well(service, reference, arena, &err),
+                           &err);
+    }
 }
 
 bool doctor_run(const Config *config, FILE *out) {
@@ -261,7 +272,6 @@ bool doctor_run(const Config *config, FILE *out) {
     for (size_t i = 0; i < config->n_claims; i++)
         check_claims(&report, &config->claims[i]);
     check_bigquery(&config->bigquery, &report);
-    for (Reference reference = 0; reference < REFERENCES; reference++)
-        check_register(&config->references[reference], reference, &report);
+    check_references(config, &report);
     return report.is_well;
 }

@@ -6,7 +6,7 @@
 #include "storage/template.h"
 #include "transform/specialty.h"
 
-enum { TELL_ROWS_MAX = 5000, ARRAY_BYTES_MAX = 4 << 20 };
+enum { TELL_ROWS_MAX = 5000, ARRAY_BYTES_MAX = 4 << 20, LIST_BYTES_MAX = 256 << 20 };
 #define UNUSABLE_MS (INT64_C(24) * 3600 * 1000)
 
 static const char *text_or_null(Arena *arena, const PgResult *rows, int row, int column) {
@@ -123,9 +123,28 @@ static PgResult *query_code_untold(Pg *pg, const ReferenceKind *kind, Arena *are
     return pg_query(pg, code_statement(arena, kind, SQL_REFERENCE_CODE_UNTOLD), PG_PARAMS(kind->code_system), err);
 }
 
-/* ---- either ---- */
+/* ---- payers' spellings and types ---- */
 
-/* Statements of a family of kinds: those of numbers, those of lists of codes. */
+static const char *payer_statement(Arena *arena, const char *statement) {
+    return sql_fill(arena, statement, {"wanted", SQL_REFERENCE_PAYER_WANTED});
+}
+
+static bool tell_payer(Pg *pg, const ReferenceKind *kind, int64_t batch_id, const char *codes, Arena *arena,
+                       int64_t *ret_changed, Error *err) {
+    (void)kind;
+    (void)codes;
+    return pg_exec(pg, payer_statement(arena, SQL_REFERENCE_PAYER_TELL),
+                   PG_PARAMS(pg_number(TELL_ROWS_MAX).text, pg_number(batch_id).text), ret_changed, err);
+}
+
+static PgResult *query_payer_untold(Pg *pg, const ReferenceKind *kind, Arena *arena, Error *err) {
+    (void)kind;
+    return pg_query(pg, payer_statement(arena, SQL_REFERENCE_PAYER_UNTOLD), PG_NONE, err);
+}
+
+/* ---- each ---- */
+
+/* Statements of a family of kinds: those of numbers, of lists of codes, and of payers. */
 typedef struct Family {
     PgResult *(*pending)(Pg *pg, const ReferenceKind *kind, const char *after, const char *max, Arena *arena, Error *err);
     bool (*keep)(Pg *pg, const ReferenceKind *kind, const ReferenceAnswer *one, const char *age_ms, Error *err);
@@ -136,9 +155,11 @@ typedef struct Family {
 } Family;
 static const Family NUMBERS = {query_npi_pending, keep_npi, tell_npi, query_npi_untold};
 static const Family CODES = {query_code_pending, keep_code, tell_code, query_code_untold};
+static const Family PAYERS = {.tell = tell_payer, .untold = query_payer_untold};
 
 static const Family *family_of(Reference reference) {
-    return REFERENCE_KINDS[reference].code_system ? &CODES : &NUMBERS;
+    static const Family *const OTHERS[REFERENCES] = {[REFERENCE_NPI] = &NUMBERS, [REFERENCE_PAYERS] = &PAYERS};
+    return REFERENCE_KINDS[reference].code_system ? &CODES : OTHERS[reference];
 }
 
 bool reference_pending(Pg *pg, Reference reference, const char *after, int max, Arena *arena,
@@ -178,6 +199,70 @@ bool reference_is_untold(Pg *pg, Reference reference, Arena *arena, bool *ret_is
     TRY(rows);
     *ret_is = pg_bool(rows, 0, 0);
     return true;
+}
+
+/* ---- files ---- */
+
+/* What a statement about a file's rows takes: an array for each column, and their lines. */
+typedef struct ListArrays {
+    Buf columns[LIST_COLUMNS_MAX], lines;
+    PgParams params; /* columns, then lines; the kind's code system or name first */
+} ListArrays;
+
+static void list_arrays_drop(ListArrays *arrays) {
+    for (int i = 0; i < LIST_COLUMNS_MAX; i++)
+        buf_done(&arrays->columns[i]);
+    buf_done(&arrays->lines);
+}
+
+static bool list_arrays_fill(ListArrays *arrays, const ReferenceKind *kind, const ReferenceList *list, Error *err) {
+    int n = 0;
+    arrays->params.values[n++] = kind->code_system ? kind->code_system : kind->name;
+    arrays->lines = pg_array(LIST_BYTES_MAX);
+    for (int i = 0; i < kind->format->n; i++)
+        arrays->columns[i] = pg_array(LIST_BYTES_MAX);
+    for (size_t row = 0; row < list->n; row++) {
+        pg_array_int(&arrays->lines, list->rows[row].line);
+        for (int i = 0; i < kind->format->n; i++)
+            pg_array_text(&arrays->columns[i], list->rows[row].values[i]);
+    }
+    for (int i = 0; i < kind->format->n; i++)
+        TRY(arrays->params.values[n++] = pg_array_end(&arrays->columns[i], err));
+    TRY(arrays->params.values[n++] = pg_array_end(&arrays->lines, err));
+    arrays->params.n = n;
+    return true;
+}
+
+bool reference_list_is_kept(Pg *pg, Reference reference, const ReferenceList *list, bool *ret_is, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *rows =
+        pg_query(pg, SQL_REFERENCE_LIST_KEPT, PG_PARAMS(REFERENCE_KINDS[reference].name, list->sha256), err);
+    TRY(rows);
+    *ret_is = pg_bool(rows, 0, 0);
+    return true;
+}
+
+bool reference_list_find_conflict(Pg *pg, Reference reference, const ReferenceList *list, int64_t *ret_line,
+                                  int64_t *ret_other, Error *err) {
+    const ReferenceKind *kind = &REFERENCE_KINDS[reference];
+    CLEANUP(list_arrays_drop) ListArrays arrays = {0};
+    TRY(list_arrays_fill(&arrays, kind, list, err));
+    CLEANUP(pg_result_drop) PgResult *rows = pg_query(
+        pg, kind->code_system ? SQL_REFERENCE_CODE_CONFLICT : SQL_REFERENCE_PAYER_CONFLICT, &arrays.params, err);
+    TRY(rows);
+    *ret_line = pg_rows(rows) > 0 ? pg_int(rows, 0, 0) : 0;
+    *ret_other = pg_rows(rows) > 0 ? pg_int(rows, 0, 1) : 0;
+    return true;
+}
+
+bool reference_list_keep(Pg *pg, Reference reference, const ReferenceList *list, Error *err) {
+    const ReferenceKind *kind = &REFERENCE_KINDS[reference];
+    CLEANUP(list_arrays_drop) ListArrays arrays = {0};
+    TRY(list_arrays_fill(&arrays, kind, list, err));
+    TRY(kind->code_system ? pg_exec(pg, SQL_REFERENCE_CODE_CLEAR, PG_PARAMS(kind->code_system), NULL, err)
+                          : pg_exec(pg, SQL_REFERENCE_PAYER_CLEAR, PG_NONE, NULL, err));
+    TRY(pg_exec(pg, kind->code_system ? SQL_REFERENCE_CODE_FILL : SQL_REFERENCE_PAYER_FILL, &arrays.params, NULL, err));
+    return pg_exec(pg, SQL_REFERENCE_LIST_WRITE,
+                   PG_PARAMS(kind->name, kind->code_system, list->sha256, pg_number((int64_t)list->n).text), NULL, err);
 }
 
 /* ---- services ---- */

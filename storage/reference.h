@@ -21,6 +21,19 @@ typedef struct ReferenceAnswer {
 } ReferenceAnswer;
 /* In a transaction: keeps them for `max_age_ms`; one that is unusable for a day at most. */
 bool reference_keep(Pg *pg, Reference reference, const ReferenceAnswer *answers, size_t n, int64_t max_age_ms, Error *err);
+/* A file of the customer's, as it was read. */
+typedef struct ReferenceList {
+    const ListRow *rows;
+    size_t n;
+    char sha256[65]; /* of the file's bytes, hexadecimal */
+} ReferenceList;
+/* Whether it is what schema ref holds. */
+bool reference_list_is_kept(Pg *pg, Reference reference, const ReferenceList *list, bool *ret_is, Error *err);
+/* The first two lines that say different things of one code or alias (in any case), or 0 and 0. */
+bool reference_list_find_conflict(Pg *pg, Reference reference, const ReferenceList *list, int64_t *ret_line,
+                                  int64_t *ret_other, Error *err);
+/* In a transaction: it takes the place of the one before. There must be no conflict in it. */
+bool reference_list_keep(Pg *pg, Reference reference, const ReferenceList *list, Error *err);
 /* In a transaction: rows of silver with these numbers or codes, or for `answers` NULL some thousand of those that do not
  * say what is known, are told; changed rows take the batch. `arena` is for a while. */
 bool reference_tell(Pg *pg, Reference reference, int64_t batch_id, const ReferenceAnswer *answers, size_t n, Arena *arena,

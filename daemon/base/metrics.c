@@ -97,7 +97,7 @@ static const Metric METRICS[METRIC_COUNT] = {
     [METRIC_REFERENCE_LOOKUPS] = {COUNTER, "revcycle_reference_lookups_total",
                                   "Questions to registers, by what came of them.", {"service", "outcome"}, NULL},
     [METRIC_REFERENCE_AVAILABLE] = {GAUGE, "revcycle_reference_available",
-                                    "1 when the register could be used the last time it was wanted.", {"service"}, NULL},
+                                    "1 when the register or file could be used the last time it was wanted.", {"service"}, NULL},
     [METRIC_RETENTION_DELETED] = {COUNTER, "revcycle_retention_deleted_total",
                                   "Rows deleted because they were old and nothing needed them.", {"table"}, NULL},
     [METRIC_HTTP_REQUESTS] = {COUNTER, "revcycle_http_requests_total", "HTTP requests answered.",

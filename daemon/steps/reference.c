@@ -1,10 +1,13 @@
-/* reference.c - step_reference: asks registers about numbers and codes that silver names, and tells silver what they say.
+/* reference.c - step_reference: asks registers about numbers and codes that silver names, reads the customer's lists, and
+ * tells silver what they say.
  *
- * One register after the other. First silver is told what is known already, for rows that came or changed since. Then
+ * One register or file after the other. First silver is told what is known already, for rows that came or changed since. Then
  * the register is asked for what nobody knows or what has run out, page by page: a page's answers and what they change
  * in silver are one transaction. A service that is away fails nothing: what it was not asked stays `unchecked`, the
  * run's note says so, and ref.service keeps until when it is left alone. A run asks each for a minute at most, so that
- * no worker is gone for hours. */
+ * no worker is gone for hours. A file is read at every run and kept when its bytes are others than before; one that
+ * cannot be read leaves what it said before, as a register that is away. */
+#include "steps/reference_file.h"
 #include "steps/steps.h"
 
 #include "base/clock.h"
@@ -12,7 +15,6 @@
 #include "base/metrics.h"
 #include "base/own.h"
 #include "storage/audit.h"
-#include "storage/reference.h"
 #include "storage/run_store.h"
 #include "storage/state.h"
 
@@ -55,14 +57,26 @@ static bool close_page(RunContext *run, Pg *tx, int64_t batch_id, int64_t change
                                         .outcome = "done", .details = details}, err);
 }
 
-/* `answers` NULL: only tells silver what is known. */
-static bool commit_page(RunContext *run, Reference reference, const ReferenceAnswer *answers, size_t n, Error *err) {
+/* What was learnt; nothing of it: only tells silver what is known. */
+typedef struct Page {
+    const ReferenceAnswer *answers;
+    size_t n;
+    const ReferenceList *list;
+} Page;
+
+static bool keep_page(Pg *tx, const RunContext *run, Reference reference, const Page *page, Error *err) {
+    if (page->list)
+        return reference_list_keep(tx, reference, page->list, err);
+    return reference_keep(tx, reference, page->answers, page->n, run->config->references[reference].max_age_ms, err);
+}
+
+static bool commit_page(RunContext *run, Reference reference, const Page *page, Error *err) {
     int64_t batch_id, changed;
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(run->pg, err);
     TRY(tx && state_placement_lock_alone(tx, err) && state_batch_id(tx, &batch_id, err));
-    TRY(reference_keep(tx, reference, answers, n, run->config->references[reference].max_age_ms, err));
+    TRY(keep_page(tx, run, reference, page, err));
     FAILPOINT("reference.after_kept");
-    TRY(reference_tell(tx, reference, batch_id, answers, n, run->arena, &changed, err));
+    TRY(reference_tell(tx, reference, batch_id, page->answers, page->n, run->arena, &changed, err));
     TRY(close_page(run, tx, batch_id, changed, err));
     TRY(lease_check(tx, &(LeaseFence){run->job, run->epoch}, err));
     FAILPOINT("reference.before_commit");
@@ -81,7 +95,7 @@ static bool tell_known(RunContext *run, Reference reference, Error *err) {
         TRY(reference_is_untold(run->pg, reference, run->arena, &is_untold, err));
         if (!is_untold)
             return true;
-        TRY(commit_page(run, reference, NULL, 0, err));
+        TRY(commit_page(run, reference, &(Page){0}, err));
     }
 }
 
@@ -165,7 +179,7 @@ static bool ask_page(Lookup *l, const ReferencePending *pending, size_t n, Refer
 
 static bool end_page(Lookup *l, const ReferenceAnswer *answers, size_t n, Error *err) {
     if (n > 0)
-        TRY(commit_page(l->run, l->reference, answers, n, err));
+        TRY(commit_page(l->run, l->reference, &(Page){.answers = answers, .n = n}, err));
     METRIC_SET(METRIC_REFERENCE_AVAILABLE, !l->is_away, REFERENCE_KINDS[l->reference].name);
     if (l->is_away)
         return reference_service_failed(l->run->pg, l->reference, l->wished_ms, l->error.text, arc4random(), err);
@@ -192,13 +206,48 @@ static bool ask_all(Lookup *l, Error *err) {
     }
 }
 
-/* ---- the whole ---- */
+/* ---- files ---- */
 
 /* Behind what is said of others already. */
-static void say_away(RunContext *run, const char *why) {
+static void say(RunContext *run, const char *why, const char *what_follows) {
     size_t size = strlen(run->note);
-    snprintf(run->note + size, sizeof run->note - size,
-             "%s%.150s: what it was not asked about stays unchecked, and it is asked again later", size > 0 ? "; " : "", why);
+    snprintf(run->note + size, sizeof run->note - size, "%s%.250s: %s", size > 0 ? "; " : "", why, what_follows);
+}
+
+/* False, with `problem` unset, when it is the store that fails. */
+static bool read_list(RunContext *run, Reference reference, ReferenceList *ret_list, Error *problem, Error *err) {
+    const ReferenceService *service = &run->config->references[reference];
+    int64_t line, other;
+    if (!reference_file_read(service, reference, run->arena, ret_list, problem))
+        return true;
+    TRY(reference_list_find_conflict(run->pg, reference, ret_list, &line, &other, err));
+    if (line > 0)
+        error_set(problem, STATE_DATA, "%s, %s: lines %lld and %lld say different things of the same",
+                  REFERENCE_KINDS[reference].subject, service->file, (long long)line, (long long)other);
+    return true;
+}
+
+static bool refer_to_file(RunContext *run, Reference reference, Error *err) {
+    ReferenceList list;
+    Error problem = {0};
+    bool is_kept = true;
+    TRY(read_list(run, reference, &list, &problem, err));
+    METRIC_SET(METRIC_REFERENCE_AVAILABLE, problem.state[0] == '\0', REFERENCE_KINDS[reference].name);
+    if (problem.state[0])
+        say(run, problem.text, "what was read of it before holds");
+    else
+        TRY(reference_list_is_kept(run->pg, reference, &list, &is_kept, err));
+    if (!is_kept) {
+        TRY(commit_page(run, reference, &(Page){.list = &list}, err));
+        run->counts.rows_read += (int64_t)list.n;
+    }
+    return tell_known(run, reference, err);
+}
+
+/* ---- the whole ---- */
+
+static void say_away(RunContext *run, const char *why) {
+    say(run, why, "what it was not asked about stays unchecked, and it is asked again later");
 }
 
 static bool is_pending(RunContext *run, Reference reference, bool *ret_is, Error *err) {
@@ -222,7 +271,7 @@ static bool look_up(RunContext *run, Reference reference, Error *err) {
     return true;
 }
 
-static bool refer(RunContext *run, Reference reference, Error *err) {
+static bool refer_to_register(RunContext *run, Reference reference, Error *err) {
     int64_t rest_ms;
     bool has_questions;
     TRY(tell_known(run, reference, err) && is_pending(run, reference, &has_questions, err));
@@ -238,6 +287,7 @@ static bool refer(RunContext *run, Reference reference, Error *err) {
 bool step_reference(RunContext *run, Error *err) {
     for (Reference reference = 0; reference < REFERENCES; reference++)
         if (run->config->references[reference].enabled)
-            TRY(refer(run, reference, err));
+            TRY(REFERENCE_KINDS[reference].format ? refer_to_file(run, reference, err)
+                                                  : refer_to_register(run, reference, err));
     return true;
 }

@@ -75,7 +75,7 @@ SELECT silver.make_diagnoses($1::text[], $3::bigint) WHERE $2::text IS NOT NULL
 SELECT n.place
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS n(id, name, place)
 JOIN silver.payers p ON p.source_payer_id = n.id AND p.source_system = $3
-WHERE p.reference_status <> 'unlisted' OR p.name COLLATE "C" >= n.name COLLATE "C"
+WHERE p.source_hash IS NOT NULL OR p.name COLLATE "C" >= n.name COLLATE "C"
 
 -- In the order of ids, as every page locks them.
 -- name: member_spell
@@ -83,7 +83,7 @@ WITH learnt AS MATERIALIZED (
     SELECT p.payer_key, n.name
     FROM (SELECT id, max(name COLLATE "C") AS name FROM unnest($1::text[], $2::text[]) AS u(id, name) GROUP BY id) AS n
     JOIN silver.payers p ON p.source_payer_id = n.id AND p.source_system = $3
-    WHERE p.reference_status = 'unlisted' AND p.name COLLATE "C" < n.name COLLATE "C"
+    WHERE p.source_hash IS NULL AND p.name COLLATE "C" < n.name COLLATE "C"
     ORDER BY p.source_payer_id FOR UPDATE OF p
 )
 UPDATE silver.payers p SET name = learnt.name, batch_id = $4::bigint

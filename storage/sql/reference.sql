@@ -73,13 +73,17 @@ WHERE code_system = $1 AND code = $2 AND NOT EXISTS (SELECT FROM said)
 UPDATE ref.code SET fetched_at = now(), expires_at = now() + $3::bigint * interval '1 millisecond'
 WHERE code_system = $1 AND code = $2
 
--- Rows of the list $1 that do not say what is known, with what they should say.
+-- Rows of the list $1 that do not say what is known, with what they should say. A file is a whole list: what is not in it
+-- is not listed.
 -- name: reference_code_wanted
-SELECT s.{key} AS key, s.code, r.description, r.category, ref.status_of(s.code_system, s.code, r.outcome) AS status
-FROM silver.{table} s LEFT JOIN ref.code r USING (code_system, code)
+SELECT s.{key} AS key, s.code, r.description, r.category, t.status
+FROM silver.{table} s
+LEFT JOIN ref.code r USING (code_system, code)
+LEFT JOIN ref.list l USING (code_system)
+CROSS JOIN LATERAL (SELECT ref.status_of(s.code_system, s.code, coalesce(
+    r.outcome, CASE WHEN l.name IS NOT NULL THEN 'not_found' END)) AS status) AS t
 WHERE s.code_system = $1
-  AND (s.description, s.{group}, s.reference_status)
-      IS DISTINCT FROM (r.description, r.category, ref.status_of(s.code_system, s.code, r.outcome))
+  AND (s.description, s.{group}, s.reference_status) IS DISTINCT FROM (r.description, r.category, t.status)
 
 -- name: reference_code_untold
 SELECT EXISTS ({wanted})
@@ -90,6 +94,89 @@ UPDATE silver.{table} s
 SET description = w.description, {group} = w.category, reference_status = w.status, batch_id = $4::bigint
 FROM (SELECT * FROM ({wanted}) AS w WHERE $2::text[] IS NULL OR w.code = ANY($2::text[]) LIMIT $3::int) AS w
 WHERE w.key = s.{key}
+
+-- ---- files ----
+
+-- name: reference_list_kept
+SELECT EXISTS (SELECT FROM ref.list WHERE name = $1 AND encode(sha256, 'hex') = $2)
+
+-- name: reference_list_write
+INSERT INTO ref.list (name, code_system, sha256, row_count) VALUES ($1, $2, decode($3, 'hex'), $4::bigint)
+ON CONFLICT (name) DO UPDATE SET sha256 = excluded.sha256, row_count = excluded.row_count, loaded_at = now()
+
+-- A file's rows are arrays: $2 codes, $3 descriptions, $4 categories, $5 lines; $1 the list.
+-- name: reference_code_conflict
+SELECT min(line), max(line) FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[]) AS u(code, description, category, line)
+WHERE $1::text IS NOT NULL
+GROUP BY upper(code) HAVING count(DISTINCT (description, category)) > 1
+ORDER BY 1 LIMIT 1
+
+-- name: reference_code_clear
+DELETE FROM ref.code WHERE code_system = $1
+
+-- name: reference_code_fill
+INSERT INTO ref.code (code_system, code, outcome, description, category, expires_at)
+SELECT DISTINCT ON (upper(code)) $1, upper(code), 'found', description, category, 'infinity'
+FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[]) AS u(code, description, category, line)
+ORDER BY upper(code), line
+
+-- $2 aliases, $3 names, $4 types, $5 sources, $6 lines.
+-- name: reference_payer_conflict
+SELECT min(line), max(line)
+FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[]) AS u(alias, payer_name, payer_type, source, line)
+WHERE $1::text IS NOT NULL
+GROUP BY ref.fold(alias), source HAVING count(DISTINCT (payer_name, payer_type)) > 1
+ORDER BY 1 LIMIT 1
+
+-- name: reference_payer_clear
+DELETE FROM ref.payer
+
+-- name: reference_payer_fill
+INSERT INTO ref.payer (alias, source_system, payer_name, payer_type)
+SELECT DISTINCT ON (ref.fold(alias), source) ref.fold(alias), coalesce(source, ''), payer_name, payer_type
+FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[]) AS u(alias, payer_name, payer_type, source, line)
+WHERE $1::text IS NOT NULL AND ref.fold(alias) <> ''
+ORDER BY ref.fold(alias), source, line
+
+-- Payers that do not say what the file says, with what they should say. By their name before their id, an alias of their
+-- own source's before one of everybody's. What the file does not name is called as before.
+-- name: reference_payer_wanted
+SELECT w.* FROM (
+    SELECT p.payer_key AS key, p.payer_name AS was_name, p.payer_type AS was_type, p.reference_status AS was_status,
+           CASE WHEN a.alias IS NULL THEN 'unlisted' ELSE 'listed' END AS status,
+           CASE WHEN a.alias IS NULL THEN o.payer_name ELSE a.payer_name END AS payer_name,
+           CASE WHEN a.payer_type IS NULL THEN o.payer_type ELSE a.payer_type END AS payer_type
+    FROM silver.payers p
+    LEFT JOIN ref.payer_before b USING (payer_key)
+    CROSS JOIN LATERAL (SELECT
+        CASE WHEN p.reference_status = 'listed' THEN b.payer_name ELSE p.payer_name END AS payer_name,
+        CASE WHEN p.reference_status = 'listed' THEN b.payer_type ELSE p.payer_type END AS payer_type) AS o
+    LEFT JOIN LATERAL (
+        SELECT r.* FROM ref.payer r
+        WHERE r.alias IN (ref.fold(p.name), ref.fold(p.source_payer_id)) AND r.source_system IN (p.source_system, '')
+        ORDER BY r.alias = ref.fold(p.name) DESC NULLS LAST, r.source_system DESC LIMIT 1) AS a ON true
+) AS w
+WHERE (w.was_name, w.was_type, w.was_status) IS DISTINCT FROM (w.payer_name, w.payer_type, w.status)
+
+-- Until the file was read once nothing is known.
+-- name: reference_payer_untold
+SELECT EXISTS (SELECT FROM ref.list WHERE name = 'payers') AND EXISTS ({wanted})
+
+-- $1 at most. What a payer was called by its hospital is remembered as long as the file calls it otherwise; a row that the
+-- hospital changed since is not listed, and is remembered anew.
+-- name: reference_payer_tell
+WITH wanted AS MATERIALIZED (
+    SELECT * FROM ({wanted}) AS w WHERE EXISTS (SELECT FROM ref.list WHERE name = 'payers') LIMIT $1::int
+), remembered AS (
+    INSERT INTO ref.payer_before (payer_key, payer_name, payer_type)
+    SELECT key, was_name, was_type FROM wanted WHERE status = 'listed' AND was_status IS DISTINCT FROM 'listed'
+    ON CONFLICT (payer_key) DO UPDATE SET payer_name = excluded.payer_name, payer_type = excluded.payer_type
+), forgotten AS (
+    DELETE FROM ref.payer_before b USING wanted w WHERE b.payer_key = w.key AND w.status <> 'listed'
+)
+UPDATE silver.payers p
+SET payer_name = w.payer_name, payer_type = w.payer_type, reference_status = w.status, batch_id = $2::bigint
+FROM wanted w WHERE w.key = p.payer_key
 
 -- name: reference_service_rest
 SELECT coalesce(ceil(extract(epoch FROM not_before - now()) * 1000), 0)::bigint FROM ref.service WHERE name = $1
