@@ -51,6 +51,9 @@ bool publications_list(Call *call, struct Pg *pg, Error *err);
 bool reconciliations_list(Call *call, struct Pg *pg, Error *err);
 bool quality_get(Call *call, struct Pg *pg, Error *err);
 bool rules_list(Call *call, struct Pg *pg, Error *err);
+bool orphans_list(Call *call, struct Pg *pg, Error *err);
+/* assessment.c */
+bool quality_report(Call *call, struct Pg *pg, Error *err);
 /* claims.c */
 Handling claims_post(Call *call, Error *err);
 bool claims_place(Call *call, struct Pg *pg, Error *err);

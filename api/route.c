@@ -40,6 +40,8 @@ const Route ROUTES[] = {
     {"GET", "/v1/quarantine/{id}", SCOPE_PHI, ROUTE_READS_PHI, NULL, quarantine_get, {0}},
     {"GET", "/v1/quality", SCOPE_READ, ROUTE_READS, NULL, quality_get, {PAGED}},
     {"GET", "/v1/rules", SCOPE_READ, ROUTE_READS, NULL, rules_list, {PAGED}},
+    {"GET", "/v1/orphans", SCOPE_READ, ROUTE_READS, NULL, orphans_list, {PAGED, "entity", "orphan", "state"}},
+    {"GET", "/v1/reports/quality", SCOPE_READ, ROUTE_READS, NULL, quality_report, {"format"}},
     {"GET", "/v1/kpis", SCOPE_READ, ROUTE_READS, NULL, kpis_list, {PAGED}},
     {"GET", "/v1/kpis/{kpi}", SCOPE_READ, ROUTE_READS, NULL, kpis_get, {"from", "to", "as_of", "by"}},
     {"GET", "/v1/lineage/{table}/{key}", SCOPE_PHI, ROUTE_READS_PHI, NULL, lineage_get, {0}},

@@ -16,6 +16,7 @@ static const struct {
     [REPORT_QUARANTINE] = {SQL_REPORT_QUARANTINE, 1},
     [REPORT_QUALITY] = {SQL_REPORT_QUALITY, 0},
     [REPORT_RULES] = {SQL_REPORT_RULES, 0},
+    [REPORT_ORPHANS] = {SQL_REPORT_ORPHANS, 3},
     [REPORT_PUBLICATIONS] = {SQL_REPORT_PUBLICATIONS, 0},
     [REPORT_RECONCILIATIONS] = {SQL_REPORT_RECONCILIATIONS, 0},
     [REPORT_KPIS] = {SQL_REPORT_KPIS, 0},
@@ -61,6 +62,13 @@ bool report_item(Pg *pg, ReportItem item, int64_t id, Buf *out, bool *ret_found,
     *ret_found = pg_rows(rows) == 1;
     if (*ret_found)
         buf_put_str(out, pg_value(rows, 0, 1));
+    return true;
+}
+
+bool report_assessment(Pg *pg, Buf *out, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, SQL_REPORT_ASSESSMENT, PG_NONE, err);
+    TRY(rows);
+    buf_put_str(out, pg_value(rows, 0, 0));
     return true;
 }
 

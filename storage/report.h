@@ -12,6 +12,7 @@ typedef enum ReportList {
     REPORT_QUARANTINE,   /* counts by feed, rule and state; feed */
     REPORT_QUALITY,      /* by feed */
     REPORT_RULES,        /* by what they are about, and name */
+    REPORT_ORPHANS,      /* oldest first; entity, orphan, state */
     REPORT_PUBLICATIONS, /* newest first */
     REPORT_RECONCILIATIONS, /* newest first */
     REPORT_KPIS,         /* by name */
@@ -42,6 +43,9 @@ bool report_list(Pg *pg, ReportList list, const ReportQuery *query, Arena *arena
                  const char **ret_next, Error *err);
 /* Appends the item; *ret_found is false when there is none with this id. */
 bool report_item(Pg *pg, ReportItem item, int64_t id, Buf *out, bool *ret_found, Error *err);
+
+/* Appends the data quality assessment. */
+bool report_assessment(Pg *pg, Buf *out, Error *err);
 
 /* Appends what was seen of a feed's table, its cursor (`column`: its name, or NULL) and its drift. */
 bool report_feed(Pg *pg, const char *feed, const char *column, Buf *out, Error *err);

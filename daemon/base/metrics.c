@@ -94,6 +94,7 @@ static const Metric METRICS[METRIC_COUNT] = {
                               "Share of checks passed.", {"feed", "dimension"}, NULL},
     [METRIC_FEED_RULE_BROKEN] = {GAUGE, "revcycle_feed_rule_broken",
                                  "1 while the feed breaks the rule: freshness, volume.", {"feed", "rule"}, NULL},
+    [METRIC_ORPHANS] = {GAUGE, "revcycle_orphan_rows", "Rows that name a parent which is not there.", {"table", "rule"}, NULL},
     [METRIC_REFERENCE_LOOKUPS] = {COUNTER, "revcycle_reference_lookups_total",
                                   "Questions to registers, by what came of them.", {"service", "outcome"}, NULL},
     [METRIC_REFERENCE_AVAILABLE] = {GAUGE, "revcycle_reference_available",

@@ -40,6 +40,7 @@ typedef enum MetricId {
     METRIC_RECONCILE_DIFFERENCES,   /* feed */
     METRIC_QUALITY_SCORE,           /* feed, dimension */
     METRIC_FEED_RULE_BROKEN,        /* feed, rule */
+    METRIC_ORPHANS,                 /* table, rule */
     METRIC_REFERENCE_LOOKUPS,       /* service: npi icd10 hcpcs; outcome: found not_found unchanged unusable further failed */
     METRIC_REFERENCE_AVAILABLE,     /* service */
     METRIC_RETENTION_DELETED,       /* table: bronze quarantine reconciliations runs audit */

@@ -100,5 +100,5 @@ bool step_settle(RunContext *run, Error *err);    /* what depends on other feeds
 bool step_reference(RunContext *run, Error *err); /* registries -> what silver says of codes and numbers */
 bool step_publish(RunContext *run, Error *err);   /* PostgreSQL -> BigQuery */
 bool step_kpi(RunContext *run, Error *err);       /* figures -> ops.kpi_snapshot */
-bool step_quality(RunContext *run, Error *err);   /* rules over feeds -> dq.feed_rule */
+bool step_quality(RunContext *run, Error *err);   /* rules over feeds, orphans, scores -> schema dq */
 bool step_retention(RunContext *run, Error *err); /* what is old and needed by nobody -> nothing */

@@ -113,22 +113,93 @@ SELECT feed, json_build_object('feed', feed, 'received', received, 'accepted', r
     'quarantined', quarantined, 'flagged', flagged,
     'score', round((received - quarantined)::numeric / nullif(received, 0), 6),
     'rules', coalesce(rules, '[]'::json),
+    'overall', (SELECT n.score FROM dq.score_now n WHERE n.feed = feeds.feed AND n.dimension = 'overall'),
+    'dimensions', coalesce((
+        SELECT json_object_agg(n.dimension, json_build_object('score', n.score, 'rules', n.n_rules, 'checked', n.checked,
+                   'failed', n.failed,
+                   'taken_at', to_char(n.taken_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) ORDER BY n.dimension)
+        FROM dq.score_now n WHERE n.feed = feeds.feed AND n.dimension <> 'overall'), '{}'),
+    'trend', coalesce((
+        SELECT json_agg(json_build_object('at', to_char(t.taken_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+                   'run', t.run_id::text, 'dimension', t.dimension, 'score', t.score) ORDER BY t.taken_id, t.dimension)
+        FROM (SELECT s.taken_id, k.taken_at, k.run_id, s.dimension, s.score
+              FROM dq.score s JOIN dq.score_taken k USING (taken_id) WHERE s.feed = feeds.feed
+              ORDER BY s.taken_id DESC, s.dimension LIMIT 200) AS t), '[]'),
+    'columns', coalesce((
+        SELECT json_agg(json_build_object('entity', c.subject, 'column', c.column_name, 'rows', c.rows, 'filled', c.filled,
+                   'is_expected', c.is_expected) ORDER BY c.subject, c.column_name)
+        FROM dq.column_fill c WHERE c.feed = feeds.feed), '[]'),
     'last_at', to_char(last_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))::text
 FROM feeds LEFT JOIN rules USING (feed)
 WHERE ($2::text IS NULL OR feed COLLATE "C" > $2) ORDER BY feed COLLATE "C" LIMIT $1::int
 
--- The rules in force at the last settle. `found`: of rules over feeds.
+-- The rules in force at the last settle: rows that were asked and that break them, as of the last look; `found`: of feeds.
 -- name: report_rules
 SELECT key, json_build_object(
     'name', name, 'subject', subject, 'kind', kind, 'scope', scope, 'dimension', dimension, 'severity', severity,
     'says', says, 'definition', definition,
     'since', to_char(since AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-    'is_broken', is_broken, 'found', found,
+    'checked', checked, 'failed', failed, 'is_broken', is_broken, 'found', found,
     'broken_since', CASE WHEN is_broken THEN to_char(found_since AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') END
     )::text
-FROM (SELECT r.*, f.is_broken, f.found, f.since AS found_since, r.subject || E'\x1f' || r.name AS key
-      FROM dq.rule r LEFT JOIN dq.feed_rule f ON r.scope = 'feed' AND (f.feed, f.rule) = (r.subject, r.name)) AS rules
+FROM (SELECT r.*, f.is_broken, f.found, f.since AS found_since, r.subject || E'\x1f' || r.name AS key, c.checked, c.failed
+      FROM dq.rule r
+      LEFT JOIN (SELECT subject, rule, sum(checked) AS checked, sum(failed) AS failed FROM dq.rule_count
+                 GROUP BY subject, rule) AS c ON (c.subject, c.rule) = (r.subject, r.name)
+      LEFT JOIN dq.feed_rule f ON r.scope = 'feed' AND (f.feed, f.rule) = (r.subject, r.name)) AS rules
 WHERE ($2::text IS NULL OR key COLLATE "C" > $2) ORDER BY key COLLATE "C" LIMIT $1::int
+
+-- The data quality assessment: what was accepted, scores with their past, what breaks which rule, how columns are filled, how
+-- many versions members have. Names and numbers, no row values.
+-- name: report_assessment
+SELECT json_build_object(
+    'taken_at', (SELECT to_char(max(taken_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') FROM dq.score_taken),
+    'accepted', (SELECT coalesce(json_agg(json_build_object('entity', entity, 'source_system', source_system,
+                     'received', received, 'accepted', accepted, 'share', share) ORDER BY entity, source_system), '[]')
+                 FROM dq.accepted),
+    'feeds', (SELECT coalesce(json_agg(json_build_object('feed', f.feed,
+        'scores', (SELECT json_agg(json_build_object('dimension', n.dimension, 'score', n.score, 'rules', n.n_rules,
+                       'checked', n.checked, 'failed', n.failed) ORDER BY n.dimension = 'overall' DESC, n.dimension)
+                   FROM dq.score_now n WHERE n.feed = f.feed AND n.score IS NOT NULL),
+        'trend', (SELECT json_agg(json_build_object('at', to_char(t.taken_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+                      'score', t.score) ORDER BY t.taken_id)
+                  FROM (SELECT s.taken_id, k.taken_at, s.score FROM dq.score s JOIN dq.score_taken k USING (taken_id)
+                        WHERE s.feed = f.feed AND s.dimension = 'overall' AND s.score IS NOT NULL
+                        ORDER BY s.taken_id DESC LIMIT 60) AS t),
+        'broken', (SELECT coalesce(json_agg(json_build_object('rule', c.rule, 'subject', c.subject, 'dimension', c.dimension,
+                       'checked', c.checked, 'failed', c.failed, 'severity', r.severity, 'says', coalesce(r.says,
+                       CASE WHEN c.rule = 'columns_filled' THEN 'columns that every row should fill are filled' END))
+                       ORDER BY c.failed DESC, c.rule), '[]')
+                   FROM dq.rule_count c LEFT JOIN dq.rule r ON (r.subject, r.name) = (c.subject, c.rule)
+                   WHERE c.feed = f.feed AND c.failed > 0),
+        'columns', (SELECT coalesce(json_agg(json_build_object('subject', c.subject, 'column', c.column_name, 'rows', c.rows,
+                        'filled', c.filled, 'is_expected', c.is_expected) ORDER BY c.subject, c.column_name), '[]')
+                    FROM dq.column_fill c WHERE c.feed = f.feed)) ORDER BY f.feed), '[]')
+        FROM (SELECT DISTINCT feed FROM dq.score_now WHERE score IS NOT NULL) AS f),
+    'versions', (SELECT coalesce(json_agg(json_build_object('entity', entity, 'source_system', source_system,
+                     'versions', versions, 'members', members) ORDER BY entity, source_system, versions), '[]')
+                 FROM dq.scd_versions),
+    'orphans', (SELECT coalesce(json_agg(json_build_object('entity', entity, 'orphan', orphan, 'source_system', source_system,
+                    'open', open, 'resolved', resolved, 'older_than_a_day', older_than_a_day,
+                    'older_than_a_week', older_than_a_week,
+                    'oldest_at', to_char(oldest_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+                    ORDER BY entity, orphan, source_system), '[]') FROM dq.orphans),
+    'quarantine', (SELECT coalesce(json_agg(json_build_object('feed', feed, 'rule', rule, 'rows', n) ORDER BY feed, rule), '[]')
+                   FROM (SELECT feed, rule, count(*) AS n FROM dq.quarantine WHERE state = 'open' GROUP BY feed, rule) AS q)
+    )::text
+
+-- Rows whose parent is missing, by surrogate key, the oldest first; of those that are resolved only when asked for.
+-- name: report_orphans
+SELECT orphan_id::text, json_build_object(
+    'id', orphan_id::text, 'entity', entity, 'key', key::text, 'orphan', orphan, 'source_system', source_system,
+    'state', CASE WHEN resolved_at IS NULL THEN 'open' ELSE 'resolved' END,
+    'first_seen_at', to_char(first_seen_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    'resolved_at', to_char(resolved_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    'age_s', floor(extract(epoch FROM coalesce(resolved_at, now()) - first_seen_at))::bigint)::text
+FROM dq.orphan
+WHERE ($2::bigint IS NULL OR orphan_id > $2::bigint) AND ($3::text IS NULL OR entity = $3) AND ($4::text IS NULL OR orphan = $4)
+  AND (resolved_at IS NOT NULL) = (coalesce($5, 'open') = 'resolved')
+ORDER BY orphan.orphan_id LIMIT $1::int
 
 -- name: report_publications
 SELECT publication_id::text, json_build_object(

@@ -110,7 +110,7 @@ def test_prometheus_parsers_accept_the_metrics(api):
 
 def test_every_read_route_answers_what_the_contract_says(api):
     document = contract(api)
-    for path in ("/v1/status", "/v1/jobs", "/v1/runs", "/v1/sources", "/v1/files", "/v1/quarantine", "/v1/quality", "/v1/rules", "/v1/kpis",
+    for path in ("/v1/status", "/v1/jobs", "/v1/runs", "/v1/sources", "/v1/files", "/v1/quarantine", "/v1/quality", "/v1/rules", "/v1/orphans", "/v1/kpis",
                  "/v1/publications", "/v1/reconciliations"):
         status, headers, body = api.get(path)
         assert status == 200, (path, body)
