@@ -260,9 +260,8 @@ bool pg_bool(const PgResult *result, int row, int column) {
 Pg *pg_begin(Pg *pg, Error *err) { return pg_script(pg, "BEGIN", err) ? pg : NULL; }
 
 bool pg_commit(Pg **tx, PgCommit how, Error *err) {
-    if (how == PG_RELAXED)
-        TRY(pg_script(*tx, "SET LOCAL synchronous_commit = off", err));
-    CLEANUP(pg_raw_drop) PGresult *answer = PQexec((*tx)->conn, "COMMIT");
+    static const char *const WORDS[] = {[PG_FLUSHED] = "COMMIT", [PG_RELAXED] = "SET LOCAL synchronous_commit = off; COMMIT"};
+    CLEANUP(pg_raw_drop) PGresult *answer = PQexec((*tx)->conn, WORDS[how]);
     if (PQresultStatus(answer) != PGRES_COMMAND_OK)
         return fail_result(*tx, answer, "cannot commit", err);
     bool committed = strcmp(PQcmdStatus(answer), "COMMIT") == 0;

@@ -417,6 +417,8 @@ static size_t most_rows(const DeliveryFile *file) {
     size_t most = (size_t)file->claims->page_rows;
     size_t by_memory = (size_t)file->claims->page_bytes * FIELD_MEMORY_SHARE / (file->n_fields * sizeof(Str));
     most = by_memory < most ? by_memory : most;
+    size_t by_size = (size_t)unpack_size(file->bytes) / 2 + 1; /* a row has a letter and an end, but for the last */
+    most = by_size < most ? by_size : most;
     return most ? most : 1;
 }
 
@@ -583,8 +585,7 @@ static bool check_page(DeliveryFile *file, const Mapping *mapping, const RawRows
     return true;
 }
 
-bool delivery_check_values(DeliveryFile *file, const Mapping *mapping, Error *err) {
-    CLEANUP(arena_drop) Arena *arena = arena_open();
+bool delivery_check_values(DeliveryFile *file, const Mapping *mapping, Arena *arena, Error *err) {
     DeliveryPage page;
     if (file->x12) /* whose standard says how they are written */
         return true;

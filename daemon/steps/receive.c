@@ -59,6 +59,7 @@ typedef struct Receiving {
     bool has_position;    /* it was read */
     int64_t page;         /* pages committed so far, of the feed */
     Arena *arena; /* one file's */
+    Arena *pages; /* one page's */
     Arena *names; /* the run's */
     Planned *planned; /* the last; a plan's */
     Staying *staying; /* the last; of this look */
@@ -333,7 +334,10 @@ static bool check_columns(Receiving *r, const Incoming *file, DeliveryFile *deli
     const OpenFeed *open = find_open(r, file->pattern, fields, n);
     const Mapping *mapping = open ? open->place.mapping
                                   : mapping_compile(r->arena, &r->claims->mapping, fields, n, r->run->config->zone, why);
-    return mapping && delivery_check_values(delivery, mapping, why);
+    ArenaMark mark = arena_mark(r->pages);
+    bool is_good = mapping && delivery_check_values(delivery, mapping, r->pages, why);
+    arena_rewind(r->pages, mark);
+    return is_good;
 }
 
 static bool is_files_fault(const Error *why) {
@@ -467,17 +471,16 @@ static bool place_one(Reading *reading, DeliveryPage *page, Arena *page_arena, E
 }
 
 static bool place_rows(Reading *reading, Error *err) {
-    CLEANUP(arena_drop) Arena *page_arena = arena_open();
+    Arena *arena = reading->r->pages;
     for (bool is_last = false; !is_last;) {
         if (step_is_canceled(reading->r->run, err))
             return false;
-        ArenaMark mark = arena_mark(page_arena);
         DeliveryPage page;
-        TRY(delivery_read(reading->delivery, page_arena, &page, err));
-        TRY(place_one(reading, &page, page_arena, err));
+        arena_empty(arena);
+        TRY(delivery_read(reading->delivery, arena, &page, err));
+        TRY(place_one(reading, &page, arena, err));
         TRY(ended_move_old(&reading->r->ended, err));
         is_last = page.is_last;
-        arena_rewind(page_arena, mark);
     }
     return true;
 }
@@ -604,15 +607,13 @@ static bool receive_claimed(Receiving *r, Incoming *file, Error *err) {
 }
 
 typedef enum Found { FOUND_WAITING, FOUND_LEFT } Found;
-/* Memory of one file is given back with it. */
+/* Memory of one file serves the next. */
 static bool receive_one(Receiving *r, const char *name, Found found, int64_t seen_id, Error *err) {
-    CLEANUP(arena_drop) Arena *arena = arena_open();
-    r->arena = arena;
-    Incoming file = {.name = name, .known_as = known_name(arena, name), .is_leftover = found == FOUND_LEFT};
+    arena_empty(r->arena);
+    arena_empty(r->pages);
+    Incoming file = {.name = name, .known_as = known_name(r->arena, name), .is_leftover = found == FOUND_LEFT};
     file.seen = (FileSeen){.feed = r->claims->name, .source_system = "", .name = file.known_as, .seen_id = seen_id};
-    bool ok = receive_claimed(r, &file, err);
-    r->arena = NULL;
-    return ok;
+    return receive_claimed(r, &file, err);
 }
 
 /* ---- the directory ---- */
@@ -796,8 +797,9 @@ static void receiving_done(Receiving *r) {
 }
 
 static bool receive_all(RunContext *run, Error *err) {
-    CLEANUP(arena_drop) Arena *names = arena_open();
-    CLEANUP(receiving_done) Receiving r = {.run = run, .claims = run->claims, .drop = {.fd = -1}, .names = names};
+    CLEANUP(arena_drop) Arena *names = arena_open(), *arena = arena_open(), *pages = arena_open();
+    CLEANUP(receiving_done) Receiving r = {.run = run, .claims = run->claims, .drop = {.fd = -1}, .names = names,
+                                           .arena = arena, .pages = pages};
     TRY(remap_claims_if_due(run, err)); /* before anything is placed by another mapping */
     TRY(drop_open(run->claims->directory, run->plan ? DROP_LOOK : DROP_WORK, &r.drop, err));
     ended_init(&r.ended, run, &r.drop);
