@@ -340,7 +340,7 @@ static void check_period(Loader *loader, Mark mark, const char *period) {
     regfree(&regex);
 }
 
-static void read_pattern(Loader *loader, const TreeNode *node, FilePattern *pattern) {
+static void read_pattern(Loader *loader, const TreeNode *node, ClaimsFormat format, FilePattern *pattern) {
     if (!keys_read(&loader->mistakes, "claims.*.from[]", node, pattern))
         return;
     const SourceConfig *source =
@@ -349,6 +349,11 @@ static void read_pattern(Loader *loader, const TreeNode *node, FilePattern *patt
     pattern->zone = source ? source->zone : loader->config->zone;
     if (pattern->period)
         check_period(loader, mark_in(node, "period"), pattern->period);
+    if (pattern->clock_name && format != FORMAT_X12)
+        mistake_add(&loader->mistakes, mark_in(node, "timezone"),
+                    "`timezone` of a pattern is the zone of an X12 sender's clock; other files' times are the hospital's");
+    else if (pattern->clock_name)
+        pattern->clock = load_zone(loader, mark_in(node, "timezone"), pattern->clock_name);
 }
 
 static void read_patterns(Loader *loader, const TreeNode *node, ClaimsConfig *claims) {
@@ -360,7 +365,7 @@ static void read_patterns(Loader *loader, const TreeNode *node, ClaimsConfig *cl
     claims->from = patterns;
     claims->n_from = node->n;
     for (size_t i = 0; i < node->n; i++)
-        read_pattern(loader, node->items[i].value, &patterns[i]);
+        read_pattern(loader, node->items[i].value, claims->format, &patterns[i]);
 }
 
 static void read_claim(Loader *loader, const TreeItem *item, ClaimsConfig *claims) {

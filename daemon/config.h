@@ -68,6 +68,8 @@ typedef struct FilePattern {
     const char *period; /* regular expression whose group 1 is the period, or NULL */
     const char *timezone; /* the source's; the house's where it is no hospital of the configuration */
     const Zone *zone;
+    const char *clock_name; /* X12: zone of the clock that the senders of these files read; NULL: nobody said */
+    const Zone *clock;
 } FilePattern;
 
 /* In the order of the configuration's choices. */

@@ -154,6 +154,8 @@ const ConfigKey CONFIG_KEYS[] = {
     {"claims.*.from", KEY_PART, .is_required = true, .help = "which source a file belongs to, by its name"},
     {"claims.*.from[].pattern", KEY_TEXT, IN(FilePattern, pattern), .is_required = true, .help = "name with * and ?, without .gz or .zip"},
     {"claims.*.from[].source", KEY_TEXT, IN(FilePattern, source), .is_required = true, .help = "name of the source"},
+    {"claims.*.from[].timezone", KEY_TEXT, IN(FilePattern, clock_name),
+     .help = "X12: zone of the sender's clock; without it the hospital's is taken, and what a payer says counts as of the end of its day"},
     {"claims.*.from[].period", KEY_TEXT, IN(FilePattern, period), .help = "regular expression; its first group is the period"},
     {"claims.*.map", KEY_PART, .help = "as in a feed"},
     {"claims.*.map_file", KEY_PART, .help = "as in a feed"},

@@ -20,6 +20,7 @@ static const char *const AMOUNTS[CLAIM_AMOUNTS] = {"claim_amount", "paid_amount"
 
 struct ClaimWork {
     Delivery *deliveries;
+    Delivery *sets;   /* of the page's rows: what their X12 sets say of their place, and nothing else; NULL: they are in none */
     Carried *carried; /* what each takes over from its row that was withdrawn; NULL: none was */
     size_t n;
 };
@@ -29,8 +30,9 @@ struct ClaimWork {
 enum { /* columns of claim_look_up */
     FOUND_ID, FOUND_SHOWN, FOUND_KEY, FOUND_ITERATION, FOUND_FINAL, FOUND_FILE, FOUND_LINE,
     FOUND_MODIFIED, FOUND_PERIOD, FOUND_SHA256, FOUND_SOURCE_HASH, FOUND_RECORD_HASH, FOUND_STATUS,
-    FOUND_AMOUNTS, FOUND_INSERTED = FOUND_AMOUNTS + CLAIM_AMOUNTS
+    FOUND_AMOUNTS, FOUND_INSERTED = FOUND_AMOUNTS + CLAIM_AMOUNTS, FOUND_SET
 };
+enum { SET_ORDERED, SET_STAGE, SET_BEGIN, SET_PAYMENT }; /* behind FOUND_SET, and of claim_sets */
 
 static Str found_text(const PgResult *found, int row, int column, Arena *arena) {
     Str text = pg_value(found, row, column);
@@ -40,6 +42,14 @@ static Str found_text(const PgResult *found, int row, int column, Arena *arena) 
 static Value found_number(const PgResult *found, int row, int column) {
     return str_is_null(pg_value(found, row, column)) ? VALUE_NULL
                                                      : value_number(pg_int(found, row, column));
+}
+
+/* What the set that a delivery stands in says of its place; nothing where it stands in none. */
+static void take_set(const PgResult *found, int row, int first, Arena *arena, Delivery *d) {
+    d->ordered_at = found_number(found, row, first + SET_ORDERED);
+    d->stage = (int)pg_int(found, row, first + SET_STAGE);
+    d->set_begin = pg_int(found, row, first + SET_BEGIN);
+    d->payment = found_text(found, row, first + SET_PAYMENT, arena);
 }
 
 static Delivery stored_delivery(const PgResult *found, int row, Arena *arena) {
@@ -59,6 +69,7 @@ static Delivery stored_delivery(const PgResult *found, int row, Arena *arena) {
         .file_id = pg_int(found, row, FOUND_FILE),
         .inserted_at = found_number(found, row, FOUND_INSERTED),
     };
+    take_set(found, row, FOUND_SET, arena, &d);
     for (int i = 0; i < CLAIM_AMOUNTS; i++)
         d.amounts[i] = found_number(found, row, FOUND_AMOUNTS + i);
     Str hash = pg_value(found, row, FOUND_RECORD_HASH);
@@ -110,6 +121,32 @@ static void remember(SilverPage *page, struct ClaimWork *work) {
     work->n = n_kept;
 }
 
+static RowFile file_of(const SilverPage *page, size_t i) {
+    return page->files ? page->files[i] : (RowFile){page->file_id, page->period, page->sha256};
+}
+
+static bool look_up_sets(Pg *pg, const SilverPage *page, struct ClaimWork *work, Error *err) {
+    CLEANUP(buf_drop) Buf files = pg_array(PAGE_MAX_BYTES);
+    CLEANUP(buf_drop) Buf lines = pg_array(PAGE_MAX_BYTES);
+    for (size_t i = 0; i < page->n_rows; i++) {
+        pg_array_int(&files, file_of(page, i).file_id);
+        pg_array_int(&lines, page->rows[i].line);
+    }
+    const char *file_array = pg_array_end(&files, err), *line_array = pg_array_end(&lines, err);
+    TRY(file_array && line_array);
+    CLEANUP(pg_result_drop) PgResult *has = pg_query(pg, SQL_CLAIM_HAS_SETS, PG_PARAMS(file_array), err);
+    TRY(has);
+    if (!pg_bool(has, 0, 0))
+        return true;
+    CLEANUP(pg_result_drop) PgResult *found =
+        pg_query_as(pg, PG_BINARY, SQL_CLAIM_SETS, PG_PARAMS(file_array, line_array), err);
+    TRY(found);
+    work->sets = ARENA_ARRAY(page->arena, Delivery, page->n_rows);
+    for (int r = 0; r < pg_rows(found); r++)
+        take_set(found, r, 1, page->arena, &work->sets[pg_int(found, r, 0) - 1]);
+    return true;
+}
+
 bool claim_look_up(Pg *pg, SilverPage *page, Error *err) {
     CLEANUP(buf_drop) Buf ids = pg_array(PAGE_MAX_BYTES);
     for (size_t i = 0; i < page->n_rows; i++)
@@ -125,6 +162,7 @@ bool claim_look_up(Pg *pg, SilverPage *page, Error *err) {
     for (int r = 0; r < pg_rows(found); r++)
         work->deliveries[work->n++] = stored_delivery(found, r, page->arena);
     page->claims = work;
+    TRY(look_up_sets(pg, page, work, err));
     if (page->memory)
         remember(page, work);
     return true;
@@ -149,7 +187,7 @@ static Places find_places(const Entity *entity) {
 
 static Delivery new_delivery(const SilverPage *page, size_t i, const Places *places) {
     const SilverRow *row = &page->rows[i];
-    RowFile file = page->files ? page->files[i] : (RowFile){page->file_id, page->period, page->sha256};
+    RowFile file = file_of(page, i);
     Delivery d = {
         .claim_id = row->id,
         .modified_at = row->record.values[places->modified_at],
@@ -167,6 +205,13 @@ static Delivery new_delivery(const SilverPage *page, size_t i, const Places *pla
     for (int a = 0; a < CLAIM_AMOUNTS; a++)
         d.amounts[a] = row->record.values[places->amounts[a]];
     memcpy(d.record_hash, row->record.record_hash, sizeof d.record_hash);
+    if (page->claims->sets) {
+        const Delivery *set = &page->claims->sets[i];
+        d.ordered_at = set->ordered_at;
+        d.stage = set->stage;
+        d.set_begin = set->set_begin;
+        d.payment = set->payment;
+    }
     return d;
 }
 

@@ -54,6 +54,7 @@ static Delivery stored_form(ClaimMemory *memory, const Delivery *decided) {
     d.claim_id = keep(memory, d.claim_id);
     d.period = keep(memory, d.period);
     d.sha256 = keep(memory, d.sha256);
+    d.payment = keep(memory, d.payment);
     if (d.status.is_set)
         d.status = value_text(arena_copy(memory->arena, d.status.text));
     d.origin = is_shown ? DELIVERY_STORED_SHOWN : DELIVERY_STORED_ABSORBED;

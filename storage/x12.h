@@ -11,3 +11,6 @@ typedef struct X12Notes {
     const char *sets_json, *provider_json, *acknowledgements_json;
 } X12Notes;
 bool x12_note(Pg *pg, const X12Notes *notes, Error *err);
+/* When the file's claims are placed: what quarantine holds of remittances that this file, or one before it, tells rightly is
+ * `superseded`. */
+bool x12_mend(Pg *pg, int64_t file_id, Error *err);

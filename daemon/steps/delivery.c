@@ -329,14 +329,14 @@ static bool open_layers(DeliveryFile *file, Arena *arena, Error *err) {
     return true;
 }
 
-static bool open_x12(DeliveryFile *file, Arena *arena, Error *err) {
+static bool open_x12(DeliveryFile *file, const FilePattern *pattern, Arena *arena, Error *err) {
     file->detected.format = "x12";
-    file->x12 = x12_delivery_open(file->bytes, file->claims, arena, err);
+    file->x12 = x12_delivery_open(file->bytes, file->claims, pattern, arena, err);
     return file->x12 != NULL;
 }
 
-DeliveryFile *delivery_open(int fd, const ClaimsConfig *claims, const atomic_bool *canceled, Arena *arena,
-                            Error *err) {
+DeliveryFile *delivery_open(int fd, const ClaimsConfig *claims, const FilePattern *pattern, const atomic_bool *canceled,
+                            Arena *arena, Error *err) {
     CLEANUP(fd_drop) int owned = fd;
     CLEANUP(delivery_drop) DeliveryFile *file = calloc(1, sizeof *file);
     if (!file) {
@@ -348,7 +348,7 @@ DeliveryFile *delivery_open(int fd, const ClaimsConfig *claims, const atomic_boo
     owned = -1;
     TRY_NULL(open_bytes(file, fd, canceled, err));
     if (claims->format == FORMAT_X12)
-        TRY_NULL(open_x12(file, arena, err));
+        TRY_NULL(open_x12(file, pattern, arena, err));
     else
         TRY_NULL(open_layers(file, arena, err) && read_header(file, arena, err));
     return TAKE(file);

@@ -31,9 +31,10 @@ typedef struct DeliveryPage {
 
 /* Reads the header. NULL and an Error of class data when the file itself is no good (empty, damaged, of another kind, a
  * header with a name twice): its text is the sentence for the report. Takes the descriptor over.
+ * `pattern` is the one that the file's name fits; formats other than X12 do not look at it.
  * `canceled` is looked at between pieces; NULL: never. */
-DeliveryFile *delivery_open(int fd, const ClaimsConfig *claims, const atomic_bool *canceled, Arena *arena,
-                            Error *err);
+DeliveryFile *delivery_open(int fd, const ClaimsConfig *claims, const FilePattern *pattern, const atomic_bool *canceled,
+                            Arena *arena, Error *err);
 void delivery_close(DeliveryFile *file);
 static inline void delivery_drop(DeliveryFile **owner) {
     if (*owner)

@@ -420,6 +420,8 @@ static bool conclude(void *ctx, const SilverPage *page, Error *err) {
     reading->file->is_changed = !drop_is_unchanged(&reading->r->drop, reading->file->name, &reading->file->stamp);
     if (reading->file->is_changed)
         return error_set(err, STATE_DATA, "the file changed while it was read");
+    if (delivery_survey(reading->delivery))
+        TRY(x12_mend(reading->r->run->pg, reading->entry.file_id, err));
     FAILPOINT("receive.before_done");
     return file_done(reading->r->run->pg, reading->entry.file_id, warning_of(reading), err);
 }
@@ -557,7 +559,8 @@ static bool receive_new(Receiving *r, Incoming *file, int fd, Error *err) {
     if (file->entry.answer == FILE_KNOWN)
         return end_duplicate(r, file, file->entry.file_id, err);
     owned = -1;
-    CLEANUP(delivery_drop) DeliveryFile *delivery = delivery_open(fd, r->claims, r->run->canceled, r->arena, &why);
+    CLEANUP(delivery_drop) DeliveryFile *delivery =
+        delivery_open(fd, r->claims, file->pattern, r->run->canceled, r->arena, &why);
     bool is_good = delivery && check_columns(r, file, delivery, &why);
     if (delivery)
         file->detected = delivery_detected(delivery, r->arena);

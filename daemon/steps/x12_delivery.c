@@ -2,6 +2,7 @@
 #include "steps/x12_delivery.h"
 
 #include "base/own.h"
+#include "transform/date.h"
 #include "transform/formats/x12_rows.h"
 
 #include <errno.h>
@@ -11,6 +12,7 @@ enum { CHUNK_BYTES = 64 * 1024, FIELD_MEMORY_SHARE = 4 };
 struct X12Delivery {
     Unpacker *bytes;
     const ClaimsConfig *claims;
+    X12Clock clock;
     X12Survey survey;
     Field *fields;
     X12Parser *x12;
@@ -36,7 +38,8 @@ static Field *name_fields(const ClaimsConfig *claims, Arena *arena) {
     return fields;
 }
 
-X12Delivery *x12_delivery_open(Unpacker *bytes, const ClaimsConfig *claims, Arena *arena, Error *err) {
+X12Delivery *x12_delivery_open(Unpacker *bytes, const ClaimsConfig *claims, const FilePattern *pattern, Arena *arena,
+                               Error *err) {
     CLEANUP(x12_delivery_drop) X12Delivery *delivery = calloc(1, sizeof *delivery);
     if (!delivery || !(delivery->chunk = malloc(CHUNK_BYTES))) {
         error_set_errno(err, ENOMEM, "cannot open a claims file");
@@ -45,7 +48,8 @@ X12Delivery *x12_delivery_open(Unpacker *bytes, const ClaimsConfig *claims, Aren
     delivery->bytes = bytes;
     delivery->claims = claims;
     delivery->fields = name_fields(claims, arena);
-    TRY_NULL(x12_survey(bytes, arena, &delivery->survey, err));
+    delivery->clock = (X12Clock){.zone = pattern->clock ? pattern->clock : pattern->zone, .is_declared = pattern->clock};
+    TRY_NULL(x12_survey(bytes, &delivery->clock, arena, &delivery->survey, err));
     TRY_NULL(unpack_seek(bytes, 0, err));
     delivery->x12 = x12_open(&(X12Options){0});
     delivery->rows = x12_rows_open();
@@ -96,12 +100,24 @@ static RawReject judge_row(const X12Delivery *delivery, const X12Row *row) {
     return (RawReject){NULL, NULL, STR_NULL};
 }
 
+/* As an instant: which clock it was stays with the row. */
+static Str declared_stamp(const X12Delivery *delivery, Arena *arena, Str stamp) {
+    int64_t us;
+    if (str_is_null(stamp) || !delivery->clock.is_declared || !x12_instant(&delivery->clock, stamp, &us))
+        return stamp;
+    int64_t days = (us - (us < 0 ? US_PER_DAY - 1 : 0)) / US_PER_DAY, seconds = (us - days * US_PER_DAY) / US_PER_SECOND;
+    CivilDate date = date_from_days(days);
+    return str_of(arena_printf(arena, "%04d-%02d-%02d %02d:%02d:%02dZ", date.year, date.month, date.day,
+                               (int)(seconds / 3600), (int)(seconds / 60 % 60), (int)(seconds % 60)));
+}
+
 static void take_row(const X12Delivery *delivery, PageInHand *hand, const X12Row *row) {
     Str *fields = hand->fields + hand->n_rows * X12_N_COLUMNS;
     for (int i = 0; i < X12_N_COLUMNS; i++) {
         fields[i] = str_is_null(row->fields[i]) ? STR_NULL : arena_copy(hand->arena, row->fields[i]);
         hand->page->size_bytes += fields[i].size + 1;
     }
+    fields[X12_MODIFIED_AT] = declared_stamp(delivery, hand->arena, fields[X12_MODIFIED_AT]);
     hand->lines[hand->n_rows] = row->place.segment;
     hand->rejects[hand->n_rows] = judge_row(delivery, row);
     hand->n_rows++;

@@ -8,8 +8,10 @@
 
 typedef struct X12Delivery X12Delivery;
 
-/* `bytes` stays the caller's, and open for as long as this is. Fields and survey live in `arena`. */
-X12Delivery *x12_delivery_open(Unpacker *bytes, const ClaimsConfig *claims, Arena *arena, Error *err);
+/* `bytes` stays the caller's, and open for as long as this is. Fields and survey live in `arena`. When a set was made is
+ * read by the pattern's clock; where that is declared, the rows say it with its offset, for whoever reads them again. */
+X12Delivery *x12_delivery_open(Unpacker *bytes, const ClaimsConfig *claims, const FilePattern *pattern, Arena *arena,
+                               Error *err);
 void x12_delivery_close(X12Delivery *delivery);
 static inline void x12_delivery_drop(X12Delivery **owner) {
     if (*owner)

@@ -4,11 +4,33 @@
 #include "base/buf.h"
 #include "base/own.h"
 #include "steps/delivery.h"
+#include "transform/date.h"
 #include "transform/formats/acknowledgement.h"
+#include "transform/formats/x12_rows.h"
 
 #include <errno.h>
 
-enum { CHUNK_BYTES = 64 * 1024, JSON_BYTES_MAX = 64 * 1024 * 1024, PLB_FIRST = 3, PLB_LAST = 13 };
+enum {
+    CHUNK_BYTES = 64 * 1024,
+    JSON_BYTES_MAX = 64 * 1024 * 1024,
+    PLB_FIRST = 3,
+    PLB_LAST = 13,
+    PARTY_BYTES = 84,
+    CLOCKS_APART_HOURS = 6 /* of the United States: from the East to Hawaii in winter 5, in summer 6 */
+};
+#define US_PER_HOUR (3600 * US_PER_SECOND)
+
+/* What stands around a set. */
+typedef struct Group {
+    char control[X12_CONTROL_BYTES], sender[PARTY_BYTES], receiver[PARTY_BYTES];
+    bool is_dated;
+    int64_t made_us, day_over_us;
+} Group;
+
+/* Whose payment a remittance tells of: with its source and amount, the same in one that was made again. */
+typedef struct Payment {
+    char payer_id[PARTY_BYTES], check_number[PARTY_BYTES], check_date[PARTY_BYTES], payee_id[PARTY_BYTES];
+} Payment;
 
 typedef struct Surveying {
     Arena *arena;
@@ -16,10 +38,13 @@ typedef struct Surveying {
     X12AckReader acks;
     X12Verdict *sets;
     size_t n_sets, capacity, n_quarantined, n_known;
+    int64_t provider_number; /* of this remittance's PLB amounts so far */
     char first_fault[X12_SENTENCE_BYTES]; /* of the whole file */
     char set_fault[X12_SENTENCE_BYTES];   /* of the set in hand */
     char last_fault[X12_SENTENCE_BYTES];  /* of the set that just ended */
-    char group_control[X12_CONTROL_BYTES];
+    const X12Clock *clock;
+    Group group;
+    Payment payment;
     Buf sets_json, provider_json, acks_json;
 } Surveying;
 
@@ -58,13 +83,102 @@ static void put_cents(Buf *out, const char *name, int64_t cents) {
     buf_printf(out, "\"%lld\"", (long long)cents);
 }
 
+/* ---- envelopes and payments ---- */
+
+static void copy(char *to, size_t size, Str text) { snprintf(to, size, "%.*s", STR_ARG(text)); }
+
+bool x12_instant(const X12Clock *clock, Str stamp, int64_t *ret_us) {
+    CivilTime civil;
+    if (!civil_parse_iso(stamp, &civil))
+        return false;
+    *ret_us = zone_to_instant(clock->zone, civil_to_us(&civil));
+    return true;
+}
+
+static void begin_group(Surveying *s, const X12Segment *gs) {
+    Group *group = &s->group;
+    *group = (Group){.is_dated = false};
+    copy(group->control, sizeof group->control, x12_element(gs, 6));
+    copy(group->sender, sizeof group->sender, x12_element(gs, 2));
+    copy(group->receiver, sizeof group->receiver, x12_element(gs, 3));
+    char stamp[X12_STAMP_BYTES];
+    CivilTime civil;
+    if (!x12_stamp(gs, stamp) || !civil_parse_iso(str_of(stamp), &civil))
+        return;
+    int64_t civil_us = civil_to_us(&civil), next_day_us = (date_to_days(civil.date) + 1) * US_PER_DAY;
+    group->is_dated = true;
+    group->made_us = zone_to_instant(s->clock->zone, civil_us);
+    group->day_over_us = zone_to_instant(s->clock->zone, next_day_us) + CLOCKS_APART_HOURS * US_PER_HOUR;
+}
+
+/* Noughts alone are no number: payers write them where nothing was paid. */
+static bool is_check_number(Str text) {
+    for (size_t i = 0; i < text.size; i++)
+        if (text.at[i] != '0')
+            return true;
+    return false;
+}
+
+static void take_trn(Payment *payment, const X12Segment *trn) {
+    if (is_check_number(x12_element(trn, 2)))
+        copy(payment->check_number, sizeof payment->check_number, x12_element(trn, 2));
+    copy(payment->payer_id, sizeof payment->payer_id, x12_element(trn, 3));
+}
+
+/* By number, else by name; TRN03 goes before the payer's name. */
+static void take_n1(Payment *payment, const X12Segment *n1) {
+    Str id = x12_element(n1, 4).size > 0 ? x12_element(n1, 4) : x12_element(n1, 2), role = x12_element(n1, 1);
+    if (str_equal(role, STR("PR")) && !payment->payer_id[0])
+        copy(payment->payer_id, sizeof payment->payer_id, id);
+    if (str_equal(role, STR("PE")))
+        copy(payment->payee_id, sizeof payment->payee_id, id);
+}
+
+static void take_payment(Surveying *s, const X12Segment *segment) {
+    Payment *payment = &s->payment;
+    if (x12_is(segment, "ST"))
+        s->provider_number = 0, *payment = (Payment){.payer_id = ""};
+    else if (x12_is(segment, "BPR"))
+        copy(payment->check_date, sizeof payment->check_date, x12_element(segment, 16));
+    else if (x12_is(segment, "TRN") && !payment->check_number[0])
+        take_trn(payment, segment);
+    else if (x12_is(segment, "N1"))
+        take_n1(payment, segment);
+}
+
+static bool is_answer(const char *kind) { return strcmp(kind, "837") != 0; }
+
+static void note_envelope(Surveying *s, const X12Totals *totals) {
+    Buf *out = &s->sets_json;
+    const Group *group = &s->group;
+    put_text(out, "group_control", str_of(group->control));
+    put_text(out, "sender", str_of(group->sender));
+    put_text(out, "receiver", str_of(group->receiver));
+    if (group->is_dated)
+        put_number(out, "made_us", group->made_us);
+    if (group->is_dated && is_answer(totals->kind) && !s->clock->is_declared)
+        put_number(out, "ordered_us", group->day_over_us);
+}
+
+static void note_payment(Surveying *s, const X12Totals *totals) {
+    Buf *out = &s->sets_json;
+    const Payment *payment = &s->payment;
+    if (strcmp(totals->kind, "835") != 0 || !payment->check_number[0])
+        return;
+    put_text(out, "payer_id", str_of(payment->payer_id));
+    put_text(out, "check_number", str_of(payment->check_number));
+    put_text(out, "check_date", str_of(payment->check_date));
+    put_text(out, "payee_id", str_of(payment->payee_id));
+}
+
 static void note_set(Surveying *s, const X12Totals *totals, int64_t last_segment, const X12Verdict *verdict) {
     Buf *out = &s->sets_json;
     begin_object(out);
     put_number(out, "set_number", totals->place.transaction);
     put_text(out, "kind", str_of(totals->kind));
     put_text(out, "version", str_of(totals->version));
-    put_text(out, "group_control", str_of(s->group_control));
+    note_envelope(s, totals);
+    note_payment(s, totals);
     put_text(out, "set_control", str_of(totals->control));
     put_number(out, "first_segment", totals->place.segment);
     put_number(out, "last_segment", last_segment);
@@ -101,6 +215,7 @@ static void note_provider(Surveying *s, const X12Segment *plb) {
         put_text(out, "reason_code", code);
         put_text(out, "reference", x12_component(plb, reason, 1));
         put_cents(out, "amount", cents);
+        put_number(out, "number", ++s->provider_number);
         buf_printf(out, "}");
     }
 }
@@ -192,10 +307,9 @@ static bool take_segment(Surveying *s, const X12Segment *segment, Error *err) {
     }
     if (is_begin || is_ended)
         s->set_fault[0] = '\0';
-    if (x12_is(segment, "GS")) {
-        Str control = x12_element(segment, 6);
-        snprintf(s->group_control, sizeof s->group_control, "%.*s", STR_ARG(control));
-    }
+    if (x12_is(segment, "GS"))
+        begin_group(s, segment);
+    take_payment(s, segment);
     if (x12_is(segment, "PLB") && strcmp(s->tally.totals.kind, "835") == 0)
         note_provider(s, segment);
     if (x12_ack_take(&s->acks, segment, &ack))
@@ -263,8 +377,8 @@ static void surveying_done(Surveying *s) {
     buf_done(&s->acks_json);
 }
 
-bool x12_survey(Unpacker *bytes, Arena *arena, X12Survey *ret_survey, Error *err) {
-    CLEANUP(surveying_done) Surveying s = {.arena = arena};
+bool x12_survey(Unpacker *bytes, const X12Clock *clock, Arena *arena, X12Survey *ret_survey, Error *err) {
+    CLEANUP(surveying_done) Surveying s = {.arena = arena, .clock = clock};
     Buf *lists[] = {&s.sets_json, &s.provider_json, &s.acks_json};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         buf_init(lists[i], JSON_BYTES_MAX);

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "steps/unpack.h"
 #include "transform/formats/x12_tally.h"
-
+#include "transform/zone.h"
 
 enum { X12_SETS_MAX = 100000 };
 
@@ -17,6 +17,16 @@ typedef struct X12Verdict {
     const char *rule;
     const char *reason;
 } X12Verdict;
+
+/* Groups say when they were made by a clock of no zone: it is the hospital's, unless the configuration says whose. A hospital
+ * knows its own; of a payer's (277, 835, 999) only the day is known then, and it counts as of the end of that day, and of the
+ * CLOCKS_APART_HOURS by which another's clock may be behind: later than all that was sent to the payer on that day. */
+typedef struct X12Clock {
+    const Zone *zone;
+    bool is_declared;
+} X12Clock;
+/* Civil time as x12_stamp() shows it, to an instant in microseconds. False: there is no such time. */
+bool x12_instant(const X12Clock *clock, Str stamp, int64_t *ret_us);
 
 typedef struct X12Survey {
     const X12Verdict *sets; /* by place.transaction - 1 */
@@ -28,6 +38,6 @@ typedef struct X12Survey {
 
 /* Reads the bytes from where they stand to their end. False and an Error of class data when there is nothing to be had
  * from the file: its text is the sentence for the report. All of `ret_survey` lives in `arena`. */
-bool x12_survey(Unpacker *bytes, Arena *arena, X12Survey *ret_survey, Error *err);
+bool x12_survey(Unpacker *bytes, const X12Clock *clock, Arena *arena, X12Survey *ret_survey, Error *err);
 /* The next chunk of bytes into the parser, or the news that there are no more. */
 bool x12_feed_from(Unpacker *bytes, char *chunk, size_t size, X12Parser *x12, Error *err);

@@ -11,12 +11,20 @@ static int compare_instants(Value a, Value b) {
     return compare_numbers(a.number, b.number);
 }
 
+static Value order_of(const Delivery *d) { return d->ordered_at.is_set ? d->ordered_at : d->modified_at; }
+
 static int compare_places(const Delivery *a, const Delivery *b) {
-    int order = compare_instants(a->modified_at, b->modified_at);
+    int order = compare_instants(order_of(a), order_of(b));
+    if (order == 0)
+        order = compare_numbers(a->stage, b->stage);
+    if (order == 0)
+        order = compare_instants(a->modified_at, b->modified_at);
     if (order == 0)
         order = str_compare(a->period, b->period);
     if (order == 0)
         order = str_compare(a->sha256, b->sha256);
+    if (order == 0)
+        order = compare_numbers(a->set_begin, b->set_begin);
     return order != 0 ? order : compare_numbers(a->line, b->line);
 }
 
@@ -60,6 +68,73 @@ static size_t set_repeats_aside(Delivery *deliveries, size_t n) {
     return n_kept;
 }
 
+/* ---- remittances made again ---- */
+
+static int compare_payments(const void *a, const void *b) {
+    const Delivery *x = a, *y = b;
+    int order = compare_numbers(!str_is_null(x->payment), !str_is_null(y->payment));
+    if (order == 0 && !str_is_null(x->payment))
+        order = str_compare(x->payment, y->payment);
+    return order ? order : compare_numbers((int64_t)x->seat, (int64_t)y->seat);
+}
+
+static bool is_same_set(const Delivery *a, const Delivery *b) {
+    return a->set_begin == b->set_begin && str_equal(a->sha256, b->sha256) && str_equal(a->period, b->period);
+}
+
+/* All deliveries of one payment, in their order: those of the last made take the first place, and the keys of the others. */
+static void supersede(Delivery *deliveries, size_t n) {
+    size_t first_seat = deliveries[0].seat, n_last = 0, n_set = 0;
+    const Delivery *last = &deliveries[n - 1];
+    while (n_last < n && is_same_set(&deliveries[n - 1 - n_last], last))
+        n_last++;
+    for (size_t i = 0; i < n; i++) {
+        deliveries[i].is_superseded = i < n - n_last;
+        if (!deliveries[i].is_superseded) {
+            deliveries[i].seat = first_seat;
+            continue;
+        }
+        n_set = i > 0 && is_same_set(&deliveries[i - 1], &deliveries[i]) ? n_set + 1 : 0;
+        if (deliveries[i].origin == DELIVERY_STORED_SHOWN && n_set < n_last)
+            deliveries[n - n_last + n_set].heir_key = deliveries[i].claim_key;
+    }
+}
+
+static int compare_seats(const void *a, const void *b) {
+    const Delivery *x = a, *y = b;
+    int order = compare_numbers(x->is_superseded, y->is_superseded);
+    if (order == 0)
+        order = compare_numbers((int64_t)x->seat, (int64_t)y->seat);
+    return order ? order : compare_numbers(x->line, y->line);
+}
+
+/* Those that count no more go behind the others. */
+static size_t set_superseded_aside(Delivery *deliveries, size_t n) {
+    bool has_payments = false;
+    size_t n_kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        deliveries[i].seat = i;
+        deliveries[i].is_superseded = false;
+        deliveries[i].heir_key = 0;
+        has_payments |= !str_is_null(deliveries[i].payment);
+    }
+    if (!has_payments)
+        return n;
+    qsort(deliveries, n, sizeof *deliveries, compare_payments);
+    for (size_t first = 0, end; first < n; first = end) {
+        for (end = first + 1; end < n && !str_is_null(deliveries[first].payment) &&
+                              str_equal(deliveries[first].payment, deliveries[end].payment);)
+            end++;
+        supersede(deliveries + first, end - first);
+    }
+    qsort(deliveries, n, sizeof *deliveries, compare_seats);
+    while (n_kept < n && !deliveries[n_kept].is_superseded)
+        n_kept++;
+    return n_kept;
+}
+
+/* ---- runs ---- */
+
 /* The delivery that shows: where the run's last content begins; of neighbours with the same text there, the
  * one that shows already, so that a copy that sorts before it changes nothing. */
 static Delivery *choose_shown(Delivery *run, size_t n) {
@@ -79,6 +154,9 @@ static int64_t key_of_run(const Delivery *run, size_t n, const Delivery *shown) 
     for (size_t i = 0; i < n; i++)
         if (run[i].origin == DELIVERY_STORED_SHOWN)
             return run[i].claim_key;
+    for (size_t i = 0; i < n; i++)
+        if (run[i].heir_key)
+            return run[i].heir_key;
     return 0;
 }
 
@@ -98,7 +176,7 @@ static void settle_run(Delivery *run, size_t n, int32_t iteration, bool is_final
 
 void iterations_derive(Delivery *deliveries, size_t n) {
     qsort(deliveries, n, sizeof *deliveries, compare_deliveries);
-    size_t n_kept = set_repeats_aside(deliveries, n);
+    size_t n_kept = set_superseded_aside(deliveries, set_repeats_aside(deliveries, n));
     int32_t iteration = 0;
     for (size_t first = 0, end; first < n_kept; first = end) {
         end = first + 1;

@@ -6,7 +6,8 @@ SELECT d.source_claim_id, d.is_shown, d.claim_key, d.iteration, d.is_final, d.fi
        d.source_hash, d.record_hash, d.claim_status,
        (d.claim_amount * 100)::bigint, (d.paid_amount * 100)::bigint, (d.deductible * 100)::bigint,
        (d.coinsurance * 100)::bigint, (d.copay * 100)::bigint,
-       (extract(epoch FROM d.source_inserted_at) * 1000000)::bigint
+       (extract(epoch FROM d.source_inserted_at) * 1000000)::bigint,
+       (extract(epoch FROM s.ordered_at) * 1000000)::bigint, ops.x12_stage(s.kind), s.first_segment, s.payment
 FROM (
     SELECT true AS is_shown, c.* FROM silver.claims c
     WHERE c.source_claim_id = ANY($1::text[]) AND c.source_system = $2
@@ -14,6 +15,16 @@ FROM (
     SELECT false, a.* FROM silver.claims_absorbed a
     WHERE a.source_claim_id = ANY($1::text[]) AND a.source_system = $2
 ) d LEFT JOIN ops.file f ON f.file_id = d.file_id
+LEFT JOIN LATERAL ops.x12_set_of(d.file_id, d.line) AS s ON true
+
+-- name: claim_has_sets
+SELECT EXISTS (SELECT FROM ops.x12_set WHERE file_id = ANY ($1::bigint[]))
+
+-- Of rows that are not stored yet: `row` counts from 1.
+-- name: claim_sets
+SELECT u.row, (extract(epoch FROM s.ordered_at) * 1000000)::bigint, ops.x12_stage(s.kind), s.first_segment, s.payment
+FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS u(file_id, line, row)
+CROSS JOIN LATERAL ops.x12_set_of(u.file_id, u.line) AS s
 
 -- Rows whose iteration shows another delivery from now on; their key passes to it. What they are called
 -- and what settle wrote in them belongs to the iteration, not to the delivery that is remembered. Where they

@@ -62,23 +62,41 @@ UNION
 SELECT t.source_claim_id, t.source_system FROM touched t
 JOIN silver.adjustments a ON a.source_claim_id = t.source_claim_id AND a.source_system = t.source_system
 
+-- The deliveries of those claims in their order, which is that of transform/iteration.c; without those of remittances that were
+-- made again and tell of the claim there. (NULL is oldest.)
+-- name: settle_deliveries
+CREATE TEMP TABLE settle_delivery ON COMMIT DROP AS
+WITH delivery AS (
+    SELECT true AS is_shown, c.* FROM settle_posted JOIN silver.claims c USING (source_claim_id, source_system)
+    UNION ALL
+    SELECT false, a.* FROM settle_posted JOIN silver.claims_absorbed a USING (source_claim_id, source_system)
+), seated AS (
+    SELECT d.*, s.payment, s.set_number,
+           row_number() OVER (PARTITION BY d.source_claim_id, d.source_system
+                              ORDER BY coalesce(s.ordered_at, d.source_modified_at) NULLS FIRST, ops.x12_stage(s.kind),
+                                       d.source_modified_at NULLS FIRST, f.period COLLATE "C" NULLS FIRST,
+                                       f.sha256 NULLS FIRST, coalesce(s.first_segment, 0), d.line) AS seat
+    FROM delivery d LEFT JOIN ops.file f USING (file_id)
+    LEFT JOIN LATERAL ops.x12_set_of(d.file_id, d.line) AS s ON true
+), counted AS (
+    SELECT *, CASE WHEN payment IS NULL THEN seat ELSE first_value(seat) OVER told END AS first_seat,
+           payment IS NOT NULL AND (file_id, set_number) <> (last_value(file_id) OVER told, last_value(set_number) OVER told)
+               AS is_superseded
+    FROM seated
+    WINDOW told AS (PARTITION BY source_claim_id, source_system, payment ORDER BY seat
+                    ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
+)
+SELECT *, row_number() OVER (PARTITION BY source_claim_id, source_system ORDER BY first_seat, line) AS place
+FROM counted WHERE NOT is_superseded
+
 -- A remittance says what became of a claim, not whose it is. A column that it does not say is the nearest earlier
 -- delivery's that says it, else the nearest later one's; `inherited` names those columns, so that what a delivery says
 -- itself is known in every order of arrival. Amounts and status are never inherited: they make the iteration.
 -- name: settle_inherit
 WITH said AS MATERIALIZED (
-    SELECT d.*, row_number() OVER (PARTITION BY d.source_claim_id, d.source_system
-                                   ORDER BY d.source_modified_at NULLS FIRST, f.period COLLATE "C" NULLS FIRST,
-                                            f.sha256 NULLS FIRST, d.line) AS place
-    FROM (
-        SELECT c.claim_key, true AS is_shown, c.delivery_kind, c.inherited, c.file_id, c.line, c.source_modified_at,
-               c.source_claim_id, c.source_system, silver.own_of(to_jsonb(c), c.inherited) AS says
-        FROM settle_posted JOIN silver.claims c USING (source_claim_id, source_system)
-        UNION ALL
-        SELECT 0, false, a.delivery_kind, a.inherited, a.file_id, a.line, a.source_modified_at,
-               a.source_claim_id, a.source_system, silver.own_of(to_jsonb(a), a.inherited)
-        FROM settle_posted JOIN silver.claims_absorbed a USING (source_claim_id, source_system)
-    ) AS d LEFT JOIN ops.file f USING (file_id)
+    SELECT claim_key, is_shown, delivery_kind, source_claim_id, source_system, place,
+           silver.own_of(to_jsonb(d), inherited) AS says
+    FROM settle_delivery d
 ), found AS MATERIALIZED (
     SELECT t.claim_key, u.name, t.says -> u.name IS NOT NULL AS is_own,
            coalesce(t.says ->> u.name,
@@ -127,26 +145,17 @@ FROM filled f WHERE t.claim_key = f.claim_key
 -- file may show, and knows no adjustments.) Runs of such neighbours are the iterations of transform/iteration.c.
 -- name: settle_adjusted
 CREATE TEMP TABLE settle_adjusted ON COMMIT DROP AS
-WITH delivery AS MATERIALIZED (
-    SELECT d.*, row_number() OVER (PARTITION BY d.source_claim_id, d.source_system
-                                   ORDER BY d.source_modified_at NULLS FIRST, f.period COLLATE "C" NULLS FIRST,
-                                            f.sha256 NULLS FIRST, d.line) AS place
-    FROM (
-        SELECT true AS is_shown, c.* FROM settle_posted JOIN silver.claims c USING (source_claim_id, source_system)
-        UNION ALL
-        SELECT false, a.* FROM settle_posted JOIN silver.claims_absorbed a USING (source_claim_id, source_system)
-    ) AS d LEFT JOIN ops.file f USING (file_id)
-), begun AS (
+WITH begun AS (
     SELECT *, (claim_status, claim_amount, paid_amount, deductible, coinsurance, copay) IS DISTINCT FROM
               (lag(claim_status) OVER one, lag(claim_amount) OVER one, lag(paid_amount) OVER one, lag(deductible) OVER one,
                lag(coinsurance) OVER one, lag(copay) OVER one) AS begins
-    FROM delivery WINDOW one AS (PARTITION BY source_claim_id, source_system ORDER BY place)
+    FROM settle_delivery WINDOW one AS (PARTITION BY source_claim_id, source_system ORDER BY place)
 ), numbered AS (
     SELECT *, count(*) FILTER (WHERE begins) OVER (PARTITION BY source_claim_id, source_system ORDER BY place) AS run
     FROM begun
 ), shown AS (
     SELECT *, max(iteration) FILTER (WHERE is_shown AND NOT is_deleted) OVER one AS shown_iteration,
-           max(claim_date) FILTER (WHERE is_shown) OVER one AS shown_date
+           max(claim_key) FILTER (WHERE is_shown) OVER one AS shown_key
     FROM numbered WINDOW one AS (PARTITION BY source_claim_id, source_system, run)
 ), telling AS MATERIALIZED (
     SELECT DISTINCT ON (source_claim_id, source_system, run) *
@@ -156,11 +165,12 @@ WITH delivery AS MATERIALIZED (
 )
 SELECT DISTINCT ON (c.source_claim_id, c.source_system, c.shown_iteration, l.part[1]::int, l.part[2], l.part[3], l.part[4]::int)
        c.source_system, c.source_claim_id, c.shown_iteration AS iteration, l.part[1]::int AS service_line,
-       l.part[2] AS group_code, l.part[3] AS reason_code, l.part[4]::int AS position, c.shown_date AS claim_date,
+       l.part[2] AS group_code, l.part[3] AS reason_code, l.part[4]::int AS position, s.claim_date,
        nullif(l.part[7], '') AS remark_codes, round(l.part[5]::numeric / 100, 2) AS amount,
        CASE WHEN l.part[6] ~ '^-?[0-9]{1,9}([.][0-9]*)?$' THEN round(l.part[6]::numeric)::int END AS quantity,
        c.file_id, c.line, c.source_inserted_at, c.source_modified_at, c.mapping_version
 FROM telling c
+JOIN silver.claims s ON s.claim_key = c.shown_key -- its day may be inherited
 CROSS JOIN LATERAL (
     SELECT string_to_array(entry, '|') AS part FROM unnest(string_to_array(c.adjustment_list, ';')) AS entry
     WHERE entry ~ '^[0-9]{1,6}[|][^|]*[|][^|]*[|][0-9]{1,6}[|]-?[0-9]{1,14}[|][^|]*[|]') AS l

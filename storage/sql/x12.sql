@@ -4,28 +4,56 @@
 INSERT INTO ops.x12_set (file_id, set_number, kind, version, group_control, set_control, first_segment, last_segment,
                          claims, service_lines, reversals, charged, paid, provider_adjusted, check_amount,
                          lines_out_of_balance, claims_out_of_balance, claims_whose_line_charges_differ, difference,
-                         state, reason)
+                         state, reason, sender, receiver, made_at, ordered_at, payer_id, check_number, check_date,
+                         payee_id)
 SELECT $1::bigint, s.set_number, s.kind, s.version, s.group_control, s.set_control, s.first_segment, s.last_segment,
        s.claims, s.service_lines, s.reversals, s.charged / 100, s.paid / 100, s.provider_adjusted / 100,
        s.check_amount / 100, s.lines_out_of_balance, s.claims_out_of_balance, s.claims_whose_line_charges_differ,
-       s.difference / 100, CASE WHEN s.reason IS NULL THEN 'posted' ELSE 'quarantined' END, s.reason
+       s.difference / 100, CASE WHEN s.reason IS NULL THEN 'posted' ELSE 'quarantined' END, s.reason, s.sender,
+       s.receiver, timestamptz 'epoch' + s.made_us * interval '1 microsecond',
+       timestamptz 'epoch' + s.ordered_us * interval '1 microsecond', s.payer_id, s.check_number, s.check_date, s.payee_id
 FROM jsonb_to_recordset($2::jsonb) AS s(
     set_number int, kind text, version text, group_control text, set_control text, first_segment bigint,
     last_segment bigint, claims bigint, service_lines bigint, reversals bigint, charged numeric, paid numeric,
     provider_adjusted numeric, check_amount numeric, lines_out_of_balance bigint, claims_out_of_balance bigint,
-    claims_whose_line_charges_differ bigint, difference numeric, reason text)
+    claims_whose_line_charges_differ bigint, difference numeric, reason text,
+    sender text, receiver text, made_us bigint, ordered_us bigint, payer_id text, check_number text, check_date text,
+    payee_id text)
 ON CONFLICT DO NOTHING
+
+-- Two feeds may be told of one payment.
+-- name: x12_lock
+SELECT pg_advisory_xact_lock(7309)
+
+-- Of remittances of one payment those of the last made count; which came first does not matter.
+-- name: x12_supersede
+WITH told AS (
+    SELECT s.file_id, s.set_number, s.state,
+           row_number() OVER (PARTITION BY s.payment
+                              ORDER BY coalesce(s.ordered_at, s.made_at) DESC NULLS LAST, s.made_at DESC NULLS LAST,
+                                       f.period COLLATE "C" DESC NULLS LAST, f.sha256 DESC, s.set_number DESC) AS place
+    FROM ops.x12_set s JOIN ops.file f USING (file_id)
+    WHERE f.source_system = $2 AND s.state <> 'quarantined' AND s.reason IS NULL AND s.remittance IS NOT NULL
+      AND s.remittance IN (SELECT remittance FROM ops.x12_set WHERE file_id = $1::bigint)
+), changed AS (
+    UPDATE ops.x12_set s SET state = CASE t.place WHEN 1 THEN 'posted' ELSE 'superseded' END
+    FROM told t
+    WHERE s.file_id = t.file_id AND s.set_number = t.set_number AND (t.place = 1) <> (s.state = 'posted')
+    RETURNING s.file_id, s.first_segment, s.last_segment, s.state
+)
+DELETE FROM ops.x12_provider_adjustment p USING changed c
+WHERE c.state = 'superseded' AND p.file_id = c.file_id AND p.segment BETWEEN c.first_segment AND c.last_segment
 
 -- Of sets that were posted alone. A date that is none is left out.
 -- name: x12_note_providers
 INSERT INTO ops.x12_provider_adjustment (file_id, segment, position, source_system, provider_id, fiscal_period_end,
-                                         reason_code, reference, amount)
+                                         reason_code, reference, amount, payment, number)
 SELECT $1::bigint, p.segment, p.position, $2, p.provider_id,
        CASE WHEN p.fiscal_period_end ~ '^[0-9]{4}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|30|31)$'
             THEN to_date(left(p.fiscal_period_end, 6), 'YYYYMM') + right(p.fiscal_period_end, 2)::int - 1 END,
-       p.reason_code, p.reference, p.amount / 100
+       p.reason_code, p.reference, p.amount / 100, s.payment, p.number
 FROM jsonb_to_recordset($3::jsonb) AS p(set_number int, segment bigint, position int, provider_id text,
-                                        fiscal_period_end text, reason_code text, reference text, amount numeric)
+                                        fiscal_period_end text, reason_code text, reference text, amount numeric, number int)
 JOIN ops.x12_set s ON s.file_id = $1::bigint AND s.set_number = p.set_number AND s.state = 'posted'
 ON CONFLICT DO NOTHING
 
@@ -36,3 +64,22 @@ FROM jsonb_to_recordset($3::jsonb) AS a(set_number int, segment bigint, group_co
                                         code text, acknowledgement text)
 JOIN ops.x12_set s ON s.file_id = $1::bigint AND s.set_number = a.set_number AND s.state = 'posted'
 ON CONFLICT DO NOTHING
+
+-- A remittance that did not add up, or whose envelope did not fit, was made again since and is right now: what quarantine
+-- holds of it is seen to. It may have come after the right one.
+-- name: x12_mend
+WITH bad AS MATERIALIZED (
+    SELECT b.file_id, b.set_number, b.first_segment, b.last_segment
+    FROM ops.x12_set b JOIN ops.file bf USING (file_id)
+    JOIN ops.x12_set g ON g.remittance = b.remittance AND g.reason IS NULL
+    JOIN ops.file gf ON gf.file_id = g.file_id AND gf.source_system = bf.source_system
+    WHERE $1::bigint IN (b.file_id, g.file_id) AND b.reason IS NOT NULL
+      AND (coalesce(g.ordered_at, g.made_at), g.made_at, gf.sha256, g.set_number)
+        > (coalesce(b.ordered_at, b.made_at), b.made_at, bf.sha256, b.set_number)
+), ended AS (
+    UPDATE ops.x12_set s SET state = 'superseded'
+    FROM bad WHERE s.file_id = bad.file_id AND s.set_number = bad.set_number AND s.state = 'quarantined'
+)
+UPDATE dq.quarantine q SET state = 'superseded', replay_asked_at = NULL
+FROM bad
+WHERE q.file_id = bad.file_id AND q.line BETWEEN bad.first_segment AND bad.last_segment AND q.state IN ('open', 'dismissed')

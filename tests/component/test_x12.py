@@ -141,7 +141,7 @@ def test_every_claim_and_adjustment_of_the_public_files_is_a_row(build, files, t
 
 
 def one(build, tmp_path, *claim, **options):
-    return rows_of(build, tmp_path, x12.envelope("835", [x12.remittance([list(claim)], **options)]))[0]
+    return rows_of(build, tmp_path, x12.envelope("835", [x12.remittance([list(claim)], number="CHECK1", **options)]))[0]
 
 
 @pytest.mark.parametrize("claim, status", [

@@ -29,7 +29,7 @@ ELSEWHERE = {"hospitals.before_commit": "flow/test_reload.py", "hospitals.after_
              "retention.after_chosen": "flow/test_retention.py", "retention.after_deleted": "flow/test_retention.py",
              "retention.after_ledger": "flow/test_retention.py", "retention.after_month": "flow/test_retention.py",
              "retention.before_commit": "flow/test_retention.py", "retention.after_commit": "flow/test_retention.py",
-             "x12.before_commit": "flow/test_remittances.py", "x12.after_commit": "flow/test_remittances.py"}
+             "x12.after_note": "flow/test_remittances.py", "x12.after_mend": "flow/test_remittances.py"}
 
 
 def failpoints():

@@ -30,8 +30,8 @@ def desk(make_desk):
     return make_desk()
 
 
-def remit(*claims, made="20250110", **options):
-    return x12.envelope("835", [x12.remittance([list(claim) for claim in claims], **options)], made=made)
+def remit(*claims, made="20250110", time="1200", group="1", **options):
+    return x12.envelope("835", [x12.remittance([list(claim) for claim in claims], **options)], made=made, time=time, group=group)
 
 
 PAID = ["CLP*C1*1*100*70*10*MC*ICN1", "DTM*232*20250102", "SVC*HC:99213*60*50", "CAS*CO*45*10", "LQ*HE*N130",
@@ -165,12 +165,12 @@ def test_what_concerns_no_claim_is_kept(desk):
     assert desk.file("a_2.835")["state"] == "done"
 
 
-def claims_out(made="20250105", group="77"):
+def claims_out(made="20250105", group="77", time="1200", **options):
     return x12.envelope("837", [["BHT*0019*00*1*20250105*0900*CH", "HL*1**20*1", "NM1*85*2*CLINIC*****XX*1111111112",
                                  "HL*2*1*22*0", "SBR*P*18*******CI", "NM1*IL*1*ONE*ANN****MI*M1", "NM1*PR*2*PAYER A*****PI*PA",
                                  "CLM*C1*100***11:B:1*Y*A*Y*Y", "REF*EA*MRN1", "LX*1", "SV1*HC:99213*60*UN*1",
                                  "DTP*472*D8*20250102", "LX*2", "SV1*HC:85025*40*UN*1", "DTP*472*D8*20250102"]],
-                        made=made, group=group)
+                        made=made, group=group, time=time, **options)
 
 
 def test_a_segment_whose_name_cannot_be_read_may_have_begun_a_claim(desk):
@@ -183,14 +183,14 @@ def test_a_segment_whose_name_cannot_be_read_may_have_begun_a_claim(desk):
     assert "the segment's name is none" in desk.file("a_1.837")["error"]
 
 
-def status(category, made, amount="100"):
+def status(category, made, amount="100", time="1200"):
     return x12.envelope("277", [["BHT*0085*08*1*20250106*0900*TH", "HL*1**20*1", "NM1*PR*2*PAYER A*****PI*PA", "HL*2*1*PT",
-                                 "TRN*2*C1", f"STC*{category}*20250106*WQ*{amount}", "REF*1K*ICN1"]], made=made)
+                                 "TRN*2*C1", f"STC*{category}*20250106*WQ*{amount}", "REF*1K*ICN1"]], made=made, time=time)
 
 
-def acknowledgement(code, made="20250106", group="77"):
+def acknowledgement(code, made="20250106", group="77", **options):
     return x12.envelope("999", [[f"AK1*HC*{group}*005010X222A1", "AK2*837*0001*005010X222A1", f"IK5*{code}",
-                                 f"AK9*{code}*1*1*1"]], made=made)
+                                 f"AK9*{code}*1*1*1"]], made=made, **options)
 
 
 def test_a_claim_goes_out_is_acknowledged_rejected_sent_again_and_paid(desk):
@@ -241,7 +241,171 @@ def test_files_in_a_shuffled_order_end_in_the_same_state(make_desk, seed):
     assert state_after(make_desk(), order) == state_after(make_desk(), FILES), order
 
 
-POINTS = ["x12.before_commit", "x12.after_commit", "settle.after_posted"]
+# ---- the order across clocks ----
+
+CLOCKS = { # one claim's life per list, in its true order: (name, content); and how its claims end
+    # hospital in Chicago, payer in Los Angeles, whose clock nobody declared: what it says is earlier than what it answers
+    "the same day": ([("a_1.837", claims_out("20250105", time="1500")), ("a_2.277", status("A3:21", "20250105", time="1310"))],
+                     ["Pending", "Rejected"]),
+    "over midnight": ([("a_1.837", claims_out("20250106", time="0015")), ("a_2.277", status("A3:21", "20250105", time="2220")),
+                       ("a_3.835", remit(PAID, made="20250106", time="0001"))], ["Pending", "Rejected", "Paid"]),
+    "all at noon": ([("a_1.837", claims_out("20250105")), ("a_2.277", status("A3:21", "20250105")),
+                     ("a_3.835", remit(PAID, made="20250105"))], ["Pending", "Rejected", "Paid"]),
+    # sent again on the day after the refusal
+    "sent again": ([("a_1.837", claims_out("20250105", time="1500")), ("a_2.277", status("A3:21", "20250105", time="1310")),
+                    ("a_3.837", claims_out("20250106", "78", time="0900"))], ["Pending", "Rejected", "Pending"]),
+    # where the clock is declared the minute counts: refused at 10:30 and sent again at 11:00 in Chicago
+    "declared": ([("a_1.837", claims_out("20250105", time="0900")), ("west_2.277", status("A3:21", "20250105", time="0830")),
+                  ("a_3.837", claims_out("20250105", "78", time="1100"))], ["Pending", "Rejected", "Pending"]),
+    "declared, at one instant": ([("a_1.837", claims_out("20250105", time="1200")),
+                                  ("west_2.277", status("A3:21", "20250105", time="1000")),
+                                  ("west_3.835", remit(PAID, made="20250105", time="1000"))], ["Pending", "Rejected", "Paid"]),
+}
+
+
+@pytest.mark.parametrize("life", CLOCKS)
+def test_an_answer_follows_what_it_answers_whatever_its_clock_says(make_desk, life):
+    """However they come, one by one or all at once, the end is the same."""
+    files, words = CLOCKS[life]
+    states = []
+    for order in (files, files[::-1]):  # every order: test_iteration.c
+        desk = make_desk()
+        for name, content in order:
+            desk.put(name, content)
+            desk.once()
+        assert [row[3] for row in desk.claims("C1")] == words, [name for name, _ in order]
+        states.append(desk.dump())
+    desk = make_desk()
+    for name, content in files:
+        desk.put(name, content)
+    desk.once()
+    for state in [*states[1:], desk.dump()]:
+        dump.assert_equal(states[0], state)
+
+
+# ---- remittances made again ----
+
+REVERSAL = ["CLP*C1*22*-100*-70**MC*ICN1", "SVC*HC:99213*-60*-50", "CAS*CO*45*-10", "SVC*HC:85025*-40*-20", "CAS*PR*1*-10",
+            "CAS*CO*45*-10"]
+CORRECTION = ["CLP*C1*1*100*90**MC*ICN9", "CAS*CO*45*10"]
+PLB = ["PLB*1234567893*20251231*WO:C9*5*L6*-2"]
+
+
+def provider_adjustments(desk):
+    return desk.rows("SELECT source_system, reason_code, amount::text FROM ops.x12_provider_adjustment ORDER BY 1, 2, amount")
+
+
+def test_a_remittance_made_again_counts_once_in_whichever_order(make_desk):
+    """Other control numbers, another day, other bytes: the payment is the same. In between it was taken back and corrected."""
+    files = [("a_1.835", remit(PAID, DENIED, plb=PLB, number="E1")),
+             ("a_2.835", remit(REVERSAL, CORRECTION, made="20250201", number="E2")),
+             ("a_3.835", remit(PAID, DENIED, plb=PLB, number="E1", made="20250301", time="0931", group="99"))]
+    states = []
+    for order in [*itertools.permutations(files)][::2]:
+        desk = make_desk()
+        for name, content in order:
+            desk.put(name, content)
+            desk.once()
+        assert [row[1:4] + row[5:6] for row in desk.claims("C1")] == [
+            (1, False, "Paid", "70.00"), (2, False, "Reversed", "0.00"), (3, True, "Paid", "90.00")]
+        assert desk.claims("C2") == [("C2", 1, True, "Denied", "80.00", "0.00", "remittance")]
+        # each amount of E1 and E2 once: CO-45 10 + 10 - 10 - 10 + 10, PR-1 10 - 10, CO-29 80
+        assert desk.rows("SELECT group_code, reason_code, count(*), sum(amount)::text FROM silver.adjustments GROUP BY 1, 2 "
+                         "ORDER BY 1, 2") == [("CO", "29", 1, "80.00"), ("CO", "45", 5, "10.00"), ("PR", "1", 2, "0.00")]
+        assert provider_adjustments(desk) == [("hospital_a", "L6", "-2.00"), ("hospital_a", "WO", "5.00")]
+        assert desk.rows("SELECT f.name, s.state FROM ops.x12_set s JOIN ops.file f USING (file_id) ORDER BY 1") == [
+            ("a_1.835", "superseded"), ("a_2.835", "posted"), ("a_3.835", "posted")]
+        # what was paid: 70 - 3 of E1, 90 - 70 of E2
+        assert desk.rows("SELECT sum(check_amount)::text FROM ops.x12_set WHERE state = 'posted'") == [("87.00",)]
+        states.append(desk.dump())
+    for state in states[1:]:
+        dump.assert_equal(states[0], state)
+
+
+def test_a_remittance_made_again_with_other_claims_corrects_what_it_tells(make_desk):
+    """The payment is as it was; of the first delivery counts what the second does not tell anew."""
+    first = remit(PAID, DENIED, plb=PLB, number="E1")
+    second = remit(["CLP*C1*1*100*60*10*MC*ICN1", "CAS*CO*45*30", "CAS*PR*1*10"], plb=["PLB*1234567893*20251231*WO:C9*-7"],
+                   number="E1", made="20250115", group="99")
+    for order in ((first, second), (second, first)):
+        desk = make_desk()
+        for number, content in enumerate(order):
+            desk.put(f"a_{number}.835", content)
+            desk.once()
+        assert [row[:6] for row in desk.claims()] == [("C1", 1, True, "Paid", "100.00", "60.00"),
+                                                      ("C2", 1, True, "Denied", "80.00", "0.00")]
+        assert [row[:5] + row[6:7] for row in desk.adjustments()] == [
+            ("C1", 1, 0, "CO", "45", "30.00"), ("C1", 1, 0, "PR", "1", "10.00"), ("C2", 1, 1, "CO", "29", "80.00")]
+        assert provider_adjustments(desk) == [("hospital_a", "WO", "-7.00")]
+
+
+def test_a_claim_keeps_its_key_when_its_remittance_is_made_again(desk):
+    desk.put("a_1.835", remit(PAID, number="E1"))
+    desk.once()
+    before = desk.rows("SELECT claim_key FROM silver.claims")
+    desk.put("a_2.835", remit(PAID, number="E1", made="20250115", group="99"))
+    desk.once()
+    assert desk.rows("SELECT claim_key FROM silver.claims") == before
+
+
+def test_payments_that_differ_in_payer_number_day_amount_or_hospital_count_each(desk):
+    same = {"number": "E1", "plb": PLB}
+    files = {"a_1.835": remit(PAID, **same), "a_2.835": remit(PAID, payer_id="1999999999", **same),
+             "a_3.835": remit(PAID, plb=PLB, number="E2"), "a_4.835": remit(PAID, day="20250111", **same),
+             "a_5.835": remit(CORRECTION, **same), "b_6.835": remit(PAID, made="20250111", **same),
+             "a_7.835": remit(plb=PLB, number="0"), "a_8.835": remit(plb=PLB, number="0", made="20250111")}
+    for name, content in files.items():
+        desk.put(name, content)
+    desk.once()
+    assert desk.rows("SELECT state, count(*) FROM ops.x12_set GROUP BY 1") == [("posted", len(files))]
+    assert provider_adjustments(desk) == \
+        [("hospital_a", "L6", "-2.00")] * 7 + [("hospital_a", "WO", "5.00")] * 7 + [("hospital_b", "L6", "-2.00"), ("hospital_b", "WO", "5.00")]
+
+
+def test_a_corrected_remittance_ends_the_quarantine_of_the_wrong_one(make_desk):
+    wrong, other = remit(PAID, DENIED, number="E1", check="75"), remit(CORRECTION, number="E2", check="1")
+    right, early = (remit(PAID, DENIED, number="E1", made=day, group="9") for day in ("20250112", "20250108"))
+    seen = []
+    for order in ((wrong, other, right), (right, wrong, other)):
+        desk = make_desk()
+        for number, content in enumerate(order):
+            desk.put(f"a_{number}.835", content)
+            desk.once()
+        assert desk.rows("SELECT raw ->> 'source_claim_id', raw ->> 'check_number', state FROM dq.quarantine ORDER BY 2, 1") == [
+            ("C1", "E1", "superseded"), ("C2", "E1", "superseded"), ("C1", "E2", "open")]
+        assert desk.rows("SELECT check_number, reason IS NULL, state FROM ops.x12_set ORDER BY 1, 2") == [
+            ("E1", False, "superseded"), ("E1", True, "posted"), ("E2", False, "quarantined")]
+        seen.append(desk.dump())
+    dump.assert_equal(*seen)
+    desk = make_desk()  # what was right before the wrong one came does not mend it
+    desk.put("a_1.835", early)
+    desk.put("a_2.835", wrong)
+    desk.once()
+    assert desk.rows("SELECT DISTINCT state FROM dq.quarantine") == [("open",)]
+
+
+def test_an_acknowledgement_is_of_the_right_receiver_and_of_the_last_that_bore_the_number(make_desk):
+    """Group 77 goes to two payers, and once more when the numbers have come round."""
+    def sent(claim_id, made, receiver):
+        return claims_out(made, sender="HOSP", receiver=receiver).replace(b"CLM*C1*", f"CLM*{claim_id}*".encode())
+
+    files = [("a_1.837", sent("C1", "20250105", "AETNA")), ("a_2.837", sent("C2", "20250105", "CIGNA")),
+             ("a_3.837", sent("C3", "20250305", "AETNA")),
+             ("a_4.999", acknowledgement("A", "20250105", sender="AETNA", receiver="HOSP", time="0300")),
+             ("a_5.999", acknowledgement("R", "20250106", sender="CIGNA", receiver="HOSP")),
+             ("a_6.999", acknowledgement("E", "20250306", sender="AETNA", receiver="HOSP")),
+             ("a_7.999", acknowledgement("R", "20250101", sender="AETNA", receiver="HOSP")),  # before anything was sent
+             ("b_8.999", acknowledgement("P", "20250307", sender="AETNA", receiver="HOSP"))]
+    for order in (files, files[::-1]):
+        desk = make_desk()
+        for name, content in order:
+            desk.put(name, content)
+            desk.once()
+        assert desk.rows("SELECT source_claim_id, acknowledgement FROM gold.claim_acknowledgements ORDER BY 1") == [
+            ("C1", "Accepted"), ("C2", "Rejected"), ("C3", "Accepted with errors")]
+
+
+POINTS = ["x12.before_commit", "x12.after_commit", "x12.after_mend", "settle.after_posted"]
 
 
 def test_killed_anywhere_and_started_again_the_end_is_equal(make_desk):

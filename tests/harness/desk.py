@@ -35,7 +35,8 @@ claims:
     every: 1d
     complete_after: 1s
     page_rows: {page_rows}
-    from: [ {{pattern: "a_*", source: hospital_a}}, {{pattern: "b_*", source: hospital_b}} ]
+    from: [ {{pattern: "a_*", source: hospital_a}}, {{pattern: "b_*", source: hospital_b}},
+            {{pattern: "west_*", source: hospital_a, timezone: America/Los_Angeles}} ]
 """
 CSV = "ClaimID,TransactionID,PatientID,PayorID,ServiceDate,ClaimDate,ClaimAmount,PaidAmount,ClaimStatus,ModifiedDate\n"
 

@@ -2,6 +2,7 @@
 
 Reads a whole file by splitting it, adds up with `decimal`; for well-formed files and those broken in known ways.
 """
+import hashlib
 from decimal import Decimal, InvalidOperation
 
 ENVELOPE = ("ISA", "GS", "ST", "SE", "GE", "IEA")
@@ -114,23 +115,26 @@ def adjustment_rows(segments):
     return claims
 
 
-def envelope(kind, sets, group="1", made="20250110", time="1200", version=None, interchange="000000001"):
+def envelope(kind, sets, group="1", made="20250110", time="1200", version=None, interchange="000000001", sender="PAYER",
+             receiver="PROVIDER"):
     """An interchange of one group around these transaction sets, each a list of segments without ST and SE."""
     functional, default = {"835": ("HP", "005010X221A1"), "837": ("HC", "005010X222A1"), "277": ("HN", "005010X214"),
                            "999": ("FA", "005010X231A1")}[kind]
     version = version or default
     out = [f"ISA*00*          *00*          *ZZ*PAYER          *ZZ*PROVIDER       *250110*1200*^*00501*{interchange}*0*P*:",
-           f"GS*{functional}*PAYER*PROVIDER*{made}*{time}*{group}*X*{version}"]
+           f"GS*{functional}*{sender}*{receiver}*{made}*{time}*{group}*X*{version}"]
     for control, segments in enumerate(sets, 1):
         out += [f"ST*{kind}*{control:04}*{version}", *segments, f"SE*{len(segments) + 2}*{control:04}"]
     out += [f"GE*{len(sets)}*{group}", f"IEA*1*{interchange}"]
     return "".join(segment + "~\n" for segment in out).encode()
 
 
-def remittance(claims, check=None, plb=(), payer="GOOD HEALTH", day="20250110"):
-    """Segments of an 835: claims are lists of segments that begin with their CLP."""
+def remittance(claims, check=None, plb=(), payer="GOOD HEALTH", day="20250110", number=None, payer_id="1512345678"):
+    """Segments of an 835: claims are lists of segments that begin with their CLP. Each has a check number of its own, by
+    what it tells, unless one is given."""
+    number = number or "C" + hashlib.sha256(repr((claims, check, plb, payer, day)).encode()).hexdigest()[:12]
     paid = sum(Decimal(claim[0].split("*")[4]) for claim in claims)
     taken = sum(Decimal(amount) for p in plb for amount in p.split("*")[4::2])
-    return [f"BPR*I*{paid - taken if check is None else check}*C*ACH************{day}", "TRN*1*CHECK1*1512345678",
+    return [f"BPR*I*{paid - taken if check is None else check}*C*ACH************{day}", f"TRN*1*{number}*{payer_id}",
             f"DTM*405*{day}", f"N1*PR*{payer}", "N1*PE*HOSPITAL*XX*1234567893", "LX*1",
             *[segment for claim in claims for segment in claim], *plb]

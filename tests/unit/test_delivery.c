@@ -53,7 +53,7 @@ static void render(DeliveryFile *file, Arena *arena, size_t skip_pages, char *re
 static void check_by(const ClaimsConfig *config, Str bytes, const char *expected) {
     CLEANUP(arena_drop) Arena *arena = arena_open();
     Error err = {0};
-    CLEANUP(delivery_drop) DeliveryFile *file = delivery_open(file_of(bytes), config, NULL, arena, &err);
+    CLEANUP(delivery_drop) DeliveryFile *file = delivery_open(file_of(bytes), config, NULL, NULL, arena, &err);
     assert_non_null(file);
     char text[2000];
     render(file, arena, 0, text);
@@ -117,7 +117,7 @@ static void columns_are_known_by_other_names(void **state) {
     for (size_t i = 0; i < sizeof HEADERS / sizeof *HEADERS; i++) {
         Error err = {0};
         size_t n;
-        CLEANUP(delivery_drop) DeliveryFile *file = delivery_open(file_of(str_of(HEADERS[i][0])), &config, NULL, arena, &err);
+        CLEANUP(delivery_drop) DeliveryFile *file = delivery_open(file_of(str_of(HEADERS[i][0])), &config, NULL, NULL, arena, &err);
         const Field *fields = delivery_fields(file, &n);
         assert_string_equal(fields[0].name, HEADERS[i][1]);
         assert_string_equal(fields[1].name, HEADERS[i][2]);
@@ -151,7 +151,7 @@ static void nothing_of_a_raw_row_is_lost(void **state) {
     ClaimsConfig config = claims(9);
     Error err = {0};
     CLEANUP(delivery_drop) DeliveryFile *file =
-        delivery_open(file_of(STR("a,b\n1,2,3,4\n5\n")), &config, NULL, arena, &err);
+        delivery_open(file_of(STR("a,b\n1,2,3,4\n5\n")), &config, NULL, NULL, arena, &err);
     DeliveryPage page;
     assert_true(file && delivery_read(file, arena, &page, &err));
     assert_str(page.rows.fields[1], "2,3,4");
@@ -166,8 +166,8 @@ static void reading_goes_on_at_the_end_of_any_page(void **state) {
     for (size_t n_done = 0; n_done < 3; n_done++) {
         CLEANUP(arena_drop) Arena *arena = arena_open();
         Error err = {0};
-        CLEANUP(delivery_drop) DeliveryFile *whole = delivery_open(file_of(bytes), &config, NULL, arena, &err);
-        CLEANUP(delivery_drop) DeliveryFile *rest = delivery_open(file_of(bytes), &config, NULL, arena, &err);
+        CLEANUP(delivery_drop) DeliveryFile *whole = delivery_open(file_of(bytes), &config, NULL, NULL, arena, &err);
+        CLEANUP(delivery_drop) DeliveryFile *rest = delivery_open(file_of(bytes), &config, NULL, NULL, arena, &err);
         DeliveryPage page;
         for (size_t i = 0; i <= n_done; i++)
             assert_true(delivery_read(whole, arena, &page, &err));
@@ -200,8 +200,8 @@ static void other_encodings_are_read_as_utf_8_and_gone_on_in(void **state) {
     ClaimsConfig config = claims(1);
     CLEANUP(arena_drop) Arena *arena = arena_open();
     Error err = {0};
-    CLEANUP(delivery_drop) DeliveryFile *whole = delivery_open(file_of(bytes), &config, NULL, arena, &err);
-    CLEANUP(delivery_drop) DeliveryFile *rest = delivery_open(file_of(bytes), &config, NULL, arena, &err);
+    CLEANUP(delivery_drop) DeliveryFile *whole = delivery_open(file_of(bytes), &config, NULL, NULL, arena, &err);
+    CLEANUP(delivery_drop) DeliveryFile *rest = delivery_open(file_of(bytes), &config, NULL, NULL, arena, &err);
     DeliveryPage page;
     char text[200];
     assert_true(delivery_read(whole, arena, &page, &err) && delivery_seek(rest, page.offset, page.line, &err));
@@ -215,10 +215,10 @@ static void a_header_that_is_not_as_declared_is_refused(void **state) {
     ClaimsConfig config = claims(1);
     Error err = {0};
     config.encoding = DECLARED_UTF_8;
-    assert_null(delivery_open(file_of(STR("a,\xE9\n")), &config, NULL, arena, &err));
+    assert_null(delivery_open(file_of(STR("a,\xE9\n")), &config, NULL, NULL, arena, &err));
     assert_string_equal(err.text, "the header is not the text that `encoding` declares");
     config.encoding = DECLARED_DETECT;
-    CLEANUP(delivery_drop) DeliveryFile *file = delivery_open(file_of(STR("a,\xE9\n")), &config, NULL, arena, &err);
+    CLEANUP(delivery_drop) DeliveryFile *file = delivery_open(file_of(STR("a,\xE9\n")), &config, NULL, NULL, arena, &err);
     size_t n;
     assert_string_equal(delivery_fields(file, &n)[1].name, "\xC3\xA9");
 }
@@ -240,7 +240,7 @@ static void a_file_that_is_no_good_is_refused_with_a_sentence(void **state) {
         CLEANUP(arena_drop) Arena *arena = arena_open();
         ClaimsConfig config = claims(9);
         Error err = {0};
-        assert_null(delivery_open(file_of((Str){CASES[i].bytes, CASES[i].size}), &config, NULL, arena, &err));
+        assert_null(delivery_open(file_of((Str){CASES[i].bytes, CASES[i].size}), &config, NULL, NULL, arena, &err));
         assert_int_equal(error_class(&err), ERROR_DATA);
         assert_string_equal(err.text, CASES[i].sentence);
     }

@@ -258,6 +258,75 @@ static void keys_stay_with_their_content(void **state) {
     }
 }
 
+/* ---- X12: stages of a claim's life, and remittances made again ---- */
+
+static Delivery of_set(Delivery d, int64_t ordered_at, int stage, int64_t set_begin, const char *payment) {
+    d.ordered_at = ordered_at ? value_number(ordered_at) : VALUE_NULL;
+    d.stage = stage;
+    d.set_begin = set_begin;
+    d.payment = payment ? str_of(payment) : STR_NULL;
+    return d;
+}
+
+static void shuffle(Delivery *deliveries, size_t n, unsigned seed) {
+    for (size_t i = n; i > 1; i--) {
+        size_t k = (seed = seed * 1103515245 + 12345) / 65536 % i;
+        Delivery moved = deliveries[i - 1];
+        deliveries[i - 1] = deliveries[k];
+        deliveries[k] = moved;
+    }
+}
+
+/* One by one in many orders: the iterations are those written here by hand. */
+static void assert_life(const Delivery *deliveries, size_t n, const char *const *words, size_t n_words) {
+    for (unsigned seed = 1; seed <= 200; seed++) {
+        Delivery order[MOST];
+        Store store = {.n_shown = 0};
+        memcpy(order, deliveries, n * sizeof *order);
+        shuffle(order, n, seed);
+        for (size_t i = 0; i < n; i++)
+            store_page(&store, &order[i], 1);
+        assert_int_equal(store.n_shown, n_words);
+        for (size_t i = 0; i < n_words; i++) {
+            assert_int_equal(store.shown[i].iteration, i + 1);
+            assert_str(store.shown[i].status.text, words[i]);
+            assert_int_equal(store.shown[i].is_final, i + 1 == n_words);
+            for (size_t k = 0; k < i; k++)
+                assert_int_not_equal(store.shown[k].key, store.shown[i].key);
+        }
+        assert_int_equal(store.n_shown + store.n_absorbed, n);
+    }
+}
+
+static void an_answer_follows_what_it_answers(void **state) {
+    (void)state;
+    const Delivery life[] = {
+        of_set(delivery(1000, NULL, "a", 5, "Sent", 0, 0), 0, 0, 3, NULL),
+        of_set(delivery(900, NULL, "b", 5, "Refused", 0, 0), 2000, 1, 3, NULL),
+        of_set(delivery(2000, NULL, "0", 5, "Sent again", 0, 0), 0, 0, 3, NULL),
+        of_set(delivery(2100, NULL, "c", 5, "Accepted", 0, 0), 4000, 1, 3, NULL),
+        of_set(delivery(1500, NULL, "d", 5, "Paid", 70, 0), 4000, 2, 3, NULL),
+    };
+    const char *const words[] = {"Sent", "Sent again", "Refused", "Accepted", "Paid"};
+    assert_life(life, 5, words, 5);
+}
+
+/* The third tells what the first told, another refused it meanwhile, and a reversal stands in the same set. */
+static void a_remittance_made_again_takes_the_first_ones_place(void **state) {
+    (void)state;
+    const Delivery life[] = {
+        of_set(delivery(1000, NULL, "a", 5, "Paid", 70, 0), 0, 2, 3, "P1"),
+        of_set(delivery(1500, NULL, "b", 5, "Reversed", 0, 0), 0, 2, 3, "P2"),
+        of_set(delivery(1500, NULL, "b", 9, "Paid more", 90, 0), 0, 2, 3, "P2"),
+        of_set(delivery(3000, NULL, "c", 50, "Paid", 70, 1), 0, 2, 40, "P1"),
+        of_set(delivery(3500, NULL, "d", 5, "Reversed", 0, 1), 0, 2, 3, "P2"),
+        of_set(delivery(3500, NULL, "d", 9, "Paid more", 90, 1), 0, 2, 3, "P2"),
+        delivery(2000, NULL, "e", 1, "Closed", 90, 0),
+    };
+    const char *const words[] = {"Paid", "Reversed", "Paid more", "Closed"};
+    assert_life(life, 7, words, 4);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_change_of_status_or_amount_is_the_next_iteration),
@@ -267,6 +336,8 @@ int main(void) {
         cmocka_unit_test(an_equal_row_in_a_file_that_sorts_before_changes_nothing_that_shows),
         cmocka_unit_test(any_order_and_paging_of_deliveries_gives_the_same_iterations),
         cmocka_unit_test(keys_stay_with_their_content),
+        cmocka_unit_test(an_answer_follows_what_it_answers),
+        cmocka_unit_test(a_remittance_made_again_takes_the_first_ones_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

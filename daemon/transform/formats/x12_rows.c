@@ -209,15 +209,16 @@ static bool end_claim(X12Rows *rows, X12Row *ret_row) {
     return true;
 }
 
-/* GS04 and GS05: CCYYMMDD, HHMM or HHMMSS. */
-static Str group_instant(Arena *arena, const X12Segment *gs) {
-    Str date = x12_date(arena, x12_element(gs, 4)), time = x12_element(gs, 5);
-    if (str_is_null(date))
-        return STR_NULL;
+/* CCYYMMDD, and HHMM or HHMMSS. */
+bool x12_stamp(const X12Segment *gs, char ret_stamp[X12_STAMP_BYTES]) {
+    Str date = x12_element(gs, 4), time = x12_element(gs, 5);
+    if (date.size != 8 || !are_digits(date))
+        return false;
     bool has_time = time.size >= 4 && are_digits(time);
     bool has_seconds = has_time && time.size >= 6;
-    return str_of(arena_printf(arena, "%.*s %.2s:%.2s:%.2s", STR_ARG(date), has_time ? time.at : "00",
-                               has_time ? time.at + 2 : "00", has_seconds ? time.at + 4 : "00"));
+    snprintf(ret_stamp, X12_STAMP_BYTES, "%.4s-%.2s-%.2s %.2s:%.2s:%.2s", date.at, date.at + 4, date.at + 6,
+             has_time ? time.at : "00", has_time ? time.at + 2 : "00", has_seconds ? time.at + 4 : "00");
+    return true;
 }
 
 static void begin_set(X12Rows *rows, const X12Segment *st) {
@@ -239,7 +240,8 @@ static void begin_set(X12Rows *rows, const X12Segment *st) {
 static bool follow_envelope(X12Rows *rows, const X12Segment *segment, X12Row *ret_row) {
     bool is_ended = end_claim(rows, ret_row);
     if (x12_is(segment, "GS")) {
-        rows->group_date = group_instant(rows->set, segment);
+        char stamp[X12_STAMP_BYTES];
+        rows->group_date = x12_stamp(segment, stamp) ? arena_copy(rows->set, str_of(stamp)) : STR_NULL;
         rows->group_control = arena_copy(rows->set, x12_element(segment, 6));
     }
     if (x12_is(segment, "ST"))

@@ -76,5 +76,10 @@ bool x12_rows_take(X12Rows *rows, const X12Segment *segment, X12Row *ret_row);
 /* The file has no more segments. */
 bool x12_rows_finish(X12Rows *rows, X12Row *ret_row);
 
+/* What a group's date and time (GS04, GS05) show: "2025-01-31 09:30:00", civil time of the sender's clock, midnight where no
+ * time stands. False: no date. */
+enum { X12_STAMP_BYTES = 24 };
+bool x12_stamp(const X12Segment *gs, char ret_stamp[X12_STAMP_BYTES]);
+
 /* PR-1, PR-2, PR-3 (deductible, coinsurance, copay) and CO-45 (above the contract's fee). */
 bool x12_is_no_denial(Str group, Str reason);
