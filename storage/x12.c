@@ -2,27 +2,23 @@
 #include "storage/x12.h"
 
 #include "base/failpoint.h"
-#include "base/own.h"
 #include "sql.h"
 
-bool x12_note(Pg *pg, const X12Notes *notes, Error *err) {
+bool x12_note(Pg *tx, const X12Notes *notes, Error *err) {
     PgNumber file = pg_number(notes->file_id);
-    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(pg, err);
-    TRY(tx && pg_exec(tx, SQL_X12_LOCK, PG_NONE, NULL, err));
+    TRY(pg_exec(tx, SQL_X12_LOCK, PG_NONE, NULL, err));
     TRY(pg_exec(tx, SQL_X12_NOTE_SETS, PG_PARAMS(file.text, notes->sets_json), NULL, err));
     TRY(pg_exec(tx, SQL_X12_SUPERSEDE, PG_PARAMS(file.text, notes->source_system), NULL, err));
     TRY(pg_exec(tx, SQL_X12_NOTE_PROVIDERS, PG_PARAMS(file.text, notes->source_system, notes->provider_json), NULL, err));
     TRY(pg_exec(tx, SQL_X12_NOTE_ACKNOWLEDGEMENTS,
                 PG_PARAMS(file.text, notes->source_system, notes->acknowledgements_json), NULL, err));
-    FAILPOINT("x12.before_commit");
-    TRY(pg_commit(&tx, PG_FLUSHED, err));
-    FAILPOINT("x12.after_commit");
+    FAILPOINT("x12.after_note");
     return true;
 }
 
-bool x12_mend(Pg *pg, int64_t file_id, Error *err) {
+bool x12_mend(Pg *tx, int64_t file_id, Error *err) {
     PgNumber file = pg_number(file_id);
-    TRY(pg_exec(pg, SQL_X12_MEND, PG_PARAMS(file.text), NULL, err));
+    TRY(pg_exec(tx, SQL_X12_MEND, PG_PARAMS(file.text), NULL, err));
     FAILPOINT("x12.after_mend");
     return true;
 }

@@ -1,7 +1,7 @@
 /* x12.h - what is kept of an X12 file beside its claims: ops.x12_set and what goes with it.
  *
- * Arrays of objects as steps/x12_survey.h makes them: amounts are cents in quotes. In one transaction of its own, flushed;
- * written again for the same file it changes nothing. */
+ * Arrays of objects as steps/x12_survey.h makes them: amounts are cents in quotes. In the caller's
+ * transaction, with the file's first page and its last; written again for the same file they change nothing. */
 #pragma once
 #include "storage/pg.h"
 
@@ -10,7 +10,7 @@ typedef struct X12Notes {
     const char *source_system;
     const char *sets_json, *provider_json, *acknowledgements_json;
 } X12Notes;
-bool x12_note(Pg *pg, const X12Notes *notes, Error *err);
+bool x12_note(Pg *tx, const X12Notes *notes, Error *err);
 /* When the file's claims are placed: what quarantine holds of remittances that this file, or one before it, tells rightly is
  * `superseded`. */
-bool x12_mend(Pg *pg, int64_t file_id, Error *err);
+bool x12_mend(Pg *tx, int64_t file_id, Error *err);

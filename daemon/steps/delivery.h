@@ -15,9 +15,11 @@
 #define RULE_LINE_CUT "line_cut"
 #define RULE_REMITTANCE_UNBALANCED "remittance_unbalanced"
 #define RULE_X12_ENVELOPE "x12_envelope"
+#define RULE_X12_DATE "x12_date"
+#define RULE_X12_AMOUNT "x12_amount"
 #define DELIVERY_RULES \
     "{" RULE_LINE_UNREADABLE "," RULE_FIELD_COUNT "," RULE_LINE_CUT "," RULE_REMITTANCE_UNBALANCED "," RULE_X12_ENVELOPE "," \
-    RULE_ROW_REFUSED "}"
+    RULE_X12_DATE "," RULE_X12_AMOUNT "," RULE_ROW_REFUSED "}"
 
 typedef struct DeliveryFile DeliveryFile;
 

@@ -88,13 +88,15 @@ static bool next_row(X12Delivery *delivery, X12Row *ret_row, bool *ret_found, Er
     return true;
 }
 
-static RawReject judge_row(const X12Delivery *delivery, const X12Row *row) {
+static RawReject judge_row(const X12Delivery *delivery, Arena *arena, const X12Row *row) {
     size_t set = (size_t)row->place.transaction;
     if (set == 0 || set > delivery->survey.n_sets) /* the file changed between the passes */
         return (RawReject){RULE_LINE_UNREADABLE, "the claim stands in no transaction set", STR_NULL};
     const X12Verdict *verdict = &delivery->survey.sets[set - 1];
     if (verdict->rule)
         return (RawReject){verdict->rule, verdict->reason, STR_NULL};
+    if (row->bad_date_segment)
+        return (RawReject){RULE_X12_DATE, x12_bad_date(arena, row->bad_date_segment), STR_NULL};
     if (row->is_too_long)
         return (RawReject){RULE_LINE_UNREADABLE, "the claim has more service lines or adjustments than are read", STR_NULL};
     return (RawReject){NULL, NULL, STR_NULL};
@@ -119,7 +121,7 @@ static void take_row(const X12Delivery *delivery, PageInHand *hand, const X12Row
     }
     fields[X12_MODIFIED_AT] = declared_stamp(delivery, hand->arena, fields[X12_MODIFIED_AT]);
     hand->lines[hand->n_rows] = row->place.segment;
-    hand->rejects[hand->n_rows] = judge_row(delivery, row);
+    hand->rejects[hand->n_rows] = judge_row(delivery, hand->arena, row);
     hand->n_rows++;
     hand->page->offset = row->place.offset;
     hand->page->line = row->place.segment;

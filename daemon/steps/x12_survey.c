@@ -38,6 +38,7 @@ typedef struct Surveying {
     X12AckReader acks;
     X12Verdict *sets;
     size_t n_sets, capacity, n_quarantined, n_known;
+    int64_t bad_plb_segment; /* of this remittance, whose fiscal period ends on no day; 0: none */
     int64_t provider_number; /* of this remittance's PLB amounts so far */
     char first_fault[X12_SENTENCE_BYTES]; /* of the whole file */
     char set_fault[X12_SENTENCE_BYTES];   /* of the set in hand */
@@ -134,10 +135,15 @@ static void take_n1(Payment *payment, const X12Segment *n1) {
         copy(payment->payee_id, sizeof payment->payee_id, id);
 }
 
+static void begin_set(Surveying *s) {
+    s->payment = (Payment){.payer_id = ""};
+    s->provider_number = s->bad_plb_segment = 0;
+}
+
 static void take_payment(Surveying *s, const X12Segment *segment) {
     Payment *payment = &s->payment;
     if (x12_is(segment, "ST"))
-        s->provider_number = 0, *payment = (Payment){.payer_id = ""};
+        begin_set(s);
     else if (x12_is(segment, "BPR"))
         copy(payment->check_date, sizeof payment->check_date, x12_element(segment, 16));
     else if (x12_is(segment, "TRN") && !payment->check_number[0])
@@ -200,7 +206,9 @@ static void note_set(Surveying *s, const X12Totals *totals, int64_t last_segment
 
 static void note_provider(Surveying *s, const X12Segment *plb) {
     Buf *out = &s->provider_json;
-    Str day = x12_element(plb, 2);
+    char day[X12_DAY_BYTES] = "";
+    if (x12_element(plb, 2).size > 0 && !x12_day(x12_element(plb, 2), day) && s->bad_plb_segment == 0)
+        s->bad_plb_segment = plb->place.segment;
     for (size_t i = PLB_FIRST; i <= PLB_LAST && i < plb->n_elements; i += 2) {
         int64_t cents;
         Str reason = x12_element(plb, i), code = x12_component(plb, reason, 0);
@@ -211,7 +219,7 @@ static void note_provider(Surveying *s, const X12Segment *plb) {
         put_number(out, "segment", plb->place.segment);
         put_number(out, "position", (int64_t)(i - PLB_FIRST) / 2 + 1);
         put_text(out, "provider_id", x12_element(plb, 1));
-        put_text(out, "fiscal_period_end", day);
+        put_text(out, "fiscal_period_end", str_of(day));
         put_text(out, "reason_code", code);
         put_text(out, "reference", x12_component(plb, reason, 1));
         put_cents(out, "amount", cents);
@@ -239,6 +247,10 @@ static const char *money(Arena *arena, int64_t cents) {
     return arena_printf(arena, "%lld.%02lld", (long long)(whole / 100), (long long)(whole % 100));
 }
 
+const char *x12_bad_date(Arena *arena, int64_t segment) {
+    return arena_printf(arena, "segment %lld: a date or time that no calendar or clock has", (long long)segment);
+}
+
 static const char *why_unbalanced(const Surveying *s, const X12Totals *totals) {
     int64_t difference = x12_difference(totals);
     if (totals->unreadable_amounts > 0)
@@ -258,6 +270,10 @@ static X12Verdict judge(const Surveying *s, const X12Totals *totals) {
     if (!totals->is_complete)
         return (X12Verdict){RULE_X12_ENVELOPE, s->last_fault[0] ? arena_string(s->arena, str_of(s->last_fault))
                                                             : "the transaction set has no SE"};
+    if (totals->is_too_large)
+        return (X12Verdict){RULE_X12_AMOUNT, "the transaction set's amounts add up to more than 1,000,000,000,000,000.00"};
+    if (s->bad_plb_segment)
+        return (X12Verdict){RULE_X12_DATE, x12_bad_date(s->arena, s->bad_plb_segment)};
     if (strcmp(totals->kind, "835") == 0 && !x12_is_balanced(totals))
         return (X12Verdict){RULE_REMITTANCE_UNBALANCED, why_unbalanced(s, totals)};
     return (X12Verdict){NULL, NULL};

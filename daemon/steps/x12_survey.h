@@ -39,5 +39,7 @@ typedef struct X12Survey {
 /* Reads the bytes from where they stand to their end. False and an Error of class data when there is nothing to be had
  * from the file: its text is the sentence for the report. All of `ret_survey` lives in `arena`. */
 bool x12_survey(Unpacker *bytes, const X12Clock *clock, Arena *arena, X12Survey *ret_survey, Error *err);
+/* The sentence of a date that no calendar has. */
+const char *x12_bad_date(Arena *arena, int64_t segment);
 /* The next chunk of bytes into the parser, or the news that there are no more. */
 bool x12_feed_from(Unpacker *bytes, char *chunk, size_t size, X12Parser *x12, Error *err);

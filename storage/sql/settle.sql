@@ -89,6 +89,10 @@ WITH delivery AS (
 SELECT *, row_number() OVER (PARTITION BY source_claim_id, source_system ORDER BY first_seat, line) AS place
 FROM counted WHERE NOT is_superseded
 
+-- Transactions that such claims named by what they had inherited, and name no more: no past row says so.
+-- name: settle_released
+CREATE TEMP TABLE settle_released (source_transaction_id text COLLATE "C", source_system text COLLATE "C") ON COMMIT DROP
+
 -- A remittance says what became of a claim, not whose it is. A column that it does not say is the nearest earlier
 -- delivery's that says it, else the nearest later one's; `inherited` names those columns, so that what a delivery says
 -- itself is known in every order of arrival. Amounts and status are never inherited: they make the iteration.
@@ -114,7 +118,8 @@ WITH said AS MATERIALIZED (
            string_agg(name, ',' ORDER BY name) FILTER (WHERE NOT is_own AND value IS NOT NULL) AS inherited
     FROM found GROUP BY claim_key
 ), filled AS MATERIALIZED (
-    SELECT c.claim_key, c.claim_date AS old_date, c.batch_id AS was_batch_id, w.inherited, n.source_transaction_id,
+    SELECT c.claim_key, c.source_system, c.source_transaction_id AS old_transaction_id, c.claim_date AS old_date,
+           c.batch_id AS was_batch_id, w.inherited, n.source_transaction_id,
            n.source_encounter_id, n.source_patient_id, n.source_provider_id, n.source_department_id, n.source_payer_id, n.service_date,
            n.claim_date, n.payer_type, n.payer_claim_id
     FROM whole w JOIN silver.claims c USING (claim_key)
@@ -128,6 +133,9 @@ WITH said AS MATERIALIZED (
     INSERT INTO ops.moved (table_name, key, old_date, batch_id)
     SELECT 'claims', f.claim_key, f.old_date, r.batch_id FROM filled f CROSS JOIN settle_run r
     WHERE f.claim_date IS DISTINCT FROM f.old_date
+), released AS (
+    INSERT INTO settle_released (source_transaction_id, source_system)
+    SELECT old_transaction_id, source_system FROM filled WHERE old_transaction_id IS DISTINCT FROM source_transaction_id
 ), placed AS (
     INSERT INTO ops.placed (key, entity, batch_id)
     SELECT claim_key, 'claims', was_batch_id FROM filled ON CONFLICT DO NOTHING
@@ -462,7 +470,9 @@ SELECT f.transaction_key, f.source_transaction_id, f.source_system, false
 FROM (SELECT source_transaction_id, source_system FROM settle_row_claims
       UNION
       SELECT source_transaction_id, source_system FROM silver.claims_past
-      WHERE batch_to IN (SELECT batch_id FROM settle_batch)) s
+      WHERE batch_to IN (SELECT batch_id FROM settle_batch)
+      UNION
+      SELECT source_transaction_id, source_system FROM settle_released) s
 JOIN silver.transactions f USING (source_transaction_id, source_system)
 WHERE f.transaction_key NOT IN (SELECT transaction_key FROM settle_transactions)
 

@@ -44,13 +44,12 @@ WITH told AS (
 DELETE FROM ops.x12_provider_adjustment p USING changed c
 WHERE c.state = 'superseded' AND p.file_id = c.file_id AND p.segment BETWEEN c.first_segment AND c.last_segment
 
--- Of sets that were posted alone. A date that is none is left out.
+-- Of sets that were posted alone.
 -- name: x12_note_providers
 INSERT INTO ops.x12_provider_adjustment (file_id, segment, position, source_system, provider_id, fiscal_period_end,
                                          reason_code, reference, amount, payment, number)
 SELECT $1::bigint, p.segment, p.position, $2, p.provider_id,
-       CASE WHEN p.fiscal_period_end ~ '^[0-9]{4}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|30|31)$'
-            THEN to_date(left(p.fiscal_period_end, 6), 'YYYYMM') + right(p.fiscal_period_end, 2)::int - 1 END,
+       nullif(p.fiscal_period_end, '')::date,
        p.reason_code, p.reference, p.amount / 100, s.payment, p.number
 FROM jsonb_to_recordset($3::jsonb) AS p(set_number int, segment bigint, position int, provider_id text,
                                         fiscal_period_end text, reason_code text, reference text, amount numeric, number int)

@@ -296,6 +296,18 @@ def test_persons_by_number_or_by_name(world):
     assert world.value("SELECT count(*) FROM silver.patients WHERE person_id IS NULL") == 0
 
 
+def test_nobody_is_shown_a_persons_id_that_settle_has_not_given(world):
+    provisional = "11111111-1111-4111-8111-111111111111"
+    world.place("patients", "1", ssn="123456789", birth_date="1980-01-01")
+    world.settle()
+    shown = "SELECT source_patient_id, person_id::text FROM gold.dim_patients WHERE patient_key <> -1 ORDER BY 1"
+    person = world.value("SELECT person_id::text FROM silver.person_link")
+    world.place("patients", "2", ssn="123456789", birth_date="1980-01-01", person_id=provisional)
+    assert world.sql(shown) == [("1", person), ("2", None)]
+    world.settle()
+    assert world.sql(shown) == [("1", person), ("2", person)]
+
+
 def test_a_number_of_many_birth_dates_is_no_evidence(world):
     for number in range(4):
         world.place("patients", f"A{number}", ssn="345678901", birth_date=f"198{number}-01-01")

@@ -209,3 +209,33 @@ def test_a_status_is_of_claims_not_of_the_file_they_came_in(build, tmp_path):
             first["payer_claim_id"], first["service_date"], first["member_id"]) == \
         ("C1", "Pending", "A2:20:PR", "100", "ICN1", "2025-01-04", "M1")
     assert (second["source_claim_id"], second["claim_status"], second["member_id"]) == ("C2", "Rejected", "M2")
+
+
+# ---- what is bounded ----
+
+MEMORY_KILOBYTES = 24_000  # address space of the tool and its libraries: twice what it needs
+
+
+NAME = "X" * 60
+MANY = { # one set each of what a sender may repeat without end
+    "names before any claim": ("837", [f"NM1*IL*1*{NAME}*{NAME}****MI*M"] * 200_000),
+    "lines of one claim": ("837", ["CLM*C1*1***11:B:1"] + [f"SV1*HC:{NAME}*1*UN*1", "DTP*472*D8*20250104"] * 150_000),
+    "dates of one claim": ("837", ["CLM*C1*1***11:B:1"] + ["DTP*434*D8*20250104"] * 1_200_000),
+    "names of one status": ("277", ["HL*1**PT", "TRN*2*C1"] + [f"NM1*QC*1*{NAME}*{NAME}****MI*M"] * 200_000),
+}
+
+
+@pytest.mark.skipif("sanitize" in os.environ.get("REVCYCLED_BUILD", ""), reason="a sanitizer keeps freed memory")
+@pytest.mark.parametrize("what", MANY)
+def test_memory_does_not_grow_with_what_a_set_repeats(build, tmp_path, what):
+    kind, segments = MANY[what]
+    path = tmp_path / "many.x12"
+    path.write_bytes(x12.envelope(kind, [segments]))
+    subprocess.run(["sh", "-c", f"ulimit -v {MEMORY_KILOBYTES}; exec {build}/x12_tool rows {path}"], check=True,
+                   stdout=subprocess.DEVNULL, timeout=60)
+
+
+def test_the_patients_share_of_nonsense_stays_within_bounds(build, tmp_path):
+    cas = "CAS*PR" + "*1*999999999999.99*" * 6
+    row = one(build, tmp_path, "CLP*A*1*1*1", *[cas] * 16_000)
+    assert Decimal(row["deductible"]) > Decimal(10) ** 15

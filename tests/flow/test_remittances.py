@@ -405,7 +405,7 @@ def test_an_acknowledgement_is_of_the_right_receiver_and_of_the_last_that_bore_t
             ("C1", "Accepted"), ("C2", "Rejected"), ("C3", "Accepted with errors")]
 
 
-POINTS = ["x12.before_commit", "x12.after_commit", "x12.after_mend", "settle.after_posted"]
+POINTS = ["x12.after_note", "x12.after_mend", "settle.after_posted"]
 
 
 def test_killed_anywhere_and_started_again_the_end_is_equal(make_desk):
@@ -483,6 +483,86 @@ def test_claims_behind_a_set_are_not_posted_by_its_balance(desk):
         ("S1", "line_unreadable", "the claim stands in no transaction set")]
     assert desk.rows("SELECT count(*) FROM ops.x12_provider_adjustment") == [(0,)]
     assert "outside any transaction set" in desk.file("a_1.835")["error"]
+
+
+def test_claims_of_a_first_set_without_its_beginning_are_not_lost(desk):
+    sets = [x12.remittance([["CLP*S1*1*100*70**MC*I", "CAS*CO*45*30"]]), x12.remittance([PAID])]
+    desk.put("a_1.835", x12.envelope("835", sets).replace(b"ST*835*0001*005010X221A1~\n", b""))
+    desk.once()
+    assert [row[0] for row in desk.claims()] == ["C1"]
+    assert desk.rows("SELECT raw ->> 'source_claim_id', rule, reason FROM dq.quarantine") == [
+        ("S1", "line_unreadable", "the claim stands in no transaction set")]
+    assert "outside any transaction set" in desk.file("a_1.835")["error"]
+
+
+DATES = { # a text in a sound file, what stands there instead, and the segment with it; None: it can be read
+    "BPR16": ("ACH************20250110", "ACH************20250231", "BPR"), "DTM*405": ("DTM*405*20250110", "DTM*405*20251301", "DTM*405"),
+    "DTM*232": ("DTM*232*20250102", "DTM*232*20250229", "DTM*232"), "GS04": ("*20250110*1200*", "*20250230*1200*", "GS"),
+    "GS05": ("*20250110*1200*", "*20250110*2460*", "GS"), "PLB02": ("*20251231*", "*20251131*", "PLB"),
+    "letters": ("DTM*232*20250102", "DTM*232*2025O102", "DTM*232"), "short": ("DTM*232*20250102", "DTM*232*250102", "DTM*232"),
+    "a leap day": ("DTM*232*20250102", "DTM*232*20240229", None), "no date": ("DTM*405*20250110", "DTM*405*", None),
+    "another qualifier": ("DTM*232*20250102", "DTM*036*20250231", None),
+}
+
+
+@pytest.mark.parametrize("place", DATES)
+def test_a_date_that_no_calendar_has_is_told_and_not_left_out(desk, place):
+    sound, instead, begins = DATES[place]
+    content = remit(PAID, plb=["PLB*1234567893*20251231*L6*-2"])
+    assert content.count(sound.encode()) == 1
+    content = content.replace(sound.encode(), instead.encode())
+    desk.put("a_1.835", content)
+    desk.once()
+    if begins is None:
+        assert [row[0] for row in desk.claims()] == ["C1"] and desk.rows("SELECT count(*) FROM dq.quarantine") == [(0,)]
+        return
+    segment = 1 + next(i for i, s in enumerate(content.decode().split("\n")) if s.startswith(begins))
+    assert desk.claims() == []
+    assert desk.rows("SELECT rule, reason FROM dq.quarantine") == [
+        ("x12_date", f"segment {segment}: a date or time that no calendar or clock has")]
+
+
+def test_dates_of_claims_sent_out(desk):
+    """A span, a span that ends on no day, a minute, and one claim's bad date is not the next one's."""
+    lines = ["DTP*472*RD8*20250102-20250104", "DTP*472*RD8*20250102-20250232", "DTP*434*DT*202501021130", "DTP*472*D8*20250102"]
+    claims = [s for i, dtp in enumerate(lines) for s in
+              (f"CLM*D{i}*5***11:B:1*Y*A*Y*Y", "LX*1", "SV1*HC:99213*5*UN*1", dtp)]
+    desk.put("a_1.837", x12.envelope("837", [["BHT*0019*00*1*20250105*0900*CH", "HL*1**22*0", *claims]]))
+    desk.once()
+    assert desk.rows("SELECT source_claim_id, service_date::text FROM silver.claims ORDER BY 1") == [
+        (f"D{i}", "2025-01-02") for i in (0, 2, 3)]
+    assert desk.rows("SELECT raw ->> 'source_claim_id', rule FROM dq.quarantine") == [("D1", "x12_date")]
+
+
+def test_sums_beyond_all_measure_are_refused_with_a_sentence(desk):
+    """Of claims sent out too, which have no balance that would tell: 1,001 times the largest amount."""
+    claims = [f"CLM*H{i}*999999999999.99***11:B:1*Y*A*Y*Y" for i in range(1001)]
+    desk.put("a_1.837", x12.envelope("837", [["BHT*0019*00*1*20250105*0900*CH", "HL*1**22*0", *claims]]))
+    desk.put("a_2.837", claims_out())
+    desk.once()
+    assert [row[0] for row in desk.claims()] == ["C1"]
+    sentence = "the transaction set's amounts add up to more than 1,000,000,000,000,000.00"
+    assert desk.rows("SELECT rule, reason, count(*) FROM dq.quarantine GROUP BY 1, 2") == [("x12_amount", sentence, 1001)]
+    assert desk.rows("SELECT state, reason FROM ops.x12_set ORDER BY file_id") == [("quarantined", sentence), ("posted", None)]
+
+
+def test_a_transaction_that_a_claim_names_no_more_is_looked_at_again(desk):
+    """The 277 shows, and had the transaction from a file that does not; a file between them names another."""
+    for number, key in (("TC1", 1), ("TC9", 2)):
+        desk.rows(f"INSERT INTO silver.transactions (transaction_key, source_system, source_transaction_id, amount, paid_amount, "
+                  f"batch_id) VALUES ({key}, 'hospital_a', '{number}', 100, 0, 1) RETURNING 1")
+    payments = "SELECT source_transaction_id, payment_status FROM silver.transactions ORDER BY 1"
+    denied = {"modified": "2025-01-05", "status": "Denied", "amount": "100.00", "paid": ""}
+    desk.put("hospital1_1.csv", CSV + claim("C1", **denied))
+    desk.once()
+    desk.put("a_1.277", status("F2", "20250110"))
+    desk.once()
+    assert [row[1:4] for row in desk.claims()] == [(1, True, "Denied")]
+    assert desk.rows(payments) == [("TC1", "Denied"), ("TC9", "Pending")]
+    desk.put("hospital1_2.csv", CSV + claim("C1", **{**denied, "modified": "2025-01-07"}).replace("TC1", "TC9"))
+    desk.once()
+    assert desk.rows("SELECT source_transaction_id, delivery_kind FROM silver.claims") == [("TC9", "status")]
+    assert desk.rows(payments) == [("TC1", "Pending"), ("TC9", "Denied")]
 
 
 def test_sums_that_are_larger_than_any_amount_do_not_stop_the_files_behind(desk):

@@ -71,7 +71,9 @@ class Desk:
     def rows(self, statement):
         with contextlib.closing(self.store.connect(self.database)) as link, link.cursor() as cursor:
             cursor.execute(statement)
-            return cursor.fetchall()
+            found = cursor.fetchall()
+            link.commit()
+            return found
 
     def claims(self, number=None):
         where = f"WHERE source_claim_id = '{number}'" if number else ""

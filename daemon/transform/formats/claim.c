@@ -25,7 +25,7 @@ static void take_hl(X12Rows *rows, const X12Segment *segment) {
 }
 
 static void take_bht(X12Rows *rows, const X12Segment *segment) {
-    x12_put_around(rows, X12_CLAIM_DATE, x12_date(rows->set, x12_element(segment, 4)));
+    x12_put_around(rows, X12_CLAIM_DATE, x12_date(rows, segment, x12_element(segment, 4)));
 }
 
 static void take_sbr(X12Rows *rows, const X12Segment *segment) {
@@ -90,9 +90,9 @@ static void take_dtp(X12Rows *rows, const X12Segment *segment) {
     if (!rows->is_open)
         return;
     if (str_equal(qualifier, STR("434")))
-        x12_put_first(rows, X12_SERVICE_DATE, x12_date(rows->arena, date));
+        x12_put_first(rows, X12_SERVICE_DATE, x12_date(rows, segment, date));
     if (str_equal(qualifier, STR("472")))
-        x12_line_date(rows, date);
+        x12_line_date(rows, segment, date);
 }
 
 static void take_line(X12Rows *rows, const X12Segment *segment, size_t code, size_t charge, size_t units) {

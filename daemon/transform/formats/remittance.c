@@ -9,7 +9,7 @@
 enum { CAS_FIRST = 2, CAS_STEP = 3, CAS_END = 20 };
 
 static void take_bpr(X12Rows *rows, const X12Segment *segment) {
-    x12_put_around(rows, X12_DECISION_DATE, x12_date(rows->set, x12_element(segment, 16)));
+    x12_put_around(rows, X12_DECISION_DATE, x12_date(rows, segment, x12_element(segment, 16)));
 }
 
 static void take_trn(X12Rows *rows, const X12Segment *segment) {
@@ -19,13 +19,13 @@ static void take_trn(X12Rows *rows, const X12Segment *segment) {
 /* The day the remittance was made says better when the payer decided than the day of the payment. */
 static void take_dtm(X12Rows *rows, const X12Segment *segment) {
     Str qualifier = x12_element(segment, 1), date = x12_element(segment, 2);
-    if (!rows->is_open && str_equal(qualifier, STR("405")) && !str_is_null(x12_date(rows->set, date)))
-        x12_put_around(rows, X12_DECISION_DATE, x12_date(rows->set, date));
+    if (!rows->is_open && str_equal(qualifier, STR("405")) && date.size > 0)
+        x12_put_around(rows, X12_DECISION_DATE, x12_date(rows, segment, date));
     else if (rows->is_open && rows->lines > 0 &&
              (str_equal(qualifier, STR("472")) || str_equal(qualifier, STR("150"))))
-        x12_line_date(rows, date);
+        x12_line_date(rows, segment, date);
     else if (rows->is_open && str_equal(qualifier, STR("232")))
-        x12_put_first(rows, X12_SERVICE_DATE, x12_date(rows->arena, date));
+        x12_put_first(rows, X12_SERVICE_DATE, x12_date(rows, segment, date));
 }
 
 static void take_n1(X12Rows *rows, const X12Segment *segment) {
@@ -75,12 +75,18 @@ static void take_svc(X12Rows *rows, const X12Segment *segment) {
                        x12_element(segment, 3), x12_element(segment, 5));
 }
 
+/* A sum that grows beyond all measure stays where it is: the tally has said so, and its set is not posted. */
+static void add(int64_t *sum, int64_t cents) {
+    if (*sum <= X12_SUM_MAX && *sum >= -X12_SUM_MAX)
+        *sum += cents;
+}
+
 static void add_to_share(X12Sum *sum, Str group, Str reason, int64_t cents) {
     if (!str_equal(group, STR("PR")))
         return;
-    sum->deductible += str_equal(reason, STR("1")) ? cents : 0;
-    sum->coinsurance += str_equal(reason, STR("2")) ? cents : 0;
-    sum->copay += str_equal(reason, STR("3")) ? cents : 0;
+    add(&sum->deductible, str_equal(reason, STR("1")) ? cents : 0);
+    add(&sum->coinsurance, str_equal(reason, STR("2")) ? cents : 0);
+    add(&sum->copay, str_equal(reason, STR("3")) ? cents : 0);
 }
 
 /* Letters and digits: codes are nothing else, and the list's own signs must not stand in one. */

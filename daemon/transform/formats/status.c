@@ -16,7 +16,7 @@ static void take_nm1(X12Rows *rows, const X12Segment *segment) {
     Str role = x12_element(segment, 1);
     if (str_equal(role, STR("PR")) && !rows->is_claim_level)
         x12_put_around(rows, X12_PAYER_NAME, x12_element(segment, 3));
-    if (rows->is_claim_level && (str_equal(role, STR("QC")) || str_equal(role, STR("IL")))) {
+    if (rows->is_claim_level && !rows->is_open && (str_equal(role, STR("QC")) || str_equal(role, STR("IL")))) {
         x12_put_around(rows, X12_PATIENT_LAST_NAME, x12_element(segment, 3));
         x12_put_around(rows, X12_PATIENT_FIRST_NAME, x12_element(segment, 4));
         x12_put_around(rows, X12_MEMBER_ID, x12_element(segment, 9));
@@ -51,7 +51,7 @@ static void take_stc(X12Rows *rows, const X12Segment *segment) {
     x12_put(rows, X12_CLAIM_AMOUNT, x12_element(segment, 4));
     x12_put(rows, X12_PAID_AMOUNT, x12_element(segment, 5));
     if (category.size > 0 && category.at[0] == 'F')
-        x12_put(rows, X12_DECISION_DATE, x12_date(rows->arena, x12_element(segment, 6)));
+        x12_put(rows, X12_DECISION_DATE, x12_date(rows, segment, x12_element(segment, 6)));
 }
 
 static void take_ref(X12Rows *rows, const X12Segment *segment) {
@@ -67,7 +67,7 @@ static void take_svc(X12Rows *rows, const X12Segment *segment) {
 
 static void take_dtp(X12Rows *rows, const X12Segment *segment) {
     if (rows->is_open && str_equal(x12_element(segment, 1), STR("472")))
-        x12_line_date(rows, x12_element(segment, 3));
+        x12_line_date(rows, segment, x12_element(segment, 3));
 }
 
 static const X12Take TAKES[] = {

@@ -2,9 +2,12 @@
 #include "transform/formats/x12_rows_parts.h"
 
 #include "base/own.h"
+#include "transform/date.h"
+
+#include <stdio.h>
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
-enum { SET_BYTES = 512 * 1024 };
+enum { SET_BYTES = 512 * 1024, DAY_SIZE = 8 };
 
 static const char *const NAMES[X12_N_COLUMNS] = {
     [X12_DELIVERY_KIND] = "delivery_kind", [X12_CLAIM_ID] = "source_claim_id",
@@ -56,10 +59,6 @@ void x12_put_first(X12Rows *rows, X12Column column, Str text) {
         x12_put(rows, column, text);
 }
 
-void x12_put_around(X12Rows *rows, X12Column column, Str text) {
-    rows->around[column] = text.size > 0 ? arena_copy(rows->set, text) : STR_NULL;
-}
-
 void x12_put_cents(X12Rows *rows, X12Column column, int64_t cents) {
     int64_t whole = cents < 0 ? -cents : cents;
     rows->row.fields[column] = str_of(arena_printf(rows->arena, "%s%lld.%02lld", cents < 0 ? "-" : "",
@@ -73,10 +72,33 @@ static bool are_digits(Str text) {
     return true;
 }
 
-Str x12_date(Arena *arena, Str text) {
-    if (text.size < 8 || !are_digits((Str){text.at, 8}) || (text.size > 8 && text.at[8] != '-'))
+static bool is_day(const char *at, char ret_day[X12_DAY_BYTES]) {
+    CivilTime civil;
+    if (!are_digits((Str){at, DAY_SIZE}))
+        return false;
+    snprintf(ret_day, X12_DAY_BYTES, "%.4s-%.2s-%.2s", at, at + 4, at + 6);
+    return civil_parse_iso((Str){ret_day, X12_DAY_BYTES - 1}, &civil);
+}
+
+bool x12_day(Str text, char ret_day[X12_DAY_BYTES]) {
+    char last[X12_DAY_BYTES];
+    if (text.size < DAY_SIZE || !is_day(text.at, ret_day))
+        return false;
+    Str rest = {text.at + DAY_SIZE, text.size - DAY_SIZE};
+    if (rest.size == DAY_SIZE + 1 && rest.at[0] == '-')
+        return is_day(rest.at + 1, last);
+    return rest.size == 0 || (rest.size == 4 && are_digits(rest));
+}
+
+Str x12_date(X12Rows *rows, const X12Segment *segment, Str text) {
+    if (text.size == 0)
         return STR_NULL;
-    return str_of(arena_printf(arena, "%.4s-%.2s-%.2s", text.at, text.at + 4, text.at + 6));
+    if (x12_day(text, rows->day))
+        return str_of(rows->day);
+    int64_t *bad = rows->is_open ? &rows->row.bad_date_segment : &rows->around_bad_date;
+    if (*bad == 0)
+        *bad = segment->place.segment;
+    return STR_NULL;
 }
 
 static void swap(Arena **a, Arena **b) {
@@ -97,17 +119,27 @@ static void renew_set(X12Rows *rows) {
     rows->group_control = arena_copy(rows->set, rows->group_control);
 }
 
+/* No claim's fields point into what is renewed while none is open. */
+void x12_put_around(X12Rows *rows, X12Column column, Str text) {
+    rows->around[column] = STR_NULL;
+    if (!rows->is_open && arena_size_bytes(rows->set) > SET_BYTES)
+        renew_set(rows);
+    if (text.size > 0)
+        rows->around[column] = arena_copy(rows->set, text);
+}
+
 void x12_begin_claim(X12Rows *rows, const X12Segment *segment, Str id) {
     swap(&rows->arena, &rows->last_arena);
     if (arena_size_bytes(rows->set) > SET_BYTES)
         renew_set(rows);
-    rows->row = (X12Row){.place = segment->place};
+    rows->row = (X12Row){.place = segment->place,
+                         .bad_date_segment = rows->group_bad_date ? rows->group_bad_date : rows->around_bad_date};
     memcpy(rows->row.fields, rows->around, sizeof rows->around);
     x12_put(rows, X12_CLAIM_ID, id);
     rows->is_open = true;
     rows->lines = rows->position = 0;
     rows->sum = (X12Sum){0};
-    rows->first_date = STR_NULL;
+    rows->first_date[0] = '\0';
     rows->line_adjustments = 0;
     buf_clear(&rows->adjustments);
     buf_clear(&rows->service_lines);
@@ -123,7 +155,7 @@ static void put_part(Buf *list, Str text) {
 
 static void put_line(X12Rows *rows) {
     Buf *list = &rows->service_lines;
-    const Str parts[] = {rows->line.code, rows->line.charge, rows->line.paid, rows->line.units, rows->line.date};
+    const Str parts[] = {rows->line.code, rows->line.charge, rows->line.paid, rows->line.units, str_of(rows->line.date)};
     buf_printf(list, "%s%d", list->size ? ";" : "", rows->lines);
     for (size_t i = 0; i < COUNT(parts); i++) {
         buf_put_byte(list, '|');
@@ -158,20 +190,20 @@ void x12_end_line(X12Rows *rows) {
 void x12_begin_line(X12Rows *rows, Str code, Str charge, Str paid, Str units) {
     x12_end_line(rows);
     rows->lines++;
-    rows->line.code = arena_copy(rows->arena, code);
-    rows->line.charge = arena_copy(rows->arena, charge);
-    rows->line.paid = arena_copy(rows->arena, paid);
-    rows->line.units = arena_copy(rows->arena, units);
-    rows->line.date = STR("");
+    arena_empty(rows->line_texts);
+    rows->line.code = arena_copy(rows->line_texts, code);
+    rows->line.charge = arena_copy(rows->line_texts, charge);
+    rows->line.paid = arena_copy(rows->line_texts, paid);
+    rows->line.units = arena_copy(rows->line_texts, units);
+    rows->line.date[0] = '\0';
 }
 
-void x12_line_date(X12Rows *rows, Str text) {
-    Str date = x12_date(rows->arena, text);
-    if (str_is_null(date))
+void x12_line_date(X12Rows *rows, const X12Segment *segment, Str text) {
+    if (str_is_null(x12_date(rows, segment, text)))
         return;
-    rows->line.date = date;
-    if (str_is_null(rows->first_date) || str_compare(date, rows->first_date) < 0)
-        rows->first_date = date;
+    memcpy(rows->line.date, rows->day, sizeof rows->day);
+    if (!rows->first_date[0] || strcmp(rows->day, rows->first_date) < 0)
+        memcpy(rows->first_date, rows->day, sizeof rows->day);
 }
 
 /* ---- the sets ---- */
@@ -200,7 +232,7 @@ static bool end_claim(X12Rows *rows, X12Row *ret_row) {
     const X12Reader *reader = reader_of(rows->kind);
     if (reader->end)
         reader->end(rows);
-    x12_put_first(rows, X12_SERVICE_DATE, rows->first_date);
+    x12_put_first(rows, X12_SERVICE_DATE, str_of(rows->first_date));
     x12_put(rows, X12_SERVICE_LINES, buf_str(&rows->service_lines));
     x12_put(rows, X12_ADJUSTMENT_LIST, buf_str(&rows->adjustments));
     x12_put(rows, X12_REMARK_CODES, buf_str(&rows->remarks));
@@ -218,34 +250,52 @@ bool x12_stamp(const X12Segment *gs, char ret_stamp[X12_STAMP_BYTES]) {
     bool has_seconds = has_time && time.size >= 6;
     snprintf(ret_stamp, X12_STAMP_BYTES, "%.4s-%.2s-%.2s %.2s:%.2s:%.2s", date.at, date.at + 4, date.at + 6,
              has_time ? time.at : "00", has_time ? time.at + 2 : "00", has_seconds ? time.at + 4 : "00");
-    return true;
+    CivilTime civil;
+    return (has_time || time.size == 0) && civil_parse_iso(str_of(ret_stamp), &civil);
 }
 
-static void begin_set(X12Rows *rows, const X12Segment *st) {
-    Str kind = x12_element(st, 1);
+static void begin_set(X12Rows *rows, Str kind, Str control) {
     size_t size = kind.size < sizeof rows->kind - 1 ? kind.size : 0;
     memcpy(rows->kind, kind.at, size);
     rows->kind[size] = '\0';
     memset(rows->around, 0, sizeof rows->around);
     renew_set(rows);
     rows->is_claim_level = false;
+    rows->around_bad_date = 0;
     for (size_t i = 0; i < COUNT(SETS); i++)
         if (strcmp(SETS[i].kind, rows->kind) == 0)
             x12_put_around(rows, X12_DELIVERY_KIND, str_of(SETS[i].word));
     rows->around[X12_MODIFIED_AT] = rows->group_date;
     rows->around[X12_GROUP_CONTROL] = rows->group_control;
-    x12_put_around(rows, X12_SET_CONTROL, x12_element(st, 2));
+    x12_put_around(rows, X12_SET_CONTROL, control);
+}
+
+/* What a group's sets are (GS01): its claims are to be found also where the first set lost its ST. */
+static Str kind_of_group(Str functional) {
+    static const struct {
+        const char *functional, *kind;
+    } GROUPS[] = {{"HP", "835"}, {"HC", "837"}, {"HN", "277"}};
+    for (size_t i = 0; i < COUNT(GROUPS); i++)
+        if (str_equal(functional, str_of(GROUPS[i].functional)))
+            return str_of(GROUPS[i].kind);
+    return STR("");
+}
+
+static void begin_group(X12Rows *rows, const X12Segment *gs) {
+    char stamp[X12_STAMP_BYTES];
+    bool is_dated = x12_stamp(gs, stamp);
+    rows->group_date = is_dated ? arena_copy(rows->set, str_of(stamp)) : STR_NULL;
+    rows->group_bad_date = is_dated ? 0 : gs->place.segment;
+    rows->group_control = arena_copy(rows->set, x12_element(gs, 6));
+    begin_set(rows, kind_of_group(x12_element(gs, 1)), STR(""));
 }
 
 static bool follow_envelope(X12Rows *rows, const X12Segment *segment, X12Row *ret_row) {
     bool is_ended = end_claim(rows, ret_row);
-    if (x12_is(segment, "GS")) {
-        char stamp[X12_STAMP_BYTES];
-        rows->group_date = x12_stamp(segment, stamp) ? arena_copy(rows->set, str_of(stamp)) : STR_NULL;
-        rows->group_control = arena_copy(rows->set, x12_element(segment, 6));
-    }
+    if (x12_is(segment, "GS"))
+        begin_group(rows, segment);
     if (x12_is(segment, "ST"))
-        begin_set(rows, segment);
+        begin_set(rows, x12_element(segment, 1), x12_element(segment, 2));
     return is_ended;
 }
 
@@ -298,6 +348,7 @@ X12Rows *x12_rows_open(void) {
     rows->last_arena = arena_open();
     rows->set = arena_open();
     rows->last_set = arena_open();
+    rows->line_texts = arena_open();
     rows->group_control = STR("");
     buf_init(&rows->adjustments, X12_LIST_BYTES_MAX);
     buf_init(&rows->service_lines, X12_LIST_BYTES_MAX);
@@ -311,6 +362,7 @@ void x12_rows_free(X12Rows *rows) {
     arena_free(rows->last_arena);
     arena_free(rows->set);
     arena_free(rows->last_set);
+    arena_free(rows->line_texts);
     buf_done(&rows->adjustments);
     buf_done(&rows->service_lines);
     buf_done(&rows->remarks);

@@ -60,6 +60,7 @@ typedef struct X12Row {
     Str fields[X12_N_COLUMNS]; /* STR_NULL: not said */
     X12Place place;            /* of its CLM, CLP or TRN */
     bool is_too_long;          /* more lines or adjustments than a row may hold: some are left out */
+    int64_t bad_date_segment;  /* the first segment with a date of the claim's that no calendar has; 0: none */
 } X12Row;
 
 typedef struct X12Rows X12Rows;
@@ -77,9 +78,11 @@ bool x12_rows_take(X12Rows *rows, const X12Segment *segment, X12Row *ret_row);
 bool x12_rows_finish(X12Rows *rows, X12Row *ret_row);
 
 /* What a group's date and time (GS04, GS05) show: "2025-01-31 09:30:00", civil time of the sender's clock, midnight where no
- * time stands. False: no date. */
-enum { X12_STAMP_BYTES = 24 };
+ * time stands. False: no such date or time. */
+enum { X12_STAMP_BYTES = 24, X12_DAY_BYTES = 11 };
 bool x12_stamp(const X12Segment *gs, char ret_stamp[X12_STAMP_BYTES]);
+/* CCYYMMDD, with HHMM behind it, or CCYYMMDD-CCYYMMDD, whose first counts: as 2025-01-31. False: no such days. */
+bool x12_day(Str text, char ret_day[X12_DAY_BYTES]);
 
 /* PR-1, PR-2, PR-3 (deductible, coinsurance, copay) and CO-45 (above the contract's fee). */
 bool x12_is_no_denial(Str group, Str reason);

@@ -25,9 +25,13 @@ struct X12Rows {
     X12Sum sum;
     size_t line_adjustments; /* where this line's begin in `adjustments` */
     Buf adjustments, service_lines, remarks, line_remarks;
-    Str first_date; /* least service date of the lines */
+    char day[X12_DAY_BYTES];        /* the last date read */
+    char first_date[X12_DAY_BYTES]; /* least service date of the lines; "": none */
+    int64_t group_bad_date, around_bad_date; /* segments with such dates, of what holds for the claims that follow */
+    Arena *line_texts;
     struct {
-        Str code, charge, paid, units, date;
+        Str code, charge, paid, units;
+        char date[X12_DAY_BYTES];
     } line;
 };
 
@@ -37,13 +41,14 @@ void x12_put_around(X12Rows *rows, X12Column column, Str text);
 /* Only where nothing stands yet. */
 void x12_put_first(X12Rows *rows, X12Column column, Str text);
 void x12_put_cents(X12Rows *rows, X12Column column, int64_t cents);
-/* CCYYMMDD, or CCYYMMDD-CCYYMMDD's first: as 2025-01-31; STR_NULL when it is neither. */
-Str x12_date(Arena *arena, Str text);
+/* As 2025-01-31, until the next date is read; STR_NULL where none stands, and where the calendar has none: then the claims
+ * that it holds for have a date that cannot be read. */
+Str x12_date(X12Rows *rows, const X12Segment *segment, Str text);
 void x12_begin_claim(X12Rows *rows, const X12Segment *segment, Str id);
 /* A service line ends, its adjustments get its remarks. */
 void x12_end_line(X12Rows *rows);
 void x12_begin_line(X12Rows *rows, Str code, Str charge, Str paid, Str units);
-void x12_line_date(X12Rows *rows, Str text);
+void x12_line_date(X12Rows *rows, const X12Segment *segment, Str text);
 
 typedef struct X12Take {
     const char *name;

@@ -3,7 +3,6 @@
 
 #include "transform/money.h"
 
-#define SUM_MAX INT64_C(100000000000000000)
 enum {
     CAS_FIRST_AMOUNT = 3, /* CAS03, 06, … 18 */
     CAS_STEP = 3,
@@ -57,13 +56,13 @@ static void copy(char *to, size_t size, Str text) {
     to[n] = '\0';
 }
 
-/* Sums that no payer pays are no sums: the set counts as unreadable, and nothing overflows. */
+/* Sums that no payer pays are no sums, and nothing overflows. */
 static void add(X12Tally *tally, int64_t *sum, int64_t cents) {
     *sum += cents;
-    if (*sum <= SUM_MAX && *sum >= -SUM_MAX)
+    if (*sum <= X12_SUM_MAX && *sum >= -X12_SUM_MAX)
         return;
     *sum = 0;
-    tally->totals.unreadable_amounts++;
+    tally->totals.is_too_large = true;
 }
 
 static int64_t amount(X12Tally *tally, const X12Segment *segment, size_t i) {

@@ -12,6 +12,7 @@
 #pragma once
 #include "transform/formats/x12.h"
 
+#define X12_SUM_MAX INT64_C(100000000000000000) /* cents that are added up */
 enum { X12_KIND_BYTES = 8, X12_VERSION_BYTES = 16 };
 
 typedef struct X12Totals {
@@ -28,6 +29,7 @@ typedef struct X12Totals {
     int64_t first_difference;                 /* of the first line or claim out of balance; its place: */
     int64_t first_segment;
     int64_t unreadable_amounts;
+    bool is_too_large; /* a sum went beyond X12_SUM_MAX and means nothing */
 } X12Totals;
 
 /* Claims - PLB - check. */
@@ -35,7 +37,7 @@ static inline int64_t x12_difference(const X12Totals *totals) { return totals->p
 /* All three balances of an 835 hold. */
 static inline bool x12_is_balanced(const X12Totals *totals) {
     return totals->lines_out_of_balance == 0 && totals->claims_out_of_balance == 0 &&
-           totals->unreadable_amounts == 0 && x12_difference(totals) == 0;
+           totals->unreadable_amounts == 0 && !totals->is_too_large && x12_difference(totals) == 0;
 }
 
 typedef struct X12Tally {
