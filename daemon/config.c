@@ -547,6 +547,21 @@ static void read_retention(Loader *loader) {
     check_age(loader, node, "audit", retention->audit_ms, AUDIT_LEAST_DAYS);
 }
 
+static void read_lineage(Loader *loader) {
+    LineageConfig *lineage = &loader->config->lineage;
+    const TreeNode *node = section_of(loader->root, "lineage");
+    lineage->enabled = tree_find(loader->root, "lineage") != NULL;
+    if (!lineage->enabled || !keys_read(&loader->mistakes, "lineage", node, lineage))
+        return;
+    if (!lineage->file == !lineage->url)
+        mistake_add(&loader->mistakes, node->mark, "`lineage` needs either `file` or `url`");
+    if (lineage->token_file && !lineage->url)
+        mistake_add(&loader->mistakes, mark_in(node, "token_file"), "`token_file` is for `url`");
+    if (lineage->url && !is_private_address(lineage->url))
+        mistake_add(&loader->mistakes, mark_in(node, "url"),
+                    "`url` must begin with https://; http:// serves for this machine alone, as in http://127.0.0.1:5000/api/v1/lineage");
+}
+
 static void check_whole(Loader *loader) {
     if (loader->config->n_sources == 0 && loader->config->n_claims == 0)
         mistake_add(&loader->mistakes, loader->root->mark, "neither `sources` nor `claims`: there is nothing to read");
@@ -572,6 +587,7 @@ static void read_root(Loader *loader) {
     read_bigquery(loader);
     read_reference(loader);
     read_retention(loader);
+    read_lineage(loader);
     check_whole(loader);
 }
 

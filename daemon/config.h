@@ -135,6 +135,13 @@ typedef struct ReferenceService {
     int requests_per_second;
 } ReferenceService;
 
+/* Where a run's lineage is told, and under which name. */
+typedef struct LineageConfig {
+    bool enabled;
+    const char *file, *url, *token_file, *namespace;
+    int64_t file_bytes_max;
+} LineageConfig;
+
 /* How long things are kept that nothing needs any more; 0: for ever. */
 typedef struct RetentionConfig {
     bool enabled;
@@ -170,6 +177,7 @@ typedef struct Config {
     BigQueryConfig bigquery;
     ReferenceService references[REFERENCES];
     RetentionConfig retention;
+    LineageConfig lineage;
 } Config;
 
 /* Reads the file and conf.d/<name>.yaml beside it, in the order of their names. Every mistake is told with its

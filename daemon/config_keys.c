@@ -231,6 +231,15 @@ const ConfigKey CONFIG_KEYS[] = {
     {"retention.audit", KEY_DURATION, IN(RetentionConfig, audit_ms), "0", 0, DAYS(36500),
      .help = "how long months of the audit trail are kept; 0: for ever, else at least 6y"},
     {"retention.every", KEY_DURATION, IN(RetentionConfig, every_ms), "24h", 60 * 1000, DAYS(30), .help = "time between looks"},
+    {"lineage", KEY_PART, .needs_restart = true, .help = "OpenLineage events of runs that did something; none without it"},
+    {"lineage.file", KEY_PATH, IN(LineageConfig, file), .needs_restart = true, .help = "file they are appended to, one a line; or"},
+    {"lineage.url", KEY_TEXT, IN(LineageConfig, url), .needs_restart = true,
+     .help = "address they are posted to, one a request; https, or http to this machine"},
+    {"lineage.token_file", KEY_FILE, IN(LineageConfig, token_file), .needs_restart = true,
+     .help = "with url: file with a bearer token; a relative name is a systemd credential"},
+    {"lineage.namespace", KEY_TEXT, IN(LineageConfig, namespace), "revcycled", .needs_restart = true, .help = "what their jobs' namespace is called"},
+    {"lineage.max_file_bytes", KEY_SIZE, IN(LineageConfig, file_bytes_max), "64MiB", 64 * KIB, INT64_C(1) << 40, .needs_restart = true,
+     .help = "a file that grew to it becomes file.1, that one file.2, up to file.4"},
     {"alerts", KEY_LATER, .help = "whom to tell"},
 };
 const size_t N_CONFIG_KEYS = sizeof CONFIG_KEYS / sizeof *CONFIG_KEYS;

@@ -237,6 +237,7 @@ static const struct {
     {"audit", 0},
     {"bigquery", offsetof(Config, bigquery)},
     {"retention", offsetof(Config, retention)},
+    {"lineage", offsetof(Config, lineage)},
 };
 static const char *const LISTED[] = {"", "sources.*", "sources.*.feeds.*", "claims.*", "claims.*.from[]",
                                      "claims.*.columns[]", "rules[]", "persons[]"};
@@ -275,6 +276,8 @@ static const TreeNode *references_node(Arena *arena, const Config *config) {
 static bool is_configured(const Config *config, const char *section) {
     if (strcmp(section, "bigquery") == 0)
         return config->bigquery.enabled;
+    if (strcmp(section, "lineage") == 0)
+        return config->lineage.enabled;
     return strcmp(section, "retention") != 0 || config->retention.enabled;
 }
 

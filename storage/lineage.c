@@ -30,6 +30,10 @@ static const char *batch(Arena *arena, const char *batch_id) {
                     {"queued_at", instant(arena, "r.queued_at")});
 }
 
+static const char *publication(Arena *arena) {
+    return sql_fill(arena, SQL_LINEAGE_PUBLICATION, {"finished_at", instant(arena, "p.finished_at")});
+}
+
 static const char *source_row(Arena *arena) {
     return sql_fill(arena, SQL_LINEAGE_SOURCE_ROW, {"received_at", instant(arena, "s.received_at")});
 }
@@ -119,6 +123,7 @@ bool lineage_back(Pg *pg, const Entity *entity, int64_t key, Arena *arena, Buf *
     TRY(received(pg, arena, entity, source, &select, err));
     const char *sql = sql_fill(arena, SQL_LINEAGE_BACK, {"received", select}, {"table", entity->name},
                                {"key", entity->key}, {"match", match_of(entity)}, {"source_row", source_row(arena)},
+                               {"publication", publication(arena)},
                                {"source_batch", batch(arena, "s.batch_id")}, {"row_batch", batch(arena, "t.batch_id")});
     CLEANUP(pg_result_drop) PgResult *answer =
         ask(pg, sql, PG_PARAMS(id, source, pg_number(key).text, COUNTS), err);
@@ -170,6 +175,7 @@ bool lineage_find_patient(Pg *pg, const char *source_system, const char *id, Buf
 
 typedef struct Target {
     const char *feed, *source_system, *key;
+    const char *content; /* of a line that bronze has by another delivery; NULL: by its own */
     const Entity *entity;
 } Target;
 
@@ -180,23 +186,46 @@ static bool find_entity(Pg *pg, const char *feed, const Entity **ret_entity, Err
     return true;
 }
 
+static bool find_delivery(Pg *pg, const LineageQuestion *question, Arena *arena, Target *target, Error *err) {
+    if (!target->entity || !has_column(target->entity, "file_id"))
+        return true;
+    const char *sql = sql_fill(arena, SQL_LINEAGE_FILE_DELIVERY, {"table", target->entity->name}, {"id", target->entity->id});
+    CLEANUP(pg_result_drop) PgResult *row =
+        pg_query(pg, sql, PG_PARAMS(pg_number(question->file_id).text, pg_number(question->line).text), err);
+    TRY(row);
+    if (pg_rows(row) == 0)
+        return true;
+    target->key = arena_string(arena, pg_value(row, 0, 0));
+    target->content = arena_string(arena, pg_value(row, 0, 1));
+    return true;
+}
+
+/* The key that bronze has of a line; its rows came with the batches between these two. */
+static bool find_own_row(Pg *pg, const LineageQuestion *question, const char *first_batch, const char *last_batch,
+                         Arena *arena, Target *target, Error *err) {
+    const char *sql = sql_fill(arena, SQL_LINEAGE_FILE_KEY, {"raw", bronze_table(arena, target->feed)});
+    CLEANUP(pg_result_drop) PgResult *key =
+        ask(pg, sql, PG_PARAMS(first_batch, last_batch, pg_number(question->file_id).text,
+                               pg_number(question->line).text), err);
+    TRY(key);
+    if (pg_rows(key) == 1 && !str_is_null(pg_value(key, 0, 0)))
+        target->key = arena_string(arena, pg_value(key, 0, 0));
+    return true;
+}
+
 /* Of a file's line: its feed, its source, the key that was received there. */
 static bool find_line(Pg *pg, const LineageQuestion *question, Arena *arena, Target *target, Error *err) {
     CLEANUP(pg_result_drop) PgResult *file =
         pg_query(pg, SQL_LINEAGE_FILE, PG_PARAMS(pg_number(question->file_id).text), err);
     TRY(file);
-    if (pg_rows(file) == 0 || str_is_null(pg_value(file, 0, 2)))
+    if (pg_rows(file) == 0)
         return true;
     target->feed = arena_string(arena, pg_value(file, 0, 0));
     target->source_system = arena_string(arena, pg_value(file, 0, 1));
-    const char *sql = sql_fill(arena, SQL_LINEAGE_FILE_KEY, {"raw", bronze_table(arena, target->feed)});
-    CLEANUP(pg_result_drop) PgResult *key =
-        ask(pg, sql, PG_PARAMS(pg_text(file, 0, 2), pg_text(file, 0, 3), pg_number(question->file_id).text,
-                                    pg_number(question->line).text), err);
-    TRY(key);
-    if (pg_rows(key) == 1 && !str_is_null(pg_value(key, 0, 0)))
-        target->key = arena_string(arena, pg_value(key, 0, 0));
-    return true;
+    TRY(find_entity(pg, target->feed, &target->entity, err));
+    if (target->entity && !str_is_null(pg_value(file, 0, 2)))
+        TRY(find_own_row(pg, question, pg_text(file, 0, 2), pg_text(file, 0, 3), arena, target, err));
+    return target->key || find_delivery(pg, question, arena, target, err);
 }
 
 static bool find_target(Pg *pg, const LineageQuestion *question, Arena *arena, Target *target,
@@ -229,11 +258,12 @@ bool lineage_forward(Pg *pg, const LineageQuestion *question, Arena *arena, Buf 
         arena, SQL_LINEAGE_FORWARD, {"received", received_of(arena, target.feed)},
         {"feed", literal(arena, target.feed)}, {"source_row", source_row(arena)},
         {"source_batch", batch(arena, "s.batch_id")}, {"table", entity->name}, {"view", entity->gold},
-        {"key", entity->key}, {"id", entity->id}, {"place", place_of(entity)});
+        {"key", entity->key}, {"id", entity->id}, {"place", place_of(entity)}, {"publication", publication(arena)},
+        {"is_of_line", has_column(entity, "file_id") ? "t.file_id = $3::bigint AND t.line = $4::bigint" : "NULL::boolean"});
     bool is_line = question->file_id != 0;
     CLEANUP(pg_result_drop) PgResult *answer = ask(
         pg, sql, PG_PARAMS(target.key, target.source_system, is_line ? pg_number(question->file_id).text : NULL,
-                           is_line ? pg_number(question->line).text : NULL), err);
+                           is_line ? pg_number(question->line).text : NULL, target.content), err);
     TRY(answer);
     buf_put_str(out, pg_value(answer, 0, 0));
     return true;

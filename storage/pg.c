@@ -86,6 +86,22 @@ static PGconn *connect_with(const char *dsn, const char *application_name, const
     return PQconnectdbParams(keys, values, 1);
 }
 
+static const char *option_of(const PQconninfoOption *options, const char *keyword) {
+    for (; options && options->keyword; options++)
+        if (strcmp(options->keyword, keyword) == 0)
+            return options->val && *options->val ? options->val : NULL;
+    return NULL;
+}
+
+void pg_dsn_place(const char *dsn, Arena *arena, const char **ret_address, const char **ret_database) {
+    PQconninfoOption *options = PQconninfoParse(dsn, NULL);
+    const char *host = option_of(options, "host"), *port = option_of(options, "port"), *database = option_of(options, "dbname");
+    bool is_socket = !host || host[0] == '/';
+    *ret_address = arena_printf(arena, "postgres://%s:%s", is_socket ? "localhost" : host, port ? port : "5432");
+    *ret_database = arena_string(arena, str_of(database ? database : ""));
+    PQconninfoFree(options);
+}
+
 Pg *pg_open(const char *dsn, const char *application_name, int statement_timeout_ms, Error *err) {
     char options[160];
     snprintf(options, sizeof options,

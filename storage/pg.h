@@ -20,6 +20,9 @@ static inline void pg_drop(Pg **owner) {
     if (*owner)
         pg_close(*owner);
 }
+/* Whom a connection string means, as "postgres://host:port" and the database's name, without connecting and without
+ * a secret; of a string that is none, "postgres://localhost:5432" and "". Lives in `arena`. */
+void pg_dsn_place(const char *dsn, Arena *arena, const char **ret_address, const char **ret_database);
 /* True when the connection still answers; false means: close and open anew. */
 bool pg_is_alive(Pg *pg);
 /* From any thread while another one is in a call on `pg`: that call fails with 57014. Gives up after three seconds a

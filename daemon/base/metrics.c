@@ -101,6 +101,8 @@ static const Metric METRICS[METRIC_COUNT] = {
                                     "1 when the register or file could be used the last time it was wanted.", {"service"}, NULL},
     [METRIC_RETENTION_DELETED] = {COUNTER, "revcycle_retention_deleted_total",
                                   "Rows deleted because they were old and nothing needed them.", {"table"}, NULL},
+    [METRIC_LINEAGE_EVENTS] = {COUNTER, "revcycle_lineage_events_total",
+                               "OpenLineage events, by what became of them.", {"outcome"}, NULL},
     [METRIC_HTTP_REQUESTS] = {COUNTER, "revcycle_http_requests_total", "HTTP requests answered.",
                               {"route", "method", "code"}, NULL},
     [METRIC_HTTP_REQUEST_DURATION] = {HISTOGRAM, "revcycle_http_request_duration_seconds",

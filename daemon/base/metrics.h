@@ -44,6 +44,7 @@ typedef enum MetricId {
     METRIC_REFERENCE_LOOKUPS,       /* service: npi icd10 hcpcs; outcome: found not_found unchanged unusable further failed */
     METRIC_REFERENCE_AVAILABLE,     /* service */
     METRIC_RETENTION_DELETED,       /* table: bronze quarantine reconciliations runs audit */
+    METRIC_LINEAGE_EVENTS,          /* outcome: sent refused dropped */
     METRIC_HTTP_REQUESTS,           /* route, method, code */
     METRIC_HTTP_REQUEST_DURATION,   /* route */
     METRIC_AUDIT_CHAIN_OK,          /* - */

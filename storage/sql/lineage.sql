@@ -59,6 +59,7 @@ s AS (
     FROM s ORDER BY s.received_at DESC, s.batch_id DESC LIMIT 200
 )
 SELECT json_build_object(
+    'publication', (SELECT {publication} FROM t),
     'row', (SELECT jsonb_object_agg(c.key, CASE WHEN jsonb_typeof(c.value) = 'number' AND c.key <> ALL ($4::text[])
                                                 THEN to_jsonb(c.value::text) ELSE c.value END)
             FROM t, jsonb_each(to_jsonb(t) - '{source_hash,record_hash}'::text[]) AS c),
@@ -116,17 +117,33 @@ SELECT source_key FROM bronze.{raw}
 WHERE batch_id BETWEEN $1::bigint AND $2::bigint AND file_id = $3::bigint AND line = $4::bigint
 ORDER BY batch_id DESC LIMIT 1
 
--- $3, $4: a file and a line, or NULL: the rows of that line alone.
+-- A line whose text stands in bronze by another delivery of its claim: whose it is, and its content.
+-- name: lineage_file_delivery
+SELECT d.key, d.source_hash FROM (
+    SELECT t.{id} AS key, t.source_hash FROM silver.{table} t WHERE t.file_id = $1::bigint AND t.line = $2::bigint
+    UNION ALL
+    SELECT t.{id}, t.source_hash FROM silver.claims_absorbed t WHERE t.file_id = $1::bigint AND t.line = $2::bigint
+    UNION ALL
+    SELECT q.natural_key, q.source_hash FROM dq.quarantine q WHERE q.file_id = $1::bigint AND q.line = $2::bigint
+) AS d WHERE d.key IS NOT NULL LIMIT 1
+
+-- What last took the row to BigQuery, or is about to; NULL: nothing did.
+-- name: lineage_publication
+(SELECT jsonb_build_object('id', p.publication_id::text, 'state', p.state, 'finished_at', {finished_at})
+ FROM ops.batch b JOIN ops.publication p USING (publication_id) WHERE b.batch_id = t.batch_id)
+
+-- $3, $4: a file and a line, or NULL: the rows of that line alone, or, where it has none of its own, of content $5.
 -- name: lineage_forward
 WITH received AS MATERIALIZED ({received}),
 s AS (SELECT * FROM received r WHERE r.feed = {feed}
-      AND ($3::bigint IS NULL OR (r.file_id = $3::bigint AND r.line = $4::bigint))
+      AND ($3::bigint IS NULL OR (r.file_id = $3::bigint AND r.line = $4::bigint) OR r.source_hash = $5::bigint)
       ORDER BY r.received_at DESC, r.batch_id DESC LIMIT 200)
 SELECT json_build_object(
     'source_rows', coalesce((SELECT jsonb_agg({source_row} || jsonb_build_object('batch', {source_batch})
                                     ORDER BY s.received_at DESC, s.batch_id DESC) FROM s), '[]'),
     'items', coalesce((SELECT jsonb_agg(jsonb_build_object('table', '{table}', 'view', '{view}', 'key', t.{key}::text,
-                                        'place', {place}, 'is_deleted', t.is_deleted) ORDER BY {place})
+                                        'place', {place}, 'is_deleted', t.is_deleted, 'is_of_line', {is_of_line},
+                                        'publication', {publication}) ORDER BY {place})
                        FROM silver.{table} t WHERE t.{id} = $1 AND t.source_system = $2), '[]'),
     'quarantine', coalesce((SELECT jsonb_agg(jsonb_build_object('id', q.quarantine_id::text, 'state', q.state, 'rule', q.rule)
                                              ORDER BY q.quarantine_id)

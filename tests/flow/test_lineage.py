@@ -217,12 +217,35 @@ def test_a_claim_leads_back_to_its_line_and_the_line_to_it(asked):
     assert [(row["line"], row["file"]["id"]) for row in forward["source_rows"]] == [(line, file_id)]
     by_key = asked.post("/v1/lineage/search", {"feed": "claims.monthly", "source_system": "hospital_a",
                                                "source_key": fields["ClaimID"]})
-    assert by_key["items"] == forward["items"]
+    assert by_key["items"] == [{**item, "is_of_line": None} for item in forward["items"]]
     # the other hospital's file may hold the same number: it is another claim
     other = asked.post("/v1/lineage/search", {"feed": "claims.monthly", "source_system": "hospital_b",
                                               "source_key": fields["ClaimID"]})
     assert all(item["key"] != key for item in other["items"])
     asked.post("/v1/lineage/search", {"feed": "claims.monthly", "source_key": fields["ClaimID"]}, expect=400)
+
+
+def test_a_line_that_repeats_what_was_received_leads_to_the_claim_and_to_the_text_that_serves(asked):
+    name, line, fields, key = claims_line(asked.world)
+    path = f"{asked.world.directory}/hospital_a_2031-01.csv"
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([list(fields), list(fields.values())])
+    asked.world.drop_file(path)
+    run = jobs.run_job(asked.daemon, "claims.monthly")
+    assert run["state"] == "succeeded", run
+    (file_id,) = asked.world.rows("SELECT file_id::text FROM ops.file WHERE name = 'hospital_a_2031-01.csv' AND state = 'done'")[0]
+    assert asked.world.value("SELECT count(*) FROM bronze.claims__monthly_raw WHERE file_id = %s", file_id) == 0
+    forward = asked.post("/v1/lineage/search", {"file_id": file_id, "line": 2})
+    asked.check("LineageForward", forward)
+    (item,) = forward["items"]
+    assert (item["view"], item["place"]) == ("fact_claims", 1) and item["publication"]["state"] in ("succeeded", "applied")
+    assert [(row["file"]["name"], row["line"]) for row in forward["source_rows"]] == [(name, line)]
+    first = asked.post("/v1/lineage/search", {"file_id": forward["source_rows"][0]["file"]["id"], "line": line})
+    assert [(one["key"], one["is_of_line"]) for one in (*first["items"], item)] in (
+        [(key, True), (key, False)], [(key, False), (key, True)])
+    asked.post("/v1/lineage/search", {"file_id": file_id, "line": 3}, expect=404)
+    back = asked.get(f"/v1/lineage/claims/{key}")
+    assert back["publication"] == item["publication"]
 
 
 def test_a_quarantined_row_is_found_from_its_source(asked):
