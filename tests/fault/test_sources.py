@@ -443,7 +443,7 @@ def test_a_clock_set_back_while_no_daemon_ran_is_found_when_one_starts(stepped_h
                        feed.database)
     left = position_of(feed)
     assert (left > source_text(feed, "NOW(6)")) == is_ahead
-    feed.play(f"UPDATE t SET first = 'Ada', changed = '{left}' - INTERVAL 3000 SECOND WHERE id = 3")
+    feed.play(f"UPDATE t SET first = 'Ada', changed = '{left}' - INTERVAL 3300 SECOND WHERE id = 3")
     daemon.start()
     await_equal(feed)
     assert set_back(daemon) == 1

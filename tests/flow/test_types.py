@@ -229,7 +229,8 @@ KEYS = [
      [f"{a}, '{k}', '{c}'" for a in (-1, 0, 7) for k in "aBc" for c in ("0000-00-00", "2026-01-01")]),
     # by number the first page ends with the last by text
     ("enum", "k enum('a','z','m') PRIMARY KEY", ["k"], ["'z'", "'a'", "'m'"]),
-    ("enum_bin", "k enum('b','a','B','A') COLLATE utf8mb4_bin PRIMARY KEY", ["k"], ["'A'", "'a'", "'B'", "'b'"]),
+    # a page ends between two that another collation takes for one
+    ("enum_bin", "k enum('b','a','-','B','A') COLLATE utf8mb4_bin PRIMARY KEY", ["k"], ["'A'", "'a'", "'B'", "'b'", "'-'"]),
     ("unsigned", "k bigint unsigned PRIMARY KEY", ["k"], [str(2 ** 64 - n) for n in range(1, 9)] + ["0", str(2 ** 63)]),
     ("decimal", "k decimal(40,20) PRIMARY KEY", ["k"], [f"{n}.{n:020d}" for n in (-3, -1, 0, 5, 10 ** 15)] + ["10", "2"]),
     ("binary", "k varbinary(8) PRIMARY KEY", ["k"], ["X'00'", "X''", "X'FF'", "X'0000'", "X'6100'", "X'C328'", "X'5C'"]),
