@@ -140,21 +140,25 @@ ORDER BY ref.fold(alias), source, line
 
 -- Payers that do not say what the file says, with what they should say. By their name before their id, an alias of their
 -- own source's before one of everybody's. What the file does not name is called as before.
+-- Folded once a payer (OFFSET 0 keeps the planner from doing it once an alias).
 -- name: reference_payer_wanted
 SELECT w.* FROM (
     SELECT p.payer_key AS key, p.payer_name AS was_name, p.payer_type AS was_type, p.reference_status AS was_status,
-           CASE WHEN a.alias IS NULL THEN 'unlisted' ELSE 'listed' END AS status,
-           CASE WHEN a.alias IS NULL THEN o.payer_name ELSE a.payer_name END AS payer_name,
-           CASE WHEN a.payer_type IS NULL THEN o.payer_type ELSE a.payer_type END AS payer_type
-    FROM silver.payers p
+           CASE WHEN a.payer_name IS NULL THEN 'unlisted' ELSE 'listed' END AS status,
+           coalesce(a.payer_name, o.payer_name) AS payer_name, coalesce(a.payer_type, o.payer_type) AS payer_type
+    FROM (SELECT payer_key, source_system, payer_name, payer_type, reference_status, ref.fold(name) AS by_name,
+                 ref.fold(source_payer_id) AS by_id FROM silver.payers OFFSET 0) AS p
     LEFT JOIN ref.payer_before b USING (payer_key)
     CROSS JOIN LATERAL (SELECT
         CASE WHEN p.reference_status = 'listed' THEN b.payer_name ELSE p.payer_name END AS payer_name,
         CASE WHEN p.reference_status = 'listed' THEN b.payer_type ELSE p.payer_type END AS payer_type) AS o
-    LEFT JOIN LATERAL (
-        SELECT r.* FROM ref.payer r
-        WHERE r.alias IN (ref.fold(p.name), ref.fold(p.source_payer_id)) AND r.source_system IN (p.source_system, '')
-        ORDER BY r.alias = ref.fold(p.name) DESC NULLS LAST, r.source_system DESC LIMIT 1) AS a ON true
+    LEFT JOIN ref.payer n ON n.alias = p.by_name AND n.source_system = p.source_system
+    LEFT JOIN ref.payer m ON m.alias = p.by_name AND m.source_system = ''
+    LEFT JOIN ref.payer i ON i.alias = p.by_id AND i.source_system = p.source_system
+    LEFT JOIN ref.payer j ON j.alias = p.by_id AND j.source_system = ''
+    CROSS JOIN LATERAL (SELECT coalesce(n.payer_name, m.payer_name, i.payer_name, j.payer_name) AS payer_name,
+        CASE WHEN n.alias IS NOT NULL THEN n.payer_type WHEN m.alias IS NOT NULL THEN m.payer_type
+             WHEN i.alias IS NOT NULL THEN i.payer_type ELSE j.payer_type END AS payer_type) AS a
 ) AS w
 WHERE (w.was_name, w.was_type, w.was_status) IS DISTINCT FROM (w.payer_name, w.payer_type, w.status)
 
