@@ -273,7 +273,14 @@ bool pg_bool(const PgResult *result, int row, int column) {
     return value.size == 1 && (value.at[0] == 't' || value.at[0] == 1);
 }
 
-Pg *pg_begin(Pg *pg, Error *err) { return pg_script(pg, "BEGIN", err) ? pg : NULL; }
+Pg *pg_begin(Pg *pg, Error *err) {
+    PGTransactionStatusType status = PQtransactionStatus(pg->conn);
+    if (status == PQTRANS_INTRANS || status == PQTRANS_INERROR) {
+        error_set(err, STATE_BUG, "cannot begin: there is a transaction already, which the inner commit would end");
+        return NULL;
+    }
+    return pg_script(pg, "BEGIN", err) ? pg : NULL;
+}
 
 bool pg_commit(Pg **tx, PgCommit how, Error *err) {
     static const char *const WORDS[] = {[PG_FLUSHED] = "COMMIT", [PG_RELAXED] = "SET LOCAL synchronous_commit = off; COMMIT"};

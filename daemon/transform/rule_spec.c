@@ -4,6 +4,7 @@
 #include "base/nearest.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #define COUNT(list) (sizeof(list) / sizeof *(list))
 
@@ -271,6 +272,13 @@ static const char *check_other(Arena *arena, const RuleSpec *rule, const Entity 
     return NULL;
 }
 
+/* As PostgreSQL's numeric takes it: -12, 12.5. */
+static bool is_decimal(const char *text) {
+    char *end = NULL;
+    strtod(text, &end);
+    return *text && !*end && text[strspn(text, "-0123456789.")] == 0;
+}
+
 static const char *check_total(Arena *arena, const RuleSpec *rule, const Entity *entity) {
     bool counts = strcmp(rule->total, "count") == 0;
     if (counts == (rule->attribute != NULL))
@@ -284,7 +292,7 @@ static const char *check_total(Arena *arena, const RuleSpec *rule, const Entity 
         return arena_printf(arena, "`%s` cannot be added up", rule->attribute);
     if ((rule->limit != NULL) == (rule->other != NULL))
         return "a total is compared with a `limit` or with an `other`, one of them";
-    if (rule->limit && (rule->limit[strspn(rule->limit, "-0123456789.")] || !strpbrk(rule->limit, "0123456789")))
+    if (rule->limit && !is_decimal(rule->limit))
         return arena_printf(arena, "`limit: %s` is no number", rule->limit);
     bool is_counted = counts || strcmp(rule->total, "distinct") == 0;
     if (rule->limit)

@@ -194,6 +194,13 @@ def pending(pid):
         return next(line.split()[1] for line in file if line.startswith("ShdPnd:"))
 
 
+def test_a_sender_that_opens_a_file_that_is_looked_at_ends_nothing(running):
+    """SIGIO, by which the kernel asks for a read lease back, ends whoever does not ignore it."""
+    running.daemon.signal(signal.SIGIO)
+    await_true(lambda: not int(pending(running.daemon.pid()), 16))
+    assert running.daemon.get("/readyz", token=None)[0] == 200
+
+
 def test_hup_takes_a_valid_configuration_and_refuses_a_wrong_one(running):
     before = job(running, "hospital_a.patients")["schedule"]
     edit_config(running, "every: 30s", "every: 17s")

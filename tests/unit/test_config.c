@@ -236,6 +236,8 @@ static const Case CASES[] = {
      "c.yaml:12:9: rule `r`: `claim_status` cannot be added up\n"},
     {FEED "rules: [{name: r, kind: cross_row, entity: claims, columns: claim_date, total: count, compare: \"<\", limit: five}]\n",
      "c.yaml:12:9: rule `r`: `limit: five` is no number\n"},
+    {FEED "rules: [{name: r, kind: cross_row, entity: claims, columns: claim_date, total: count, compare: \"<\", limit: 5-6}]\n",
+     "c.yaml:12:9: rule `r`: `limit: 5-6` is no number\n"},
     {FEED "rules: [{name: r, kind: cross_row, entity: claims, columns: claim_date, total: count, compare: \"<\"}]\n",
      "c.yaml:12:9: rule `r`: a total is compared with a `limit` or with an `other`, one of them\n"},
     {FEED "rules: [{name: r, kind: freshness, feed: a.pp, within: 1h}]\n",

@@ -69,7 +69,7 @@ BEGIN
         FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
         WHERE i.inhparent = 'ops.audit'::regclass
           AND substring(pg_get_expr(c.relpartbound, c.oid) FROM $re$TO \('([^']+)'\)$re$)::timestamptz
-              <= now() - greatest(age, interval '2190 days')
+              <= now() - greatest(age, interval '6 years')
         ORDER BY 1
     LOOP
         partition := month.name;
