@@ -253,7 +253,8 @@ def test_a_run_that_waits_for_a_person_is_decided_on_at_the_daemon_that_took_ove
     assert second.post(f"/v1/runs/{run}/{decision}")[0] == 202
     jobs.until(lambda: second.get(f"/v1/runs/{run}")[2]["state"] == state, what="it is decided")
     jobs.until(lambda: feed.value("SELECT state FROM ops.run WHERE run_id = %s", run) == state, what="so the store says")
-    assert gone(feed) == deleted and not runs_held(second)
+    assert gone(feed) == deleted
+    jobs.until(lambda: not runs_held(second), what="the metric says so")
 
 
 def test_a_daemon_that_lost_its_jobs_decides_on_nothing(held_pair):

@@ -208,6 +208,11 @@ def test_killed_before_the_answer_and_sent_again_nothing_is_there_twice(desk, fa
     assert desk.rows("SELECT count(*) FROM dq.quarantine WHERE state = 'open'") == [(1,)]
 
 
+def not_busy(status):
+    """409 until a daemon that got no processor has renewed its lease."""
+    return status != 409 and status
+
+
 def test_posts_beside_a_file_that_is_read_neither_wait_for_it_nor_drop_its_pages(make_claims):  # noqa: F811
     claims = make_claims(page_rows=20)
     claims.daemon.make_token()
@@ -219,7 +224,8 @@ def test_posts_beside_a_file_that_is_read_neither_wait_for_it_nor_drop_its_pages
 
         def keep_posting(thread):
             for number in range(25):
-                statuses.append(post(claims, [member(f"P{thread}_{number}"), member(f"F{number * 100}", status="Denied", modified="")])[0])
+                rows = [member(f"P{thread}_{number}"), member(f"F{number * 100}", status="Denied", modified="")]
+                statuses.append(jobs.until(lambda: not_busy(post(claims, rows)[0])))
         threads = [threading.Thread(target=keep_posting, args=(thread,)) for thread in range(2)]
         for thread in threads:
             thread.start()
