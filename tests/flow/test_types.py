@@ -257,6 +257,8 @@ def test_pages_of_any_key_lose_and_repeat_nothing(source_server, make_feed, defi
     assert feed.rows("SELECT source_transaction_id::int FROM silver.transactions ORDER BY 1") == [
         (n,) for n in range(len(values))]
     assert len(feed.bronze()) == len(values)
+    missing = "SELECT sum(differences) FROM ops.reconciliation WHERE subject = 'h.f'"
+    assert feed.value(missing) == 0, "no reconcile had to bring one"
     # the same through the cursor, where all rows have one time: pages end within it
     feed.play("UPDATE t SET n = n + 1000, changed = NOW(6)")
     feed.once()
