@@ -85,6 +85,7 @@ struct Call {
     int64_t audit_number; /* of the line it waits for; 0: none */
     bool on_worker, abandoned, started_work;
     bool is_body_in; /* of an upload whose last piece is being written */
+    bool has_reply;  /* of an upload that failed: what still comes of it is thrown away */
 };
 
 /* Query parameter as terminated text of the arena, NULL when not given. */

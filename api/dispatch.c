@@ -343,8 +343,8 @@ void dispatch_request(void *ctx, HttpRequest *request) {
     (void)ctx;
     call->received_us = clock_monotonic_us();
     call->is_body_in = true;
-    if (call->upload && call->on_worker)
-        return; /* its last piece is being written: piece_written() goes on */
+    if (call->has_reply || (call->upload && call->on_worker))
+        return; /* it waits for its audit line; or its last piece is being written, and piece_written() goes on */
     bool takes_body = strcmp(call->route->method, "POST") == 0;
     if (takes_body && !parse_body(call, request))
         conclude(call);
@@ -370,7 +370,10 @@ static void piece_written(void *context) {
     if (call->abandoned) {
         if (!call->request)
             call_free(call);
-    } else if (call->err.state[0]) { /* what still comes is thrown away */
+    } else if (call->has_reply) {
+        /* refused while this piece was being written */
+    } else if (call->err.state[0]) {
+        call->has_reply = true;
         reply_error(&call->reply, &call->err);
         conclude(call);
     } else if (call->is_body_in) {
@@ -398,7 +401,7 @@ static void pass_piece(Call *call) {
 void dispatch_piece(void *ctx, HttpRequest *request, Str bytes) {
     Call *call = request->user;
     (void)ctx;
-    if (call->abandoned)
+    if (call->abandoned || call->has_reply)
         return;
     upload_take(call->upload, bytes);
     pass_piece(call);
@@ -580,6 +583,7 @@ void dispatch_headers(void *ctx, HttpRequest *request) {
 
 void dispatch_refused(void *ctx, HttpRequest *request, int status, const char *detail) {
     Call *call = request->user ? request->user : call_open(ctx, request);
+    call->has_reply = true;
     reply_header(&call->reply, "Connection", "close");
     reply_problem(&call->reply, status, "%s", detail);
     send_reply(call, &call->reply);

@@ -106,7 +106,17 @@ bool upload_finish(Upload *upload, Error *err) {
     return fsync(upload->fd) == 0 || error_set_errno(err, errno, "cannot flush a file in the drop directory");
 }
 
+/* A piece that was lost on the way would be in the SHA-256 of its row, and not in the file. */
+static bool is_written_whole(const Upload *upload, Error *err) {
+    struct stat status;
+    if (fstat(upload->fd, &status) != 0)
+        return error_set_errno(err, errno, "cannot look at a file in the drop directory");
+    return status.st_size == upload->bytes.size_bytes ||
+           error_set(err, STATE_IO, "a file in the drop directory was not written whole");
+}
+
 bool upload_land(Upload *upload, bool *ret_landed, Error *err) {
+    TRY(is_written_whole(upload, err));
     *ret_landed = renameat2(upload->directory_fd, upload->hidden, upload->directory_fd, upload->name, RENAME_NOREPLACE) == 0;
     if (!*ret_landed)
         return errno == EEXIST || error_set_errno(err, errno, "cannot name a file in the drop directory");

@@ -27,5 +27,5 @@ bool upload_write(Upload *upload, Error *err);
 const FileBytes *upload_bytes(Upload *upload);
 /* On a worker: writes the rest, and flushes. */
 bool upload_finish(Upload *upload, Error *err);
-/* On a worker: gives the file its name. False in `ret_landed`: another of this name waits. */
+/* On a worker: gives the file its name, if all of it was written. False in `ret_landed`: another of this name waits. */
 bool upload_land(Upload *upload, bool *ret_landed, Error *err);

@@ -128,6 +128,7 @@ static void hang_up(void *context) {
 static bool watch_signals(Daemon *daemon, Error *err) {
     signal(SIGPIPE, SIG_IGN);
     signal(SIGIO, SIG_IGN); /* a sender opened a file that we looked at under a lease */
+    signal(SIGXFSZ, SIG_IGN); /* a write beyond a limit of the file size fails as on a full disk */
     return loop_on_signal(daemon->loop, SIGTERM, stop, daemon, err) &&
            loop_on_signal(daemon->loop, SIGINT, stop, daemon, err) &&
            loop_on_signal(daemon->loop, SIGHUP, hang_up, daemon, err);

@@ -3,6 +3,7 @@ import contextlib
 import http.client
 import itertools
 import os
+import resource
 import signal
 import threading
 import time
@@ -210,6 +211,59 @@ def test_a_name_that_waits_already_and_a_key(desk):
         assert ended(desk, first[1])["state"] == "done"
     jobs.until(lambda: (desk.file("hospital1_1.csv") or {}).get("state") == "done", what="the file that was held")
     assert [line[1] for line in desk.claims()] == ["C1", "C3"]
+
+
+@contextlib.contextmanager
+def no_file_beyond(claims, size):
+    """For the running daemon: a write beyond fails, as on a full disk."""
+    pid = claims.daemon.pid()
+    _, most = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, most))
+    yield
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, most))
+
+
+def check_nothing_came_of_it(claims, pid):
+    """And the next upload is received by the same process."""
+    assert claims.daemon.pid() == pid and claims.daemon.is_alive()
+    assert claims.rows("SELECT count(*) FROM ops.file") == [(0,)] and claims.claims() == []
+    jobs.until(lambda: [name for name in os.listdir(claims.drop) if name.startswith(".")] == [], what="the rest of it to go")
+    assert claims.listed(".") == ["done", "failed", "receiving"] and claims.listed("done") == []
+    status, headers, entry = send(claims, "hospital1_2024-03.csv", text([row("C1")]))
+    assert status == 202, entry
+    assert ended(claims, headers)["state"] == "done" and [line[1] for line in claims.claims()] == ["C1"]
+
+
+def test_a_write_that_fails_fails_its_upload_and_nothing_else(desk):
+    pid = desk.daemon.pid()
+    with no_file_beyond(desk, MIB):
+        for _ in range(4):
+            status, headers, body = stream(desk, pieces(8 * MIB), length=8 * MIB)
+            assert status == 503 and b"cannot write in the drop directory" in body
+    check_nothing_came_of_it(desk, pid)
+
+
+def test_what_comes_after_a_write_that_failed_is_thrown_away(desk):
+    """Its answer waits for its audit line; meanwhile there is room again, and the rest of the body comes."""
+    pid, content = desk.daemon.pid(), b"".join(pieces(MIB // 2 + 1024))
+    link = http.client.HTTPConnection("127.0.0.1", desk.daemon.port, timeout=60)
+    with contextlib.closing(desk.store.connect(desk.database)) as locking, locking.cursor() as cursor:
+        cursor.execute("LOCK TABLE ops.audit IN ACCESS EXCLUSIVE MODE")
+        with no_file_beyond(desk, 64 * 1024):
+            link.putrequest("POST", "/v1/files")
+            for name, value in {**named("hospital1_2024-03.csv"), "Content-Length": str(len(content)),
+                                "Authorization": f"Bearer {desk.daemon.token}"}.items():
+                link.putheader(name, value)
+            link.endheaders()
+            link.send(content[:MIB // 2])
+            waiting = "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'ops.audit'::regclass AND NOT granted"
+            jobs.until(lambda: desk.rows(waiting) == [(True,)], what="the audit line to be written")
+        link.send(content[MIB // 2:])
+        answer = link.getresponse()  # at the deadline of its audit line
+        assert answer.status == 503 and b"cannot write in the drop directory" in answer.read()
+        locking.rollback()
+    link.close()
+    check_nothing_came_of_it(desk, pid)
 
 
 @pytest.mark.parametrize("failpoint", ["upload.before_name", "upload.after_name"])
