@@ -234,6 +234,14 @@ bool file_see_again(Pg *pg, int64_t file_id, bool *ret_seen, Error *err) {
     return true;
 }
 
+bool file_has_bytes(Pg *pg, int64_t file_id, const FileBytes *bytes, bool *ret_has, Error *err) {
+    Hex hex = hex_of(bytes);
+    CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, SQL_FILE_HAS_BYTES, PG_PARAMS(pg_number(file_id).text, hex.text), err);
+    TRY(rows);
+    *ret_has = pg_rows(rows) > 0;
+    return true;
+}
+
 bool file_forget_replay(Pg *pg, int64_t file_id, Error *err) {
     return pg_exec(pg, SQL_FILE_FORGET_REPLAY, PG_PARAMS(pg_number(file_id).text), NULL, err);
 }

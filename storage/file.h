@@ -95,6 +95,8 @@ bool file_ask_replay(Pg *pg, int64_t file_id, bool *ret_asked, Error *err);
 bool file_replays(Pg *pg, const char *feed, Arena *arena, FileReplay **ret_files, size_t *ret_n, Error *err);
 /* In the caller's transaction, in which its bytes are put back. False in `ret_seen`: another of its name waits. */
 bool file_see_again(Pg *pg, int64_t file_id, bool *ret_seen, Error *err);
+/* Its row says these. */
+bool file_has_bytes(Pg *pg, int64_t file_id, const FileBytes *bytes, bool *ret_has, Error *err);
 bool file_forget_replay(Pg *pg, int64_t file_id, Error *err);
 
 /* In the caller's transaction: adds a page's counts. */

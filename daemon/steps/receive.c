@@ -18,8 +18,10 @@
 #include "storage/x12.h"
 #include "transform/text.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <xxhash.h>
 
 enum { WAIT_SLICE_MS = 100, WAIT_MOST_MS = 30 * 1000, LOOKS = 2, FILES_A_LIST = 128, FEEDS_OPEN = 4,
@@ -744,17 +746,41 @@ static bool look_until_quiet(Receiving *r, Error *err) {
     return forget_gone(r, err);
 }
 
-/* Moved and `seen` in one transaction: whoever is killed in between finds the file where it waits, and takes it for one
- * that was sent once more. */
+/* A run that was killed before its commit has moved it: the bytes tell that it is not another of its name. */
+static bool is_back(const Receiving *r, const FileReplay *file, bool *ret_is_back, Error *err) {
+    DropStamp stamp;
+    FileBytes bytes;
+    struct stat status;
+    Error why = {0};
+    *ret_is_back = false;
+    if (fstatat(r->drop.fd, file->name, &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(status.st_mode))
+        return true;
+    CLEANUP(fd_drop) int fd = drop_open_file(&r->drop, DROP_WAITING, file->name, &stamp, &why);
+    if (fd < 0 && is_files_fault(&why)) /* we had read ours */
+        return true;
+    if (fd < 0)
+        *err = why;
+    TRY(fd >= 0 && file_hash(fd, r->run->canceled, &bytes, err));
+    return file_has_bytes(r->run->pg, file->file_id, &bytes, ret_is_back, err);
+}
+
+static bool move_back(const Receiving *r, const FileReplay *file, DropEnd end, Arena *arena, bool *ret_is_back, Error *err) {
+    TRY(drop_fetch_back(&r->drop, arena, end, file->stored_as, file->name, ret_is_back, err));
+    if (*ret_is_back || drop_has(&r->drop, end, file->stored_as))
+        return true;
+    return is_back(r, file, ret_is_back, err);
+}
+
+/* Moved and `seen` in one transaction: whoever is killed in between finds the file where it waits, and the request. */
 static bool put_back(const Receiving *r, const FileReplay *file, Arena *arena, Error *err) {
     DropEnd end = strcmp(file->state, "failed") == 0 ? DROP_FAILED : DROP_DONE;
-    bool is_seen = false, is_moved = false;
+    bool is_seen = false, is_there = false;
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(r->run->pg, err);
     TRY(tx && file_see_again(tx, file->file_id, &is_seen, err));
     if (is_seen)
-        TRY(drop_fetch_back(&r->drop, arena, end, file->stored_as, file->name, &is_moved, err));
+        TRY(move_back(r, file, end, arena, &is_there, err));
     FAILPOINT("receive.before_put_back");
-    if (is_moved)
+    if (is_there)
         return pg_commit(&tx, PG_FLUSHED, err);
     pg_tx_drop(&tx);
     if (drop_has(&r->drop, end, file->stored_as)) /* another of its name waits: the next run's */

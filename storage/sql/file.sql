@@ -86,6 +86,9 @@ SET state = 'seen', readings = readings + 1, replay_asked_at = NULL, finished_at
 WHERE f.file_id = $1 AND f.state IN ('done', 'failed', 'superseded')
   AND NOT EXISTS (SELECT FROM ops.file o WHERE o.feed = f.feed AND o.name = f.name AND o.state = 'seen')
 
+-- name: file_has_bytes
+SELECT FROM ops.file WHERE file_id = $1::bigint AND sha256 = decode($2, 'hex')
+
 -- name: file_forget_replay
 UPDATE ops.file SET replay_asked_at = NULL WHERE file_id = $1
 

@@ -353,24 +353,56 @@ def test_what_cannot_be_read_again_says_why(desk):
         held.write("x")
         held.flush()
         assert "waits in the drop directory" in replay(desk, entry["id"])[2]["detail"]
-    os.unlink(os.path.join(desk.drop, "hospital1_2024-03.csv"))
+        os.unlink(held.name)  # before it is closed: then it would be taken
     os.unlink(os.path.join(desk.drop, "done", "hospital1_2024-03.csv"))
     assert "send it again" in replay(desk, entry["id"])[2]["detail"]
 
 
-def test_killed_while_a_file_is_put_back_it_is_read_once_more_all_the_same(desk):
+@pytest.fixture
+def killed_before_put_back(desk):
+    """What asks for a file to be read again, while the daemon dies between its move and its commit."""
+    def kill(entry, meanwhile=lambda: None):
+        desk.daemon.stop()
+        desk.daemon.extra["REVCYCLED_FAILPOINT"] = "receive.before_put_back"
+        desk.daemon.start()
+        with contextlib.suppress(OSError, http.client.HTTPException):  # it may be killed before it answers
+            replay(desk, entry["id"])
+        assert desk.daemon.child.wait(20) == -signal.SIGKILL
+        del desk.daemon.extra["REVCYCLED_FAILPOINT"]
+        assert os.path.exists(os.path.join(desk.drop, entry["name"]))
+        meanwhile()
+        desk.daemon.start()
+        open_files = "SELECT count(*) FROM ops.file WHERE state IN ('seen', 'receiving') OR replay_asked_at IS NOT NULL"
+        jobs.until(lambda: desk.listed(".") == ["done", "failed", "receiving"] and desk.listed("receiving") == []
+                   and desk.rows(open_files) == [(0,)], what="its end")
+    return kill
+
+
+def readings(claims):
+    return claims.rows("SELECT file_id, state, readings, rows_read, rows_new, rows_same FROM ops.file ORDER BY file_id")
+
+
+def test_killed_while_a_failed_file_is_put_back_it_is_read_once_more_all_the_same(desk, killed_before_put_back):
     content = text([row("C1"), row("C2")]).replace("2024-01-10", "01/10/2024")
     entry = ended(desk, send(desk, "hospital1_2024-03.csv", content)[1])
     assert entry["state"] == "failed"
-    desk.daemon.stop()
     change(desk, "service_date: ServiceDate", "service_date: {from: ServiceDate, clean: [{date: \"MM/DD/YYYY\"}]}")
-    desk.daemon.extra["REVCYCLED_FAILPOINT"] = "receive.before_put_back"
-    desk.daemon.start()
-    with contextlib.suppress(OSError, http.client.HTTPException):  # it may be killed before it answers
-        replay(desk, entry["id"])
-    assert desk.daemon.child.wait(20) == -signal.SIGKILL
-    del desk.daemon.extra["REVCYCLED_FAILPOINT"]
-    desk.daemon.start()
-    jobs.until(lambda: [line[1] for line in desk.claims()] == ["C1", "C2"], what="its claims")
-    jobs.until(lambda: desk.rows("SELECT count(*) FROM ops.file WHERE state IN ('seen', 'receiving') OR replay_asked_at IS NOT NULL") == [(0,)])
-    assert desk.listed("receiving") == [] and desk.listed("failed") == []
+    killed_before_put_back(entry)
+    assert [line[1] for line in desk.claims()] == ["C1", "C2"] and desk.listed("failed") == []
+    assert readings(desk) == [(int(entry["id"]), "done", 1, 2, 2, 0)]
+
+
+def test_killed_while_a_file_that_is_done_is_put_back_it_is_read_once_more_all_the_same(desk, killed_before_put_back):
+    entry = ended(desk, send(desk, "hospital1_2024-03.csv", text([row("C1"), row("C2")]))[1])
+    before = desk.claims()
+    killed_before_put_back(entry)
+    assert readings(desk) == [(int(entry["id"]), "done", 1, 2, 0, 2)]
+    assert desk.claims() == before and desk.listed("done").count("hospital1_2024-03.csv") == 1
+
+
+def test_killed_while_a_file_is_put_back_and_another_lies_there_since_that_one_is_received(desk, killed_before_put_back):
+    entry = ended(desk, send(desk, "hospital1_2024-03.csv", text([row("C1")]))[1])
+    killed_before_put_back(entry, meanwhile=lambda: desk.put("hospital1_2024-03.csv", text([row("C2"), row("C3")])))
+    first, second = readings(desk)
+    assert first == (int(entry["id"]), "done", 0, 1, 1, 0) and second[1:] == ("done", 0, 2, 2, 0)
+    assert [line[1] for line in desk.claims()] == ["C1", "C2", "C3"]
