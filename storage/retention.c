@@ -107,7 +107,7 @@ bool retention_raw_choose(Pg *pg, const RetentionFeed *feed, Arena *arena, int64
 bool retention_raw_delete(Pg *tx, const RetentionFeed *feed, int64_t first, int64_t last, Arena *arena, int64_t *ret_n,
                           Error *err) {
     const char *sql = sql_fill(arena, SQL_RETENTION_RAW_DELETE, {"raw", bronze_table(arena, feed->feed)},
-                               {"needed", needed(arena, feed->entity)});
+                               {"held", held(arena, feed->entity)}, {"needed", needed(arena, feed->entity)});
     return pg_exec(tx, SQL_RETENTION_LOCK_FEED, PG_PARAMS(feed->feed), NULL, err) &&
            pg_exec(tx, sql, PG_PARAMS(feed->feed, feed->before, pg_number(first).text, pg_number(last).text), ret_n, err);
 }

@@ -14,7 +14,9 @@ ORDER BY f.feed
 
 -- What the holds in force are, so that a page can tell whether they are still those that its rows were chosen under.
 -- name: retention_holds
-SELECT coalesce(max(hold_id), 0) || ' ' || (SELECT count(*) FROM ops.held_patient) FROM ops.hold
+SELECT coalesce(max(hold_id), 0) || ' ' ||
+       (SELECT coalesce(md5(string_agg(md5(source_system || '|' || source_patient_id), '' ORDER BY source_system, source_patient_id)), '')
+        FROM ops.held_patient) FROM ops.hold
 
 -- In a transaction: until it ends nobody sets a hold, and no other retention deletes.
 -- name: retention_lock_holds
@@ -84,7 +86,7 @@ WITH copy AS (
     SELECT source_key, source_system, max(batch_id) AS batch_id FROM copy
     WHERE op <> 'delete' AND source_key IS NOT NULL GROUP BY 1, 2
 ), held AS ({held})
-SELECT c.place, c.batch_id, c.source_hash
+SELECT c.place, c.batch_id, c.source_hash, c.source_system
 FROM copy c LEFT JOIN newest n ON n.source_key = c.source_key AND n.source_system = c.source_system
 WHERE c.received_at < $2::timestamptz AND (c.source_key IS NULL OR c.batch_id < n.batch_id){needed}
   AND NOT EXISTS (SELECT FROM ops.hold h WHERE h.released_at IS NULL AND (h.feed = $1
@@ -96,18 +98,21 @@ SELECT count(*) FROM ({raw_rows}) r
 
 -- name: retention_raw_table
 CREATE TEMP TABLE IF NOT EXISTS retention_raw (
-    n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, place tid, batch_id bigint NOT NULL, source_hash bigint NOT NULL);
+    n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, place tid, batch_id bigint NOT NULL, source_hash bigint NOT NULL,
+    source_system text COLLATE "C" NOT NULL);
 TRUNCATE retention_raw RESTART IDENTITY
 
 -- As they lie there.
 -- name: retention_raw_choose
-INSERT INTO retention_raw (place, batch_id, source_hash) SELECT * FROM ({raw_rows}) r ORDER BY place
+INSERT INTO retention_raw (place, batch_id, source_hash, source_system) SELECT * FROM ({raw_rows}) r ORDER BY place
 
--- Those of $3 to $4. What needs them is asked once more: the feed has placed pages since they were chosen.
+-- Those of $3 to $4. What needs and who holds them is asked once more: the feed has placed pages since they were chosen.
 -- name: retention_raw_delete
+WITH held AS ({held})
 DELETE FROM bronze.{raw} c USING retention_raw v
 WHERE v.n BETWEEN $3::bigint AND $4::bigint AND c.ctid = v.place AND c.batch_id = v.batch_id
   AND c.source_hash = v.source_hash AND c.received_at < $2::timestamptz{needed}
+  AND NOT EXISTS (SELECT FROM held h WHERE h.id = c.source_key AND h.source_system = v.source_system)
 
 -- ---- quarantine ----
 

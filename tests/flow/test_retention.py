@@ -478,6 +478,26 @@ def test_a_hold_that_is_set_during_a_run_counts_from_the_next_page_on(aged):
     assert not going["hospital_b.patients"] & after["hospital_b.patients"]
 
 
+def test_what_comes_to_name_a_held_patient_during_a_run_stays(aged):
+    """The patient is held before, and the transaction is another's when rows are chosen."""
+    feed, going = "hospital_a.transactions", expected_raw(aged)
+    place, transaction = aged.rows(f'SELECT min(ctid::text), source_key FROM bronze."{table_of(feed)}" '
+                                   "WHERE ctid = ANY (%s::tid[]) GROUP BY 2 ORDER BY 2 LIMIT 1", list(going[feed]))[0]
+    aged.store.execute("INSERT INTO ops.hold (kind, source_system, source_patient_id, reason, set_by) "
+                       "VALUES ('patient', 'hospital_a', 'NOBODY YET', 'r', 'me')", aged.database)
+    chosen = [name for name, _ in feeds(aged) if going.get(name)]
+    aged.daemon.start_until(f"retention.after_chosen:{chosen.index(feed) + 1}")
+    aged.store.execute(f"UPDATE silver.transactions SET source_patient_id = 'NOBODY YET' WHERE source_transaction_id = '{transaction}' "
+                       "AND source_system = 'hospital_a'", aged.database)  # as a page does
+    aged.daemon.go_on()
+    jobs.until(aged.daemon.is_ready)
+    quiet(aged)
+    aged.daemon.stop()
+    after = left(aged)[feed]
+    assert place in after
+    assert going[feed] - after, "nothing went: the test proved nothing"
+
+
 def test_nobody_is_told_of_a_hold_while_rows_are_being_deleted_under_the_holds_before(aged):
     aged.daemon.start_until("retention.after_deleted")
     with contextlib.closing(aged.store.connect(aged.database)) as link, link.cursor() as cursor:
