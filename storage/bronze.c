@@ -83,6 +83,8 @@ static bool make_view(Pg *pg, Arena *arena, const char *feed, Error *err) {
         put_view_column(&list, arena, &columns[i]);
         buf_done(&columns[i].places);
     }
+    if (buf_overflowed(&list))
+        return error_set(err, BRONZE_TOO_MANY, "feed %s: its columns are too many for a view", feed);
     const char *sql = sql_fill(arena, SQL_BRONZE_VIEW, {"view", relation(arena, feed, "")},
                                {"raw", relation(arena, feed, "_raw")},
                                {"columns", arena_string(arena, buf_str(&list))});

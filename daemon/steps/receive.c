@@ -307,6 +307,25 @@ static void note_position(Receiving *r, const PlaceFeed *place) {
         r->position = arena_string(r->names, str_of(place->cursor.position));
 }
 
+/* A header that PostgreSQL cannot keep is its file's fault: the next one's may be another. */
+static bool blame_header(Error *err) {
+    static const struct {
+        const char *state, *sentence;
+    } FAULTS[] = {
+        {BRONZE_TOO_LONG, "the names of the header's columns are together longer than PostgreSQL's index of headers takes"},
+        {BRONZE_TOO_MANY, "the header's columns and those of the feed's earlier headers are together more than a view of "
+                          "PostgreSQL can show"},
+        {BRONZE_SAME_NAME, "two columns of the header have one name for PostgreSQL: they are alike in their first 63 bytes, or "
+                           "one is called as another with `_source`"},
+    };
+    for (size_t i = 0; i < sizeof FAULTS / sizeof *FAULTS; i++)
+        if (strcmp(err->state, FAULTS[i].state) == 0) {
+            error_set(err, STATE_DATA, "%s", FAULTS[i].sentence);
+            return error_hint(err, "send the file with the columns that the feed's other files have");
+        }
+    return false;
+}
+
 static bool open_feed(Receiving *r, const FilePattern *pattern, const Field *fields, size_t n, OpenFeed **ret_open,
                       Error *err) {
     OpenFeed *open = find_open(r, pattern, fields, n);
@@ -321,7 +340,7 @@ static bool open_feed(Receiving *r, const FilePattern *pattern, const Field *fie
     *open = (OpenFeed){.arena = arena_open(), .pattern = pattern, .used = ++r->n_opened};
     if (!open_place(r, open, fields, n, err)) {
         close_feed(open);
-        return false;
+        return blame_header(err);
     }
     note_position(r, &open->place);
     *ret_open = open;

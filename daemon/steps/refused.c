@@ -14,8 +14,13 @@ typedef struct Search {
     size_t n;
 } Search;
 
+#define STATE_TOO_LARGE "54000"
+enum { KEY_BYTES_MOST = 2000 }; /* a key that an index takes beside a feed and its source, however badly it compresses */
+
+static bool is_too_large(const Error *why) { return strcmp(why->state, STATE_TOO_LARGE) == 0; }
+
 bool refused_is_likely(const Error *why) {
-    return error_class(why) == ERROR_DATA && strcmp(why->state, STATE_DATA) != 0;
+    return is_too_large(why) || (error_class(why) == ERROR_DATA && strcmp(why->state, STATE_DATA) != 0);
 }
 
 /* Rolled back in any case. */
@@ -38,9 +43,11 @@ static bool reject_row(Search *s, size_t i, const Error *why, Error *err) {
         return error_set(err, STATE_DATA, "PostgreSQL refuses more than %d rows of a page (SQLSTATE %s)", REFUSED_MOST,
                          why->state);
     const Str *fields = s->rows->fields + i * s->feed->n_fields;
+    Str id = mapping_id(s->feed->mapping, fields, s->arena);
+    bool is_key = !is_too_large(why) || id.size <= KEY_BYTES_MOST; /* else quarantine's index would not take it either */
     s->rejects[i] = (RawReject){RULE_ROW_REFUSED,
                                 arena_printf(s->arena, "PostgreSQL refuses what the row says (SQLSTATE %s)", why->state),
-                                mapping_id(s->feed->mapping, fields, s->arena)};
+                                is_key ? id : STR_NULL};
     return true;
 }
 
@@ -64,6 +71,8 @@ bool refused_find(PlaceFeed *feed, const RawRows *rows, const Error *why, Arena 
     if (rows->rejects)
         memcpy(s.rejects, rows->rejects, rows->n_rows * sizeof *s.rejects);
     TRY(search(&s, 0, rows->n_rows, err));
+    if (s.n == 0 && is_too_large(why))
+        return error_set(err, STATE_DATA, "PostgreSQL refuses a page of rows as too large (SQLSTATE %s)", why->state);
     if (s.n == 0) {
         *err = *why;
         return false;

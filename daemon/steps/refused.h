@@ -1,6 +1,7 @@
 /* refused.h - the rows of a page that PostgreSQL will not have.
  *
- * Rows are cleaned so that their values fit. When one does not all the same (SQLSTATE class 22 or 23), its page is
+ * Rows are cleaned so that their values fit. When one does not all the same (SQLSTATE class 22 or 23, or 54000: an id
+ * that is too large for an index), its page is
  * rolled back, and would be at every attempt: the file behind it, and all files behind that, would never come. So the
  * rows are found that are refused by themselves, by placing halves of the page for trial, and go to quarantine as they
  * are; the others are placed. Nothing is committed here. */

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from harness import dump, jobs
-from test_claims import claims, make_claims, row, text  # noqa: F401  (fixtures and what they make)
+from test_claims import COLUMNS, claims, make_claims, row, text  # noqa: F401  (fixtures and what they make)
 
 
 def report(claims, folder, name):  # noqa: F811
@@ -58,6 +58,49 @@ def test_a_file_of_which_postgresql_refuses_nearly_all_fails_and_blocks_no_other
     assert entry["state"] == "failed" and "PostgreSQL refuses more than 50 rows of a page (SQLSTATE 23514)" in entry["error"]
     assert [line[1] for line in claims.claims()] == ["D1"]
     assert claims.listed("receiving") == [] and "hospital1_2024-03.csv" in claims.listed("failed")
+
+
+def noise(size, seed):
+    """Text that compression does not make smaller than an index's limit of 2,704 bytes."""
+    return "".join(random.Random(seed).choices("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", k=size))
+
+
+def test_an_id_that_no_index_takes_is_held_and_keeps_no_other_out(claims):  # noqa: F811
+    rows = [row("C1"), row(noise(6000, 1)), row("C3"), row(noise(6000, 2), amount="no amount")]
+    for month in ("03", "04"):
+        claims.put(f"hospital1_2024-{month}.csv", text([*rows, row("D" + month)]))
+        claims.once()
+    assert [line[1] for line in claims.claims()] == ["C1", "C3", "D03", "D04"]
+    assert claims.rows("SELECT line, rule, natural_key, reason, state FROM dq.quarantine ORDER BY line") == [
+        (line, "row_refused", None, "PostgreSQL refuses what the row says (SQLSTATE 54000)", "open") for line in (3, 5)]
+    assert [claims.file(f"hospital1_2024-{month}.csv")["state"] for month in ("03", "04")] == ["done", "done"]
+    assert claims.listed("receiving") == []
+
+
+LONG = "a_name_of_which_two_are_alike_in_their_first_sixty_three_bytes_"
+HEADERS = {
+    "alike": ([], [LONG + "1", LONG + "2"], "two columns of the header have one name for PostgreSQL"),
+    "called as the view's own": ([], ["line", "line_source"], "two columns of the header have one name for PostgreSQL"),
+    "too many together": ("abc", [f"d{i}" for i in range(450)], "are together more than a view of PostgreSQL can show"),
+    "too long": ([], [noise(12, i) for i in range(800)], "longer than PostgreSQL's index of headers takes")}
+
+
+@pytest.mark.parametrize("kind", HEADERS)
+def test_a_header_that_postgresql_cannot_keep_fails_its_file_and_blocks_no_other(claims, kind):  # noqa: F811
+    earlier, more, sentence = HEADERS[kind]
+    assert len(LONG) == 63
+    for letter in earlier:
+        claims.put(f"hospital1_2023-{letter}.csv",
+                   text([row("C1") + ["x"] * 450], [*COLUMNS, *(f"{letter}{i}" for i in range(450))]))
+    claims.once()
+    assert len(claims.claims()) == (1 if earlier else 0)
+    claims.put("hospital1_2024-02.csv", text([row("C2") + ["x"] * len(more)], [*COLUMNS, *more]))
+    claims.put("hospital1_2024-03.csv", text([row("C3")]))
+    claims.once()
+    assert {line[1] for line in claims.claims()} == ({"C1", "C3"} if earlier else {"C3"})
+    entry = claims.file("hospital1_2024-02.csv")
+    assert entry["state"] == "failed" and sentence in entry["error"], entry
+    assert sentence in report(claims, "failed", "hospital1_2024-02.csv") and claims.listed("receiving") == []
 
 
 STOP = "\nrules:\n  - {name: paid_something, entity: claims, check: \"paid_amount > 0\", severity: stop, stop_percent: 10}\n"

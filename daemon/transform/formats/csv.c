@@ -400,7 +400,7 @@ const char *csv_problem_text(CsvProblem problem) {
         [CSV_FINE] = "",
         [CSV_LINE_TOO_LONG] = "the line is longer than max_line_bytes",
         [CSV_FIELD_TOO_LONG] = "a field is longer than max_field_bytes",
-        [CSV_TOO_MANY_FIELDS] = "the line has more than 4096 fields",
+        [CSV_TOO_MANY_FIELDS] = "the line has more than 1593 fields",
         [CSV_QUOTE_OPEN] = "a quoted field never ends",
         [CSV_QUOTE_TRAILING] = "text follows a closing quote",
         [CSV_NUL] = "the line holds a NUL byte",

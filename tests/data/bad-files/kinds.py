@@ -232,7 +232,7 @@ HEADERS = [
     failed("header_with_a_zero_byte", TEXT.replace("Status", "\0"), "the header cannot be read: the line holds a NUL byte" + NO_LINE_1),
     failed("header_too_long", ",".join(["x" * 200] * 8) + "\n", "the header cannot be read: the line is longer than max_line_bytes" + NO_LINE_1, "small"),
     failed("header_name_too_long", "x" * 300 + ",ClaimID\n", "the header cannot be read: a field is longer than max_field_bytes" + NO_LINE_1, "small"),
-    failed("header_of_too_many", ",".join(str(i) for i in range(5000)) + "\n", "the header cannot be read: the line has more than 4096 fields" + NO_LINE_1),
+    failed("header_of_too_many", ",".join(str(i) for i in range(5000)) + "\n", "the header cannot be read: the line has more than 1593 fields" + NO_LINE_1),
     failed("fewer_columns_than_named", lines([["1", "2"]], header=["x", "y"]),
            "line 1 has 2 columns, and `columns` names 8; name the columns that the file has, in their order", "renamed"),
     Bad("name_of_nobody", "csv", PLAIN, "its name matches no pattern of claims.csv, so its source is not known; name it by one of them, "
@@ -284,7 +284,7 @@ ROWS = [
          (3, "line_unreadable", "the line is longer than max_line_bytes"), section="small", placed=1),
     held("field_too_long", lines([row("H15"), row("H16", patient="x" * 300)]),
          (3, "line_unreadable", "a field is longer than max_field_bytes"), section="small", placed=1),
-    held("row_of_too_many_fields", lines([row("H17"), ["x"] * 5000]), (3, "line_unreadable", "the line has more than 4096 fields"), placed=1),
+    held("row_of_too_many_fields", lines([row("H17"), ["x"] * 5000]), (3, "line_unreadable", "the line has more than 1593 fields"), placed=1),
     held("cut_in_a_line", lines([row("H18"), row("H19")])[:-40], (3, "line_cut", CUT_LINE), sentence=CUT, placed=1),
     held("cut_in_quotes", lines([row("H20"), row("H21")])[:-11] + '"2024', (3, "line_cut", CUT_LINE), sentence=CUT, placed=1),
     held("cut_in_a_date", lines([row("H22"), row("H23"), row("H24")])[:-3], (4, "line_cut", CUT_LINE), sentence=CUT, placed=2),
