@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-enum { NAMES_TRIED = 10000, MICROS_PER_MS = 1000 };
+enum { NAMES_TRIED = 9, MICROS_PER_MS = 1000 };
 #define RECEIVING "receiving"
 static const char *const ENDS[] = {[DROP_DONE] = "done", [DROP_FAILED] = "failed"};
 
@@ -241,10 +241,16 @@ static size_t whole_letters(const char *name, size_t most) {
     return size;
 }
 
-const char *drop_free_name(const Drop *drop, Arena *arena, DropEnd end, const char *name) {
+/* Room is left for an id, a number and a report's ending. */
+const char *drop_free_name(const Drop *drop, Arena *arena, DropEnd end, const char *name, int64_t file_id) {
     const char *tried = name;
-    for (int i = 2; drop_has(drop, end, tried) && i < NAMES_TRIED; i++)
-        tried = arena_printf(arena, "%.*s.%d", (int)whole_letters(name, NAME_MAX - 24), name, i);
+    int size = (int)whole_letters(name, NAME_MAX - 48);
+    for (int i = 2; drop_has(drop, end, tried) && i <= NAMES_TRIED; i++)
+        tried = arena_printf(arena, "%.*s.%d", size, name, i);
+    if (drop_has(drop, end, tried))
+        tried = arena_printf(arena, "%.*s.%lld", size, name, (long long)file_id);
+    for (int i = 2; drop_has(drop, end, tried); i++) /* put there by somebody else */
+        tried = arena_printf(arena, "%.*s.%lld.%d", size, name, (long long)file_id, i);
     return tried;
 }
 

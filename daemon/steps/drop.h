@@ -82,8 +82,8 @@ bool drop_give_back(const Drop *drop, const char *name, bool *ret_moved, Error *
 
 bool drop_has_waiting(const Drop *drop, const char *name);
 bool drop_has(const Drop *drop, DropEnd end, const char *name);
-/* `name`, or one like it that is still free there. */
-const char *drop_free_name(const Drop *drop, Arena *arena, DropEnd end, const char *name);
+/* `name`, or one like it that is still free there: with a small number, else with the file's id. */
+const char *drop_free_name(const Drop *drop, Arena *arena, DropEnd end, const char *name, int64_t file_id);
 /* Writes the reports, then moves the claimed file to `stored_as`. May be done again after a crash. */
 typedef struct DropReport {
     Str json, text;

@@ -29,13 +29,17 @@ static bool is_chosen(const EndedFiles *ended, DropEnd end, const char *stored_a
     return false;
 }
 
+static const char *free_name(const EndedFiles *ended, const EndedFile *file) {
+    return drop_free_name(ended->drop, ended->arena, file->end, file->known_as, file->file_id);
+}
+
 bool ended_add(EndedFiles *ended, const EndedFile *file, Error *err) {
     const char *stored_as = file->stored_as;
     if (!stored_as)
-        stored_as = drop_free_name(ended->drop, ended->arena, file->end, file->known_as);
+        stored_as = free_name(ended, file);
     if (is_chosen(ended, file->end, stored_as)) {
         TRY(ended_move(ended, err));
-        stored_as = drop_free_name(ended->drop, ended->arena, file->end, file->known_as);
+        stored_as = free_name(ended, file);
     }
     if (ended->n == 0)
         ended->since_us = clock_monotonic_us();

@@ -137,6 +137,20 @@ def test_names_that_are_no_text_or_too_long_harm_nothing(claims):  # noqa: F811
     assert "hospital1___2024-03.csv" in claims.listed("done") and claims.listed("receiving") == []
 
 
+def test_a_name_that_was_taken_ten_thousand_times_harms_nothing(claims):  # noqa: F811
+    claims.put("hospital1_2024-03.csv", text([row("C1")]))
+    claims.once()
+    for number in range(2, 10_001):
+        with open(os.path.join(claims.drop, "done", f"hospital1_2024-03.csv.{number}"), "x", encoding="utf-8"):
+            pass
+    claims.put("hospital1_2024-03.csv", text([row("C2")]))
+    claims.once()
+    (file_id, stored_as), = claims.rows("SELECT file_id, detected ->> 'stored_as' FROM ops.file ORDER BY 1 DESC LIMIT 1")
+    assert stored_as == f"hospital1_2024-03.csv.{file_id}.2" and claims.listed("receiving") == []
+    with open(os.path.join(claims.drop, "done", stored_as), encoding="utf-8") as file:
+        assert file.read() == text([row("C2")])
+
+
 # ---- files that wait, and are not what they were
 
 

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -176,7 +177,7 @@ static void a_file_ends_beside_its_reports_and_overwrites_nothing(void **state) 
         assert_true(claimed);
         DropList held = list_in(world, DROP_CLAIMED, 0);
         assert_int_equal(held.n, 1);
-        const char *stored_as = drop_free_name(&world->drop, world->arena, DROP_DONE, "a.csv");
+        const char *stored_as = drop_free_name(&world->drop, world->arena, DROP_DONE, "a.csv", 77);
         assert_string_equal(stored_as, round ? "a.csv.2" : "a.csv");
         assert_true(drop_finish(&world->drop, world->arena, "a.csv", DROP_DONE, stored_as, &report, &err));
         assert_true(drop_has(&world->drop, DROP_DONE, stored_as));
@@ -184,6 +185,27 @@ static void a_file_ends_beside_its_reports_and_overwrites_nothing(void **state) 
     assert_true(drop_has(&world->drop, DROP_DONE, "a.csv.report.json"));
     assert_true(drop_has(&world->drop, DROP_DONE, "a.csv.2.report.txt"));
     assert_int_equal(list(world, 0).n, 0);
+}
+
+static void take_names(const World *world, const char *name, int size) {
+    put(world, arena_printf(world->arena, "done/%s", name), "taken");
+    for (int i = 2; i <= 9; i++)
+        put(world, arena_printf(world->arena, "done/%.*s.%d", size, name, i), "taken");
+}
+
+static void where_many_names_are_taken_the_id_is_one(void **state) {
+    World *world = *state;
+    take_names(world, "a.csv", 5);
+    assert_string_equal(drop_free_name(&world->drop, world->arena, DROP_DONE, "a.csv", 77), "a.csv.77");
+    put(world, "done/a.csv.77", "taken");
+    assert_string_equal(drop_free_name(&world->drop, world->arena, DROP_DONE, "a.csv", 77), "a.csv.77.2");
+    char name[NAME_MAX + 1];
+    memset(name, 'n', NAME_MAX);
+    name[NAME_MAX] = '\0';
+    take_names(world, name, NAME_MAX - 48);
+    const char *found = drop_free_name(&world->drop, world->arena, DROP_DONE, name, INT64_MAX);
+    assert_true(strlen(found) + strlen(".report.json") <= NAME_MAX);
+    assert_string_equal(found + strlen(found) - 20, ".9223372036854775807");
 }
 
 static void a_file_that_is_gone_or_in_the_way_is_not_claimed(void **state) {
@@ -218,6 +240,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(what_cannot_be_taken_has_a_sentence, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_without_right_to_read_is_left_with_a_sentence, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_ends_beside_its_reports_and_overwrites_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(where_many_names_are_taken_the_id_is_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_that_is_gone_or_in_the_way_is_not_claimed, set_up, tear_down),
         cmocka_unit_test(a_missing_directory_is_an_error_of_configuration),
     };
