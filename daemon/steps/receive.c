@@ -534,6 +534,12 @@ static bool identify(const Receiving *r, Incoming *file, int fd, Error *err) {
     return true;
 }
 
+/* It was seen since: a person has moved it back from where it ended, to be read again. But the row may be another's of its
+ * name, which waits still; what is done is done in either case, and only moved. */
+static bool is_seen_anew(const Receiving *r, const Incoming *file, int64_t ended_id, bool is_failed) {
+    return file->seen.seen_id > ended_id && (is_failed || !drop_has_waiting(&r->drop, file->name));
+}
+
 /* Killed between the ledger's entry and the move: only the move is left. */
 static bool finish_move(Receiving *r, const Incoming *file, bool *ret_finished, Error *err) {
     int64_t file_id;
@@ -543,6 +549,8 @@ static bool finish_move(Receiving *r, const Incoming *file, bool *ret_finished, 
     if (file_id == 0)
         return true;
     bool is_failed = strcmp(state, "failed") == 0;
+    if (is_seen_anew(r, file, file_id, is_failed))
+        return true;
     EndedFile ended = {.file_id = file_id, .end = is_failed ? DROP_FAILED : DROP_DONE, .name = file->name,
                        .known_as = file->known_as, .stored_as = stored_as,
                        .outcome = is_failed ? "failed" : strcmp(state, "duplicate") == 0 ? "duplicate" : "done"};
@@ -554,8 +562,8 @@ static bool finish_move(Receiving *r, const Incoming *file, bool *ret_finished, 
 
 /* What a crash left before its first page has the row of when it was seen. */
 static bool look_back(Receiving *r, Incoming *file, bool *ret_finished, Error *err) {
-    TRY(finish_move(r, file, ret_finished, err));
-    return *ret_finished || file_seen_id(r->run->pg, r->claims->name, file->known_as, &file->seen.seen_id, err);
+    TRY(file_seen_id(r->run->pg, r->claims->name, file->known_as, &file->seen.seen_id, err));
+    return finish_move(r, file, ret_finished, err);
 }
 
 static bool look_up(const Receiving *r, Incoming *file, Error *err) {

@@ -265,6 +265,27 @@ def test_a_file_that_is_replaced_while_it_is_read_is_two_files(make_claims):  # 
     assert len(claims.claims()) == 21 and {NAME, NAME + ".2"} <= set(claims.listed("done"))
 
 
+@pytest.mark.parametrize("is_another_waiting", [False, True])
+def test_a_failed_file_that_is_moved_back_is_read_though_the_run_is_killed(claims, is_another_waiting):  # noqa: F811
+    content = text([row("C1")]).replace("PaidAmount", "PayedAmount")
+    claims.put(NAME, content)
+    claims.once()
+    assert states(claims, NAME) == [("failed", 0)] and NAME in claims.listed("failed")
+    with open(claims.daemon.config, "r+", encoding="utf-8") as file:
+        mended = file.read().replace("paid_amount: PaidAmount", "paid_amount: PayedAmount")
+        file.seek(0)
+        file.write(mended)
+    os.rename(os.path.join(claims.drop, "failed", NAME), os.path.join(claims.drop, NAME))
+    assert claims.daemon.once(timeout=120, REVCYCLED_FAILPOINT="receive.after_hash").returncode == -signal.SIGKILL
+    assert claims.listed("receiving") == [NAME]
+    if is_another_waiting:
+        claims.put(NAME, content.replace("C1", "C2"))
+    claims.once()
+    assert [line[1] for line in claims.claims()] == (["C1", "C2"] if is_another_waiting else ["C1"])
+    assert states(claims, NAME) == [("failed", 0), ("done", 1), ("done", 1)][:3 if is_another_waiting else 2]
+    assert claims.listed("receiving") == [] and NAME in claims.listed("done") and NAME not in claims.listed("failed")
+
+
 def test_what_is_no_regular_file_stays_and_the_rest_is_taken(claims):  # noqa: F811
     os.mkfifo(os.path.join(claims.drop, "hospital1_fifo.csv"))
     os.mkdir(os.path.join(claims.drop, "hospital1_folder.csv"))
