@@ -12,6 +12,7 @@
 
 enum { NAMES_TRIED = 9, MICROS_PER_MS = 1000 };
 #define RECEIVING "receiving"
+static const char *const REPORT_ENDINGS[] = {".report.json", ".report.txt"};
 static const char *const ENDS[] = {[DROP_DONE] = "done", [DROP_FAILED] = "failed"};
 
 /* ---- the directory ---- */
@@ -52,6 +53,16 @@ static bool is_ours(const char *name) {
            strcmp(name, ENDS[DROP_FAILED]) == 0;
 }
 
+/* A sender's file that is called as a report would be written over, or taken for one. */
+static bool is_called_as_report(Str name) {
+    for (size_t i = 0; i < sizeof REPORT_ENDINGS / sizeof *REPORT_ENDINGS; i++) {
+        Str ending = str_of(REPORT_ENDINGS[i]);
+        if (name.size >= ending.size && memcmp(name.at + name.size - ending.size, ending.at, ending.size) == 0)
+            return true;
+    }
+    return false;
+}
+
 const char *drop_refuses_name(Str name) {
     if (name.size == 0 || name.size > DROP_NAME_MAX)
         return "has 1 to 200 bytes";
@@ -60,6 +71,8 @@ const char *drop_refuses_name(Str name) {
     for (size_t i = 0; i < name.size; i++)
         if (name.at[i] == '/' || (uint8_t)name.at[i] < ' ' || name.at[i] == 0x7F)
             return "holds no slash and no control character";
+    if (is_called_as_report(name))
+        return "does not end as a report's does (.report.json, .report.txt)";
     char text[DROP_NAME_MAX + 1];
     memcpy(text, name.at, name.size);
     text[name.size] = '\0';
@@ -119,6 +132,8 @@ static bool look_at(const Drop *drop, const char *name, int64_t settle_ms, DropE
     if (fstatat(drop->fd, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
         return false;
     entry->sentence = why_unfit(status.st_mode);
+    if (!entry->sentence && is_called_as_report(str_of(name)))
+        entry->sentence = "called as a report is (.report.json, .report.txt), and not taken; rename the file";
     if (entry->sentence)
         return true;
     CLEANUP(fd_drop) int fd = openat(drop->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);

@@ -4,7 +4,8 @@
  *     DIR/receiving/   claimed by us, being read
  *     DIR/done/ DIR/failed/   where they end, each with NAME.report.json and NAME.report.txt beside it
  *
- * All moves are renames within one file system; nothing is ever overwritten. A file is complete when
+ * All moves are renames within one file system; nothing is ever overwritten but a report, and what is called as one is
+ * not taken. A file is complete when
  * nobody has it open for writing (a read lease tells, where the owner allows it), else when it has
  * not changed for settle_ms. Whoever writes on for all that is found out by the file's times and size.
  * Names that begin with a dot are senders' temporary files and left alone.

@@ -137,6 +137,18 @@ def test_names_that_are_no_text_or_too_long_harm_nothing(claims):  # noqa: F811
     assert "hospital1___2024-03.csv" in claims.listed("done") and claims.listed("receiving") == []
 
 
+def test_what_is_called_as_a_report_stays_and_is_not_written_over(claims):  # noqa: F811
+    theirs = NAME + ".report.json"
+    claims.put(theirs, "not ours")
+    claims.once()
+    claims.put(NAME, "no claims\n")
+    claims.once()
+    with open(os.path.join(claims.drop, theirs), encoding="utf-8") as file:
+        assert file.read() == "not ours"
+    assert claims.listed("failed") == [NAME, theirs, NAME + ".report.txt"] and states(claims, theirs) == [("failed", 0)]
+    assert "called as a report is" in claims.file(theirs)["error"] and "no header" in report(claims, "failed", NAME)
+
+
 def test_a_name_that_was_taken_ten_thousand_times_harms_nothing(claims):  # noqa: F811
     claims.put("hospital1_2024-03.csv", text([row("C1")]))
     claims.once()

@@ -86,7 +86,7 @@ def test_names_are_read_as_the_standard_says(desk):
 
 
 REFUSED = [("hospital3_2024.csv", {}, 400, "no pattern"), ("hospital1_both_1.csv", {}, 400, "two patterns"),
-           ("x/../hospital1_1.csv", {}, 400, "slash"), (".hospital1_1.csv", {}, 400, "dot"), ("receiving", {}, 400, "own folders"),
+           ("x/../hospital1_1.csv", {}, 400, "slash"), (".hospital1_1.csv", {}, 400, "dot"), ("hospital1_1.csv.report.txt", {}, 400, "report"), ("receiving", {}, 400, "own folders"),
            ("hospital1_" + "x" * 300 + ".csv", {}, 400, "200 bytes"), ("hospital1_\x01.csv", {}, 400, "control"),
            ("hospital1_1.csv", {"Content-Type": "multipart/form-data; boundary=x"}, 415, "file itself"),
            ("hospital1_1.csv", {"Content-Type": "application/x-www-form-urlencoded"}, 415, "file itself"),

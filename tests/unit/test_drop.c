@@ -146,12 +146,16 @@ static void what_cannot_be_taken_has_a_sentence(void **state) {
     assert_int_equal(mkfifoat(world->drop.fd, "b-fifo", 0600), 0);
     assert_int_equal(symlinkat("/etc/passwd", world->drop.fd, "c-link"), 0);
     put(world, ".hidden", "a");
+    put(world, "d.csv.report.json", "a");
+    put(world, "e.report.txt", "a");
     DropList found = list(world, 0);
-    assert_int_equal(found.n, 3);
+    assert_int_equal(found.n, 5);
     static const char *const SENTENCES[] = {"a directory is not taken; put its files here",
                                             "not a regular file",
-                                            "a symbolic link is not taken; put the file itself here"};
-    for (size_t i = 0; i < 3; i++) {
+                                            "a symbolic link is not taken; put the file itself here",
+                                            "called as a report is (.report.json, .report.txt), and not taken; rename the file",
+                                            "called as a report is (.report.json, .report.txt), and not taken; rename the file"};
+    for (size_t i = 0; i < 5; i++) {
         assert_int_equal(found.entries[i].kind, DROP_UNFIT);
         assert_string_equal(found.entries[i].sentence, SENTENCES[i]);
     }
