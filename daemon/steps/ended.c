@@ -5,6 +5,8 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/own.h"
+#include "storage/run_store.h"
 
 enum { REPORTS_AT_ONCE = 16 }; /* each may list a thousand lines */
 static const int64_t WAIT_MOST_US = 300 * 1000;
@@ -68,6 +70,7 @@ static bool move_some(EndedFiles *ended, size_t first, size_t n, const int64_t *
     FileReport reports[REPORTS_AT_ONCE];
     ArenaMark mark = arena_mark(ended->arena);
     TRY(file_reports(ended->run->pg, ids, n, ended->arena, reports, err));
+    TRY(lease_check(ended->run->pg, &(LeaseFence){ended->run->job, ended->run->epoch}, err));
     for (size_t i = 0; i < n; i++) {
         const EndedFile *file = &ended->files[first + i];
         DropReport report = {reports[i].json, reports[i].text};
@@ -76,6 +79,13 @@ static bool move_some(EndedFiles *ended, size_t first, size_t n, const int64_t *
     }
     arena_rewind(ended->arena, mark);
     return true;
+}
+
+/* Flushed, and what ended by then with it. */
+static bool write_names(const EndedFiles *ended, const int64_t *ids, const char *const *names, Error *err) {
+    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(ended->run->pg, err);
+    return tx && file_stored(tx, ids, names, ended->n, err) &&
+           lease_check(tx, &(LeaseFence){ended->run->job, ended->run->epoch}, err) && pg_commit(&tx, PG_FLUSHED, err);
 }
 
 bool ended_move(EndedFiles *ended, Error *err) {
@@ -87,7 +97,7 @@ bool ended_move(EndedFiles *ended, Error *err) {
         ids[i] = ended->files[i].file_id;
         names[i] = ended->files[i].stored_as;
     }
-    TRY(file_stored(ended->run->pg, ids, names, ended->n, err));
+    TRY(write_names(ended, ids, names, err));
     FAILPOINT("receive.after_done");
     for (size_t i = 0; i < ended->n; i += REPORTS_AT_ONCE) {
         size_t n = ended->n - i;

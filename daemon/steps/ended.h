@@ -3,7 +3,8 @@
  * Their rows and their state are committed, but perhaps not flushed: a file is moved only after that (rules, section 3).
  * Flushing costs as much for one file as for a hundred, so small ones are moved together: ended_move() chooses the
  * names, commits them flushed, and everything before them with them, writes the reports, and moves. A crash before that
- * leaves the files in receiving/, where the next run finds them: finished, or to be read again. */
+ * leaves the files in receiving/, where the next run finds them: finished, or to be read again. Nothing is written or moved
+ * once the lease is another's: a file of that name in receiving/ is then another's, too. An Error of class conflict. */
 #pragma once
 #include "steps/drop.h"
 #include "steps/steps.h"

@@ -15,6 +15,7 @@
 #include "steps/remap_claims.h"
 #include "steps/whose.h"
 #include "steps/x12_survey.h"
+#include "storage/run_store.h"
 #include "storage/x12.h"
 #include "transform/text.h"
 
@@ -163,11 +164,16 @@ static bool end(Receiving *r, const Incoming *file, int64_t file_id, DropEnd whe
     return ended_add(&r->ended, &ended, err);
 }
 
+/* A page is fenced by its cursor; what ends a file without one, by the lease: who lost it must not end another's. */
+static bool commit_fenced(const Receiving *r, Pg **tx, PgCommit commit, Error *err) {
+    return lease_check(*tx, &(LeaseFence){r->run->job, r->run->epoch}, err) && pg_commit(tx, commit, err);
+}
+
 /* What was placed of it stays. */
-static bool enter_failed(const Receiving *r, const Incoming *file, const char *sentence, int64_t *ret_file_id, Error *err) {
+static bool enter_failed(Pg *tx, const Incoming *file, const char *sentence, int64_t *ret_file_id, Error *err) {
     *ret_file_id = file->entry.file_id;
-    return file->entry.file_id ? file_failed(r->run->pg, file->entry.file_id, sentence, err)
-                               : file_reject(r->run->pg, &file->seen, file->detected, sentence, ret_file_id, err);
+    return file->entry.file_id ? file_failed(tx, file->entry.file_id, sentence, err)
+                               : file_reject(tx, &file->seen, file->detected, sentence, ret_file_id, err);
 }
 
 /* The file is no good: `why` is its sentence. */
@@ -176,7 +182,8 @@ static bool end_failed(Receiving *r, const Incoming *file, const Error *why, Err
         return note_planned(r, file->name, &file->seen, OUTLOOK_REFUSED);
     const char *sentence = why->hint[0] ? arena_printf(r->arena, "%s; %s", why->text, why->hint) : why->text;
     int64_t file_id;
-    TRY(enter_failed(r, file, sentence, &file_id, err));
+    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(r->run->pg, err);
+    TRY(tx && enter_failed(tx, file, sentence, &file_id, err) && commit_fenced(r, &tx, PG_RELAXED, err));
     FAILPOINT("receive.after_failed");
     return end(r, file, file_id, DROP_FAILED, "failed", sentence, err);
 }
@@ -188,7 +195,9 @@ static bool end_changed(Receiving *r, const Incoming *file, Error *err) {
     int64_t file_id;
     const char *nowhere = "";
     bool is_moved = false;
-    TRY(enter_failed(r, file, WHY, &file_id, err) && file_stored(r->run->pg, &file_id, &nowhere, 1, err));
+    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(r->run->pg, err);
+    TRY(tx && enter_failed(tx, file, WHY, &file_id, err) && file_stored(tx, &file_id, &nowhere, 1, err) &&
+        commit_fenced(r, &tx, PG_FLUSHED, err));
     FAILPOINT("receive.before_give_back");
     TRY(drop_give_back(&r->drop, file->name, &is_moved, err));
     if (!is_moved) /* another of its name waits there */
@@ -204,7 +213,8 @@ static bool end_duplicate(Receiving *r, const Incoming *file, int64_t of_file_id
     if (r->run->plan)
         return note_planned(r, file->name, &file->seen, OUTLOOK_KNOWN);
     int64_t file_id;
-    TRY(file_duplicate(r->run->pg, &file->seen, of_file_id, &file_id, err));
+    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(r->run->pg, err);
+    TRY(tx && file_duplicate(tx, &file->seen, of_file_id, &file_id, err) && commit_fenced(r, &tx, PG_RELAXED, err));
     return end(r, file, file_id, DROP_DONE, "duplicate", NULL, err);
 }
 
@@ -472,7 +482,7 @@ static bool place_nothing(Reading *reading, Error *err) {
         return true;
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(reading->r->run->pg, err);
     TRY(tx && enter(reading, &file_id, err) && conclude(reading, NULL, err));
-    return pg_commit(&tx, PG_RELAXED, err);
+    return commit_fenced(reading->r, &tx, PG_RELAXED, err);
 }
 
 static bool place_one(Reading *reading, DeliveryPage *page, Arena *page_arena, Error *err) {

@@ -267,6 +267,35 @@ def test_killed_while_a_changed_file_goes_back_it_is_read_all_the_same(make_clai
     assert len(claims.claims()) == 200 and claims.file(NAME)["state"] == "done" and claims.file(NAME)["rows_read"] == 200
 
 
+BAD, EMPTY = "no claims\n", text([])
+ENDS = {"failed": (BAD, "receive.after_detected", []), "without rows": (EMPTY, "receive.after_detected", []),
+        "duplicate": (text([row("C1")]), "receive.after_hash", []),
+        "named": (BAD, "receive.after_failed", [("failed", False)]), "moved": (BAD, "receive.after_done", [("failed", True)])}
+
+
+@pytest.mark.parametrize("kind", ENDS)
+def test_who_lost_the_lease_ends_no_file(claims, kind):  # noqa: F811
+    """It stands still, another has its job meanwhile, and it goes on: what lies in receiving/ is not its own any more."""
+    content, point, before = ENDS[kind]
+    claims.put("hospital1_2024-02.csv", text([row("C1")]))
+    claims.once()
+    claims.put(NAME, content)
+    claims.daemon.extra["REVCYCLED_FAILPOINT"] = f"{point}:stop"
+    claims.daemon.begin_once()
+    jobs.until(claims.daemon.is_stopped, what=f"it stands still at {point}")
+    claims.store.execute("UPDATE ops.job SET epoch = epoch + 1000", claims.database)
+    claims.daemon.go_on()
+    assert claims.daemon.end_once(timeout=120) != 0
+    del claims.daemon.extra["REVCYCLED_FAILPOINT"]
+    entry = f"SELECT state, detected ? 'stored_as' FROM ops.file WHERE name = '{NAME}' AND state <> 'seen'"
+    assert claims.rows(entry) == before and claims.listed("receiving") == [NAME]
+    assert NAME not in claims.listed("failed") + claims.listed("done")
+    claims.once()
+    state, = {"without rows": ["done"], "duplicate": ["duplicate"]}.get(kind, ["failed"])
+    assert claims.rows(entry) == [(state, True)] and claims.listed("receiving") == []
+    assert NAME in claims.listed("failed" if state == "failed" else "done")
+
+
 def test_a_file_that_is_replaced_while_it_is_read_is_two_files(make_claims):  # noqa: F811
     claims = make_claims(page_rows=5)  # noqa: F811
     claims.put(NAME, text([row(f"C{number:02}") for number in range(20)]))
