@@ -39,6 +39,7 @@ typedef struct Connection {
     struct Connection *next, **from;
     int fd;
     int64_t deadline_us; /* 0: none, somebody else's */
+    bool seems_gone;     /* at the last tick */
     Exchange *exchange;  /* the request under way, or NULL */
 } Connection;
 
@@ -359,14 +360,33 @@ static int64_t engine_timeout_ms(void *ctx) {
     return MHD_get_timeout(((Server *)ctx)->mhd, &timeout_ms) == MHD_YES ? (int64_t)timeout_ms : -1;
 }
 
+/* In the middle of a file: the library takes a short read for the last one, and misses an end that came with its bytes
+ * until the connection was idle for long. */
+static bool is_gone(const Connection *connection) {
+    const Exchange *exchange = connection->exchange;
+    bool is_midway = exchange && exchange->stream_max && !exchange->suspended && !exchange->answer;
+    char byte;
+    return is_midway && recv(connection->fd, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+/* At two ticks: who is just resumed may have sent all, and have closed its side. */
+static void cut_if_gone(Connection *connection) {
+    bool was_gone = connection->seems_gone;
+    connection->seems_gone = is_gone(connection);
+    if (was_gone && connection->seems_gone)
+        shutdown(connection->fd, SHUT_RDWR);
+}
+
 static void engine_tick(void *ctx) {
     Server *server = ctx;
     int64_t now_us = clock_monotonic_us();
-    for (Connection *connection = server->connections; connection; connection = connection->next)
+    for (Connection *connection = server->connections; connection; connection = connection->next) {
+        cut_if_gone(connection);
         if (connection->deadline_us && connection->deadline_us <= now_us) {
             connection->deadline_us = 0;
             shutdown(connection->fd, SHUT_RDWR);
         }
+    }
     server->options.handlers.tick(server->options.handlers.ctx);
 }
 
