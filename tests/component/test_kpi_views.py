@@ -21,6 +21,8 @@ def figures(publishing):
         p.sql("INSERT INTO silver.patients (patient_key, source_system, source_patient_id, person_id, "
               "effective_date, expiry_date, is_current, version, batch_id) VALUES (%s, 'hospital_a', %s, "
               "gen_random_uuid(), '0001-01-01', '9999-12-31', true, 1, %s)", key, f"P{key}", p.batch)
+    p.sql("INSERT INTO silver.person_link (source_system, source_patient_id, person_id, rule) "
+          "SELECT source_system, source_patient_id, person_id, 'alone' FROM silver.patients")
     p.sql("INSERT INTO silver.payers (payer_key, source_system, source_payer_id, name, batch_id) "
           "VALUES (1, 'hospital_a', 'X1', 'Aetna', %s)", p.batch)
     p.transaction(1, "2024-01-10", "100.00", paid_amount="40.00", paid_date="2024-01-20", patient_key=1, payer_key=1)
