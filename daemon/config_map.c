@@ -11,12 +11,8 @@ const Entity *map_find_entity(Mistakes *mistakes, Mark mark, const char *name) {
     const Entity *entity = entity_find(str_of(name));
     if (entity && entity->id)
         return entity;
-    Nearest nearest = nearest_start(str_of(name));
-    for (int i = 0; i < N_ENTITIES; i++)
-        if (ENTITIES[i].id)
-            nearest_offer(&nearest, ENTITIES[i].name);
     char suggestion[NEAREST_TEXT_BYTES];
-    nearest_suggest(&nearest, suggestion);
+    entity_suggest(str_of(name), suggestion);
     if (entity)
         mistake_add(mistakes, mark, "entity `%s` belongs to no source: no feed fills it", name);
     else

@@ -1,6 +1,8 @@
 /* entity.c - see entity.h. One line per column; the order is the order of columns in gold. */
 #include "transform/entity.h"
 
+#include "base/nearest.h"
+
 #define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
 #define COLUMN(n, ty, ro, pr, hi, de) \
     {.name = n, .description = de, .type = TYPE_##ty, .role = ROLE_##ro, .privacy = CLASS_##pr, \
@@ -272,6 +274,14 @@ const Entity *entity_find(Str name) {
         if (str_equal(str_of(ENTITIES[i].name), name))
             return &ENTITIES[i];
     return NULL;
+}
+
+void entity_suggest(Str name, char *ret_text) {
+    Nearest nearest = nearest_start(name);
+    for (int i = 0; i < N_ENTITIES; i++)
+        if (ENTITIES[i].id)
+            nearest_offer(&nearest, ENTITIES[i].name);
+    nearest_suggest(&nearest, ret_text);
 }
 
 bool history_mode_find(const char *name, HistoryMode *ret_mode) {

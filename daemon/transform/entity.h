@@ -93,6 +93,8 @@ extern const int N_ENTITIES;
 
 /* NULL when there is none of that name. */
 const Entity *entity_find(Str name);
+/* The end of a sentence about an unknown entity, of those that feeds fill; `ret_text` as in base/nearest.h. */
+void entity_suggest(Str name, char *ret_text);
 /* Index into columns, or COLUMN_NONE. */
 int entity_column(const Entity *entity, Str name);
 /* True for columns a mapping may fill: ids and attributes, source_inserted_at, source_modified_at. */

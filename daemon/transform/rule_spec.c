@@ -229,12 +229,8 @@ static const char *check_entity(Arena *arena, const char *name) {
         return NULL;
     if (entity)
         return arena_printf(arena, "`%s` is made of what names its rows: nothing can be missing there", name);
-    Nearest nearest = nearest_start(str_of(name));
-    for (int i = 0; i < N_ENTITIES; i++)
-        if (ENTITIES[i].id)
-            nearest_offer(&nearest, ENTITIES[i].name);
     char suggestion[NEAREST_TEXT_BYTES];
-    nearest_suggest(&nearest, suggestion);
+    entity_suggest(str_of(name), suggestion);
     return arena_printf(arena, "unknown entity `%s`%s", name, suggestion);
 }
 
