@@ -12,6 +12,7 @@
 #include "base/own.h"
 #include "steps/delivery.h"
 #include "steps/ended.h"
+#include "steps/open_feeds.h"
 #include "steps/remap_claims.h"
 #include "steps/whose.h"
 #include "steps/x12_survey.h"
@@ -25,8 +26,7 @@
 #include <sys/stat.h>
 #include <xxhash.h>
 
-enum { WAIT_SLICE_MS = 100, WAIT_MOST_MS = 30 * 1000, LOOKS = 2, FILES_A_LIST = 128, FEEDS_OPEN = 4,
-       POSITION_BYTES = 112 };
+enum { WAIT_SLICE_MS = 100, WAIT_MOST_MS = 30 * 1000, LOOKS = 2, FILES_A_LIST = 128, POSITION_BYTES = 112 };
 
 /* What a plan would do with a file. */
 typedef enum Outlook { OUTLOOK_RECEIVED, OUTLOOK_REFUSED, OUTLOOK_KNOWN, N_OUTLOOKS } Outlook;
@@ -36,14 +36,6 @@ typedef struct Planned {
     const char *name, *source_system;
     uint8_t sha256[FILE_SHA256_BYTES];
 } Planned;
-
-/* Files of one source and header share what place_open() makes: opening costs more than a small file's rows. */
-typedef struct OpenFeed {
-    Arena *arena; /* NULL: none */
-    const FilePattern *pattern;
-    PlaceFeed place;
-    int64_t used;
-} OpenFeed;
 
 /* A name that waits in the drop directory. */
 typedef struct Staying {
@@ -56,8 +48,7 @@ typedef struct Receiving {
     const ClaimsConfig *claims;
     Drop drop;
     EndedFiles ended;
-    OpenFeed open[FEEDS_OPEN];
-    int64_t n_opened;
+    OpenFeeds feeds;
     const char *position; /* of the cursor when the run began; NULL once a page has moved it */
     bool has_position;    /* it was read */
     int64_t page;         /* pages committed so far, of the feed */
@@ -253,59 +244,7 @@ static bool parse_progress(const Receiving *r, const Incoming *file, Progress *r
     return true;
 }
 
-/* ---- the feed, opened for a source and a header ---- */
-
-static bool serves(const OpenFeed *open, const FilePattern *pattern, const Field *fields, size_t n) {
-    if (!open->arena || open->pattern != pattern || open->place.n_fields != n)
-        return false;
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(open->place.fields[i].name, fields[i].name) != 0)
-            return false;
-    return true;
-}
-
-static OpenFeed *find_open(Receiving *r, const FilePattern *pattern, const Field *fields, size_t n) {
-    for (int i = 0; i < FEEDS_OPEN; i++)
-        if (serves(&r->open[i], pattern, fields, n)) {
-            r->open[i].used = ++r->n_opened;
-            return &r->open[i];
-        }
-    return NULL;
-}
-
-static void close_feed(OpenFeed *open) {
-    if (!open->arena)
-        return;
-    place_close(&open->place);
-    arena_free(open->arena);
-    *open = (OpenFeed){.arena = NULL};
-}
-
-/* What place_open() makes lives in the run's arena, which for this while is the feed's own. */
-static bool open_place(Receiving *r, OpenFeed *open, const Field *fields, size_t n, Error *err) {
-    Field *kept = ARENA_ARRAY(open->arena, Field, n);
-    const char **types = ARENA_ARRAY(open->arena, const char *, n);
-    for (size_t i = 0; i < n; i++) {
-        kept[i] = fields[i];
-        kept[i].name = arena_string(open->arena, str_of(fields[i].name));
-        types[i] = "text";
-    }
-    PlaceSource source = {
-        .feed = r->claims->name,
-        .source_system = open->pattern->source,
-        .timezone = open->pattern->timezone,
-        .zone = open->pattern->zone,
-        .mapping = &r->claims->mapping,
-        .fields = kept,
-        .types = types,
-        .n_fields = n,
-    };
-    Arena *runs = r->run->arena;
-    r->run->arena = open->arena;
-    bool ok = place_open(r->run, &source, &open->place, err);
-    r->run->arena = runs;
-    return ok;
-}
+/* ---- the rows of a page ---- */
 
 /* The position that the run began with is a file's that was being read. */
 static void note_position(Receiving *r, const PlaceFeed *place) {
@@ -317,53 +256,13 @@ static void note_position(Receiving *r, const PlaceFeed *place) {
         r->position = arena_string(r->names, str_of(place->cursor.position));
 }
 
-/* A header that PostgreSQL cannot keep is its file's fault: the next one's may be another. */
-static bool blame_header(Error *err) {
-    static const struct {
-        const char *state, *sentence;
-    } FAULTS[] = {
-        {BRONZE_TOO_LONG, "the names of the header's columns are together longer than PostgreSQL's index of headers takes"},
-        {BRONZE_TOO_MANY, "the header's columns and those of the feed's earlier headers are together more than a view of "
-                          "PostgreSQL can show"},
-        {BRONZE_SAME_NAME, "two columns of the header have one name for PostgreSQL: they are alike in their first 63 bytes, or "
-                           "one is called as another with `_source`"},
-    };
-    for (size_t i = 0; i < sizeof FAULTS / sizeof *FAULTS; i++)
-        if (strcmp(err->state, FAULTS[i].state) == 0) {
-            error_set(err, STATE_DATA, "%s", FAULTS[i].sentence);
-            return error_hint(err, "send the file with the columns that the feed's other files have");
-        }
-    return false;
-}
-
-static bool open_feed(Receiving *r, const FilePattern *pattern, const Field *fields, size_t n, OpenFeed **ret_open,
-                      Error *err) {
-    OpenFeed *open = find_open(r, pattern, fields, n);
-    *ret_open = open;
-    if (open)
-        return true;
-    open = &r->open[0];
-    for (int i = 1; i < FEEDS_OPEN; i++)
-        if (r->open[i].used < open->used)
-            open = &r->open[i];
-    close_feed(open);
-    *open = (OpenFeed){.arena = arena_open(), .pattern = pattern, .used = ++r->n_opened};
-    if (!open_place(r, open, fields, n, err)) {
-        close_feed(open);
-        return blame_header(err);
-    }
-    note_position(r, &open->place);
-    *ret_open = open;
-    return true;
-}
-
 /* Columns are asked for by name: a missing one fails the file, with the sentence that names it and the
  * nearest. So do dates and amounts that are written in another way than is declared. */
 static bool check_columns(Receiving *r, const Incoming *file, DeliveryFile *delivery, Error *why) {
     size_t n;
     const Field *fields = delivery_fields(delivery, &n);
-    const OpenFeed *open = find_open(r, file->pattern, fields, n);
-    const Mapping *mapping = open ? open->place.mapping
+    const PlaceFeed *open = open_feeds_find(&r->feeds, file->pattern, fields, n);
+    const Mapping *mapping = open ? open->mapping
                                   : mapping_compile(r->arena, &r->claims->mapping, fields, n, r->run->config->zone, why);
     ArenaMark mark = arena_mark(r->pages);
     bool is_good = mapping && delivery_check_values(delivery, mapping, r->pages, why);
@@ -521,10 +420,11 @@ static bool place_rows(Reading *reading, Error *err) {
 static bool receive_rows(Receiving *r, Incoming *file, DeliveryFile *delivery, Error *err) {
     size_t n;
     const Field *fields = delivery_fields(delivery, &n);
-    OpenFeed *open;
-    TRY(open_feed(r, file->pattern, fields, n, &open, err));
-    open->place.cursor.page = r->page;
-    Reading reading = {.r = r, .file = file, .delivery = delivery, .feed = &open->place};
+    PlaceFeed *feed = open_feeds_take(&r->feeds, file->pattern, fields, n, err);
+    TRY(feed);
+    note_position(r, feed);
+    feed->cursor.page = r->page;
+    Reading reading = {.r = r, .file = file, .delivery = delivery, .feed = feed};
     if (parse_progress(r, file, &reading.progress))
         TRY(delivery_seek(delivery, reading.progress.offset, reading.progress.line, err));
     reading.ahead = reading.progress;
@@ -856,8 +756,7 @@ static bool move_rest(Receiving *r, Error *err) {
 }
 
 static void receiving_done(Receiving *r) {
-    for (int i = 0; i < FEEDS_OPEN; i++)
-        close_feed(&r->open[i]);
+    open_feeds_close(&r->feeds);
     ended_done(&r->ended);
     drop_close(&r->drop);
 }
@@ -865,7 +764,8 @@ static void receiving_done(Receiving *r) {
 static bool receive_all(RunContext *run, Error *err) {
     CLEANUP(arena_drop) Arena *names = arena_open(), *arena = arena_open(), *pages = arena_open();
     CLEANUP(receiving_done) Receiving r = {.run = run, .claims = run->claims, .drop = {.fd = -1}, .names = names,
-                                           .arena = arena, .pages = pages};
+                                           .arena = arena, .pages = pages,
+                                           .feeds = {.run = run, .claims = run->claims}};
     TRY(remap_claims_if_due(run, err)); /* before anything is placed by another mapping */
     TRY(drop_open(run->claims->directory, run->plan ? DROP_LOOK : DROP_WORK, &r.drop, err));
     ended_init(&r.ended, run, &r.drop);

@@ -1,0 +1,31 @@
+/* open_feeds.h - a claims feed, opened once for the files of one source and header.
+ *
+ * Opening costs more than a small file's rows: what place_open() makes is kept for the next file that is alike, and
+ * given up for another when FEEDS_OPEN are open, the one longest not used. Belongs to one run; its thread's alone. */
+#pragma once
+#include "config.h"
+#include "steps/place.h"
+
+enum { FEEDS_OPEN = 4 };
+
+typedef struct OpenFeed {
+    Arena *arena; /* NULL: none */
+    const FilePattern *pattern;
+    PlaceFeed place;
+    int64_t used; /* when: greater is later */
+} OpenFeed;
+
+/* {.run, .claims}, the rest zero. */
+typedef struct OpenFeeds {
+    RunContext *run;
+    const ClaimsConfig *claims;
+    OpenFeed open[FEEDS_OPEN];
+    int64_t n_used;
+} OpenFeeds;
+
+/* NULL: none of this source and header is open. */
+PlaceFeed *open_feeds_find(OpenFeeds *feeds, const FilePattern *pattern, const Field *fields, size_t n);
+/* That one, or one opened now; NULL and an error, of class data where the header is the file's fault. Valid until
+ * others are taken: `fields` are copied. */
+PlaceFeed *open_feeds_take(OpenFeeds *feeds, const FilePattern *pattern, const Field *fields, size_t n, Error *err);
+void open_feeds_close(OpenFeeds *feeds);
