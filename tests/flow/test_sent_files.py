@@ -161,13 +161,13 @@ def stream(claims, chunks, name="hospital1_2024-03.csv", length=None, limit=None
 @pytest.mark.parametrize("is_chunked", [False, True], ids=["by_length", "chunked"])
 def test_64_mib_are_streamed_and_others_are_answered_meanwhile(desk, is_chunked):
     before = desk.daemon.resident_bytes("VmHWM")
-    slowest, is_over = [0.0], threading.Event()
+    answers, is_over = [], threading.Event()
 
     def ask():
-        while not is_over.is_set():
+        while not is_over.wait(0.05):  # a client may ask so many times a second
             began = time.monotonic()
-            assert desk.daemon.get("/v1/jobs")[0] == 200
-            slowest[0] = max(slowest[0], time.monotonic() - began)
+            status = desk.daemon.get("/v1/jobs")[0]
+            answers.append((status, time.monotonic() - began))
     asking = threading.Thread(target=ask)
     asking.start()
     try:
@@ -180,7 +180,7 @@ def test_64_mib_are_streamed_and_others_are_answered_meanwhile(desk, is_chunked)
     assert (entry["state"], entry["size_bytes"]) == ("done", 64 * MIB)
     if "asan" not in desk.daemon.binary:
         assert desk.daemon.resident_bytes("VmHWM") - before < 24 * MIB
-    assert slowest[0] < 5
+    assert answers and {status for status, _ in answers} == {200} and max(seconds for _, seconds in answers) < 5
     status, _, body = stream(desk, pieces(64 * MIB + 1), name="hospital1_2024-04.csv")
     assert status == 413, body
     jobs.until(lambda: not hidden(desk), what="the rest of it to go")
