@@ -3,33 +3,18 @@ import re
 
 import pytest
 
-from harness import jobs
+from harness import jobs, untouched
 
 COUNTS = ("rows_read", "rows_changed", "rows_quarantined")
 FEED = "hospital_a.transactions"
 
 
-# What a running daemon writes whatever its jobs do: leases, ids kept for runs, the trail of the request, figures.
-OTHERS = r"^ops\.(audit|job|run|kpi|alert|owner|lease|token|daemon)"
-
-
 def state(world, with_sequences=True):
-    """Every row of every schema of ours but those, and how far every sequence was drawn."""
-    names = [row[0] for row in world.rows("SELECT schemaname || '.' || tablename FROM pg_tables "
-                                          "WHERE schemaname IN ('ops', 'silver', 'dq', 'bronze')")]
-    found = {name: world.value("SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM {}.\"{}\" t".format(
-        *name.split(".", 1))) for name in names if not re.match(OTHERS, name)}
-    if not with_sequences:
-        return found
-    found.update({name: drawn for name, drawn in world.rows(
-        "SELECT schemaname || '.' || sequencename, last_value FROM pg_sequences") if not re.match(OTHERS, name)})
-    return found
+    return untouched.state(world.rows, with_sequences)
 
 
 def assert_unchanged(world, before, with_sequences=True):
-    after = state(world, with_sequences)
-    assert sorted(before) == sorted(after)
-    assert [name for name in before if before[name] != after[name]] == []
+    untouched.assert_equal(before, state(world, with_sequences))
 
 
 def plan(world, *arguments, expect=0):

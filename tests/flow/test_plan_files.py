@@ -5,21 +5,14 @@ import re
 
 import pytest
 
-from harness import jobs
+from harness import jobs, untouched
 from test_claims import make_claims, row, text  # noqa: F401  (a fixture and what it makes)
 from test_remap_claims import MODIFIED, READABLE, STATUS, configure
 
-# What a running daemon writes whatever its jobs do.
-OTHERS = r"^ops\.(audit|job|run|kpi|alert|owner|lease|token|daemon)"
-
 
 def state(claims):
-    """Every row of every table, how far every sequence was drawn, and what lies in the drop directory."""
-    names = [name for (name,) in claims.rows("SELECT schemaname || '.' || quote_ident(tablename) FROM pg_tables WHERE schemaname "
-                                             "IN ('ops', 'silver', 'dq', 'bronze')") if not re.match(OTHERS, name)]
-    found = {name: claims.rows(f"SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM {name} t") for name in names}
-    found.update(claims.rows("SELECT schemaname || '.' || sequencename, last_value FROM pg_sequences "
-                             "WHERE sequencename NOT IN ('run_run_id_seq', 'audit_audit_id_seq', 'alert_alert_id_seq', 'kpi_snapshot_id_seq')"))
+    """Every row, how far every sequence was drawn, and what lies in the drop directory."""
+    found = untouched.state(claims.rows)
     found["drop"] = sorted((folder, tuple(sorted(files))) for folder, _, files in os.walk(claims.drop))
     return found
 
@@ -71,8 +64,7 @@ def assert_told(claims, **body):
     before = state(claims)
     told = jobs.run_job(claims.daemon, "claims.monthly", dry_run=True, **body)
     assert told["state"] == "succeeded" and told["dry_run"], told
-    after = state(claims)
-    assert [name for name in before if before[name] != after[name]] == []
+    untouched.assert_equal(before, state(claims))
     newest = claims.rows("SELECT coalesce(max(file_id), 0) FROM ops.file")[0][0]
     done = jobs.run_job(claims.daemon, "claims.monthly", **body)
     assert done["state"] == "succeeded", done
