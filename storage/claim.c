@@ -149,9 +149,10 @@ static bool look_up_sets(Pg *pg, const SilverPage *page, struct ClaimWork *work,
 
 bool claim_look_up(Pg *pg, SilverPage *page, Error *err) {
     CLEANUP(buf_drop) Buf ids = pg_array(PAGE_MAX_BYTES);
-    for (size_t i = 0; i < page->n_rows; i++)
-        if (!str_is_null(page->rows[i].id))
-            pg_array_text(&ids, page->rows[i].id);
+    size_t n_ids;
+    const Str *each = list_ids(page, &n_ids);
+    for (size_t i = 0; i < n_ids; i++)
+        pg_array_text(&ids, each[i]);
     const char *array = pg_array_end(&ids, err);
     TRY(array);
     CLEANUP(pg_result_drop) PgResult *found = pg_query_as(

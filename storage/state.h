@@ -38,7 +38,7 @@ bool state_cursor_write(Pg *pg, const char *feed, CursorState *cursor, Error *er
 bool state_counter_read(Pg *pg, const char *feed, CounterMemory ret_counter[static 2], Error *err);
 bool state_counter_write(Pg *pg, const char *feed, int64_t epoch, const CounterMemory counter[static 2], Error *err);
 
-/* The placement lock (rules, section 3): pages hold it shared until their transaction ends. */
+/* The placement lock (rules, section 3): pages hold it shared until their transaction ends, and use indexes until then. */
 bool state_placement_lock_shared(Pg *pg, Error *err);
 /* And settle, a publication's claim and who else writes silver have it alone. */
 bool state_placement_lock_alone(Pg *pg, Error *err);

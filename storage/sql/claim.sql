@@ -8,12 +8,13 @@ SELECT d.source_claim_id, d.is_shown, d.claim_key, d.iteration, d.is_final, d.fi
        (d.coinsurance * 100)::bigint, (d.copay * 100)::bigint,
        (extract(epoch FROM d.source_inserted_at) * 1000000)::bigint,
        (extract(epoch FROM s.ordered_at) * 1000000)::bigint, ops.x12_stage(s.kind), s.first_segment, s.payment
-FROM (
+FROM unnest($1::text[]) AS n(id) CROSS JOIN LATERAL (
     SELECT true AS is_shown, c.* FROM silver.claims c
-    WHERE c.source_claim_id = ANY($1::text[]) AND c.source_system = $2
+    WHERE c.source_claim_id = n.id AND c.source_system = $2
     UNION ALL
     SELECT false, a.* FROM silver.claims_absorbed a
-    WHERE a.source_claim_id = ANY($1::text[]) AND a.source_system = $2
+    WHERE a.source_claim_id = n.id AND a.source_system = $2
+    OFFSET 0
 ) d LEFT JOIN ops.file f ON f.file_id = d.file_id
 LEFT JOIN LATERAL ops.x12_set_of(d.file_id, d.line) AS s ON true
 

@@ -5,14 +5,16 @@
 SELECT pg_advisory_xact_lock(7303, hashtext($1 || '|' || $2))
 
 -- name: history_look_up
-SELECT {id}, {key}, source_hash, record_hash, is_deleted, is_inferred, version, effective_date
-FROM silver.{table}
-WHERE {id} = ANY($1::text[]) AND source_system = $2 AND is_current
+SELECT t.* FROM unnest($1::text[]) AS n(id) CROSS JOIN LATERAL (
+    SELECT {id}, {key}, source_hash, record_hash, is_deleted, is_inferred, version, effective_date
+    FROM silver.{table} WHERE {id} = n.id AND source_system = $2 AND is_current OFFSET 0
+) AS t
 
 -- name: history_versions
 SELECT array_to_string(dq_flags, ','), {key}, effective_date, expiry_date, version, is_deleted, {columns}, {id}
-FROM silver.{table}
-WHERE {id} = ANY($1::text[]) AND source_system = $2
+FROM unnest($1::text[]) AS n(id) CROSS JOIN LATERAL (
+    SELECT * FROM silver.{table} WHERE {id} = n.id AND source_system = $2 OFFSET 0
+) AS t
 ORDER BY {id}, version
 
 -- name: history_remove
@@ -24,8 +26,10 @@ INSERT INTO ops.moved (table_name, key, old_date, batch_id)
 SELECT $1, u.key, NULL, $2::bigint FROM unnest($3::bigint[]) AS u(key)
 
 -- name: history_seen
-SELECT source_id, seen_at, is_inferred FROM silver.member_seen
-WHERE source_id = ANY($1::text[]) AND source_system = $2 AND entity = $3
+SELECT t.* FROM unnest($1::text[]) AS n(id) CROSS JOIN LATERAL (
+    SELECT source_id, seen_at, is_inferred FROM silver.member_seen
+    WHERE source_id = n.id AND source_system = $2 AND entity = $3 OFFSET 0
+) AS t
 ORDER BY source_id, seen_at
 
 -- $2: microseconds since 1970; a float's 53 bits would round them.

@@ -97,13 +97,16 @@ SELECT silver.make_dates($1::date[], $2::int, $3::bigint)
 
 -- Final claims that name these transactions.
 -- name: member_claims
-SELECT source_transaction_id, source_claim_id, claim_status = 'Denied'
-FROM silver.claims
-WHERE source_transaction_id = ANY($1::text[]) AND source_system = $2 AND is_final AND NOT is_deleted
+SELECT t.* FROM unnest($1::text[]) AS n(id) CROSS JOIN LATERAL (
+    SELECT source_transaction_id, source_claim_id, claim_status = 'Denied' FROM silver.claims
+    WHERE source_transaction_id = n.id AND source_system = $2 AND is_final AND NOT is_deleted OFFSET 0
+) AS t
 
 -- name: member_encounters
-SELECT source_encounter_id FROM silver.encounters
-WHERE source_encounter_id = ANY($1::text[]) AND source_system = $2 AND NOT is_deleted
+SELECT t.* FROM unnest($1::text[]) AS n(id) CROSS JOIN LATERAL (
+    SELECT source_encounter_id FROM silver.encounters
+    WHERE source_encounter_id = n.id AND source_system = $2 AND NOT is_deleted OFFSET 0
+) AS t
 
 -- name: member_change
 SELECT batch_id FROM ops.member_change

@@ -1,9 +1,12 @@
 -- Facts and members: one current row per id. {table}, {key}, {id} come from the entity table.
 
+-- One id after the other, here and wherever a page looks its ids up: for `= ANY` a plan that was made while the table was
+-- empty walks the source's whole index.
 -- name: silver_look_up
-SELECT {id}, {key}, source_hash, record_hash, is_deleted, {inferred}
-FROM silver.{table}
-WHERE {id} = ANY($1::text[]) AND source_system = $2
+SELECT t.* FROM unnest($1::text[]) AS n(id) CROSS JOIN LATERAL (
+    SELECT {id}, {key}, source_hash, record_hash, is_deleted, {inferred}
+    FROM silver.{table} WHERE {id} = n.id AND source_system = $2 OFFSET 0
+) AS t
 
 -- The old rows go to _past, from the batch that placed them (ops.placed) to this one; their flags come back, for those
 -- that settle alone can tell. A changed partition date is remembered for the next publication.

@@ -372,6 +372,16 @@ def test_many_small_files_end_as_one_large_one_would(make_claims):  # noqa: F811
     assert "rows read 1, new 1" in report(claims, "done", "hospital2_149.csv")
 
 
+def test_a_look_up_does_not_read_all_claims_for_each_small_file(claims):  # noqa: F811
+    """Into an empty table: what the planner thinks of it then stays for as long as nobody analyzes it."""
+    for number in range(300):
+        claims.put(f"hospital1_{number:03}.csv", text([row(f"C{number}")]))
+    claims.once()
+    ((n_claims, n_read),) = claims.rows("SELECT n_live_tup, seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables "
+                                        "WHERE schemaname = 'silver' AND relname = 'claims'")
+    assert n_claims == 300 and n_read < 40 * 300  # settle and its kind read the table some times; 300 * 300 / 2 are 45,000
+
+
 @pytest.mark.parametrize("point", ["receive.after_done", "receive.before_done:40", "receive.after_done:2"])
 def test_killed_among_many_small_files_nothing_is_lost_or_twice(make_claims, point):  # noqa: F811
     calm, claims = make_claims(), make_claims()  # noqa: F811
