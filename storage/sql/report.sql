@@ -284,26 +284,9 @@ ORDER BY r.review_id LIMIT $1::int
 
 -- A patient by the surrogate: the hospital's number is in no answer.
 -- name: report_holds
-SELECT h.hold_id::text, json_build_object(
-    'id', h.hold_id::text, 'kind', h.kind, 'source', CASE WHEN h.kind = 'source' THEN h.source_system END, 'feed', h.feed,
-    'patient_key', (SELECT p.patient_key::text FROM silver.patients p WHERE p.source_patient_id = h.source_patient_id
-                    AND p.source_system = h.source_system AND p.is_current),
-    'person_id', h.person_id, 'members', (SELECT count(*) FROM ops.hold_member m WHERE m.hold_id = h.hold_id),
-    'reason', h.reason, 'set_by', h.set_by, 'released_by', h.released_by,
-    'set_at', to_char(h.set_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-    'released_at', to_char(h.released_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))::text
-FROM ops.hold h
-WHERE ($2::bigint IS NULL OR h.hold_id < $2::bigint)
-  AND ($3::text IS NULL OR (h.released_at IS NULL) = ($3 = 'in_force'))
-ORDER BY h.hold_id DESC LIMIT $1::int
+SELECT hold_id::text, shown FROM ops.hold_shown
+WHERE ($2::bigint IS NULL OR hold_id < $2::bigint) AND ($3::text IS NULL OR is_in_force = ($3 = 'in_force'))
+ORDER BY hold_id DESC LIMIT $1::int
 
 -- name: report_hold
-SELECT h.hold_id::text, json_build_object(
-    'id', h.hold_id::text, 'kind', h.kind, 'source', CASE WHEN h.kind = 'source' THEN h.source_system END, 'feed', h.feed,
-    'patient_key', (SELECT p.patient_key::text FROM silver.patients p WHERE p.source_patient_id = h.source_patient_id
-                    AND p.source_system = h.source_system AND p.is_current),
-    'person_id', h.person_id, 'members', (SELECT count(*) FROM ops.hold_member m WHERE m.hold_id = h.hold_id),
-    'reason', h.reason, 'set_by', h.set_by, 'released_by', h.released_by,
-    'set_at', to_char(h.set_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-    'released_at', to_char(h.released_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))::text
-FROM ops.hold h WHERE h.hold_id = $1::bigint
+SELECT hold_id::text, shown FROM ops.hold_shown WHERE hold_id = $1::bigint
