@@ -12,6 +12,7 @@
 #include "config_query.h"
 #include "config_rules.h"
 #include "config_value.h"
+#include "job_kind.h"
 #include "transform/formats/x12_rows.h"
 
 #include <dirent.h>
@@ -122,14 +123,12 @@ static bool is_name(const char *name) {
 }
 
 static void check_name(Loader *loader, const TreeItem *item, const char *what) {
-    static const char *const TAKEN[] = {"claims", "reconcile", "settle", "publish", "kpi", "quality"};
     if (!is_name(item->key))
         mistake_add(&loader->mistakes, item->mark,
                     "`%s` cannot name %s: at most %d small letters, digits and single _, beginning with a letter",
                     item->key, what, NAME_MAX_BYTES);
-    for (size_t i = 0; i < sizeof TAKEN / sizeof *TAKEN && strcmp(what, "a source") == 0; i++)
-        if (strcmp(TAKEN[i], item->key) == 0)
-            mistake_add(&loader->mistakes, item->mark, "`%s` cannot name %s: jobs have that name", item->key, what);
+    if (strcmp(what, "a source") == 0 && job_kind_takes_name(item->key))
+        mistake_add(&loader->mistakes, item->mark, "`%s` cannot name %s: jobs have that name", item->key, what);
 }
 
 static Mark mark_in(const TreeNode *node, const char *key) {

@@ -60,22 +60,22 @@ static int64_t reference_every_ms(const Config *config) {
 static void add_store_jobs(JobTable *table) {
     const BigQueryConfig *bigquery = &table->config->bigquery;
     /* woken at the start: a crash may have left batches unsettled */
-    add_job(table, (Job){.name = "settle", .kind = JOB_SETTLE, .group = "store", .is_woken = true,
+    add_job(table, (Job){.name = job_kind_name(JOB_SETTLE), .kind = JOB_SETTLE, .group = "store", .is_woken = true,
                          .schedule = "after changes"});
     int64_t reference_ms = reference_every_ms(table->config);
     if (reference_ms > 0)
-        add_job(table, (Job){.name = "reference", .kind = JOB_REFERENCE, .group = "reference",
+        add_job(table, (Job){.name = job_kind_name(JOB_REFERENCE), .kind = JOB_REFERENCE, .group = "reference",
                              .every_us = reference_ms * 1000, .schedule = every_text(table->arena, reference_ms)});
     if (bigquery->enabled)
-        add_job(table, (Job){.name = "publish", .kind = JOB_PUBLISH, .group = "store",
+        add_job(table, (Job){.name = job_kind_name(JOB_PUBLISH), .kind = JOB_PUBLISH, .group = "store",
                              .every_us = bigquery->every_ms * 1000,
                              .schedule = every_text(table->arena, bigquery->every_ms)});
-    add_job(table, (Job){.name = "kpi", .kind = JOB_KPI, .group = "store", .schedule = "after settle"});
+    add_job(table, (Job){.name = job_kind_name(JOB_KPI), .kind = JOB_KPI, .group = "store", .schedule = "after settle"});
     /* from time to time, too: what makes a feed stale is that nothing happens */
-    add_job(table, (Job){.name = "quality", .kind = JOB_QUALITY, .group = "quality", .every_us = QUALITY_EVERY_MS * 1000,
+    add_job(table, (Job){.name = job_kind_name(JOB_QUALITY), .kind = JOB_QUALITY, .group = "quality", .every_us = QUALITY_EVERY_MS * 1000,
                          .schedule = every_text(table->arena, QUALITY_EVERY_MS)});
     if (table->config->retention.enabled)
-        add_job(table, (Job){.name = "retention", .kind = JOB_RETENTION, .group = "retention",
+        add_job(table, (Job){.name = job_kind_name(JOB_RETENTION), .kind = JOB_RETENTION, .group = "retention",
                              .every_us = table->config->retention.every_ms * 1000,
                              .schedule = every_text(table->arena, table->config->retention.every_ms)});
 }

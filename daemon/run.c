@@ -17,27 +17,25 @@ static const char *const MODE_NAMES[] = {"incremental", "full", "backfill", "rem
 /* What a job of each kind does, and the modes it may be asked for. */
 #define MODE(mode) (1u << RUN_##mode)
 static const struct {
-    const char *name;
     bool (*step)(RunContext *run, Error *err);
     unsigned modes;
     bool can_plan;
 } KINDS[] = {
-    [JOB_EXTRACT] = {"extract", step_extract,
+    [JOB_EXTRACT] = {step_extract,
                      MODE(INCREMENTAL) | MODE(FULL) | MODE(BACKFILL) | MODE(REMAP) | MODE(REPLAY) | MODE(RECONCILE),
                      true},
-    [JOB_RECEIVE] = {"receive", step_receive, MODE(INCREMENTAL) | MODE(REMAP) | MODE(REPLAY), true},
-    [JOB_RECONCILE] = {"reconcile", step_reconcile, MODE(INCREMENTAL) | MODE(RECONCILE)},
-    [JOB_SETTLE] = {"settle", step_settle, MODE(INCREMENTAL), true},
-    [JOB_REFERENCE] = {"reference", step_reference, MODE(INCREMENTAL)},
-    [JOB_PUBLISH] = {"publish", step_publish, MODE(INCREMENTAL) | MODE(RECONCILE) | MODE(REBUILD), true},
-    [JOB_KPI] = {"kpi", step_kpi, MODE(INCREMENTAL)},
-    [JOB_QUALITY] = {"quality", step_quality, MODE(INCREMENTAL)},
-    [JOB_RETENTION] = {"retention", step_retention, MODE(INCREMENTAL), true},
+    [JOB_RECEIVE] = {step_receive, MODE(INCREMENTAL) | MODE(REMAP) | MODE(REPLAY), true},
+    [JOB_RECONCILE] = {step_reconcile, MODE(INCREMENTAL) | MODE(RECONCILE)},
+    [JOB_SETTLE] = {step_settle, MODE(INCREMENTAL), true},
+    [JOB_REFERENCE] = {step_reference, MODE(INCREMENTAL)},
+    [JOB_PUBLISH] = {step_publish, MODE(INCREMENTAL) | MODE(RECONCILE) | MODE(REBUILD), true},
+    [JOB_KPI] = {step_kpi, MODE(INCREMENTAL)},
+    [JOB_QUALITY] = {step_quality, MODE(INCREMENTAL)},
+    [JOB_RETENTION] = {step_retention, MODE(INCREMENTAL), true},
 };
 
 const char *run_state_name(RunState state) { return STATE_NAMES[state]; }
 const char *run_mode_name(RunMode mode) { return MODE_NAMES[mode]; }
-const char *job_kind_name(JobKind kind) { return KINDS[kind].name; }
 bool job_kind_takes(JobKind kind, RunMode mode) { return KINDS[kind].modes >> mode & 1; }
 bool job_kind_can_plan(JobKind kind) { return KINDS[kind].can_plan; }
 

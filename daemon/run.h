@@ -4,6 +4,7 @@
  * by run_judge(). While a worker has it, the loop touches only `canceled`, and another worker, by run_interrupt(),
  * the statements it waits for. */
 #pragma once
+#include "job_kind.h"
 #include "steps/steps.h"
 #include "storage/pg_pool.h"
 
@@ -24,9 +25,6 @@ const char *run_mode_name(RunMode mode);
 bool run_mode_find(const char *name, RunMode *ret_mode);
 static inline bool run_state_is_final(RunState state) { return state >= RUN_SUCCEEDED; }
 
-typedef enum JobKind { JOB_EXTRACT, JOB_RECEIVE, JOB_RECONCILE, JOB_SETTLE, JOB_REFERENCE, JOB_PUBLISH, JOB_KPI,
-               JOB_QUALITY, JOB_RETENTION } JobKind;
-const char *job_kind_name(JobKind kind);
 /* Whether a job of this kind may be asked to run in the mode. */
 bool job_kind_takes(JobKind kind, RunMode mode);
 /* Whether what such a job would do can be told without doing it. */

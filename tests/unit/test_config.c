@@ -4,6 +4,7 @@
 #include "config.h"
 #include "config_query.h"
 #include "config_value.h"
+#include "job_table.h"
 
 #include <sys/stat.h>
 
@@ -489,6 +490,30 @@ static void durations_and_sizes_mean_what_they_say(void **state) {
     assert_false(value_parse_size("1.5GiB", &value));
 }
 
+/* Asked of the jobs that are made, so that no new one is forgotten. */
+static void no_source_is_called_as_a_job_is(void **state) {
+    (void)state;
+    Config *config = load(FEED "bigquery: {project: p, dataset: d, credentials_file: /c}\nreference: {npi: {}}\n"
+                          "retention: {runs: 1y}\nclaims: {m: {kind: files, directory: /tmp, entity: claims, "
+                          "map: {source_claim_id: C}, from: [{pattern: \"*.csv\", source: a}]}}\n");
+    JobTable *table = job_table_make(config);
+    size_t n_reserved = 0;
+    for (size_t i = 0; i < table->n; i++) {
+        char name[64], text[256], mistakes[4096], expected[256];
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(table->jobs[i].name, "."), table->jobs[i].name);
+        if (strcmp(name, "a") == 0)
+            continue;
+        snprintf(text, sizeof text, STORE "sources: {%s: {kind: files}}\n", name);
+        snprintf(expected, sizeof expected, "c.yaml:2:11: `%s` cannot name a source: jobs have that name\n", name);
+        mistakes_of(text, mistakes);
+        assert_string_equal(mistakes, expected);
+        n_reserved++;
+    }
+    assert_int_equal(n_reserved, 8);
+    job_table_free(table);
+    config_free(config);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_mistake_is_named_with_its_place),
@@ -502,6 +527,7 @@ int main(void) {
         cmocka_unit_test(a_query_is_one_select_that_only_reads),
         cmocka_unit_test(a_file_that_is_not_there_is_one_sentence),
         cmocka_unit_test(durations_and_sizes_mean_what_they_say),
+        cmocka_unit_test(no_source_is_called_as_a_job_is),
     };
     return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }
