@@ -624,3 +624,14 @@ void config_print_help(FILE *out) {
         fprintf(out, "%s\n", key->is_required ? " (required)" : "");
     }
 }
+
+bool config_has_feed(const Config *config, const char *name) {
+    for (size_t i = 0; i < config->n_claims; i++)
+        if (strcmp(config->claims[i].name, name) == 0)
+            return true;
+    for (size_t i = 0; i < config->n_sources; i++)
+        for (size_t k = 0; k < config->sources[i].n_feeds; k++)
+            if (strcmp(config->sources[i].feeds[k].name, name) == 0)
+                return true;
+    return false;
+}

@@ -187,5 +187,7 @@ Config *config_load(const char *path, ConfigReport report, void *context);
 /* A ConfigReport that writes lines to the FILE which is its context. */
 void config_print_mistake(void *out, const char *place, const char *sentence);
 void config_free(Config *config);
+/* A feed of a source or of claims: "hospital_a.patients", "claims.monthly". */
+bool config_has_feed(const Config *config, const char *name);
 /* The table of keys, for --help. */
 void config_print_help(FILE *out);

@@ -63,19 +63,8 @@ size_t rules_read(Mistakes *mistakes, const TreeNode *list, const RuleSpec **ret
 
 /* ---- what a rule names ---- */
 
-static bool has_feed(const Config *config, const char *name) {
-    for (size_t i = 0; i < config->n_claims; i++)
-        if (strcmp(config->claims[i].name, name) == 0)
-            return true;
-    for (size_t i = 0; i < config->n_sources; i++)
-        for (size_t k = 0; k < config->sources[i].n_feeds; k++)
-            if (strcmp(config->sources[i].feeds[k].name, name) == 0)
-                return true;
-    return false;
-}
-
 static void check_feed(Mistakes *mistakes, const TreeNode *node, const RuleSpec *rule, const Config *config) {
-    if (!rule->feed || has_feed(config, rule->feed))
+    if (!rule->feed || config_has_feed(config, rule->feed))
         return;
     Nearest nearest = nearest_start(str_of(rule->feed));
     for (size_t i = 0; i < config->n_claims; i++)

@@ -17,6 +17,7 @@
 #include "proof.h"
 #include "reload.h"
 #include "sealer.h"
+#include "shown.h"
 #include "storage/http.h"
 #include "storage/migrate.h"
 #include "storage/mysql.h"
@@ -110,6 +111,7 @@ static bool open_inbox(Daemon *daemon, Error *err);
 static void on_taken(void *context) {
     Daemon *daemon = context;
     Error err = {0};
+    shown_keep(reloads_config(daemon->reloads));
     if (!open_inbox(daemon, &err))
         LOG_FAILURE(LOG_LEVEL_ERROR, "drop directories are not watched", &err);
 }

@@ -235,6 +235,28 @@ void metrics_observe(MetricId id, double value, const char *const *labels) {
     pthread_mutex_unlock(&lock);
 }
 
+static void free_series(Series *series, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        free(series->labels[i]);
+    free(series);
+}
+
+void metrics_keep(MetricId id, MetricsIsThere *is_there, const void *context) {
+    assert(METRICS[id].type == GAUGE);
+    pthread_mutex_lock(&lock);
+    for (Series **at = &series_of[id]; *at;) {
+        Series *series = *at;
+        if (is_there(context, (const char *const *)series->labels)) {
+            at = &series->next;
+            continue;
+        }
+        *at = series->next;
+        free_series(series, n_labels(&METRICS[id]));
+        n_series_of[id]--;
+    }
+    pthread_mutex_unlock(&lock);
+}
+
 static uint64_t observations(const Series *series) {
     uint64_t count = 0;
     for (size_t i = 0; i < BUCKETS_MAX; i++)

@@ -10,7 +10,8 @@
  * and counted in revcycle_metrics_dropped_total) and patients out of the scrape. A "feed" label is
  * the job's name: hospital_a.patients, claims.monthly.
  *
- * Any thread; values are kept for the life of the process. Seconds are seconds, instants are Unix
+ * Any thread; values are kept for the life of the process, but for gauges of what a reload took away: metrics_keep().
+ * Seconds are seconds, instants are Unix
  * seconds, sizes bytes. */
 #pragma once
 #include "base/buf.h"
@@ -76,6 +77,11 @@ void metrics_set(MetricId id, double value, const char *const *labels);       /*
 void metrics_observe(MetricId id, double value, const char *const *labels);   /* histogram */
 /* The value of a counter or gauge, the count of a histogram; 0 for a series nobody touched. */
 double metrics_value(MetricId id, const char *const *labels);
+
+/* Series of a gauge whose labels `is_there` says no to are forgotten: what nobody measures any more must not stand at its last
+ * value for ever. It is called under the lock and calls nothing of this header. */
+typedef bool MetricsIsThere(const void *context, const char *const *labels);
+void metrics_keep(MetricId id, MetricsIsThere *is_there, const void *context);
 
 typedef enum MetricsFormat { METRICS_TEXT, METRICS_OPENMETRICS } MetricsFormat;
 

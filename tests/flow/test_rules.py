@@ -108,6 +108,29 @@ def test_rules_are_listed_with_what_is_found(house):
     assert [line["rule"] for line in broken] == ["r_stale"], "told once"
 
 
+def test_what_is_configured_no_more_is_no_more_in_the_metrics(house):
+    """An alert on its last value would stand until the process ends."""
+    def gauges():
+        text = house.daemon.get("/metrics", token=None)[2]
+        return {line.split(" ")[0] for line in text.splitlines() if line.startswith("revcycle_feed_") and "_total{" not in line}
+
+    kept = {f'revcycle_feed_{name}_seconds{{feed="h.f"}}' for name in ("lag", "last_success_timestamp", "cursor_held")}
+    rules = {rule["name"]: f'revcycle_feed_rule_broken{{feed="h.f",rule="{rule["name"]}"}}' for rule in RULES if "feed" in rule}
+    house.daemon.make_token()
+    house.daemon.start()
+    jobs.until(lambda: gauges() == kept | set(rules.values()), 90, "all rules are looked at")
+    house.top = {"rules": [rule for rule in RULES if rule["name"] != "r_stale"]}
+    house.write()
+    assert house.daemon.post("/v1/config/reload", timeout=90)[0] == 200
+    assert gauges() == kept | set(rules.values()) - {rules["r_stale"]}
+    jobs.until(lambda: ("h.f", "r_stale") not in listed(house), 60, "settle took the rule away")
+    assert house.daemon.get("/metrics", token=None)[2].count("r_stale") == 0
+    house.top, house.source = {}, {"feeds": {"g": house.feed}}
+    house.write()
+    assert house.daemon.post("/v1/config/reload", timeout=90)[0] == 200
+    assert not {name for name in gauges() if '"h.f"' in name}
+
+
 @pytest.mark.parametrize("name", ["settle.after_rules", "quality.before_commit"])
 def test_killed_there_and_started_again_the_end_is_equal(house, name):
     done = house.daemon.once(timeout=120, REVCYCLED_FAILPOINT=name)

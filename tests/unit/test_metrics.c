@@ -48,6 +48,27 @@ static void a_histogram_cumulates_its_buckets(void **state) {
     assert_non_null(strstr(text, "_count{route=\"/x\"} 3.0\n"));
 }
 
+static bool is_not_b(const void *context, const char *const *labels) {
+    (*(int *)(uintptr_t)context)++;
+    return strcmp(labels[0], "b.f") != 0;
+}
+
+static void series_of_what_went_are_forgotten_and_may_come_again(void **state) {
+    (void)state;
+    int n_asked = 0;
+    METRIC_SET(METRIC_FEED_RULE_BROKEN, 1, "a.f", "r");
+    METRIC_SET(METRIC_FEED_RULE_BROKEN, 1, "b.f", "r");
+    METRIC_SET(METRIC_FEED_RULE_BROKEN, 1, "b.f", "s");
+    METRIC_SET(METRIC_FEED_RULE_BROKEN, 1, "c.f", "r");
+    metrics_keep(METRIC_FEED_RULE_BROKEN, is_not_b, &n_asked);
+    assert_int_equal(n_asked, 4);
+    const char *text = render(METRICS_TEXT);
+    assert_non_null(strstr(text, "gauge\nrevcycle_feed_rule_broken{feed=\"a.f\",rule=\"r\"} 1.0\n"
+                                 "revcycle_feed_rule_broken{feed=\"c.f\",rule=\"r\"} 1.0\n#"));
+    METRIC_SET(METRIC_FEED_RULE_BROKEN, 0, "b.f", "r");
+    assert_non_null(strstr(render(METRICS_TEXT), "revcycle_feed_rule_broken{feed=\"b.f\",rule=\"r\"} 0.0\n"));
+}
+
 static void label_values_are_escaped(void **state) {
     (void)state;
     METRIC_SET(METRIC_FEED_LAG, 1.5, "a\\b\"c\nd");
@@ -115,6 +136,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_counter_grows_per_series, forget),
         cmocka_unit_test_setup(a_histogram_cumulates_its_buckets, forget),
+        cmocka_unit_test_setup(series_of_what_went_are_forgotten_and_may_come_again, forget),
         cmocka_unit_test_setup(label_values_are_escaped, forget),
         cmocka_unit_test_setup(openmetrics_names_families_without_suffix_and_ends, forget),
         cmocka_unit_test_setup(the_accept_header_chooses_the_format, forget),
