@@ -206,9 +206,6 @@ static void count_run(const Job *job, const Run *run) {
         METRIC_SET(METRIC_FEED_LAST_SUCCESS, (double)run->finished_us / 1e6, job->name);
 }
 
-/* A quiet poll leaves nothing behind; its id is used again. */
-static bool was_quiet(const Run *run) { return !run_leaves_trace(run) && run->counts.batches == 0; }
-
 static void on_run_ended(void *context, Run *run) {
     Jobs *jobs = context;
     Job *job = run->owner;
@@ -231,7 +228,7 @@ static void on_run_ended(void *context, Run *run) {
         jobs->follower.ended(jobs->follower.context, run);
     wake_followers(jobs, job, run);
     tell(jobs, run);
-    if (was_quiet(run) && leases_return_id(jobs->leases, run->id)) {
+    if (!run_leaves_trace(run) && leases_return_id(jobs->leases, run->id)) { /* a quiet poll; its id is used again */
         run_free(run);
         return;
     }

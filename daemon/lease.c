@@ -64,7 +64,7 @@ bool leases_claim(Leases *leases, Pg *pg, Error *err) {
     const LeasesOptions *options = &leases->options;
     leases->until_us = clock_monotonic_us() + options->lease_ms * 1000;
     TRY(lease_claim(pg, options->owner, options->lease_ms, leases->jobs, options->table->n, leases->leases, err));
-    TRY(run_close_orphans(pg, options->owner, NULL, 0, err));
+    TRY(run_close_orphans(pg, options->owner, NULL, 0, options->table->config->lineage.enabled, err));
     TRY(run_find_held(pg, options->owner, options->table->arena, &leases->waiting, &leases->n_waiting, err));
     TRY(run_reserve_ids(pg, IDS_KEPT, leases->ids, err));
     leases->n_ids = IDS_KEPT;
@@ -106,8 +106,9 @@ typedef struct Renewal {
 
 /* What the owner before left: runs that ended with it, and runs that wait for a person. */
 static bool take_runs(Renewal *renewal, Pg *pg, const char *const *jobs, size_t n, Error *err) {
-    const char *owner = renewal->leases->options.owner;
-    return n == 0 || (run_close_orphans(pg, owner, jobs, n, err) &&
+    const LeasesOptions *options = &renewal->leases->options;
+    const char *owner = options->owner;
+    return n == 0 || (run_close_orphans(pg, owner, jobs, n, options->table->config->lineage.enabled, err) &&
                       run_find_held(pg, owner, renewal->arena, &renewal->waiting, &renewal->n_waiting, err));
 }
 

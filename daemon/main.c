@@ -10,9 +10,8 @@
 #include "config.h"
 #include "inbox.h"
 #include "job.h"
+#include "lineage.h"
 #include "notify.h"
-#include "openlineage.h"
-#include "outbox.h"
 #include "once.h"
 #include "proof.h"
 #include "reload.h"
@@ -46,8 +45,7 @@ typedef struct Daemon {
     Once once; /* when it ends by itself */
     Api *api;
     Sealer *sealer; /* NULL: the configuration names no key */
-    Outbox *outbox; /* of lineage events; NULL: none are wanted */
-    LineageHouse house;
+    Lineage *lineage; /* NULL: nobody collects it */
     Notify *notify;
     Inbox *inbox;
     const char **directories; /* the inbox's: one per claims feed */
@@ -177,29 +175,15 @@ static bool open_inbox(Daemon *daemon, Error *err) {
     return daemon->inbox != NULL;
 }
 
-/* Both events at its end: a poll that found nothing, which most do, is never told. */
-static void tell_lineage(Daemon *daemon, const Run *run) {
-    bool is_told = daemon->outbox && run_state_is_final(run->state) && !run->is_plan && openlineage_tells(run->kind);
-    if (!is_told || !(run_leaves_trace(run) || run->counts.batches > 0))
-        return;
-    outbox_put(daemon->outbox, openlineage_event(&daemon->house, run, LINEAGE_BEGIN));
-    outbox_put(daemon->outbox, openlineage_event(&daemon->house, run, LINEAGE_END));
-}
-
-static bool open_outbox(Daemon *daemon, Error *err) {
-    const LineageConfig *lineage = &daemon->boot_config->lineage;
-    if (!lineage->enabled)
-        return true;
-    daemon->house.namespace = lineage->namespace;
-    pg_dsn_place(daemon->boot_config->store_dsn, daemon->boot_config->arena, &daemon->house.store, &daemon->house.database);
-    daemon->outbox = outbox_open(&(OutboxOptions){.file = lineage->file, .file_bytes_max = lineage->file_bytes_max,
-                                                  .url = lineage->url, .token_file = lineage->token_file}, err);
-    return daemon->outbox != NULL;
+static bool open_lineage(Daemon *daemon, Error *err) {
+    daemon->lineage = lineage_open(daemon->boot_config, daemon->jobs, daemon->pg_pool, daemon->owner, err);
+    return daemon->lineage || !err->state[0];
 }
 
 static void on_run_changed(void *context, const Run *run) {
     Daemon *daemon = context;
-    tell_lineage(daemon, run);
+    if (daemon->lineage)
+        lineage_tell(daemon->lineage, run);
     api_changed(daemon->api);
 }
 
@@ -246,7 +230,7 @@ static bool open_daemon(Daemon *daemon, Error *err) {
     daemon->reloads = reloads_open(&(ReloadsOptions){
         .jobs = daemon->jobs, .pool = daemon->urgent, .pg_pool = daemon->pg_pool, .config = daemon->boot_config,
         .taken = on_taken, .ended = on_reload_ended, .context = daemon});
-    return open_inbox(daemon, err) && open_sealer(daemon, err) && open_outbox(daemon, err) && open_api(daemon, err);
+    return open_inbox(daemon, err) && open_sealer(daemon, err) && open_lineage(daemon, err) && open_api(daemon, err);
 }
 
 static void close_daemon(Daemon *daemon) {
@@ -262,8 +246,8 @@ static void close_daemon(Daemon *daemon) {
         api_free(daemon->api);
     if (daemon->sealer)
         sealer_close(daemon->sealer);
-    if (daemon->outbox)
-        outbox_close(daemon->outbox);
+    if (daemon->lineage)
+        lineage_close(daemon->lineage);
     if (daemon->notify)
         notify_close(daemon->notify);
     loop_timer_close(daemon->limit);

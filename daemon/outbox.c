@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 enum {
     LINES_MAX = 1000,
@@ -31,12 +32,25 @@ enum {
 
 typedef enum Sent { SENT, REFUSED, NOT_NOW } Sent;
 
+typedef struct Line {
+    char *text;
+    int64_t id; /* for options.sent; 0: not told */
+    bool may_stand;
+} Line;
+
+/* What the files held when it was first asked, as sorted hashes. */
+typedef struct Standing {
+    uint64_t *hashes;
+    size_t n, room;
+    bool is_read;
+} Standing;
+
 struct Outbox {
     OutboxOptions options;
     pthread_t thread;
     pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t moved;
-    char *lines[LINES_MAX]; /* a ring */
+    Line lines[LINES_MAX]; /* a ring */
     size_t first, n;
     bool is_ending;
     int64_t end_us; /* monotonic */
@@ -44,6 +58,7 @@ struct Outbox {
     atomic_bool is_late; /* or whoever closes it */
     HttpClient *client;
     int fd; /* -1: not open */
+    Standing standing;
     bool is_failing;
 };
 
@@ -74,19 +89,59 @@ static bool open_file(Outbox *box, struct stat *ret_state) {
     return box->fd >= 0 && fstat(box->fd, ret_state) == 0;
 }
 
+static void note_lines(Standing *standing, const char *path) {
+    CLEANUP(file_drop) FILE *file = fopen(path, "re");
+    char *line = NULL;
+    size_t room = 0;
+    for (ssize_t n; file && (n = getline(&line, &room, file)) > 0;) {
+        if (standing->n == standing->room) {
+            standing->room = 2 * standing->room + 64;
+            standing->hashes = realloc(standing->hashes, standing->room * sizeof *standing->hashes);
+            if (!standing->hashes)
+                abort();
+        }
+        standing->hashes[standing->n++] = XXH3_64bits(line, (size_t)n);
+    }
+    free(line);
+}
+
+static int by_value(const void *a, const void *b) {
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+    return (left > right) - (left < right);
+}
+
+/* `text` with its line's end. */
+static bool stands(Outbox *box, Str text) {
+    Standing *standing = &box->standing;
+    char path[PATH_MAX];
+    for (int i = 0; i <= FILES_KEPT && !standing->is_read; i++) {
+        int n = i > 0 ? snprintf(path, sizeof path, "%s.%d", box->options.file, i)
+                      : snprintf(path, sizeof path, "%s", box->options.file);
+        if (n < (int)sizeof path)
+            note_lines(standing, path);
+    }
+    if (!standing->is_read && standing->n > 0)
+        qsort(standing->hashes, standing->n, sizeof *standing->hashes, by_value);
+    standing->is_read = true;
+    uint64_t hash = XXH3_64bits(text.at, text.size);
+    return standing->n > 0 && bsearch(&hash, standing->hashes, standing->n, sizeof hash, by_value);
+}
+
 /* A line stands there whole or not at all, also where the disk is full. */
-static Sent send_to_file(Outbox *box, const char *line, Error *err) {
+static Sent send_to_file(Outbox *box, const Line *line, Error *err) {
+    CLEANUP(buf_drop) Buf text;
     struct stat state;
-    size_t size = strlen(line);
+    size_t size = strlen(line->text);
+    buf_init(&text, size + 2);
+    buf_put(&text, line->text, size);
+    buf_put_byte(&text, '\n');
+    if (line->may_stand && stands(box, buf_str(&text)))
+        return SENT;
     bool ok = open_file(box, &state);
     if (ok && state.st_size > 0 && state.st_size + (int64_t)size + 1 > box->options.file_bytes_max) {
         rotate(box);
         ok = open_file(box, &state);
     }
-    CLEANUP(buf_drop) Buf text;
-    buf_init(&text, size + 2);
-    buf_put(&text, line, size);
-    buf_put_byte(&text, '\n');
     if (ok && write(box->fd, text.data, text.size) == (ssize_t)text.size)
         return SENT;
     error_set(err, STATE_CONNECTION, "cannot write events to %s: %s", box->options.file, strerror(errno));
@@ -110,13 +165,13 @@ static Sent judge(int status, Error *err) {
     return status >= 400 && status < 500 && !is_passing ? REFUSED : NOT_NOW;
 }
 
-static Sent send_over_http(Outbox *box, const char *line, Error *err) {
+static Sent send_over_http(Outbox *box, const Line *line, Error *err) {
     CLEANUP(secret_wipe) Secret token = {.size = 0};
     if (!read_token(box, &token, err))
         return NOT_NOW;
     HttpRequest request = {.method = "POST", .url = box->options.url, .subject = "the receiver of lineage events",
                            .bearer = token.size > 0 ? token.text : NULL, .content_type = "application/json",
-                           .body = str_of(line)};
+                           .body = str_of(line->text)};
     HttpReply reply;
     bool was_answered = http_send(box->client, &request, &reply, err);
     Sent sent = was_answered ? judge(reply.status, err) : NOT_NOW;
@@ -127,18 +182,18 @@ static Sent send_over_http(Outbox *box, const char *line, Error *err) {
 /* ---- the thread ---- */
 
 /* The first line, which stays where it is; NULL: it is the end. */
-static const char *await_line(Outbox *box) {
+static const Line *await_line(Outbox *box) {
     pthread_mutex_lock(&box->mutex);
     while (box->n == 0 && !box->is_ending)
         pthread_cond_wait(&box->moved, &box->mutex);
-    const char *line = box->n > 0 && !(box->is_ending && clock_monotonic_us() >= box->end_us) ? box->lines[box->first] : NULL;
+    const Line *line = box->n > 0 && !(box->is_ending && clock_monotonic_us() >= box->end_us) ? &box->lines[box->first] : NULL;
     pthread_mutex_unlock(&box->mutex);
     return line;
 }
 
 static void take_away(Outbox *box) {
     pthread_mutex_lock(&box->mutex);
-    free(box->lines[box->first]);
+    free(box->lines[box->first].text);
     box->first = (box->first + 1) % LINES_MAX;
     box->n--;
     pthread_mutex_unlock(&box->mutex);
@@ -176,7 +231,7 @@ static void tell(Outbox *box, Sent sent, const Error *err) {
 static void *send_all(void *context) {
     Outbox *box = context;
     int64_t pause_ms = PAUSE_FIRST_MS;
-    for (const char *line; (line = await_line(box));) {
+    for (const Line *line; (line = await_line(box));) {
         Error err = {0};
         Sent sent = box->options.file ? send_to_file(box, line, &err) : send_over_http(box, line, &err);
         tell(box, sent, &err);
@@ -187,6 +242,8 @@ static void *send_all(void *context) {
         }
         pause_ms = PAUSE_FIRST_MS;
         count(sent == SENT ? "sent" : "refused", 1);
+        if (line->id != 0 && !atomic_load(&box->is_late))
+            box->options.sent(box->options.context, line->id);
         take_away(box);
     }
     return NULL;
@@ -196,10 +253,11 @@ static void *send_all(void *context) {
 
 static void free_box(Outbox *box) {
     for (; box->n > 0; box->n--, box->first = (box->first + 1) % LINES_MAX)
-        free(box->lines[box->first]);
+        free(box->lines[box->first].text);
     if (box->client)
         http_free(box->client);
     close_file(box);
+    free(box->standing.hashes);
     pthread_cond_destroy(&box->moved);
     pthread_mutex_destroy(&box->mutex);
     free(box);
@@ -231,11 +289,11 @@ Outbox *outbox_open(const OutboxOptions *options, Error *err) {
     return NULL;
 }
 
-void outbox_put(Outbox *box, char *line) {
+void outbox_put(Outbox *box, char *line, int64_t id, bool may_stand) {
     pthread_mutex_lock(&box->mutex);
     bool is_full = box->n == LINES_MAX || box->is_ending;
     if (!is_full)
-        box->lines[(box->first + box->n++) % LINES_MAX] = line;
+        box->lines[(box->first + box->n++) % LINES_MAX] = (Line){line, id, may_stand};
     pthread_cond_signal(&box->moved);
     pthread_mutex_unlock(&box->mutex);
     if (is_full) {

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/own.h"
+#include "openlineage.h"
 #include "steps/plan.h"
 #include "storage/reconcile.h"
 #include "storage/run_store.h"
@@ -92,6 +93,10 @@ static void put_steps(Buf *steps, const Run *run) {
     buf_put(steps, "]}]", sizeof "]}]"); /* terminated */
 }
 
+static bool is_to_be_told(const Run *run, RunState state) {
+    return run->config->lineage.enabled && openlineage_tells(run->kind) && run_state_is_final(state);
+}
+
 static bool record(const Run *run, Pg *pg, RunState state, Error *err) {
     enum { STEPS_MAX_BYTES = 8 << 10 };
     CLEANUP(buf_drop) Buf steps;
@@ -104,7 +109,8 @@ static bool record(const Run *run, Pg *pg, RunState state, Error *err) {
         .rows_read = run->counts.rows_read, .rows_changed = run->counts.rows_changed,
         .rows_quarantined = run->counts.rows_quarantined, .steps = steps.data,
         .range_from = run->range_from[0] ? run->range_from : NULL,
-        .range_to = run->range_to[0] ? run->range_to : NULL, .is_dry = run->is_dry, .error = &run->error,
+        .range_to = run->range_to[0] ? run->range_to : NULL, .is_dry = run->is_dry,
+        .is_untold = is_to_be_told(run, state), .error = &run->error,
     };
     return run_write(pg, &row, err);
 }
@@ -137,7 +143,8 @@ static bool take_step(Run *run, Pg *pg, Arena *arena, Error *err) {
     RunContext context = {
         .config = run->config, .feed = run->feed, .claims = run->claims, .pg = pg,
         .session = run->session, .arena = arena, .run_id = run->id, .job = run->job,
-        .epoch = run->epoch, .mode = run->mode, .range_from = run->range_from[0] ? run->range_from : NULL,
+        .trigger = run->trigger, .epoch = run->epoch, .mode = run->mode,
+        .mode_name = run_mode_name(run->mode), .range_from = run->range_from[0] ? run->range_from : NULL,
         .range_to = run->range_to[0] ? run->range_to : NULL, .canceled = &run->canceled,
         .is_dry = run->is_dry, .is_approved = run->is_approved,
     };
@@ -155,7 +162,7 @@ bool run_leaves_trace(const Run *run) {
     if (run->is_plan)
         return false;
     return run->was_asked || run->note[0] || run->kind == JOB_RECONCILE ||
-           run->outcome != RUN_SUCCEEDED || run->counts.rows_changed > 0 || run->counts.rows_quarantined > 0 || run->counts.bytes_sent > 0;
+           run->outcome != RUN_SUCCEEDED || run->counts.batches > 0 || run->counts.rows_changed > 0 || run->counts.rows_quarantined > 0 || run->counts.bytes_sent > 0;
 }
 
 static void log_end(const Run *run) {

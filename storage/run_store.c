@@ -140,11 +140,11 @@ bool lease_check(Pg *pg, const LeaseFence *fence, Error *err) {
                                           "run wrote is dropped", fence->job);
 }
 
-bool run_close_orphans(Pg *pg, const char *owner, const char *const *jobs, size_t n, Error *err) {
+bool run_close_orphans(Pg *pg, const char *owner, const char *const *jobs, size_t n, bool are_untold, Error *err) {
     CLEANUP(buf_drop) Buf names = pg_array(ARRAY_MAX_BYTES);
     pg_array_names(&names, jobs, n);
     const char *array = pg_array_end(&names, err);
-    return array && pg_exec(pg, SQL_RUN_ORPHANS, PG_PARAMS(owner, jobs ? array : NULL), NULL, err);
+    return array && pg_exec(pg, SQL_RUN_ORPHANS, PG_PARAMS(owner, jobs ? array : NULL, are_untold ? "true" : "false"), NULL, err);
 }
 
 bool job_store_pause(Pg *pg, const char *job, bool paused, const char *by, Error *err) {
@@ -171,7 +171,8 @@ bool run_write(Pg *pg, const RunRow *row, Error *err) {
                   pg_number(row->rows_quarantined).text, row->steps ? row->steps : "[]", row->range_from,
                   row->range_to, failure ? failure->state : NULL,
                   failure ? error_class_name(error_class(failure)) : NULL, failure ? failure->text : NULL,
-                  failure && failure->hint[0] ? failure->hint : NULL, row->is_dry ? "true" : "false"),
+                  failure && failure->hint[0] ? failure->hint : NULL, row->is_dry ? "true" : "false",
+                  row->is_untold ? "true" : "false"),
         NULL, err);
 }
 
@@ -212,4 +213,30 @@ bool run_find_held(Pg *pg, const char *owner, Arena *arena, HeldRun **ret_runs, 
     *ret_runs = runs;
     *ret_n = (size_t)pg_rows(rows);
     return true;
+}
+
+bool run_begun(Pg *pg, const RunRow *row, Error *err) {
+    return pg_exec(pg, SQL_RUN_BEGUN, PG_PARAMS(pg_number(row->id).text, row->job, row->mode, row->trigger), NULL, err);
+}
+
+bool run_find_untold(Pg *pg, const char *owner, int n_max, Arena *arena, HeldRun **ret_runs, size_t *ret_n, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, SQL_RUN_UNTOLD, PG_PARAMS(owner, pg_number(n_max).text), err);
+    TRY(rows);
+    HeldRun *runs = ARENA_ARRAY(arena, HeldRun, (size_t)pg_rows(rows) + 1);
+    for (int r = 0; r < pg_rows(rows); r++) {
+        runs[r].row = (RunRow){
+            .id = pg_int(rows, r, 0), .job = arena_string(arena, pg_value(rows, r, 1)),
+            .state = arena_string(arena, pg_value(rows, r, 2)), .rows_changed = pg_int(rows, r, 3),
+            .queued_us = pg_int(rows, r, 4), .started_us = pg_int(rows, r, 5), .finished_us = pg_int(rows, r, 6),
+        };
+        if (*pg_text(rows, r, 7))
+            error_set(&runs[r].error, pg_text(rows, r, 7), "%s", pg_text(rows, r, 8));
+    }
+    *ret_runs = runs;
+    *ret_n = (size_t)pg_rows(rows);
+    return true;
+}
+
+bool run_told(Pg *pg, int64_t id, Error *err) {
+    return pg_exec(pg, SQL_RUN_TOLD, PG_PARAMS(pg_number(id).text), NULL, err);
 }

@@ -42,8 +42,9 @@ typedef struct LeaseFence {
  * committed before it unseen. When the lease has moved: 40001, what was written is to be dropped. */
 bool lease_check(Pg *pg, const LeaseFence *fence, Error *err);
 
-/* Runs that a crash left unfinished become failed: those of the owner's jobs, or only of `n` of them. `jobs` NULL: of all. */
-bool run_close_orphans(Pg *pg, const char *owner, const char *const *jobs, size_t n, Error *err);
+/* Runs that a crash left unfinished become failed: those of the owner's jobs, or only of `n` of them. `jobs` NULL: of all.
+ * `are_untold`: somebody is to be told of them. */
+bool run_close_orphans(Pg *pg, const char *owner, const char *const *jobs, size_t n, bool are_untold, Error *err);
 bool job_store_pause(Pg *pg, const char *job, bool paused, const char *by, Error *err);
 
 /* n ids of runs that may be used or not. */
@@ -58,18 +59,27 @@ typedef struct RunRow {
     const char *steps; /* JSON array */
     const char *range_from, *range_to; /* ISO dates, or NULL */
     bool is_dry;
+    bool is_untold; /* somebody is to be told that it ended */
     const Error *error; /* NULL or empty: none */
 } RunRow;
 /* Inserts or updates by id. */
 bool run_write(Pg *pg, const RunRow *row, Error *err);
 
+/* In the transaction of the first thing that it commits. A run that is known already stays as it is. */
+bool run_begun(Pg *pg, const RunRow *row, Error *err);
+
 /* What was asked for, and what became of it; times, counts, steps and error are left out. Texts live in `arena`. */
 bool run_find(Pg *pg, int64_t id, Arena *arena, RunRow *ret_row, bool *ret_found, Error *err);
 
-/* A run that waits for a person; counts and steps are left out. Texts live in `arena`. */
+/* A run that waits for a person, or for being told of; counts and steps are left out. Texts live in `arena`. */
 typedef struct HeldRun {
     RunRow row;
     Error error;
 } HeldRun;
 /* Of the owner's jobs, oldest first. */
 bool run_find_held(Pg *pg, const char *owner, Arena *arena, HeldRun **ret_runs, size_t *ret_n, Error *err);
+
+/* Ended runs of the owner's jobs that somebody is still to be told of, oldest first, `n_max` at most: job, state, counts of
+ * changed rows, times and error alone. */
+bool run_find_untold(Pg *pg, const char *owner, int n_max, Arena *arena, HeldRun **ret_runs, size_t *ret_n, Error *err);
+bool run_told(Pg *pg, int64_t id, Error *err);

@@ -11,6 +11,7 @@
 #include "storage/history.h"
 #include "steps/plan.h"
 #include "storage/quarantine.h"
+#include "storage/run_store.h"
 #include "transform/fingerprint.h"
 #include "transform/hash.h"
 
@@ -339,6 +340,13 @@ static int64_t rows_written(const PlaceOutcome *outcome) {
     return outcome->rows_new + outcome->rows_changed + outcome->rows_deleted;
 }
 
+/* Once something of it is committed a run is known, or one that is killed would never have been. */
+static bool note_run(const RunContext *run, Error *err) {
+    RunRow row = {.id = run->run_id, .job = run->job, .mode = run->mode_name, .trigger = run->trigger};
+    bool is_known = run->run_id == 0 || run->counts.batches > 0 || !run->trigger;
+    return is_known || run_begun(run->pg, &row, err);
+}
+
 static bool write_ledgers(const PlaceFeed *feed, const SilverPage *page, const PlaceOutcome *outcome,
                           Error *err) {
     Pg *pg = feed->run->pg;
@@ -349,6 +357,7 @@ static bool write_ledgers(const PlaceFeed *feed, const SilverPage *page, const P
         .rows_flagged = outcome->rows_flagged,
         .rows_quarantined = outcome->rows_quarantined,
     };
+    TRY(note_run(feed->run, err));
     TRY(state_batch_write(pg, page->batch_id, feed->run->run_id, feed->feed, &counts, err));
     FlagCounts flags;
     count_flags(feed, page, &flags);

@@ -73,8 +73,10 @@ typedef struct RunContext {
     Arena *arena;               /* this run's; released after it */
     int64_t run_id;             /* of ops.run; 0 while a quiet poll has none */
     const char *job;            /* whose run it is */
+    const char *trigger;        /* who asked for it; NULL: it is in no ledger */
     int64_t epoch;              /* of the job's lease: the fence of pages, settles and figures */
     RunMode mode;
+    const char *mode_name;
     struct Plan *plan; /* a dry run: counts, writes nothing (plan.h); else NULL */
     const char *range_from, *range_to; /* backfill: ISO dates, or NULL */
     bool is_dry;                /* reconcile: says what differs, mends nothing */

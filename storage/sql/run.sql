@@ -46,21 +46,38 @@ SELECT nextval('ops.run_run_id_seq') FROM generate_series(1, $1::int)
 
 -- name: run_orphans
 UPDATE ops.run r SET state = 'failed', finished_at = now(), error_code = '57P01', error_class = 'transient',
-    error = 'the daemon stopped while this ran'
+    error = 'the daemon stopped while this ran', is_untold = $3::boolean
 FROM ops.job j
 WHERE r.job = j.name AND j.owner = $1 AND ($2::text[] IS NULL OR j.name = ANY ($2::text[]))
   AND r.state IN ('queued', 'running', 'waiting')
 
+-- A run that was begun by itself commits something for the first time: from here on it is known, however it ends.
+-- name: run_begun
+INSERT INTO ops.run (run_id, job, mode, trigger, state) OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4, 'running')
+ON CONFLICT DO NOTHING
+
+-- As they ended; those of jobs that are somebody else's now are that one's to tell.
+-- name: run_untold
+SELECT r.run_id, r.job, r.state, r.rows_changed, (extract(epoch FROM r.queued_at) * 1000000)::bigint,
+    (extract(epoch FROM coalesce(r.started_at, r.queued_at)) * 1000000)::bigint,
+    (extract(epoch FROM r.finished_at) * 1000000)::bigint, coalesce(r.error_code, ''), coalesce(r.error, '')
+FROM ops.run r JOIN ops.job j ON j.name = r.job
+WHERE r.is_untold AND j.owner = $1 AND r.finished_at IS NOT NULL ORDER BY r.finished_at, r.run_id LIMIT $2::int
+
+-- name: run_told
+UPDATE ops.run SET is_untold = false WHERE run_id = $1 AND is_untold
+
 -- name: run_write
 INSERT INTO ops.run AS r (run_id, job, mode, trigger, state, attempt, queued_at, started_at, finished_at,
     rows_read, rows_changed, rows_quarantined, steps, range_from, range_to, error_code, error_class, error, hint,
-    dry_run)
+    dry_run, is_untold)
 OVERRIDING SYSTEM VALUE
 VALUES ($1, $2, $3, $4, $5, $6, to_timestamp($7::float8 / 1000000), to_timestamp($8::float8 / 1000000),
     to_timestamp($9::float8 / 1000000), $10, $11, $12, $13::jsonb, $14, $15, $16, $17, $18, $19,
-    $20::boolean)
+    $20::boolean, $21::boolean)
 ON CONFLICT (run_id) DO UPDATE
-SET state = EXCLUDED.state, attempt = EXCLUDED.attempt, started_at = EXCLUDED.started_at,
+SET state = EXCLUDED.state, attempt = EXCLUDED.attempt, queued_at = EXCLUDED.queued_at, is_untold = EXCLUDED.is_untold,
+    started_at = EXCLUDED.started_at,
     finished_at = EXCLUDED.finished_at, rows_read = EXCLUDED.rows_read, rows_changed = EXCLUDED.rows_changed,
     rows_quarantined = EXCLUDED.rows_quarantined, steps = EXCLUDED.steps, error_code = EXCLUDED.error_code,
     error_class = EXCLUDED.error_class, error = EXCLUDED.error, hint = EXCLUDED.hint

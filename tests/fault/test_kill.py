@@ -22,6 +22,7 @@ ELSEWHERE = {"hospitals.before_commit": "flow/test_reload.py", "hospitals.after_
              "receive.before_put_back": "flow/test_sent_files.py", "receive.after_failed": "flow/test_claims.py",
              "receive.before_give_back": "flow/test_ledger.py",
              "post.before_commit": "flow/test_posted_claims.py", "post.after_commit": "flow/test_posted_claims.py",
+             "lineage.after_sent": "flow/test_openlineage.py", "lineage.after_told": "flow/test_openlineage.py",
              "quality.before_commit": "flow/test_rules.py",
              "repair.after_deleted": "flow/test_reconcile.py", "repair.after_delivered": "flow/test_reconcile.py",
              "repair.after_found": "flow/test_reconcile.py",

@@ -1,7 +1,9 @@
 """Runs told as OpenLineage does: what they must say is computed from the configuration and the hospital's tables."""
 import collections
+import contextlib
 import json
 import os
+import signal
 
 import pytest
 import yaml
@@ -204,3 +206,69 @@ def test_a_file_is_put_aside_when_it_has_grown_and_the_oldest_goes(loaded):
     newest = [event for name in [*reversed(names[1:]), names[0]] for event in openlineage.read(f"{fresh.directory}/{name}")]
     times = [event["eventTime"] for event in newest if event["eventType"] != "START"]
     assert times == sorted(times) and len(times) >= 2
+
+
+# -- killed
+
+FAILED = "the daemon stopped while this ran"
+
+
+def killed(world, name):
+    done = world.daemon.once(REVCYCLED_FAILPOINT=name)
+    assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
+
+
+def under_way(world):
+    """A run that nobody asked for dies with its first commit: it is known from there on."""
+    world.play("UPDATE patient_master SET street = '1 New Street' WHERE pat_id LIKE '%%7'")
+    world.daemon.extra["REVCYCLED_FAILPOINT"] = "page.after_commit"
+    with contextlib.suppress(Exception):  # it may be gone before it answers
+        world.daemon.start()
+    assert world.daemon.child.wait(60) == -signal.SIGKILL
+    del world.daemon.extra["REVCYCLED_FAILPOINT"]
+    assert world.rows("SELECT job, mode, trigger FROM ops.run WHERE state = 'running'") == [
+        ("hospital_a.patients", "incremental", "schedule")]
+
+
+@pytest.mark.parametrize("name", [None, "lineage.after_sent", "lineage.after_told"])
+def test_a_run_that_died_with_its_daemon_is_told_by_the_next_one_and_once(loaded, name):
+    path = f"{loaded.directory}/lineage.ndjson"
+    told(loaded, file=path)
+    under_way(loaded)
+    assert "hospital_a.patients" not in (pairs(openlineage.read(path)) if os.path.exists(path) else {})
+    if name:
+        killed(loaded, name)  # while that is told
+    loaded.once()
+    events = openlineage.read(path)
+    times = collections.Counter((event["run"]["runId"], event["eventType"]) for event in events)
+    assert set(times.values()) == {1} and len(times) == len(events) and len(events) % 2 == 0
+    (_, last), *later = pairs(events)["hospital_a.patients"]
+    assert last["eventType"] == "FAIL" and last["run"]["facets"]["errorMessage"]["message"] == FAILED
+    assert "COMPLETE" in [end["eventType"] for _, end in later]
+    assert loaded.value("SELECT count(*) FROM ops.run WHERE is_untold") == 0
+    loaded.once()
+    assert [event for event in openlineage.read(path) if event in events] == events
+
+
+def test_a_receiver_gets_the_same_event_again_when_its_answer_was_not_noted(loaded, receiver):
+    told(loaded, url=receiver.url)
+    under_way(loaded)
+    killed(loaded, "lineage.after_sent")
+    assert [event["eventType"] for event in receiver.events] == ["START", "FAIL"]
+    loaded.once()
+    assert receiver.events[2:4] == receiver.events[:2]
+    assert len({event["run"]["runId"] for event in receiver.events}) * 2 == len(receiver.events) - 2
+
+
+def test_what_was_not_sent_before_the_end_is_told_by_the_next_start(loaded, receiver):
+    receiver.status = 503
+    told(loaded, url=receiver.url)
+    loaded.play("UPDATE patient_master SET street = '1 New Street' WHERE pat_id LIKE '%%7'")
+    loaded.once()
+    untold = loaded.rows("SELECT job FROM ops.run WHERE is_untold ORDER BY finished_at, run_id")
+    assert ("hospital_a.patients",) in untold and receiver.events == []
+    receiver.status = 200
+    loaded.once()
+    jobs_told = [event["job"]["name"] for event in receiver.events if event["eventType"] == "COMPLETE"]
+    assert jobs_told[:len(untold)] == [job for (job,) in untold]
+    assert loaded.value("SELECT count(*) FROM ops.run WHERE is_untold") == 0
