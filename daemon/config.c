@@ -582,8 +582,8 @@ static void read_root(Loader *loader) {
     read_persons(loader);
     read_sources(loader);
     read_claims(loader);
-    check_rules(loader);
     read_bigquery(loader);
+    check_rules(loader);
     read_reference(loader);
     read_retention(loader);
     read_lineage(loader);

@@ -188,8 +188,8 @@ const ConfigKey CONFIG_KEYS[] = {
     {"rules[].within", KEY_DURATION, IN(RuleSpec, within_ms), .min = 1000, .max = DAYS(3660), .help = "kind freshness: how old the feed's newest change may be"},
     {"rules[].percent", KEY_INT, IN(RuleSpec, percent), "50", 1, 1000, .help = "kind volume: how far a run's rows may be from the usual, either way"},
     {"rules[].runs", KEY_INT, IN(RuleSpec, runs), "10", 3, 1000, .help = "kind volume: how many runs before it tell what is usual"},
-    {"rules[].severity", KEY_CHOICE, IN(RuleSpec, severity), "flag", .choices = CHOICES("flag", "quarantine", "stop"), .help = "what becomes of a row that breaks it"},
-    {"rules[].stop_percent", KEY_INT, IN(RuleSpec, stop_percent), "10", 1, 100, .help = "severity stop: share of a page above which the feed stops"},
+    {"rules[].severity", KEY_CHOICE, IN(RuleSpec, severity), "flag", .choices = CHOICES("flag", "quarantine", "stop"), .help = "what happens when it is broken; which a kind can have: docs/operations.md, Rules"},
+    {"rules[].stop_percent", KEY_INT, IN(RuleSpec, stop_percent), "10", 0, 100, .help = "severity stop: share of rows above which it stops, the feed at a page, or publications"},
 
     {"persons", KEY_PART, .help = "rules by which patients are one person, strongest first; without it those built in"},
     {"persons[].name", KEY_TEXT, IN(PersonRule, name), .is_required = true, .help = "what explanations call the rule"},

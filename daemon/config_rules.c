@@ -26,9 +26,17 @@ static void check_keys(Mistakes *mistakes, const TreeNode *node, const RuleSpec 
     }
     if (rule->kind == RULE_RANGE && !rule->min && !rule->max)
         mistake_add(mistakes, node->mark, "a range has a `min`, a `max` or both");
-    if (!rule_is_of_row(rule) && rule->severity != SEVERITY_FLAG)
+    if (rule_scope(rule->kind) == RULE_OF_SET && rule->severity == SEVERITY_QUARANTINE)
         mistake_add(mistakes, mark_of(node, "severity"),
-                    "a rule of kind %s looks at what is placed already: it can `flag`, and keep nothing out", kind);
+                    "a rule of kind %s looks at rows that come in any order: which of them to keep out would be chance; use `flag`, or "
+                    "`stop`, which holds publications", kind);
+    if (rule_scope(rule->kind) == RULE_OF_FEED && rule->severity == SEVERITY_QUARANTINE)
+        mistake_add(mistakes, mark_of(node, "severity"),
+                    "a rule of kind %s is about a feed and has no row to keep out; use `flag`, or `stop`, which holds publications",
+                    kind);
+    if (rule_scope(rule->kind) == RULE_OF_FEED && tree_find(node, "stop_percent"))
+        mistake_add(mistakes, mark_of(node, "stop_percent"), "`stop_percent` is a share of rows; a rule of kind %s stops whenever it is "
+                    "broken", kind);
 }
 
 /* What is built in may be changed, by a rule over one row alone; what settle finds has a name of its own. */
@@ -62,6 +70,13 @@ size_t rules_read(Mistakes *mistakes, const TreeNode *list, const RuleSpec **ret
 }
 
 /* ---- what a rule names ---- */
+
+/* What stops nothing must not look as if it did. */
+static void check_stop(Mistakes *mistakes, const TreeNode *node, const RuleSpec *rule, const Config *config) {
+    if (!rule_is_of_row(rule) && rule->severity == SEVERITY_STOP && !config->bigquery.enabled)
+        mistake_add(mistakes, mark_of(node, "severity"),
+                    "`stop` of a rule of kind %s holds publications, and there is no `bigquery`; use `flag`", rule_kind_name(rule->kind));
+}
 
 static void check_feed(Mistakes *mistakes, const TreeNode *node, const RuleSpec *rule, const Config *config) {
     if (!rule->feed || config_has_feed(config, rule->feed))
@@ -127,6 +142,7 @@ void rules_check(Mistakes *mistakes, const TreeNode *list, const Config *config)
             check_set_rule(mistakes, node, &config->rules[i]);
         else if (scope == RULE_OF_FEED)
             check_feed(mistakes, node, &config->rules[i], config);
+        check_stop(mistakes, node, &config->rules[i], config);
     }
     map_check_rules(mistakes, whole_rules(mistakes->arena, list, config), config->n_rules, list);
 }

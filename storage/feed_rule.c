@@ -21,13 +21,17 @@ static bool keep(Pg *pg, const RuleSpec *rule, FeedRuleFound *found, Error *err)
     return true;
 }
 
+bool feed_rule_ask(Pg *pg, const RuleSpec *rule, Arena *arena, FeedRuleFound *ret_found, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *answer = ask(pg, rule, err);
+    TRY(answer);
+    *ret_found = (FeedRuleFound){.is_broken = pg_bool(answer, 0, 0), .found = arena_string(arena, pg_value(answer, 0, 1))};
+    return true;
+}
+
 bool feed_rule_look(Pg *pg, const LeaseFence *fence, const RuleSpec *rule, Arena *arena, FeedRuleFound *ret_found, Error *err) {
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(pg, err);
-    TRY(tx);
-    CLEANUP(pg_result_drop) PgResult *answer = ask(tx, rule, err);
-    TRY(answer);
-    FeedRuleFound found = {.is_broken = pg_bool(answer, 0, 0), .found = arena_string(arena, pg_value(answer, 0, 1))};
-    TRY(keep(tx, rule, &found, err));
+    FeedRuleFound found;
+    TRY(tx && feed_rule_ask(tx, rule, arena, &found, err) && keep(tx, rule, &found, err));
     FAILPOINT("quality.before_commit");
     TRY(lease_check(tx, fence, err) && pg_commit(&tx, PG_FLUSHED, err));
     *ret_found = found;

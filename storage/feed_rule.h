@@ -12,5 +12,7 @@ typedef struct FeedRuleFound {
     bool is_news;     /* broken, and was not before */
     const char *found; /* a sentence, in the arena */
 } FeedRuleFound;
+/* Only looks: `has_changed` and `is_news` are false. */
+bool feed_rule_ask(Pg *pg, const RuleSpec *rule, Arena *arena, FeedRuleFound *ret_found, Error *err);
 /* A transaction of its own, fenced. */
 bool feed_rule_look(Pg *pg, const LeaseFence *fence, const RuleSpec *rule, Arena *arena, FeedRuleFound *ret_found, Error *err);

@@ -24,6 +24,8 @@ static const struct {
     [ENTITY_CLAIM] = {"t.is_final AND NOT t.is_deleted", "p.is_final AND NOT p.is_deleted"},
 };
 
+const char *set_rule_in_force(const Entity *entity) { return CURRENT[entity->kind].in_force; }
+
 static const char *columns_of(const Applying *a, const RuleSpec *rule, const char *alias) {
     const char *list = "";
     for (size_t i = 0; i < rule->n_columns; i++)
@@ -55,7 +57,7 @@ static const char *fill(const Applying *a, const RuleSpec *rule, const char *sql
     const char *other_column = quoted_or_empty(a, other.column == COLUMN_NONE ? NULL : parent->columns[other.column].name);
     const char *bound = rule->limit ? "$1::numeric" : arena_printf(arena, "t.%s", other_column);
     return sql_fill(arena, sql, {"table", entity->name}, {"key", entity->key},
-                    {"current", CURRENT[entity->kind].in_force}, {"columns", columns_of(a, rule, "t")},
+                    {"current", set_rule_in_force(entity)}, {"columns", columns_of(a, rule, "t")},
                     {"group_columns", columns_of(a, rule, "g")}, {"column", quoted_or_empty(a, rule->attribute)},
                     {"other", parent->name}, {"other_id", parent->id}, {"other_current", CURRENT[parent->kind].there},
                     {"other_column", other_column}, {"compare", rule->compare ? rule->compare : ""},

@@ -17,3 +17,6 @@ typedef struct SetRules {
 
 /* `ret_changed`: rows whose flags changed. */
 bool set_rules_apply(Pg *pg, const SetRules *rules, int64_t *ret_changed, Error *err);
+
+/* The rows of the entity that rules are asked of, as a condition on `t`. */
+const char *set_rule_in_force(const Entity *entity);

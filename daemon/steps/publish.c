@@ -18,6 +18,7 @@
 #include "steps/settle.h"
 #include "storage/publication.h"
 #include "storage/star.h"
+#include "storage/stop_rule.h"
 
 #include <inttypes.h>
 
@@ -372,11 +373,27 @@ static bool check_comparison(Publisher *p, Error *err) {
     return !due.rows || publication_hold(p->run->pg, difference, err);
 }
 
+/* A broken rule with severity stop: what is claimed already goes on, nothing more is claimed. */
+static bool check_stops(const RunContext *run, Error *err) {
+    const StopLook look = {.rules = run->config->rules, .n_rules = run->config->n_rules, .is_approved = run->is_approved,
+                           .run_id = run->run_id, .arena = run->arena};
+    const RuleSpec *rule;
+    const char *found;
+    TRY(stop_rules_look(run->pg, &look, &rule, &found, err));
+    if (!rule)
+        return true;
+    error_set(err, STATE_HELD, "nothing is published: rule %s, %s: %s", rule->name, rule_spec_sentence(run->arena, rule), found);
+    Error ignored = {0};
+    if (!publication_alert(run->pg, err->text, &ignored))
+        LOG_FAILURE(LOG_LEVEL_WARN, "an alert was not raised", &ignored);
+    return error_hint(err, "mend the data at its source, or approve this run to publish as it is");
+}
+
 /* Settled, claimed and seen in one piece: no page is placed meanwhile. `*ret_tx` is the snapshot, or NULL
  * when nothing is to be sent or compared. */
 static bool claim_locked(Publisher *p, Pg **ret_tx, Error *err) {
     RunContext *run = p->run;
-    TRY(step_settle(run, err));
+    TRY(step_settle(run, err) && check_stops(run, err));
     TRY(check_comparison(p, err));
     TRY(publication_claim(run->pg, p->is_rebuild, p->target.profile, &p->publication, err));
     FAILPOINT("publish.after_claim");

@@ -18,6 +18,7 @@ ELSEWHERE = {"hospitals.before_commit": "flow/test_reload.py", "hospitals.after_
              "person.after_decision": "component/test_persons.py", "person.before_commit": "component/test_persons.py",
              "reference.after_kept": "flow/test_reference.py", "reference.before_commit": "flow/test_reference.py",
              "reference.after_commit": "flow/test_reference.py",
+             "stop.after_approved": "flow/test_stops.py",
              "upload.before_name": "flow/test_sent_files.py", "upload.after_name": "flow/test_sent_files.py",
              "receive.before_put_back": "flow/test_sent_files.py", "receive.after_failed": "flow/test_claims.py",
              "receive.before_give_back": "flow/test_ledger.py",

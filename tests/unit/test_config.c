@@ -224,7 +224,16 @@ static const Case CASES[] = {
     {FEED "rules: [{name: r, kind: unique, entity: claims, columns: patient_key}]\n",
      "c.yaml:12:9: rule `r`: claims has no column `patient_key` that rows could be compared by\n"},
     {FEED "rules: [{name: r, kind: unique, entity: claims, columns: claim_date, severity: stop}]\n",
-     "c.yaml:12:80: a rule of kind unique looks at what is placed already: it can `flag`, and keep nothing out\n"},
+     "c.yaml:12:80: `stop` of a rule of kind unique holds publications, and there is no `bigquery`; use `flag`\n"},
+    {FEED "rules: [{name: r, kind: unique, entity: claims, columns: claim_date, severity: quarantine}]\n",
+     "c.yaml:12:80: a rule of kind unique looks at rows that come in any order: which of them to keep out would be chance; use "
+     "`flag`, or `stop`, which holds publications\n"},
+    {FEED "rules: [{name: r, kind: freshness, feed: a.p, within: 1h, severity: quarantine}]\n",
+     "c.yaml:12:69: a rule of kind freshness is about a feed and has no row to keep out; use `flag`, or `stop`, which holds "
+     "publications\n"},
+    {FEED "bigquery: {project: p, credentials_file: /c}\nrules: [{name: r, kind: volume, feed: a.p, severity: stop, stop_percent: 5}, "
+     "{name: s, kind: freshness, feed: a.p, within: 1h, severity: stop}]\n",
+     "c.yaml:13:74: `stop_percent` is a share of rows; a rule of kind volume stops whenever it is broken\n"},
     {FEED "rules: [{name: r, kind: reference, entity: claims, column: source_payer_id, references: payers}]\n",
      "c.yaml:12:9: rule `r`: `payers` is made of what names its rows: nothing can be missing there\n"},
     {FEED "rules: [{name: r, kind: cross_table, entity: claims, column: claim_date, compare: \">=\", other: patients.gender}]\n",
