@@ -1,14 +1,15 @@
 /* ahead.c - see ahead.h. Two slots between one writer (the thread) and one reader (the run): the thread fills
- * them in turn and waits while both are full; the last row's key in one slot is where the other goes on, so a
+ * them in turn and waits while both are full; where one slot goes on may stand in the other, so a
  * slot is emptied by the thread alone, when it fills it again. */
 #include "steps/ahead.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 enum { SLOTS = 2 };
 
 struct Ahead {
-    AheadPlan plan;
+    AheadReader reader;
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -21,29 +22,10 @@ struct Ahead {
 
 /* ---- on the thread ---- */
 
-static Str *key_of_last_row(const SourceTable *table, AheadPage *page) {
-    const Str *row = page->read.fields + (page->read.n_rows - 1) * page->read.n_fields;
-    Str *key = ARENA_ARRAY(page->arena, Str, table->n_key);
-    for (size_t i = 0; i < table->n_key; i++)
-        key[i] = row[table->key[i]];
-    return key;
-}
-
-static bool read_page(const AheadPlan *plan, const Str *after_key, AheadPage *page, Error *err) {
-    pthread_mutex_lock(plan->my_mutex);
-    bool ok = source_read_load(plan->my, plan->table, after_key, plan->limits, page->arena, &page->read, err);
-    pthread_mutex_unlock(plan->my_mutex);
-    return ok;
-}
-
-static bool fill(const AheadPlan *plan, const Str *after_key, AheadPage *page, Error *err) {
+static bool fill(const AheadReader *reader, AheadPage *page, Error *err) {
     arena_empty(page->arena);
-    TRY(read_page(plan, after_key, page, err));
-    page->is_last = !page->read.is_cut && page->read.n_rows < plan->limits.rows;
-    page->last_key = page->read.n_rows > 0 ? key_of_last_row(plan->table, page) : NULL;
-    page->rows = (RawRows){.fields = page->read.fields, .n_rows = page->read.n_rows,
-                           .source_now_us = plan->source_now_us, .is_first_load = plan->is_first_load};
-    page->rows.prepared = place_prepare(plan->place, &page->rows, page->arena);
+    TRY(reader->read(reader->ctx, page, err));
+    page->rows->prepared = place_prepare(reader->place, page->rows, page->arena);
     return true;
 }
 
@@ -70,18 +52,19 @@ static void hand_over(Ahead *ahead, bool ok, const Error *err) {
 
 static void *read_pages(void *context) {
     Ahead *ahead = context;
-    const Str *after_key = ahead->plan.after_key;
+    const AheadReader *reader = &ahead->reader;
     bool goes_on = true;
-    my_thread_open();
+    if (reader->thread_open)
+        reader->thread_open();
     for (uint64_t n = 0; goes_on && await_slot(ahead); n++) {
         AheadPage *page = &ahead->slots[n % SLOTS];
         Error err = {0};
-        goes_on = fill(&ahead->plan, after_key, page, &err);
+        goes_on = fill(reader, page, &err);
         hand_over(ahead, goes_on, &err);
         goes_on = goes_on && !page->is_last;
-        after_key = page->last_key;
     }
-    my_thread_close();
+    if (reader->thread_close)
+        reader->thread_close();
     return NULL;
 }
 
@@ -95,18 +78,18 @@ static void give_back(Ahead *ahead) {
     free(ahead);
 }
 
-Ahead *ahead_open(const AheadPlan *plan, Error *err) {
+Ahead *ahead_open(const AheadReader *reader, Error *err) {
     Ahead *ahead = calloc(1, sizeof *ahead);
     if (!ahead)
         abort();
-    ahead->plan = *plan;
+    ahead->reader = *reader;
     for (int i = 0; i < SLOTS; i++)
         ahead->slots[i].arena = arena_open();
     pthread_mutex_init(&ahead->mutex, NULL);
     pthread_cond_init(&ahead->changed, NULL);
     if (pthread_create(&ahead->thread, NULL, read_pages, ahead) != 0) {
         give_back(ahead);
-        error_set(err, STATE_RESOURCES, "the system gives no thread to read table %s ahead", plan->table->name);
+        error_set(err, STATE_RESOURCES, "the system gives no thread to read %s ahead", reader->what);
         error_hint(err, "raise TasksMax of the unit, or lower `workers`");
         return NULL;
     }

@@ -1,44 +1,39 @@
-/* ahead.h - the next page of a table, read and cleaned while the one before it is placed.
+/* ahead.h - the next page of rows, read and cleaned while the one before it is placed.
  *
- * A pass over a table in key order has two things to wait for, the hospital's database and PostgreSQL; one
- * thread more lets it wait for both at once. The thread reads pages behind one another, each a short statement
- * taken whole, and prepares them (place_prepare: ids, hashes, cleaning in a first load). At most two pages are
- * in memory: the one that is placed and the next.
- * The session to the source is the thread's while an Ahead is open; another may ask between two pages,
- * holding its mutex. Not for cursor pages: what follows from a page placed decides where they go on. */
+ * Who reads rows page by page has two things to wait for, where they come from and PostgreSQL; one thread more lets it
+ * wait for both at once. The thread reads pages behind one another and prepares them (place_prepare: ids, hashes, and
+ * the cleaning where most rows are new). At most two pages are in memory: the one that is placed and the next.
+ * Not for cursor pages: what follows from a page placed decides where they go on.
+ * Readers: a table in key order (table_pages.h), a file (receive.c). */
 #pragma once
 #include "steps/place.h"
-#include "storage/source.h"
-
-#include <pthread.h>
 
 typedef struct Ahead Ahead;
 
-typedef struct AheadPlan {
-    My *my;
-    pthread_mutex_t *my_mutex; /* held while `my` is used */
-    const SourceTable *table;
-    SourceLimits limits;
-    const PlaceFeed *place;
-    const Str *after_key; /* NULL: from the start; must outlive the Ahead */
-    int64_t source_now_us;
-    bool is_first_load;
-} AheadPlan;
-
 typedef struct AheadPage {
-    Arena *arena; /* the page's: also for placing it */
-    MyPage read;
-    RawRows rows;   /* prepared */
-    Str *last_key;  /* of its last row */
-    bool is_last;   /* nothing behind it */
+    Arena *arena;  /* the page's: also for placing it */
+    RawRows *rows; /* in `read`; prepared */
+    void *read;    /* the reader's page, in the arena */
+    bool is_last;  /* nothing behind it */
 } AheadPage;
 
-/* NULL and an error when the system gives no further thread. */
-Ahead *ahead_open(const AheadPlan *plan, Error *err);
+/* Used by the thread alone while the Ahead is open, but for what `read` locks. */
+typedef struct AheadReader {
+    const char *what; /* for the error: "table x" */
+    /* The next page: its `rows`, `read` and `is_last`, from its arena, which is empty. What it read before stays as it is
+     * until it is called again, so that it may go on behind the last row. */
+    bool (*read)(void *ctx, AheadPage *page, Error *err);
+    void (*thread_open)(void), (*thread_close)(void); /* or NULL */
+    void *ctx;
+    const PlaceFeed *place;
+} AheadReader;
+
+/* The reader is copied, its context is not. NULL and an error when the system gives no further thread. */
+Ahead *ahead_open(const AheadReader *reader, Error *err);
 /* The next page; the one before it is given back. NULL and an error when it could not be read. Not to be
  * called behind the last one. */
 AheadPage *ahead_next(Ahead *ahead, Error *err);
-/* Waits for the statement in hand; what was read and not taken is dropped. */
+/* Waits for the page in hand; what was read and not taken is dropped. */
 void ahead_free(Ahead *ahead);
 static inline void ahead_drop(Ahead **owner) {
     if (*owner)

@@ -12,12 +12,12 @@
  * A feed without a cursor is read whole and compared by hash; above `read_whole_rows` by buckets (reconcile.h). */
 #include "steps/extract.h"
 
-#include "steps/ahead.h"
 #include "steps/collision.h"
 #include "steps/drift.h"
 #include "steps/reconcile.h"
 #include "steps/remap.h"
 #include "steps/session.h"
+#include "steps/table_pages.h"
 
 #include "base/clock.h"
 #include "base/failpoint.h"
@@ -228,16 +228,18 @@ typedef enum Pass {
 } Pass;
 
 static bool place_ahead(Extraction *x, const AheadPage *page, Pass pass, Error *err) {
+    const TablePage *table_page = page->read;
     CursorState next = x->place.cursor;
-    next.load_key = page->last_key;
+    next.load_key = table_page->last_key;
     next.n_load_key = x->table.n_key;
-    RawRows rows = page->rows;
     PlaceOutcome outcome;
-    TRY(check_columns(x, &page->read, page->arena, err));
-    x->rows_seen += (int64_t)page->read.n_rows;
-    x->run->counts.bytes_read += (int64_t)page->read.size_bytes;
-    TRY(collisions_find(&x->collisions, page->arena, &rows, err));
-    TRY(place_page(&x->place, &rows, pass == PASS_FIRST_LOAD ? &next : NULL, page->arena, &outcome, err));
+    if (table_page->read.n_rows == 0)
+        return true;
+    TRY(check_columns(x, &table_page->read, page->arena, err));
+    x->rows_seen += (int64_t)table_page->read.n_rows;
+    x->run->counts.bytes_read += (int64_t)table_page->read.size_bytes;
+    TRY(collisions_find(&x->collisions, page->arena, page->rows, err));
+    TRY(place_page(&x->place, page->rows, pass == PASS_FIRST_LOAD ? &next : NULL, page->arena, &outcome, err));
     x->place.cursor.load_key = NULL; /* lived in the page's arena; the next page brings its own */
     x->place.cursor.n_load_key = 0;
     return true;
@@ -245,12 +247,15 @@ static bool place_ahead(Extraction *x, const AheadPage *page, Pass pass, Error *
 
 /* Every page from `after_key` on. */
 static bool walk_table(Extraction *x, const Str *after_key, Pass pass, Error *err) {
-    AheadPlan plan = {
-        .my = x->my, .my_mutex = &x->my_mutex, .table = &x->table, .limits = x->limits, .place = &x->place,
-        .after_key = after_key, .source_now_us = x->mark.now_us, 
-        .is_first_load = pass == PASS_FIRST_LOAD && x->table.key_is_unique,
+    TablePages pages = {
+        .my = x->my, .my_mutex = &x->my_mutex, .table = &x->table, .limits = x->limits, .after_key = after_key,
+        .source_now_us = x->mark.now_us, .is_first_load = pass == PASS_FIRST_LOAD && x->table.key_is_unique,
     };
-    CLEANUP(ahead_drop) Ahead *ahead = ahead_open(&plan, err);
+    AheadReader reader = {
+        .what = arena_printf(x->run->arena, "table %s", x->table.name), .read = table_pages_read, .ctx = &pages,
+        .thread_open = my_thread_open, .thread_close = my_thread_close, .place = &x->place,
+    };
+    CLEANUP(ahead_drop) Ahead *ahead = ahead_open(&reader, err);
     TRY(ahead);
     for (bool ended = false; !ended;) {
         if (step_is_canceled(x->run, err))
@@ -259,7 +264,7 @@ static bool walk_table(Extraction *x, const Str *after_key, Pass pass, Error *er
         TRY(page);
         FAILPOINT("extract.after_read");
         ended = page->is_last;
-        TRY(page->read.n_rows == 0 || place_ahead(x, page, pass, err));
+        TRY(place_ahead(x, page, pass, err));
     }
     x->was_read_whole = after_key == NULL;
     return true;

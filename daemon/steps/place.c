@@ -112,12 +112,16 @@ SilverPage *place_new_page(const PlaceFeed *feed, size_t n_rows, Arena *arena) {
     return page;
 }
 
-static SilverPage *make_page(const PlaceFeed *feed, const RawRows *rows, Arena *arena) {
-    SilverPage *page = place_new_page(feed, rows->n_rows, arena);
+static SilverPage *tell_origin(SilverPage *page, const RawRows *rows) {
     page->file_id = rows->file_id;
     page->period = rows->period;
     page->sha256 = rows->sha256;
     page->source_now_us = rows->source_now_us;
+    return page;
+}
+
+static SilverPage *make_page(const PlaceFeed *feed, const RawRows *rows, Arena *arena) {
+    SilverPage *page = tell_origin(place_new_page(feed, rows->n_rows, arena), rows);
     for (size_t i = 0; i < rows->n_rows; i++) {
         SilverRow *row = &page->rows[i];
         row->fields = rows->fields + i * feed->n_fields;
@@ -135,7 +139,7 @@ static void clean_record(const PlaceFeed *feed, SilverPage *page, SilverRow *row
 
 SilverPage *place_prepare(const PlaceFeed *feed, const RawRows *rows, Arena *arena) {
     SilverPage *page = make_page(feed, rows, arena);
-    for (size_t i = 0; rows->is_first_load && i < page->n_rows; i++)
+    for (size_t i = 0; rows->is_mostly_new && i < page->n_rows; i++)
         if (!is_rejected(rows, i))
             clean_record(feed, page, &page->rows[i]);
     return page;
@@ -543,7 +547,7 @@ static void plan_page(PlaceFeed *feed, const SilverPage *page, const CursorState
 
 static bool place_once(PlaceFeed *feed, const RawRows *rows, const CursorState *next, Arena *arena,
                        PlaceOutcome *ret_outcome, Error *err) {
-    SilverPage *page = rows->prepared ? rows->prepared : make_page(feed, rows, arena);
+    SilverPage *page = rows->prepared ? tell_origin(rows->prepared, rows) : make_page(feed, rows, arena);
     PlaceOutcome outcome = {0};
     mark_rejected(rows, page);
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(feed->run->pg, err);

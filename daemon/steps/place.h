@@ -76,6 +76,7 @@ typedef struct RawRows {
     Str period, sha256;   /* files: what their deliveries are ordered by */
     int64_t source_now_us;
     bool is_first_load;   /* rows behind the stored position: nothing can be known of them */
+    bool is_mostly_new;   /* worth cleaning before it is known what is stored */
     SilverPage *prepared; /* by place_prepare(), or NULL */
     const PlaceEntry *entry; /* or NULL */
     bool is_trial;        /* everything is written, and rolled back: would the store have it? */
@@ -87,8 +88,8 @@ typedef struct PlaceOutcome {
     bool is_committed; /* false: nothing was new and the cursor did not move */
 } PlaceOutcome;
 
-/* What of a page needs no database: ids, hashes, and in a first load the cleaning. Pure but for the clock; for
- * another thread than the run's. Lives in `page`. */
+/* What of a page needs no database: ids, hashes, and the cleaning where most rows are new. Pure but for the clock; for
+ * another thread than the run's. Lives in `page`. Whose file the rows are need not be known yet. */
 SilverPage *place_prepare(const PlaceFeed *feed, const RawRows *rows, Arena *page);
 
 /* `next`: the cursor to store with the page; NULL keeps the position. Counts go to run->counts.

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/own.h"
+#include "steps/ahead.h"
 #include "steps/delivery.h"
 #include "steps/ended.h"
 #include "steps/open_feeds.h"
@@ -286,7 +287,8 @@ static bool place_or_reject(PlaceFeed *feed, const RawRows *rows, const CursorSt
         *err = why;
         return false;
     }
-    TRY(refused_find(feed, rows, &why, page_arena, &rejects, err));
+    again.prepared = NULL; /* whose rows bear what this attempt found */
+    TRY(refused_find(feed, &again, &why, page_arena, &rejects, err));
     again.rejects = rejects;
     return place_page(feed, &again, next, page_arena, &outcome, err);
 }
@@ -402,17 +404,33 @@ static bool place_one(Reading *reading, DeliveryPage *page, Arena *page_arena, E
     return true;
 }
 
+static bool read_delivered(void *ctx, AheadPage *page, Error *err) {
+    DeliveryPage *delivered = ARENA_NEW(page->arena, DeliveryPage);
+    TRY(delivery_read(ctx, page->arena, delivered, err));
+    delivered->rows.is_mostly_new = true;
+    *page = (AheadPage){.arena = page->arena, .rows = &delivered->rows, .read = delivered, .is_last = delivered->is_last};
+    return true;
+}
+
+static bool place_next(Reading *reading, const AheadPage *page, Error *err) {
+    return !step_is_canceled(reading->r->run, err) && place_one(reading, page->read, page->arena, err) &&
+           ended_move_old(&reading->r->ended, err);
+}
+
+/* Most files are one page, which is not worth a thread; of others the next is read and cleaned meanwhile. */
 static bool place_rows(Reading *reading, Error *err) {
-    Arena *arena = reading->r->pages;
+    AheadReader reader = {.what = "a claims file", .read = read_delivered, .ctx = reading->delivery, .place = reading->feed};
+    AheadPage first = {.arena = reading->r->pages};
+    arena_empty(first.arena);
+    TRY(read_delivered(reading->delivery, &first, err));
+    if (first.is_last)
+        return place_next(reading, &first, err);
+    CLEANUP(ahead_drop) Ahead *ahead = ahead_open(&reader, err);
+    TRY(ahead && place_next(reading, &first, err));
     for (bool is_last = false; !is_last;) {
-        if (step_is_canceled(reading->r->run, err))
-            return false;
-        DeliveryPage page;
-        arena_empty(arena);
-        TRY(delivery_read(reading->delivery, arena, &page, err));
-        TRY(place_one(reading, &page, arena, err));
-        TRY(ended_move_old(&reading->r->ended, err));
-        is_last = page.is_last;
+        const AheadPage *page = ahead_next(ahead, err);
+        TRY(page && place_next(reading, page, err));
+        is_last = page->is_last;
     }
     return true;
 }
