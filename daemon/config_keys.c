@@ -218,6 +218,10 @@ const ConfigKey CONFIG_KEYS[] = {
     REGISTER_KEYS("hcpcs", "https://clinicaltables.nlm.nih.gov/api/hcpcs/v3/search"),
     {"reference.cpt", KEY_PART, .help = "what CPT codes mean, by a file of your own; the texts need a licence of the AMA's"},
     FILE_KEYS("cpt", "code, description and, if there is one, category"),
+    {"reference.carc", KEY_PART, .help = "what reason codes of adjustments (CARC) mean, by a file of your own; the texts are X12's"},
+    FILE_KEYS("carc", "code, description and, if there is one, category"),
+    {"reference.rarc", KEY_PART, .help = "what remark codes of remittances (RARC) mean, by a file of your own"},
+    FILE_KEYS("rarc", "code, description and, if there is one, category"),
     {"reference.payers", KEY_PART, .help = "how payers are called, and what they are, by a file of your own"},
     FILE_KEYS("payers", "alias, payer_name and, if there are any, payer_type and source_system"),
 

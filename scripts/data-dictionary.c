@@ -58,7 +58,7 @@ static void print_page(FILE *out) {
           "Generated from the entity table (`daemon/transform/entity.c`) by `scripts/data-dictionary.c`; the test run\n"
           "compares the two. *A change makes*: for versioned tables, `version` opens a new version, `overwrite` corrects\n"
           "every version. *Leaves in profile*: which columns a publication to BigQuery carries; `source_hash`,\n"
-          "`record_hash` and the SSN never leave. Key -1 is the unknown member of every dimension.\n", out);
+          "`record_hash` and the SSN never leave. Key -1 is the unknown member of every dimension that facts have keys of.\n", out);
     for (int i = 0; i < N_ENTITIES; i++)
         print_entity(out, &ENTITIES[i]);
 }

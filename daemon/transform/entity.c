@@ -110,6 +110,16 @@ static const Column DIAGNOSES[] = {
     COLUMN("batch_id", BIGINT, SYSTEM, TECHNICAL, IGNORE, "the last batch that changed the row"),
 };
 
+static const Column ADJUSTMENT_CODES[] = {
+    COLUMN("adjustment_code_key", BIGINT, SURROGATE, TECHNICAL, IGNORE, "surrogate key"),
+    COLUMN("code", TEXT, ID, CODE, IGNORE, "as adjustments bear it"),
+    COLUMN("code_system", TEXT, SYSTEM, CODE, IGNORE, "CAGC (group codes), CARC (reason codes) or RARC (remark codes)"),
+    COLUMN("description", TEXT, SYSTEM, CODE, IGNORE, "text of the code's list; NULL where none gives it"),
+    COLUMN("category", TEXT, SYSTEM, CODE, IGNORE, "category of the code's list"),
+    COLUMN("reference_status", TEXT, SYSTEM, CODE, IGNORE, "listed, unlisted or unchecked"),
+    COLUMN("batch_id", BIGINT, SYSTEM, TECHNICAL, IGNORE, "the last batch that changed the row"),
+};
+
 static const Column DATES[] = {
     COLUMN("date_key", INT, SURROGATE, TECHNICAL, IGNORE, "yyyymmdd"),
     COLUMN("date", DATE, SYSTEM, TECHNICAL, IGNORE, "the day"),
@@ -252,6 +262,8 @@ const Entity ENTITIES[] = {
      NULL, {NULL}, PROCEDURES, COUNT(PROCEDURES)},
     {"diagnoses", "dim_diagnoses", NULL, "diagnosis_key", "diagnosis codes in use", ENTITY_CODE,
      NULL, {NULL}, DIAGNOSES, COUNT(DIAGNOSES)},
+    {"adjustment_codes", "dim_adjustment_codes", NULL, "adjustment_code_key", "codes of adjustments in use",
+     ENTITY_CODE, NULL, {NULL}, ADJUSTMENT_CODES, COUNT(ADJUSTMENT_CODES)},
     {"dates", "dim_date", NULL, "date_key", "calendar of every date in use", ENTITY_CODE, NULL,
      {NULL}, DATES, COUNT(DATES)},
     {"encounters", "fact_encounters", "source_encounter_id", "encounter_key",

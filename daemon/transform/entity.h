@@ -59,7 +59,7 @@ bool history_mode_find(const char *name, HistoryMode *ret_mode);
 typedef enum EntityKind {
     ENTITY_HISTORY, /* SCD2: patients, providers */
     ENTITY_MEMBER,  /* dimension with its current row only: departments, payers */
-    ENTITY_CODE,    /* belongs to no source: procedures, diagnoses, dates */
+    ENTITY_CODE,    /* belongs to no source: procedures, diagnoses, codes of adjustments, dates */
     ENTITY_FACT,
     ENTITY_CLAIM    /* a fact with iterations */
 } EntityKind;

@@ -19,5 +19,9 @@ const ReferenceKind REFERENCE_KINDS[REFERENCES] = {
     [REFERENCE_HCPCS] = {"hcpcs", "the HCPCS list", "HCPCS", "procedures", "procedure_key", "category",
                          hcpcs_is_formed, hcpcs_section},
     [REFERENCE_CPT] = {"cpt", "the CPT file", "CPT", "procedures", "procedure_key", "category", .format = &CODES},
+    [REFERENCE_CARC] = {"carc", "the file of reason codes", "CARC", "adjustment_codes", "adjustment_code_key", "category",
+                        .format = &CODES},
+    [REFERENCE_RARC] = {"rarc", "the file of remark codes", "RARC", "adjustment_codes", "adjustment_code_key", "category",
+                        .format = &CODES},
     [REFERENCE_PAYERS] = {.name = "payers", .subject = "the payers' file", .format = &PAYERS},
 };

@@ -5,14 +5,16 @@
 SELECT pg_advisory_xact_lock(7304)
 
 -- One snapshot, if it says something else than the newest of the same definition and date. Rows are in an
--- order of their own content, so that equal figures are equal texts.
+-- order of their own content, so that equal figures are equal texts. What a code means is no figure: another edition of a
+-- list is none that moved.
 -- name: kpi_snapshot
 WITH asked AS (
     SELECT f.kpi, f.definition_version, f.as_of,
-           jsonb_agg(jsonb_strip_nulls(to_jsonb(f) - ARRAY['kpi', 'definition_version', 'as_of', 'value', 'missing'])
+           jsonb_agg(jsonb_strip_nulls(r.said - ARRAY['kpi', 'definition_version', 'as_of', 'value', 'missing'])
                      || jsonb_build_object('value', f.value, 'missing', f.missing)
-                     ORDER BY f.month, f.source_system, to_jsonb(f)::text) AS result
+                     ORDER BY f.month, f.source_system, r.said::text) AS result
     FROM kpi.{figure}(NULL, $1::text[]) AS f
+    CROSS JOIN LATERAL (SELECT to_jsonb(f) - ARRAY['group_text', 'reason_text', 'remark_texts'] AS said) AS r
     GROUP BY f.kpi, f.definition_version, f.as_of
 ), newest AS (
     SELECT DISTINCT ON (s.kpi) s.kpi, s.result

@@ -406,6 +406,26 @@ SELECT silver.make_diagnoses(array_agg(diagnosis_code), (SELECT batch_id FROM se
 FROM (SELECT DISTINCT diagnosis_code FROM settle_transactions JOIN silver.transactions USING (transaction_key)
       WHERE diagnosis_code IS NOT NULL) AS named
 
+-- Of every delivery that tells of adjustments, not of those alone that show: which codes were named must not depend on the
+-- order of the files.
+-- name: settle_make_adjustment_codes
+WITH told AS MATERIALIZED (
+    SELECT adjustment_list FROM settle_posted JOIN silver.claims USING (source_claim_id, source_system)
+    UNION
+    SELECT adjustment_list FROM settle_posted JOIN silver.claims_absorbed USING (source_claim_id, source_system)
+), named AS MATERIALIZED (
+    SELECT DISTINCT l.part[2] AS group_code, l.part[3] AS reason_code, l.part[7] AS remark_codes
+    FROM told CROSS JOIN LATERAL (
+        SELECT string_to_array(entry, '|') AS part FROM unnest(string_to_array(adjustment_list, ';')) AS entry) AS l
+    UNION
+    SELECT group_code, reason_code, remark_codes FROM settle_adjustments JOIN silver.adjustments USING (adjustment_key)
+)
+SELECT silver.make_adjustment_codes(array_agg(c.code_system), array_agg(c.code), (SELECT batch_id FROM settle_run))
+FROM (SELECT 'CAGC', group_code FROM named
+      UNION SELECT 'CARC', reason_code FROM named
+      UNION SELECT 'RARC', unnest(string_to_array(remark_codes, ',')) FROM named) AS c(code_system, code)
+WHERE c.code <> ''
+
 -- name: settle_make_dates
 SELECT silver.make_dates(array_agg(day), (SELECT fiscal_month FROM settle_run), (SELECT batch_id FROM settle_run))
 FROM (

@@ -9,6 +9,7 @@ KPIS = {"total_billed": [], "total_paid": [], "gross_collection_rate": [], "cove
         "payer_mix": ["payer_name", "payer_type", "measure"], "write_off_amount": ["group_code"],
         "denial_reasons": ["method", "group_code", "reason_code", "remark_codes"], "net_collection_rate": []}
 COMMON = ["kpi", "definition_version", "as_of", "month", "source_system"]
+TEXTS = {"denial_reasons": ["group_text", "reason_text", "remark_texts"]}  # beside the codes
 FIGURES = ["numerator", "denominator", "value", "flagged_rows", "missing"]
 
 
@@ -49,7 +50,7 @@ def test_every_view_has_the_columns_of_the_model(figures):
     for kpi, dimensions in KPIS.items():
         rows = figures(kpi)
         assert rows, kpi
-        assert list(rows[0]) == COMMON + dimensions + FIGURES, kpi
+        assert list(rows[0]) == COMMON + dimensions + FIGURES + TEXTS.get(kpi, []), kpi
         assert {row["kpi"] for row in rows} == {kpi}
 
 

@@ -384,7 +384,7 @@ def entity_columns():
 
 def test_gold_has_the_columns_of_the_entity_table(world):
     tables = dict(entity_columns())
-    assert len(tables) == 11
+    assert len(tables) == 12
     for view, columns in tables.items():
         assert [row[0] for row in world.sql(
             "SELECT column_name FROM information_schema.columns WHERE table_schema = 'gold' "

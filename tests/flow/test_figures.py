@@ -62,6 +62,13 @@ def answered(loaded_base, binary, tmp_path_factory):
     directory = os.path.join(world.directory, "remittances")
     remits.configure(world.config, directory)
     remits.drop(loaded_base.data, directory)
+    codes = {"carc": "code,description\n29,Made-up: too late\n96,\"Made-up; not covered\"\n",
+             "rarc": "code,description\nM62,Made-up one\nN130,Made-up other\n"}
+    for name, text in codes.items():
+        with open(os.path.join(world.directory, f"{name}.csv"), "w", encoding="utf-8") as file:
+            file.write(text)
+    world.configure(lambda text: text + "\nreference:\n" + "".join(
+        f"  {name}: {{file: {os.path.join(world.directory, name)}.csv}}\n" for name in codes))
     world.once()
     yield world
     world.end()
@@ -74,6 +81,18 @@ def test_figures_of_remittances_are_the_same_on_both_sides(answered):
     missing = {row["missing"] for row in assert_same_on_both_sides(answered, "net_collection_rate")
                if row["source_system"] == "hospital_b"}
     assert missing == {"adjustments.amount"}
+
+
+def test_texts_of_codes_are_the_same_on_both_sides(answered):
+    names = ("group_code", "reason_code", "remark_codes", "group_text", "reason_text", "remark_texts")
+    ours = set(answered.rows(f"SELECT {', '.join(names)} FROM kpi.denial_reasons()"))
+    theirs = {tuple(row[name] for name in names) for row in answered.warehouse.rows(
+        f"SELECT {', '.join(names)} FROM `{answered.warehouse.dataset}.kpi_denial_reasons`")}
+    assert ours == theirs
+    assert {(code, text) for _, code, _, _, text, _ in ours if text} == {
+        ("29", "Made-up: too late"), ("96", "Made-up; not covered")}
+    assert {(codes, texts) for *_, codes, _, _, texts in ours if texts} == {("M62", "M62: Made-up one"), ("N130", "N130: Made-up other")}
+    assert all(text is not None for code, _, _, text, _, _ in ours if code)
 
 
 def test_denials_are_counted_by_their_reasons(answered, loaded_base):

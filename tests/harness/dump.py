@@ -26,15 +26,15 @@ LEFT_OUT = {"batch_id", "made_by_batch", "run_id", "received_at", "quarantine_id
 # How a row is called without its surrogate: id and, where there are several, what tells them apart.
 IDS = {"patients": "source_patient_id", "providers": "source_provider_id",
        "departments": "source_department_id", "payers": "source_payer_id", "procedures": "code",
-       "diagnoses": "code", "encounters": "source_encounter_id", "transactions": "source_transaction_id",
+       "diagnoses": "code", "adjustment_codes": "code", "encounters": "source_encounter_id", "transactions": "source_transaction_id",
        "claims": "source_claim_id", "adjustments": "source_claim_id"}
-MARKS = {"patients": "version", "providers": "version", "claims": "iteration",
+MARKS = {"adjustment_codes": "code_system", "patients": "version", "providers": "version", "claims": "iteration",
          "adjustments": "iteration, service_line, group_code, reason_code, position"}
 KEYS = {"patients": "patient_key", "providers": "provider_key", "departments": "department_key",
-        "payers": "payer_key", "procedures": "procedure_key", "diagnoses": "diagnosis_key",
+        "payers": "payer_key", "procedures": "procedure_key", "diagnoses": "diagnosis_key", "adjustment_codes": "adjustment_code_key",
         "encounters": "encounter_key", "transactions": "transaction_key", "claims": "claim_key",
         "adjustments": "adjustment_key"}
-CODES = ("procedures", "diagnoses")  # belong to no source
+CODES = ("procedures", "diagnoses", "adjustment_codes")  # belong to no source
 UNKNOWN = "-1"
 
 

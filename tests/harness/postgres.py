@@ -165,16 +165,20 @@ class Postgres(Server):
             cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,))
             return cursor.fetchone() is not None
 
-    def apply_migrations(self, database):
+    def apply_migrations(self, database, upto=None):
         """storage/sql/migrations in their order, as the owner, recorded as `revcycled migrate` does:
-        for tests that need the schemas and not the daemon."""
+        for tests that need the schemas and not the daemon. With `upto` those of smaller names alone; again: the others."""
         folder = os.path.join(ROOT, "storage", "sql")
         with open(os.path.join(folder, "migrate.sql"), encoding="utf-8") as file:
             ledger = re.search(r"-- name: migrate_ledger\n(.*?)(?=\n-- name|\Z)", file.read(), re.S).group(1)
         link = self.connect(database, "revcycle_owner")
         with link, link.cursor() as cursor:
             cursor.execute(ledger)
-            for name in sorted(os.listdir(os.path.join(folder, "migrations"))):
+            cursor.execute("SELECT name || '.sql' FROM public.revcycle_migration")
+            applied = {name for name, in cursor.fetchall()}
+            for name in sorted(set(os.listdir(os.path.join(folder, "migrations"))) - applied):
+                if upto and name > upto:
+                    break
                 with open(os.path.join(folder, "migrations", name), encoding="utf-8") as file:
                     text = file.read().strip()
                 cursor.execute(text)
