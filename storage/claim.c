@@ -32,7 +32,7 @@ enum { /* columns of claim_look_up */
     FOUND_MODIFIED, FOUND_PERIOD, FOUND_SHA256, FOUND_SOURCE_HASH, FOUND_RECORD_HASH, FOUND_STATUS,
     FOUND_AMOUNTS, FOUND_INSERTED = FOUND_AMOUNTS + CLAIM_AMOUNTS, FOUND_SET
 };
-enum { SET_ORDERED, SET_STAGE, SET_BEGIN, SET_PAYMENT }; /* behind FOUND_SET, and of claim_sets */
+enum { SET_ORDERED, SET_STAGE, SET_BEGIN, SET_PAYMENT, SET_REFERENCE }; /* behind FOUND_SET, and of claim_sets */
 
 static Str found_text(const PgResult *found, int row, int column, Arena *arena) {
     Str text = pg_value(found, row, column);
@@ -50,6 +50,7 @@ static void take_set(const PgResult *found, int row, int first, Arena *arena, De
     d->stage = (int)pg_int(found, row, first + SET_STAGE);
     d->set_begin = pg_int(found, row, first + SET_BEGIN);
     d->payment = found_text(found, row, first + SET_PAYMENT, arena);
+    d->reference = found_text(found, row, first + SET_REFERENCE, arena);
 }
 
 static Delivery stored_delivery(const PgResult *found, int row, Arena *arena) {
@@ -212,6 +213,7 @@ static Delivery new_delivery(const SilverPage *page, size_t i, const Places *pla
         d.stage = set->stage;
         d.set_begin = set->set_begin;
         d.payment = set->payment;
+        d.reference = set->reference;
     }
     return d;
 }

@@ -55,6 +55,7 @@ static Delivery stored_form(ClaimMemory *memory, const Delivery *decided) {
     d.period = keep(memory, d.period);
     d.sha256 = keep(memory, d.sha256);
     d.payment = keep(memory, d.payment);
+    d.reference = keep(memory, d.reference);
     if (d.status.is_set)
         d.status = value_text(arena_copy(memory->arena, d.status.text));
     d.origin = is_shown ? DELIVERY_STORED_SHOWN : DELIVERY_STORED_ABSORBED;

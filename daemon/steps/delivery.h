@@ -17,9 +17,10 @@
 #define RULE_X12_ENVELOPE "x12_envelope"
 #define RULE_X12_DATE "x12_date"
 #define RULE_X12_AMOUNT "x12_amount"
+#define RULE_X12_CLAIM "x12_claim"
 #define DELIVERY_RULES \
     "{" RULE_LINE_UNREADABLE "," RULE_FIELD_COUNT "," RULE_LINE_CUT "," RULE_REMITTANCE_UNBALANCED "," RULE_X12_ENVELOPE "," \
-    RULE_X12_DATE "," RULE_X12_AMOUNT "," RULE_ROW_REFUSED "}"
+    RULE_X12_DATE "," RULE_X12_AMOUNT "," RULE_X12_CLAIM "," RULE_ROW_REFUSED "}"
 
 typedef struct DeliveryFile DeliveryFile;
 

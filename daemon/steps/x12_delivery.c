@@ -95,6 +95,8 @@ static RawReject judge_row(const X12Delivery *delivery, Arena *arena, const X12R
     const X12Verdict *verdict = &delivery->survey.sets[set - 1];
     if (verdict->rule)
         return (RawReject){verdict->rule, verdict->reason, STR_NULL};
+    if (row->why_not)
+        return (RawReject){RULE_X12_CLAIM, row->why_not, STR_NULL};
     if (row->bad_date_segment)
         return (RawReject){RULE_X12_DATE, x12_bad_date(arena, row->bad_date_segment), STR_NULL};
     if (row->is_too_long)

@@ -38,6 +38,7 @@ typedef struct Surveying {
     X12AckReader acks;
     X12Verdict *sets;
     size_t n_sets, capacity, n_quarantined, n_known;
+    size_t first_unread; /* number of the first set of a kind that is not read; 0: none */
     int64_t bad_plb_segment; /* of this remittance, whose fiscal period ends on no day; 0: none */
     int64_t provider_number; /* of this remittance's PLB amounts so far */
     char first_fault[X12_SENTENCE_BYTES]; /* of the whole file */
@@ -46,6 +47,8 @@ typedef struct Surveying {
     const X12Clock *clock;
     Group group;
     Payment payment;
+    char reference[PARTY_BYTES]; /* 837: what its sender calls it; 277CA: what that sender called what it answers */
+    bool is_receiver_level;      /* 277: of whoever sent the claims */
     Buf sets_json, provider_json, acks_json;
 } Surveying;
 
@@ -137,6 +140,8 @@ static void take_n1(Payment *payment, const X12Segment *n1) {
 
 static void begin_set(Surveying *s) {
     s->payment = (Payment){.payer_id = ""};
+    s->reference[0] = '\0';
+    s->is_receiver_level = false;
     s->provider_number = s->bad_plb_segment = 0;
 }
 
@@ -152,6 +157,17 @@ static void take_payment(Surveying *s, const X12Segment *segment) {
         take_n1(payment, segment);
 }
 
+static void take_reference(Surveying *s, const X12Segment *segment) {
+    const X12Totals *set = &s->tally.totals;
+    bool is_answer = strcmp(set->kind, "277") == 0 && !x12_is_inquiry(str_of(set->version));
+    if (strcmp(set->kind, "837") == 0 && x12_is(segment, "BHT"))
+        copy(s->reference, sizeof s->reference, x12_element(segment, 3));
+    if (is_answer && x12_is(segment, "HL"))
+        s->is_receiver_level = str_equal(x12_element(segment, 3), STR("21"));
+    if (is_answer && s->is_receiver_level && x12_is(segment, "TRN") && str_equal(x12_element(segment, 1), STR("2")))
+        copy(s->reference, sizeof s->reference, x12_element(segment, 2));
+}
+
 static bool is_answer(const char *kind) { return strcmp(kind, "837") != 0; }
 
 static void note_envelope(Surveying *s, const X12Totals *totals) {
@@ -160,6 +176,8 @@ static void note_envelope(Surveying *s, const X12Totals *totals) {
     put_text(out, "group_control", str_of(group->control));
     put_text(out, "sender", str_of(group->sender));
     put_text(out, "receiver", str_of(group->receiver));
+    if (s->reference[0])
+        put_text(out, "reference", str_of(s->reference));
     if (group->is_dated)
         put_number(out, "made_us", group->made_us);
     if (group->is_dated && is_answer(totals->kind) && !s->clock->is_declared)
@@ -298,9 +316,12 @@ static bool end_set(Surveying *s, const X12Totals *totals, int64_t last_segment,
         s->capacity = s->capacity * 2 + 64;
     }
     X12Verdict verdict = judge(s, totals);
+    bool is_known = verdict.is_known = is_known_kind(totals->kind);
     s->sets[s->n_sets++] = verdict;
-    s->n_quarantined += verdict.rule && totals->claims > 0;
-    s->n_known += is_known_kind(totals->kind);
+    s->n_quarantined += verdict.rule && is_known;
+    s->n_known += is_known;
+    if (!is_known && s->first_unread == 0)
+        s->first_unread = s->n_sets;
     note_set(s, totals, last_segment, &verdict);
     return true;
 }
@@ -326,9 +347,10 @@ static bool take_segment(Surveying *s, const X12Segment *segment, Error *err) {
     if (x12_is(segment, "GS"))
         begin_group(s, segment);
     take_payment(s, segment);
+    take_reference(s, segment);
     if (x12_is(segment, "PLB") && strcmp(s->tally.totals.kind, "835") == 0)
         note_provider(s, segment);
-    if (x12_ack_take(&s->acks, segment, &ack))
+    if (x12_ack_take(&s->acks, segment, &ack) && ack.is_of_claims)
         note_acknowledgement(s, &ack);
     return true;
 }
@@ -357,9 +379,11 @@ static const char *warning_of(const Surveying *s) {
     if (s->first_fault[0])
         return arena_string(s->arena, str_of(s->first_fault));
     if (s->n_quarantined == 0)
-        return NULL;
+        return s->first_unread == 0 ? NULL
+            : arena_printf(s->arena, "%zu of %zu transaction sets are none of 835, 837, 277 and 999 and were not read; the first is "
+                           "number %zu", s->n_sets - s->n_known, s->n_sets, s->first_unread);
     size_t first = 0;
-    while (!s->sets[first].rule)
+    while (!s->sets[first].rule || !s->sets[first].is_known)
         first++;
     return arena_printf(s->arena, "%zu of %zu transaction sets went to quarantine; number %zu: %s", s->n_quarantined,
                         s->n_sets, first + 1, s->sets[first].reason);

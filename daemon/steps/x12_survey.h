@@ -16,6 +16,7 @@ enum { X12_SETS_MAX = 100000 };
 typedef struct X12Verdict {
     const char *rule;
     const char *reason;
+    bool is_known; /* of a kind that is read */
 } X12Verdict;
 
 /* Groups say when they were made by a clock of no zone: it is the hospital's, unless the configuration says whose. A hospital

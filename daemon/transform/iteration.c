@@ -105,21 +105,46 @@ static int compare_seats(const void *a, const void *b) {
     int order = compare_numbers(x->is_superseded, y->is_superseded);
     if (order == 0)
         order = compare_numbers((int64_t)x->seat, (int64_t)y->seat);
-    return order ? order : compare_numbers(x->line, y->line);
+    if (order == 0)
+        order = compare_numbers(x->stage, y->stage);
+    return order ? order : compare_numbers((int64_t)x->place, (int64_t)y->place);
 }
 
-/* Those that count no more go behind the others. */
+/* Of the claims that were sent in a set of this name the last before the answer, else the first; NULL: none. */
+static const Delivery *find_answered(const Delivery *deliveries, size_t n, const Delivery *answer) {
+    const Delivery *found = NULL;
+    for (size_t i = 0; i < n; i++) {
+        const Delivery *d = &deliveries[i];
+        bool is_named = d->stage == 0 && !str_is_null(d->reference) && str_equal(d->reference, answer->reference);
+        if (is_named && (!found || d < answer))
+            found = d;
+    }
+    return found;
+}
+
+/* In their order. */
+static void seat_answers(Delivery *deliveries, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        bool is_answer = deliveries[i].stage == 1 && !str_is_null(deliveries[i].reference);
+        const Delivery *answered = is_answer ? find_answered(deliveries, n, &deliveries[i]) : NULL;
+        if (answered)
+            deliveries[i].seat = answered->place;
+    }
+}
+
+/* Takes everyone's seat by the order; those that count no more go behind the others. */
 static size_t set_superseded_aside(Delivery *deliveries, size_t n) {
-    bool has_payments = false;
+    bool has_sets = false;
     size_t n_kept = 0;
     for (size_t i = 0; i < n; i++) {
-        deliveries[i].seat = i;
+        deliveries[i].place = deliveries[i].seat = i;
         deliveries[i].is_superseded = false;
         deliveries[i].heir_key = 0;
-        has_payments |= !str_is_null(deliveries[i].payment);
+        has_sets |= !str_is_null(deliveries[i].payment) || !str_is_null(deliveries[i].reference);
     }
-    if (!has_payments)
+    if (!has_sets)
         return n;
+    seat_answers(deliveries, n);
     qsort(deliveries, n, sizeof *deliveries, compare_payments);
     for (size_t first = 0, end; first < n; first = end) {
         for (end = first + 1; end < n && !str_is_null(deliveries[first].payment) &&

@@ -3,7 +3,8 @@
  * Deliveries are ordered by (source_modified_at, file period, SHA-256 of the file, line). Of X12 the place is that of its
  * set: by when the set was made, or, of a payer's whose clock is not known, when its day was over; what was made at the same
  * instant in the order of a claim's life (sent, acknowledged, adjudicated). A remittance that was made again, of the same
- * payment, takes the place of the first one, and of such those of the last made count alone: see `payment`. Neighbours that
+ * payment, takes the place of the first one, and of such those of the last made count alone: see `payment`. An acknowledgement that
+ * names the set it answers stands behind the claim of that set, whatever was sent since: see `reference`. Neighbours that
  * agree in status and amounts form a run; each run is an iteration, 1, 2, … in that order, the last is
  * final. An iteration shows the content of its run's newest delivery, as it first came with that
  * content: so source_modified_at is the last change of content.
@@ -41,6 +42,7 @@ typedef struct Delivery {
     int stage;         /* X12: 0 sent, 1 acknowledged, 2 adjudicated; else 0 */
     int64_t set_begin; /* X12: line of the set's first segment; else 0 */
     Str payment;       /* X12 remittances: payer, check, day, payee and amount; else STR_NULL */
+    Str reference;     /* X12: stage 0: what its sender calls the set; stage 1: the one it answers; else STR_NULL */
     /* what makes an iteration, and what corrects one */
     Value status;
     Value amounts[CLAIM_AMOUNTS];
@@ -57,7 +59,8 @@ typedef struct Delivery {
     bool differs;  /* the caller's: a stored one whose content is not what is stored */
     size_t row;    /* with has_row: index in the page */
     /* what becomes of it: set by iterations_derive() */
-    size_t seat;        /* its place, or that of the remittance which it is made again of */
+    size_t place;       /* in the order */
+    size_t seat;        /* its place, or that of the remittance which it is made again of, or of the claim that it answers */
     bool is_superseded; /* the remittance was made again, and tells of this claim there: remembered, counts no more */
     int64_t heir_key;   /* key of the superseded one whose part this one plays now; 0: none */
     DeliveryFate fate;

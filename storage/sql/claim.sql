@@ -7,7 +7,7 @@ SELECT d.source_claim_id, d.is_shown, d.claim_key, d.iteration, d.is_final, d.fi
        (d.claim_amount * 100)::bigint, (d.paid_amount * 100)::bigint, (d.deductible * 100)::bigint,
        (d.coinsurance * 100)::bigint, (d.copay * 100)::bigint,
        (extract(epoch FROM d.source_inserted_at) * 1000000)::bigint,
-       (extract(epoch FROM s.ordered_at) * 1000000)::bigint, ops.x12_stage(s.kind), s.first_segment, s.payment
+       (extract(epoch FROM s.ordered_at) * 1000000)::bigint, ops.x12_stage(s.kind), s.first_segment, s.payment, s.reference
 FROM unnest($1::text[]) AS n(id) CROSS JOIN LATERAL (
     SELECT true AS is_shown, c.* FROM silver.claims c
     WHERE c.source_claim_id = n.id AND c.source_system = $2
@@ -23,7 +23,7 @@ SELECT EXISTS (SELECT FROM ops.x12_set WHERE file_id = ANY ($1::bigint[]))
 
 -- Of rows that are not stored yet: `row` counts from 1.
 -- name: claim_sets
-SELECT u.row, (extract(epoch FROM s.ordered_at) * 1000000)::bigint, ops.x12_stage(s.kind), s.first_segment, s.payment
+SELECT u.row, (extract(epoch FROM s.ordered_at) * 1000000)::bigint, ops.x12_stage(s.kind), s.first_segment, s.payment, s.reference
 FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS u(file_id, line, row)
 CROSS JOIN LATERAL ops.x12_set_of(u.file_id, u.line) AS s
 

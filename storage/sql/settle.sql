@@ -63,7 +63,8 @@ SELECT t.source_claim_id, t.source_system FROM touched t
 JOIN silver.adjustments a ON a.source_claim_id = t.source_claim_id AND a.source_system = t.source_system
 
 -- The deliveries of those claims in their order, which is that of transform/iteration.c; without those of remittances that were
--- made again and tell of the claim there. (NULL is oldest.)
+-- made again and tell of the claim there. (NULL is oldest.) An answer that names the set it answers sits behind that set's claim:
+-- `before`, the last one sent before it, else `first`.
 -- name: settle_deliveries
 CREATE TEMP TABLE settle_delivery ON COMMIT DROP AS
 WITH delivery AS (
@@ -71,22 +72,28 @@ WITH delivery AS (
     UNION ALL
     SELECT false, a.* FROM settle_posted JOIN silver.claims_absorbed a USING (source_claim_id, source_system)
 ), seated AS (
-    SELECT d.*, s.payment, s.set_number,
+    SELECT d.*, s.payment, s.set_number, s.reference, ops.x12_stage(s.kind) AS stage,
            row_number() OVER (PARTITION BY d.source_claim_id, d.source_system
                               ORDER BY coalesce(s.ordered_at, d.source_modified_at) NULLS FIRST, ops.x12_stage(s.kind),
                                        d.source_modified_at NULLS FIRST, f.period COLLATE "C" NULLS FIRST,
                                        f.sha256 NULLS FIRST, coalesce(s.first_segment, 0), d.line) AS seat
     FROM delivery d LEFT JOIN ops.file f USING (file_id)
     LEFT JOIN LATERAL ops.x12_set_of(d.file_id, d.line) AS s ON true
+), answering AS (
+    SELECT *, max(seat) FILTER (WHERE stage = 0) OVER (named ORDER BY seat) AS before,
+           min(seat) FILTER (WHERE stage = 0) OVER named AS first
+    FROM seated WINDOW named AS (PARTITION BY source_claim_id, source_system, reference)
 ), counted AS (
-    SELECT *, CASE WHEN payment IS NULL THEN seat ELSE first_value(seat) OVER told END AS first_seat,
+    SELECT *, CASE WHEN payment IS NOT NULL THEN first_value(seat) OVER told
+                   WHEN stage = 1 AND reference IS NOT NULL THEN coalesce(before, first, seat)
+                   ELSE seat END AS first_seat,
            payment IS NOT NULL AND (file_id, set_number) <> (last_value(file_id) OVER told, last_value(set_number) OVER told)
                AS is_superseded
-    FROM seated
+    FROM answering
     WINDOW told AS (PARTITION BY source_claim_id, source_system, payment ORDER BY seat
                     ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
 )
-SELECT *, row_number() OVER (PARTITION BY source_claim_id, source_system ORDER BY first_seat, line) AS place
+SELECT *, row_number() OVER (PARTITION BY source_claim_id, source_system ORDER BY first_seat, stage, seat) AS place
 FROM counted WHERE NOT is_superseded
 
 -- Transactions that such claims named by what they had inherited, and name no more: no past row says so.

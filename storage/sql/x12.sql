@@ -5,20 +5,21 @@ INSERT INTO ops.x12_set (file_id, set_number, kind, version, group_control, set_
                          claims, service_lines, reversals, charged, paid, provider_adjusted, check_amount,
                          lines_out_of_balance, claims_out_of_balance, claims_whose_line_charges_differ, difference,
                          state, reason, sender, receiver, made_at, ordered_at, payer_id, check_number, check_date,
-                         payee_id)
+                         payee_id, reference)
 SELECT $1::bigint, s.set_number, s.kind, s.version, s.group_control, s.set_control, s.first_segment, s.last_segment,
        s.claims, s.service_lines, s.reversals, s.charged / 100, s.paid / 100, s.provider_adjusted / 100,
        s.check_amount / 100, s.lines_out_of_balance, s.claims_out_of_balance, s.claims_whose_line_charges_differ,
        s.difference / 100, CASE WHEN s.reason IS NULL THEN 'posted' ELSE 'quarantined' END, s.reason, s.sender,
        s.receiver, timestamptz 'epoch' + s.made_us * interval '1 microsecond',
-       timestamptz 'epoch' + s.ordered_us * interval '1 microsecond', s.payer_id, s.check_number, s.check_date, s.payee_id
+       timestamptz 'epoch' + s.ordered_us * interval '1 microsecond', s.payer_id, s.check_number, s.check_date, s.payee_id,
+       s.reference
 FROM jsonb_to_recordset($2::jsonb) AS s(
     set_number int, kind text, version text, group_control text, set_control text, first_segment bigint,
     last_segment bigint, claims bigint, service_lines bigint, reversals bigint, charged numeric, paid numeric,
     provider_adjusted numeric, check_amount numeric, lines_out_of_balance bigint, claims_out_of_balance bigint,
     claims_whose_line_charges_differ bigint, difference numeric, reason text,
     sender text, receiver text, made_us bigint, ordered_us bigint, payer_id text, check_number text, check_date text,
-    payee_id text)
+    payee_id text, reference text)
 ON CONFLICT DO NOTHING
 
 -- Two feeds may be told of one payment.

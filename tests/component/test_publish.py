@@ -309,7 +309,7 @@ def test_the_limited_profile_sends_no_direct_identifier(publishing):
     publishing.publish()
     names = {name: [field["name"] for field in publishing.bigquery.table(name)["schema"]["fields"]]
              for name in publishing.bigquery.tables() if name.startswith(("dim_", "fact_"))}
-    assert len(names) == 11
+    assert len(names) == 12
     stay = {"ssn", "phone", "phone_extension", "email", "address", "middle_name", "member_id", "medicaid_id",
             "medicare_id", "source_patient_id", "source_encounter_id", "source_transaction_id", "source_claim_id",
             "source_hash", "record_hash", "made_by_batch", "payer_claim_id", "adjustment_list"}

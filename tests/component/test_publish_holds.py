@@ -41,9 +41,9 @@ def test_once_a_day_all_partitions_are_compared_with_one_query_per_table(publish
     before = len(publishing.proxy.requests)
     publishing.publish()
     asked = [path for method, path, _ in publishing.proxy.requests[before:] if path.endswith("/queries")]
-    assert len(asked) == 11 + 1  # and the newest publication
+    assert len(asked) == 12 + 1  # and the newest publication
     (differences, tables), = comparisons(publishing)
-    assert differences == 0 and len(tables) == 11
+    assert differences == 0 and len(tables) == 12
     facts = tables["fact_transactions"]
     assert facts["partitions"] == 4 and facts["differing"] == [] and facts["expected"] == facts["found"]
     assert facts["expected"]["rows"] == 4 and facts["expected"]["amount"] == 1675

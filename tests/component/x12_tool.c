@@ -91,6 +91,10 @@ static void print_row(const X12Row *row) {
         buf_printf(&out, ", \"%s\": ", x12_column_name((X12Column)i));
         buf_put_json(&out, arena_string(arena, row->fields[i]));
     }
+    if (row->why_not) {
+        buf_printf(&out, ", \"why_not\": ");
+        buf_put_json(&out, row->why_not);
+    }
     printf("%.*s}\n", STR_ARG(buf_str(&out)));
     buf_done(&out);
 }

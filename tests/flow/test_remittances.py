@@ -283,6 +283,107 @@ def test_an_answer_follows_what_it_answers_whatever_its_clock_says(make_desk, li
         dump.assert_equal(states[0], state)
 
 
+# ---- what an answer names ----
+
+def answering(reference, made, category="A3:21", claim_id="C1"):
+    """A 277CA of a set of claims, by what its sender called it (BHT03)."""
+    return x12.envelope("277", [["BHT*0085*08*OWN*20250106*0900*TH", "HL*1**20*1", "NM1*PR*2*PAYER A*****PI*PA", "HL*2*1*21*1",
+                                 "NM1*41*2*HOSP*****46*H", f"TRN*2*{reference}", "HL*3*2*19*1", "HL*4*3*PT", f"TRN*2*{claim_id}",
+                                 f"STC*{category}*20250106*U*100"]], made=made)
+
+
+def sent_as(reference, made, group):
+    return claims_out(made, group).replace(b"BHT*0019*00*1*", f"BHT*0019*00*{reference}*".encode())
+
+
+def test_a_refusal_that_comes_late_refuses_the_set_it_names(make_desk):
+    """Sent, sent again on the 8th, accepted; the refusal of the first set is dated the 12th, and the first set's file comes last."""
+    files = [("a_1.277", answering("SET1", "20250112")), ("a_2.837", sent_as("SET2", "20250108", "78")),
+             ("a_3.277", answering("SET2", "20250109", "A2:20")), ("a_4.837", sent_as("SET1", "20250105", "77"))]
+    states = []
+    for order in (files, files[::-1], [files[i] for i in (1, 3, 2, 0)]):
+        desk = make_desk()
+        for name, content in order:
+            desk.put(name, content)
+            desk.once()
+        assert [row[1:4] for row in desk.claims("C1")] == [(1, False, "Pending"), (2, False, "Rejected"), (3, True, "Pending")]
+        states.append(desk.dump())
+    for state in states[1:]:
+        dump.assert_equal(states[0], state)
+    desk = make_desk()  # what names no set that was sent goes by its day
+    for name, content in files[1:] + [("a_9.277", answering("SET9", "20250112"))]:
+        desk.put(name, content)
+    desk.once()
+    assert [row[1:4] for row in desk.claims("C1")] == [(1, False, "Pending"), (2, True, "Rejected")]
+
+
+LIFE = [("a_1.837", sent_as("SET1", "20250105", "77")), ("a_2.999", acknowledgement("A")), ("a_3.277", answering("SET1", "20250107", "A2:20")),
+        ("a_4.835", remit(PAID))]
+
+
+def assert_life_in(make_desk, orders):
+    states = []
+    for order in orders:
+        desk = make_desk()
+        for name, content in order:
+            desk.put(name, content)
+            desk.once()
+        assert [row[1:4] for row in desk.claims("C1")] == [(1, False, "Pending"), (2, True, "Paid")]
+        states.append(desk.dump())
+    for state in states[1:]:
+        dump.assert_equal(states[0], state)
+
+
+def test_claim_acknowledgements_and_payment_in_whichever_order_end_in_the_same_state(make_desk):
+    orders = [*itertools.permutations(LIFE)]
+    assert_life_in(make_desk, [orders[i] for i in (0, 9, 23)])
+
+
+@pytest.mark.nightly
+def test_claim_acknowledgements_and_payment_in_every_order_end_in_the_same_state(make_desk):
+    assert_life_in(make_desk, itertools.permutations(LIFE))
+
+
+def test_a_status_is_of_the_claim_that_it_names_and_of_none_where_it_names_none(desk):
+    """X228 and X212 number the claim in REF*EJ; a payer that knows no number, or found no claim, touches none."""
+    def level(*segments, version):
+        return x12.envelope("277", [["BHT*0085*08*1*20250106*0900*TH", "HL*1**20*1", "HL*2*1*21*1", "HL*3*2*19*1", *segments]],
+                            made="20250107", version=version)
+    desk.put("a_1.837", claims_out())
+    desk.put("a_2.277", level("HL*4*3*PT", "TRN*1*05347006051", "STC*P3:317*20250108**100", "REF*EJ*C1", "REF*1K*ICN1", version="005010X228"))
+    desk.put("a_3.277", level("HL*4*3*22", "TRN*2*OURS-1", "STC*F2:585*20250108**100", "REF*EJ*C1", "TRN*2*C1", "STC*F1:65*20250108**7",
+                              "TRN*2*OURS-3", "STC*D0:35*20250108", "REF*EJ*C1", version="005010X212"))
+    desk.put("a_4.835", remit(["CLP*0*1*10*10**MC*I1"], ["CLP**1*5*5**MC*I2"]))
+    desk.once()
+    assert [row[:4] for row in desk.claims()] == [("C1", 1, False, "Pending"), ("C1", 2, True, "Denied")]
+    nobody = "the payer names no claim of the hospital's"
+    assert desk.rows("SELECT f.name, q.rule, split_part(q.reason, ' (', 1) FROM dq.quarantine q JOIN ops.file f USING (file_id) ORDER BY 1, 3") == [
+        ("a_3.277", "x12_claim", "the payer names no claim of the hospital's"),
+        ("a_3.277", "x12_claim", "the payer's answer says nothing of the claim: it found none, or could not look"),
+        ("a_4.835", "x12_claim", nobody), ("a_4.835", "x12_claim", nobody)]
+
+
+def test_a_group_of_another_kind_with_the_same_number_was_not_acknowledged(desk):
+    desk.put("a_1.837", claims_out())
+    desk.put("a_2.999", acknowledgement("R").replace(b"AK1*HC*", b"AK1*HR*").replace(b"AK2*837*", b"AK2*276*"))
+    desk.once()
+    assert desk.rows("SELECT acknowledgement FROM gold.claim_acknowledgements") == []
+
+
+def test_what_is_not_read_of_a_file_is_told_with_it(desk):
+    sound = x12.envelope("835", [x12.remittance([PAID]), ["BHT*1"]])
+    desk.put("a_1.835", sound.replace(b"ST*835*0002*", b"ST*270*0002*"))
+    desk.put("a_2.999", acknowledgement("A").replace(b"SE*6*", b"SE*7*"))
+    desk.put("a_3.277", status("A2:20", "20250107").replace(b"SE*9*", b"SE*8*"))
+    desk.once()
+    assert desk.file("a_1.835")["error"] == \
+        "1 of 2 transaction sets are none of 835, 837, 277 and 999 and were not read; the first is number 2"
+    for name in ("a_2.999", "a_3.277"):
+        assert desk.file(name)["state"] == "done"
+        assert desk.file(name)["error"].startswith("1 of 1 transaction sets went to quarantine; number 1: segment ")
+    assert desk.rows("SELECT count(*) FROM ops.x12_acknowledgement") == [(0,)]
+
+
 # ---- remittances made again ----
 
 REVERSAL = ["CLP*C1*22*-100*-70**MC*ICN1", "SVC*HC:99213*-60*-50", "CAS*CO*45*-10", "SVC*HC:85025*-40*-20", "CAS*PR*1*-10",

@@ -115,6 +115,130 @@ def adjustment_rows(segments):
     return claims
 
 
+# ---- claims, by the tree of levels and by blocks: another way than the daemon's ----
+
+INQUIRIES = ("X212", "X213", "X228", "X093")
+
+
+def parts(element, component):
+    return element.split(component) if component else [element]
+
+
+def at(segment, i):
+    return segment[i].strip() if i < len(segment) else ""
+
+
+def component(segment, i, k, separator):
+    found = parts(at(segment, i), separator)
+    return found[k].strip() if k < len(found) else ""
+
+
+def blocks(segments, begins, ends):
+    """Runs of segments that begin with one of `begins`, up to the next of either."""
+    found, current = [], None
+    for s in segments:
+        if s[0] in begins or s[0] in ends:
+            current = None
+        if s[0] in begins:
+            current = [s]
+            found.append(current)
+        elif current is not None:
+            current.append(s)
+    return found
+
+
+def levels(segments):
+    """{HL01: (parent, code, its own segments)}; claims stand within the level's segments."""
+    found = {}
+    for block in blocks(segments, ("HL",), ("SE",)):
+        found[at(block[0], 1)] = (at(block[0], 2), at(block[0], 3), block[1:])
+    return found
+
+
+def above(tree, number, code):
+    """The level's segments, or those of the nearest above it, of this code."""
+    while number in tree:
+        parent, found, segments = tree[number]
+        if found == code:
+            return segments
+        number = parent
+    return []
+
+
+def named(segments, role, i):
+    """Element i of the first NM1 of this role before any claim begins."""
+    for s in segments:
+        if s[0] in ("CLM", "TRN"):
+            break
+        if s[0] == "NM1" and at(s, 1) == role:
+            return at(s, i)
+    return ""
+
+
+def claims_sent(segments, separator):
+    tree = levels(segments)
+    for number, (_, code, own) in tree.items():
+        provider, subscriber = above(tree, number, "20"), above(tree, number, "22")
+        patient = named(own, "QC", 3) if code == "23" else named(subscriber, "IL", 3)
+        for block in blocks(own, ("CLM",), ()):
+            clm = block[0]
+            lines = [(component(s, 2 if s[0] == "SV2" else 1, 1, separator), number_of(s, 3 if s[0] == "SV2" else 2))
+                     for s in block if s[0] in ("SV1", "SV2", "SV3")]
+            yield {"kind": "claim", "id": at(clm, 1), "amount": number_of(clm, 2), "frequency": component(clm, 5, 2, separator),
+                   "billing": named(provider, "85", 9), "member": named(subscriber, "IL", 9), "payer": named(subscriber, "PR", 9),
+                   "patient": patient, "lines": lines}
+
+
+def number_of(segment, i):
+    return Decimal(at(segment, i) or "0")
+
+
+def remittances(segments, separator):
+    check = next((at(s, 2) for s in segments if s[0] == "TRN"), "")
+    payer = next((at(s, 2) for s in segments if s[0] == "N1" and at(s, 1) == "PR"), "")
+    for block in blocks(segments, ("CLP",), ("LX", "PLB", "SE")):
+        clp, code = block[0], at(block[0], 2)
+        sign = -1 if code == "22" else 1
+        yield {"kind": "remittance", "id": at(clp, 1) if at(clp, 1) != "0" else "", "amount": sign * number_of(clp, 3),
+               "paid": number_of(clp, 4) if sign > 0 else Decimal(0), "code": code, "check": check, "payer": payer,
+               "lines": [(component(s, 1, 1, separator), number_of(s, 2)) for s in block if s[0] == "SVC"],
+               "adjustments": adjustment_rows(block)[0][1]}
+
+
+def statuses(segments, separator, version):
+    inquiry = version[6:10] in INQUIRIES
+    for number, (_, code, own) in levels(segments).items():
+        for block in blocks(own, ("TRN",), ()) if code in ("PT", "22", "23") else ():
+            trn = block[0]
+            if at(trn, 1) not in ("1", "2"):
+                continue
+            given = next((at(s, 2) for s in block if s[0] == "REF" and at(s, 1) == "EJ"), "")
+            claim = given or ("" if inquiry or at(trn, 1) == "1" else at(trn, 2))
+            stc = next((s for s in block if s[0] == "STC"), ["STC"])
+            yield {"kind": "status", "id": claim if claim != "0" else "", "status": ":".join(parts(at(stc, 1), separator)),
+                   "lines": [(component(s, 1, 1, separator), number_of(s, 2)) for s in block if s[0] == "SVC"]}
+
+
+def claim_rows(segments):
+    """Every claim of the file, whatever set it stands in."""
+    found, current, separator, version = [], None, ":", ""
+    for s in segments:
+        if s[0] == "ISA":
+            separator = s[16].strip()[:1]
+        if s[0] == "GS":
+            version = at(s, 8)
+        if s[0] == "ST":
+            current = []
+        if current is not None:
+            current.append(s)
+        if s[0] == "SE":
+            kind, said = at(current[0], 1), at(current[0], 3) or version
+            found += {"837": lambda c: list(claims_sent(c, separator)), "835": lambda c: list(remittances(c, separator)),
+                      "277": lambda c, v=said: list(statuses(c, separator, v))}.get(kind, lambda c: [])(current)
+            current = None
+    return found
+
+
 def envelope(kind, sets, group="1", made="20250110", time="1200", version=None, interchange="000000001", sender="PAYER",
              receiver="PROVIDER"):
     """An interchange of one group around these transaction sets, each a list of segments without ST and SE."""

@@ -311,6 +311,41 @@ static void an_answer_follows_what_it_answers(void **state) {
     assert_life(life, 5, words, 5);
 }
 
+static Delivery referring(Delivery d, const char *reference) {
+    d.reference = str_of(reference);
+    return d;
+}
+
+/* Both refusals were made last of all; one names the first set, the other a set that bears the name of two. What names a set
+ * that nobody sent stays where the clock puts it. */
+static void an_answer_that_names_a_set_follows_its_claim(void **state) {
+    (void)state;
+    const Delivery life[] = {
+        referring(of_set(delivery(1000, NULL, "a", 5, "Sent", 0, 0), 0, 0, 3, NULL), "S1"),
+        referring(of_set(delivery(2000, NULL, "0", 5, "Sent again", 0, 0), 0, 0, 3, NULL), "S2"),
+        referring(of_set(delivery(3000, NULL, "1", 5, "Sent once more", 0, 0), 0, 0, 3, NULL), "S2"),
+        of_set(delivery(4000, NULL, "d", 5, "Paid", 70, 0), 4500, 2, 3, NULL),
+        referring(of_set(delivery(5000, NULL, "b", 5, "Refused", 0, 0), 5500, 1, 3, NULL), "S1"),
+        referring(of_set(delivery(6000, NULL, "c", 5, "Accepted", 0, 0), 6500, 1, 3, NULL), "S2"),
+        referring(of_set(delivery(6000, NULL, "e", 5, "Unknown", 0, 0), 6500, 1, 3, NULL), "S3"),
+    };
+    const char *const words[] = {"Sent", "Refused", "Sent again", "Sent once more", "Accepted", "Paid", "Unknown"};
+    assert_life(life, 7, words, 7);
+}
+
+/* By the payer's clock, which is wrong, it came first. */
+static void an_answer_never_goes_before_what_it_names(void **state) {
+    (void)state;
+    const Delivery life[] = {
+        referring(of_set(delivery(100, NULL, "b", 5, "Refused", 0, 0), 200, 1, 3, NULL), "S1"),
+        referring(of_set(delivery(1000, NULL, "a", 5, "Sent", 0, 0), 0, 0, 3, NULL), "S1"),
+        of_set(delivery(2000, NULL, "c", 5, "Paid", 70, 0), 0, 2, 3, "P1"),
+        of_set(delivery(3000, NULL, "d", 5, "Paid", 70, 0), 0, 2, 3, "P1"),
+    };
+    const char *const words[] = {"Sent", "Refused", "Paid"};
+    assert_life(life, 4, words, 3);
+}
+
 /* The third tells what the first told, another refused it meanwhile, and a reversal stands in the same set. */
 static void a_remittance_made_again_takes_the_first_ones_place(void **state) {
     (void)state;
@@ -337,6 +372,8 @@ int main(void) {
         cmocka_unit_test(any_order_and_paging_of_deliveries_gives_the_same_iterations),
         cmocka_unit_test(keys_stay_with_their_content),
         cmocka_unit_test(an_answer_follows_what_it_answers),
+        cmocka_unit_test(an_answer_that_names_a_set_follows_its_claim),
+        cmocka_unit_test(an_answer_never_goes_before_what_it_names),
         cmocka_unit_test(a_remittance_made_again_takes_the_first_ones_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -96,6 +96,9 @@ static void every_dress_of_a_file_gives_the_same_segments(void **state) {
         "GS|HP|P|Q|20250101|1000|1|X|005010X221A1\nST|835|1\nN1|PR|A\nSE|3|1\nGE|1|1\nIEA|1|000000001\n",
         "ISA~00~          ~00~          ~ZZ~PAYER          ~ZZ~PROVIDER       ~250101~1000~U~00501~000000001~0~P~^_\r\n"
         "GS~HP~P~Q~20250101~1000~1~X~005010X221A1_\r\nST~835~1_N1~PR~A_SE~3~1_GE~1~1_IEA~1~000000001_",
+        ISA "\r\n" GS "ST*835*1~N1*PR*A~SE*3*1~" TAIL "\r\n\x1a",
+        "ISA|00|          |00|          |ZZ|PAYER          |ZZ|PROVIDER       |250101|1000|^|00501|000000001|0|P|:\r\n"
+        "GS|HP|P|Q|20250101|1000|1|X|005010X221A1\nST|835|1\nN1|PR|A\nSE|3|1\nGE|1|1\nIEA|1|000000001\x1a\0",
     };
     for (size_t i = 0; i < sizeof SAME / sizeof *SAME; i++)
         assert_reads(SAME[i], "ISA/16 GS/8 ST/2 N1/2 SE/2 GE/2 IEA/2 ");
@@ -106,6 +109,12 @@ static void each_interchange_has_its_own_delimiters(void **state) {
     assert_reads(ISA GS "GE*0*1~IEA*1*1~\n"
                  "ISA|00|          |00|          |ZZ|PAYER          |ZZ|PROVIDER       |250101|1000|^|00501|000000001|0|P|>!"
                  "GS|HP|P|Q|20250101|1000|1|X|005010X221A1!GE|0|1!IEA|1|1!",
+                 "ISA/16 GS/8 GE/2 IEA/2 ISA/16 GS/8 GE/2 IEA/2 ");
+}
+
+static void files_with_marks_may_be_put_together(void **state) {
+    (void)state;
+    assert_reads("\xEF\xBB\xBF" ISA GS "GE*0*1~IEA*1*1~\r\n\xEF\xBB\xBF\r\n" ISA GS "GE*0*1~IEA*1*1~\xEF\xBB\xBF",
                  "ISA/16 GS/8 GE/2 IEA/2 ISA/16 GS/8 GE/2 IEA/2 ");
 }
 
@@ -186,6 +195,7 @@ int main(void) {
         cmocka_unit_test(each_fault_of_an_envelope_is_found_where_it_is),
         cmocka_unit_test(every_dress_of_a_file_gives_the_same_segments),
         cmocka_unit_test(each_interchange_has_its_own_delimiters),
+        cmocka_unit_test(files_with_marks_may_be_put_together),
         cmocka_unit_test(a_segment_without_end_is_let_go_in_bounded_memory),
         cmocka_unit_test(a_fault_is_one_sentence_with_its_place),
         cmocka_unit_test(components_are_counted_from_nought),

@@ -34,8 +34,10 @@ bool x12_ack_take(X12AckReader *reader, const X12Segment *segment, X12Acknowledg
                                             str_equal(x12_element(segment, 1), STR("997"))};
     if (!reader->is_open)
         return false;
-    if (x12_is(segment, "AK1"))
+    if (x12_is(segment, "AK1")) {
+        reader->ack.is_of_claims = str_equal(x12_element(segment, 1), STR("HC"));
         copy(reader->ack.group_control, X12_CONTROL_BYTES, x12_element(segment, 2));
+    }
     if (x12_is(segment, "AK2"))
         copy(reader->ack.set_control, X12_CONTROL_BYTES, x12_element(segment, 2));
     bool is_set = (x12_is(segment, "IK5") || x12_is(segment, "AK5")) && reader->ack.set_control[0];

@@ -10,6 +10,7 @@ typedef struct X12Acknowledgement {
     char group_control[X12_CONTROL_BYTES], set_control[X12_CONTROL_BYTES];
     char code[X12_CODE_BYTES]; /* IK501, AK901 */
     const char *word;          /* Accepted, Accepted with errors, Partially accepted, Rejected */
+    bool is_of_claims;         /* AK101 = HC; groups of other kinds are numbered on their own */
     X12Place place;
 } X12Acknowledgement;
 

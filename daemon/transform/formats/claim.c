@@ -20,6 +20,8 @@ static void take_hl(X12Rows *rows, const X12Segment *segment) {
     static const X12Column SUBSCRIBER[] = {X12_PAYER_ID, X12_PAYER_NAME, X12_MEMBER_ID, X12_PAYER_TYPE};
     Str level = x12_element(segment, 3);
     forget(rows, PATIENT, COUNT(PATIENT));
+    if (str_equal(level, STR("20")))
+        rows->around[X12_BILLING_PROVIDER] = STR_NULL;
     if (str_equal(level, STR("20")) || str_equal(level, STR("22")))
         forget(rows, SUBSCRIBER, COUNT(SUBSCRIBER));
 }

@@ -1,15 +1,22 @@
-/* status.c - where claims stand: 277CA (005010X214, acknowledgement of claims) and 277 (X212, answer to an inquiry).
+/* status.c - where claims stand: 277CA (005010X214, acknowledgement of claims) and 277 (X212, answer to an inquiry; X213,
+ * what more is wanted; X228, what is pending).
  *
- * TRN*2 at a patient's level bears the claim's id; the levels above speak of whole files and are not claims. The first
- * STC of the claim counts: its category (STC01-1) is a letter of the public list, A acknowledged, P pending,
- * F finalised, R more is wanted, E and D the inquiry itself went wrong. */
+ * A TRN at a patient's level begins a claim; the levels above speak of whole files and are not claims. An acknowledgement's TRN02
+ * is the claim's number (CLM01); in the others TRN02 is the payer's, or what we asked by, and REF*EJ is the claim's
+ * (X12's request for interpretation 2252). The first STC of the claim counts: its category (STC01-1) is a letter of the public
+ * list, A acknowledged, P pending, F finalised, R more is wanted; by E and D the payer says that it cannot tell. */
 #include "transform/formats/x12_rows_parts.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
+/* A dependent (23) has the subscriber's member number above. */
 static void take_hl(X12Rows *rows, const X12Segment *segment) {
     Str level = x12_element(segment, 3);
-    rows->is_claim_level = str_equal(level, STR("PT")) || str_equal(level, STR("22")) || str_equal(level, STR("23"));
+    bool is_dependent = str_equal(level, STR("23"));
+    rows->is_claim_level = is_dependent || str_equal(level, STR("PT")) || str_equal(level, STR("22"));
+    rows->around[X12_PATIENT_LAST_NAME] = rows->around[X12_PATIENT_FIRST_NAME] = STR_NULL;
+    if (!is_dependent)
+        rows->around[X12_MEMBER_ID] = STR_NULL;
 }
 
 static void take_nm1(X12Rows *rows, const X12Segment *segment) {
@@ -19,13 +26,16 @@ static void take_nm1(X12Rows *rows, const X12Segment *segment) {
     if (rows->is_claim_level && !rows->is_open && (str_equal(role, STR("QC")) || str_equal(role, STR("IL")))) {
         x12_put_around(rows, X12_PATIENT_LAST_NAME, x12_element(segment, 3));
         x12_put_around(rows, X12_PATIENT_FIRST_NAME, x12_element(segment, 4));
-        x12_put_around(rows, X12_MEMBER_ID, x12_element(segment, 9));
+        if (x12_element(segment, 9).size > 0)
+            x12_put_around(rows, X12_MEMBER_ID, x12_element(segment, 9));
     }
 }
 
 static void take_trn(X12Rows *rows, const X12Segment *segment) {
-    if (rows->is_claim_level && str_equal(x12_element(segment, 1), STR("2")))
-        x12_begin_claim(rows, segment, x12_element(segment, 2));
+    Str kind = x12_element(segment, 1);
+    bool is_ours = str_equal(kind, STR("2"));
+    if (rows->is_claim_level && (is_ours || str_equal(kind, STR("1"))))
+        x12_begin_claim(rows, segment, is_ours && !rows->is_inquiry ? x12_element(segment, 2) : STR(""));
 }
 
 static Str status_word(Str category) {
@@ -42,11 +52,23 @@ static Str status_word(Str category) {
     return STR("Pending");
 }
 
+/* Parted by colons, whatever this interchange parts by. */
+static void put_status_code(X12Rows *rows, const X12Segment *segment, Str code) {
+    x12_put(rows, X12_STATUS_CODE, code);
+    char *at = (char *)(uintptr_t)rows->row.fields[X12_STATUS_CODE].at; /* the claim's copy */
+    for (size_t i = 0; i < code.size; i++)
+        if (at[i] == segment->component && segment->component)
+            at[i] = ':';
+}
+
 static void take_stc(X12Rows *rows, const X12Segment *segment) {
     if (!rows->is_open || rows->lines > 0 || !str_is_null(rows->row.fields[X12_STATUS_CODE]))
         return;
     Str category = x12_component(segment, x12_element(segment, 1), 0);
-    x12_put(rows, X12_STATUS_CODE, x12_element(segment, 1));
+    bool tells = category.size == 0 || (category.at[0] != 'D' && category.at[0] != 'E');
+    if (!tells)
+        rows->row.why_not = "the payer's answer says nothing of the claim: it found none, or could not look (STC01)";
+    put_status_code(rows, segment, x12_element(segment, 1));
     x12_put(rows, X12_CLAIM_STATUS, status_word(category));
     x12_put(rows, X12_CLAIM_AMOUNT, x12_element(segment, 4));
     x12_put(rows, X12_PAID_AMOUNT, x12_element(segment, 5));
@@ -55,8 +77,12 @@ static void take_stc(X12Rows *rows, const X12Segment *segment) {
 }
 
 static void take_ref(X12Rows *rows, const X12Segment *segment) {
-    if (rows->is_open && str_equal(x12_element(segment, 1), STR("1K")))
+    if (!rows->is_open || rows->lines > 0)
+        return;
+    if (str_equal(x12_element(segment, 1), STR("1K")))
         x12_put_first(rows, X12_PAYER_CLAIM_ID, x12_element(segment, 2));
+    if (str_equal(x12_element(segment, 1), STR("EJ")))
+        x12_put(rows, X12_CLAIM_ID, x12_claim_id(x12_element(segment, 2)));
 }
 
 static void take_svc(X12Rows *rows, const X12Segment *segment) {

@@ -118,11 +118,12 @@ static void consume(X12Parser *x12, size_t bytes) {
     x12->searched = 0;
 }
 
-/* False when it cannot be told yet whether the file begins with a byte order mark. */
+/* A byte order mark at the start of the file, or of another that was put behind it. False when it cannot be told yet
+ * whether one stands here. */
 static bool pass_mark(X12Parser *x12) {
     static const char MARK[] = "\xEF\xBB\xBF";
     size_t size = x12->end - x12->start, n = size < 3 ? size : 3;
-    if (x12->offset > 0 || memcmp(x12->data + x12->start, MARK, n) != 0)
+    if (n == 0 || x12->envelopes[LEVEL_INTERCHANGE].is_open || memcmp(x12->data + x12->start, MARK, n) != 0)
         return true;
     if (n == 3)
         consume(x12, 3);
@@ -163,6 +164,8 @@ static void read_delimiters(X12Parser *x12, const char *behind) {
     size_t i = is_left_out ? 0 : 1;
     while (i + 1 < ISA_BEHIND && behind[i] == ' ')
         i++;
+    /* Of CRLF the LF: other lines of the file may have it alone, and a CR before it is nobody's data. */
+    i += behind[i] == '\r' && i + 1 < ISA_BEHIND && behind[i + 1] == '\n';
     x12->component = is_left_out ? '\0' : behind[0];
     x12->terminator = behind[i];
 }
@@ -362,6 +365,8 @@ static void take_segment(X12Parser *x12, size_t size, size_t end) {
 
 /* What is left of the file has no terminator. */
 static void take_rest(X12Parser *x12, size_t size) {
+    while (size > 0 && is_blank(x12->data[x12->start + size - 1]))
+        size--;
     bool is_trailer = x12->envelopes[LEVEL_INTERCHANGE].is_open && size >= 3 &&
                       memcmp(x12->data + x12->start, "IEA", 3) == 0;
     if (is_trailer) { /* many senders leave out the last terminator */
@@ -424,10 +429,12 @@ static bool find_segment(X12Parser *x12) {
 
 /* One step ahead: a segment, faults, or the end. False: more bytes are needed. */
 static bool advance(X12Parser *x12) {
-    if (x12->start < x12->end && !pass_mark(x12))
-        return false;
-    if (!x12->is_skipping && x12->searched == 0)
+    if (!x12->is_skipping && x12->searched == 0) {
         pass_blanks(x12);
+        if (!pass_mark(x12))
+            return false;
+        pass_blanks(x12);
+    }
     size_t size = x12->end - x12->start;
     if (size == 0) {
         if (x12->is_finished)

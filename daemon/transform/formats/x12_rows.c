@@ -128,6 +128,8 @@ void x12_put_around(X12Rows *rows, X12Column column, Str text) {
         rows->around[column] = arena_copy(rows->set, text);
 }
 
+Str x12_claim_id(Str text) { return str_equal(text, STR("0")) ? STR("") : text; }
+
 void x12_begin_claim(X12Rows *rows, const X12Segment *segment, Str id) {
     swap(&rows->arena, &rows->last_arena);
     if (arena_size_bytes(rows->set) > SET_BYTES)
@@ -135,7 +137,7 @@ void x12_begin_claim(X12Rows *rows, const X12Segment *segment, Str id) {
     rows->row = (X12Row){.place = segment->place,
                          .bad_date_segment = rows->group_bad_date ? rows->group_bad_date : rows->around_bad_date};
     memcpy(rows->row.fields, rows->around, sizeof rows->around);
-    x12_put(rows, X12_CLAIM_ID, id);
+    x12_put(rows, X12_CLAIM_ID, x12_claim_id(id));
     rows->is_open = true;
     rows->lines = rows->position = 0;
     rows->sum = (X12Sum){0};
@@ -208,19 +210,21 @@ void x12_line_date(X12Rows *rows, const X12Segment *segment, Str text) {
 
 /* ---- the sets ---- */
 
-static const struct {
+typedef struct Set {
     const char *kind, *word;
     const X12Reader *reader;
-} SETS[] = {
-    {"837", "claim", &X12_CLAIM_READER},
-    {"835", "remittance", &X12_REMITTANCE_READER},
-    {"277", "status", &X12_STATUS_READER},
+    const char *nameless; /* of a claim without an id */
+} Set;
+static const Set SETS[] = {
+    {"837", "claim", &X12_CLAIM_READER, "the claim has no number (CLM01)"},
+    {"835", "remittance", &X12_REMITTANCE_READER, "the payer names no claim of the hospital's (CLP01 is empty or 0)"},
+    {"277", "status", &X12_STATUS_READER, "the payer names no claim of the hospital's (no REF*EJ, nor a TRN that would be one)"},
 };
 
-static const X12Reader *reader_of(const char *kind) {
+static const Set *set_of(const char *kind) {
     for (size_t i = 0; i < COUNT(SETS); i++)
         if (strcmp(SETS[i].kind, kind) == 0)
-            return SETS[i].reader;
+            return &SETS[i];
     return NULL;
 }
 
@@ -229,9 +233,11 @@ static bool end_claim(X12Rows *rows, X12Row *ret_row) {
         return false;
     rows->is_open = false;
     x12_end_line(rows);
-    const X12Reader *reader = reader_of(rows->kind);
-    if (reader->end)
-        reader->end(rows);
+    const Set *set = set_of(rows->kind);
+    if (set->reader->end)
+        set->reader->end(rows);
+    if (str_is_null(rows->row.fields[X12_CLAIM_ID]))
+        rows->row.why_not = set->nameless;
     x12_put_first(rows, X12_SERVICE_DATE, str_of(rows->first_date));
     x12_put(rows, X12_SERVICE_LINES, buf_str(&rows->service_lines));
     x12_put(rows, X12_ADJUSTMENT_LIST, buf_str(&rows->adjustments));
@@ -254,17 +260,27 @@ bool x12_stamp(const X12Segment *gs, char ret_stamp[X12_STAMP_BYTES]) {
     return (has_time || time.size == 0) && civil_parse_iso(str_of(ret_stamp), &civil);
 }
 
-static void begin_set(X12Rows *rows, Str kind, Str control) {
+bool x12_is_inquiry(Str version) {
+    static const char *const GUIDES[] = {"X212", "X213", "X228", "X093"};
+    enum { RELEASE_SIZE = 6, GUIDE_SIZE = 4 }; /* 005010X212 */
+    for (size_t i = 0; i < COUNT(GUIDES); i++)
+        if (version.size >= RELEASE_SIZE + GUIDE_SIZE && memcmp(version.at + RELEASE_SIZE, GUIDES[i], GUIDE_SIZE) == 0)
+            return true;
+    return false;
+}
+
+static void begin_set(X12Rows *rows, Str kind, Str control, Str version) {
     size_t size = kind.size < sizeof rows->kind - 1 ? kind.size : 0;
     memcpy(rows->kind, kind.at, size);
     rows->kind[size] = '\0';
     memset(rows->around, 0, sizeof rows->around);
     renew_set(rows);
     rows->is_claim_level = false;
+    rows->is_inquiry = version.size > 0 ? x12_is_inquiry(version) : rows->is_inquiry_group;
     rows->around_bad_date = 0;
-    for (size_t i = 0; i < COUNT(SETS); i++)
-        if (strcmp(SETS[i].kind, rows->kind) == 0)
-            x12_put_around(rows, X12_DELIVERY_KIND, str_of(SETS[i].word));
+    const Set *set = set_of(rows->kind);
+    if (set)
+        x12_put_around(rows, X12_DELIVERY_KIND, str_of(set->word));
     rows->around[X12_MODIFIED_AT] = rows->group_date;
     rows->around[X12_GROUP_CONTROL] = rows->group_control;
     x12_put_around(rows, X12_SET_CONTROL, control);
@@ -287,7 +303,8 @@ static void begin_group(X12Rows *rows, const X12Segment *gs) {
     rows->group_date = is_dated ? arena_copy(rows->set, str_of(stamp)) : STR_NULL;
     rows->group_bad_date = is_dated ? 0 : gs->place.segment;
     rows->group_control = arena_copy(rows->set, x12_element(gs, 6));
-    begin_set(rows, kind_of_group(x12_element(gs, 1)), STR(""));
+    rows->is_inquiry_group = x12_is_inquiry(x12_element(gs, 8));
+    begin_set(rows, kind_of_group(x12_element(gs, 1)), STR(""), STR(""));
 }
 
 static bool follow_envelope(X12Rows *rows, const X12Segment *segment, X12Row *ret_row) {
@@ -295,7 +312,7 @@ static bool follow_envelope(X12Rows *rows, const X12Segment *segment, X12Row *re
     if (x12_is(segment, "GS"))
         begin_group(rows, segment);
     if (x12_is(segment, "ST"))
-        begin_set(rows, x12_element(segment, 1), x12_element(segment, 2));
+        begin_set(rows, x12_element(segment, 1), x12_element(segment, 2), x12_element(segment, 3));
     return is_ended;
 }
 
@@ -320,10 +337,10 @@ static bool ends_claim(const X12Rows *rows, const X12Segment *segment) {
 }
 
 static void take(X12Rows *rows, const X12Segment *segment) {
-    const X12Reader *reader = reader_of(rows->kind);
-    for (size_t i = 0; reader && i < reader->n_takes; i++)
-        if (x12_is(segment, reader->takes[i].name)) {
-            reader->takes[i].take(rows, segment);
+    const Set *set = set_of(rows->kind);
+    for (size_t i = 0; set && i < set->reader->n_takes; i++)
+        if (x12_is(segment, set->reader->takes[i].name)) {
+            set->reader->takes[i].take(rows, segment);
             return;
         }
 }

@@ -1,7 +1,7 @@
 /* x12_rows.h - claims out of X12 as plain rows, which a feed's mapping reads like those of any file.
  *
  * One row per claim of an 837 (005010X222A1, X223A2: a claim as it was sent), an 835 (005010X221A1: what became of
- * it), a 277 or 277CA (005010X212, X214: where it stands). Columns bear the names of the model where they mean
+ * it), a 277 or 277CA (005010X212, X213, X228, X214: where it stands). Columns bear the names of the model where they mean
  * the same; X12_MAP is the map a feed has that writes none. What a kind of set does not say is NULL, and
  * settle takes it from the claim's other deliveries.
  *
@@ -61,6 +61,7 @@ typedef struct X12Row {
     X12Place place;            /* of its CLM, CLP or TRN */
     bool is_too_long;          /* more lines or adjustments than a row may hold: some are left out */
     int64_t bad_date_segment;  /* the first segment with a date of the claim's that no calendar has; 0: none */
+    const char *why_not;       /* it says nothing of any claim of ours, in a sentence; NULL: it does */
 } X12Row;
 
 typedef struct X12Rows X12Rows;
@@ -83,6 +84,10 @@ enum { X12_STAMP_BYTES = 24, X12_DAY_BYTES = 11 };
 bool x12_stamp(const X12Segment *gs, char ret_stamp[X12_STAMP_BYTES]);
 /* CCYYMMDD, with HHMM behind it, or CCYYMMDD-CCYYMMDD, whose first counts: as 2025-01-31. False: no such days. */
 bool x12_day(Str text, char ret_day[X12_DAY_BYTES]);
+
+/* Is a 277 of this guide (ST03 or GS08) one that answers an inquiry, asks for papers or lists what is pending (X212, X213, X228;
+ * 004010X093), not an acknowledgement of claims? Its TRN is not the claim's number: REF*EJ is. */
+bool x12_is_inquiry(Str version);
 
 /* PR-1, PR-2, PR-3 (deductible, coinsurance, copay) and CO-45 (above the contract's fee). */
 bool x12_is_no_denial(Str group, Str reason);

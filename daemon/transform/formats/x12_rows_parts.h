@@ -17,6 +17,7 @@ struct X12Rows {
     Str around[X12_N_COLUMNS]; /* what holds for the claims that follow */
     Str group_control, group_date;
     char kind[8];
+    bool is_inquiry, is_inquiry_group; /* 277: see x12_is_inquiry(); by ST03, or else by GS08 */
     bool is_open;   /* a claim is being read */
     X12Row row;
     Str status;     /* 835: CLP02 */
@@ -44,6 +45,8 @@ void x12_put_cents(X12Rows *rows, X12Column column, int64_t cents);
 /* As 2025-01-31, until the next date is read; STR_NULL where none stands, and where the calendar has none: then the claims
  * that it holds for have a date that cannot be read. */
 Str x12_date(X12Rows *rows, const X12Segment *segment, Str text);
+/* A payer that does not know the hospital's number of a claim writes 0 (005010X221, CLP01). */
+Str x12_claim_id(Str text);
 void x12_begin_claim(X12Rows *rows, const X12Segment *segment, Str id);
 /* A service line ends, its adjustments get its remarks. */
 void x12_end_line(X12Rows *rows);
