@@ -17,9 +17,8 @@ typedef struct BronzeFeed {
     size_t n_fields;
 } BronzeFeed;
 
-/* SQLSTATEs of a schema that PostgreSQL cannot keep: its names are longer than the index of schemas takes (state_schema());
- * with those before it, its columns are more than the feed's view has; or two of them are one name to PostgreSQL. */
-#define BRONZE_TOO_LONG "54000"
+/* SQLSTATEs of a schema that PostgreSQL cannot keep: with those before it, its columns are more than the feed's view has;
+ * or two of them are one name to PostgreSQL. */
 #define BRONZE_TOO_MANY "54011"
 #define BRONZE_SAME_NAME "42701"
 /* With `schema_is_new`, makes the feed's table unless it is there, and its view anew; in the caller's

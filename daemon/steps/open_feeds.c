@@ -58,7 +58,6 @@ static void blame_header(Error *err) {
     static const struct {
         const char *state, *sentence;
     } FAULTS[] = {
-        {BRONZE_TOO_LONG, "the names of the header's columns are together longer than PostgreSQL's index of headers takes"},
         {BRONZE_TOO_MANY, "the header's columns and those of the feed's earlier headers are together more than a view of "
                           "PostgreSQL can show"},
         {BRONZE_SAME_NAME, "two columns of the header have one name for PostgreSQL: they are alike in their first 63 bytes, or "

@@ -54,10 +54,10 @@ WHERE feed = $1 AND epoch <= $2::bigint
 
 -- name: state_schema_insert
 INSERT INTO ops.feed_schema (feed, columns, types) VALUES ($1, $2::text[], $3::text[])
-ON CONFLICT (feed, columns, types) DO NOTHING RETURNING schema_id
+ON CONFLICT (feed, ops.schema_hash(columns, types)) DO NOTHING RETURNING schema_id
 
 -- name: state_schema_find
-SELECT schema_id FROM ops.feed_schema WHERE feed = $1 AND columns = $2::text[] AND types = $3::text[]
+SELECT schema_id FROM ops.feed_schema WHERE feed = $1 AND ops.schema_hash(columns, types) = ops.schema_hash($2::text[], $3::text[])
 
 -- name: state_mapping_latest
 SELECT mapping_version, fingerprint = decode($2, 'hex') FROM ops.feed_mapping
