@@ -8,6 +8,7 @@
 #include "sql.h"
 #include "base/own.h"
 #include "storage/claim_memory.h"
+#include "storage/file.h"
 #include "storage/silver_row.h"
 #include "transform/iteration.h"
 
@@ -21,6 +22,8 @@ static const char *const AMOUNTS[CLAIM_AMOUNTS] = {"claim_amount", "paid_amount"
 struct ClaimWork {
     Delivery *deliveries;
     Delivery *sets;   /* of the page's rows: what their X12 sets say of their place, and nothing else; NULL: they are in none */
+    Str *former;      /* ids of the claims that earlier readings made of the page's lines */
+    size_t n_former;
     Carried *carried; /* what each takes over from its row that was withdrawn; NULL: none was */
     size_t n;
 };
@@ -85,13 +88,15 @@ static bool is_remembered(const SilverPage *page, Str claim_id, const Delivery *
 
 static int compare_ids(const void *a, const void *b) { return str_compare(*(const Str *)a, *(const Str *)b); }
 
-/* The page's ids, each once. */
-static Str *list_ids(const SilverPage *page, size_t *ret_n) {
-    Str *ids = arena_alloc(page->arena, page->n_rows * sizeof *ids);
+/* The page's ids, and those of its lines in earlier readings, each once. */
+static Str *list_ids(const SilverPage *page, const struct ClaimWork *work, size_t *ret_n) {
+    Str *ids = ARENA_ARRAY(page->arena, Str, page->n_rows + work->n_former + 1);
     size_t n = 0, n_kept = 0;
     for (size_t i = 0; i < page->n_rows; i++)
         if (!str_is_null(page->rows[i].id))
             ids[n++] = page->rows[i].id;
+    for (size_t i = 0; i < work->n_former; i++)
+        ids[n++] = work->former[i];
     qsort(ids, n, sizeof *ids, compare_ids);
     for (size_t i = 0; i < n; i++)
         if (n_kept == 0 || !str_equal(ids[n_kept - 1], ids[i]))
@@ -104,7 +109,7 @@ static Str *list_ids(const SilverPage *page, size_t *ret_n) {
 static void remember(SilverPage *page, struct ClaimWork *work) {
     const Delivery *remembered;
     size_t n_ids, n, n_kept = 0, n_more = 0;
-    const Str *ids = list_ids(page, &n_ids);
+    const Str *ids = list_ids(page, work, &n_ids);
     for (size_t i = 0; i < work->n; i++)
         if (!is_remembered(page, work->deliveries[i].claim_id, &remembered, &n))
             work->deliveries[n_kept++] = work->deliveries[i];
@@ -148,10 +153,32 @@ static bool look_up_sets(Pg *pg, const SilverPage *page, struct ClaimWork *work,
     return true;
 }
 
+/* Of the claims that earlier readings made of the page's lines all deliveries are needed, too. */
+static bool find_former(Pg *pg, const SilverPage *page, struct ClaimWork *work, Error *err) {
+    const FormerReading *former = page->former;
+    if (!former)
+        return true;
+    CLEANUP(buf_drop) Buf files = pg_array(PAGE_MAX_BYTES);
+    pg_array_ints(&files, former->file_ids, former->n);
+    const char *array = pg_array_end(&files, err);
+    TRY(array);
+    CLEANUP(pg_result_drop) PgResult *found =
+        pg_query(pg, SQL_CLAIM_FORMER, PG_PARAMS(array, pg_number(former->first_line).text, pg_number(former->end_line).text,
+                                                 page->source_system), err);
+    TRY(found);
+    work->n_former = (size_t)pg_rows(found);
+    work->former = ARENA_ARRAY(page->arena, Str, work->n_former + 1);
+    for (size_t i = 0; i < work->n_former; i++)
+        work->former[i] = arena_copy(page->arena, pg_value(found, (int)i, 0));
+    return true;
+}
+
 bool claim_look_up(Pg *pg, SilverPage *page, Error *err) {
     CLEANUP(buf_drop) Buf ids = pg_array(PAGE_MAX_BYTES);
+    struct ClaimWork *work = ARENA_NEW(page->arena, struct ClaimWork);
+    TRY(find_former(pg, page, work, err));
     size_t n_ids;
-    const Str *each = list_ids(page, &n_ids);
+    const Str *each = list_ids(page, work, &n_ids);
     for (size_t i = 0; i < n_ids; i++)
         pg_array_text(&ids, each[i]);
     const char *array = pg_array_end(&ids, err);
@@ -159,7 +186,6 @@ bool claim_look_up(Pg *pg, SilverPage *page, Error *err) {
     CLEANUP(pg_result_drop) PgResult *found = pg_query_as(
         pg, PG_BINARY, SQL_CLAIM_LOOK_UP, PG_PARAMS(array, page->source_system), err);
     TRY(found);
-    struct ClaimWork *work = ARENA_NEW(page->arena, struct ClaimWork);
     work->deliveries = arena_alloc(page->arena, ((size_t)pg_rows(found) + page->n_rows) * sizeof(Delivery));
     for (int r = 0; r < pg_rows(found); r++)
         work->deliveries[work->n++] = stored_delivery(found, r, page->arena);
@@ -276,16 +302,79 @@ static void decide_claims(SilverPage *page) {
     }
 }
 
+static bool is_usable(const SilverRow *row) { return row->fate != ROW_SAME && row->fate != ROW_REJECTED; }
+
+/* ---- read anew ---- */
+
+static bool is_former(const FormerReading *former, const Delivery *d) {
+    if (d->line < former->first_line || d->line >= former->end_line)
+        return false;
+    for (size_t i = 0; i < former->n; i++)
+        if (former->file_ids[i] == d->file_id)
+            return true;
+    return false;
+}
+
+/* Lines of a page rise. NULL: the line is not, or not any more, where a row of that claim begins. */
+static SilverRow *row_of_line(const SilverPage *page, const Delivery *d) {
+    size_t low = 0, high = page->n_rows;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (page->rows[middle].line < d->line)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    bool is_it = low < page->n_rows && page->rows[low].line == d->line && str_equal(page->rows[low].id, d->claim_id);
+    return is_it ? &page->rows[low] : NULL;
+}
+
+static void renew(Delivery *stored, const Delivery *cleaned);
+
+/* A delivery that the page holds word by word stays. One of the same claim that its line tells otherwise takes what the
+ * line tells, and keeps its key. Any other goes, also where its line is held in quarantine now: what was read of it was
+ * not what its file says. True when it stands for its row, so that the row is no news of its own. */
+static bool decide_former(SilverPage *page, Delivery *d, const Places *places, SilverRow **ret_row) {
+    SilverRow *row = row_of_line(page, d);
+    *ret_row = row;
+    if (row && row->source_hash == d->source_hash) {
+        if (!is_usable(row))
+            return false;
+        row->fate = ROW_SAME;
+        return true;
+    }
+    d->differs = true;
+    if (row && is_usable(row) && d->file_id == page->file_id) {
+        Delivery cleaned = new_delivery(page, (size_t)(row - page->rows), places);
+        renew(d, &cleaned);
+        d->differs = true;
+        return true;
+    }
+    d->is_gone = true;
+    page->n_withdrawn++;
+    return false;
+}
+
+static bool *decide_all_former(SilverPage *page, const Places *places) {
+    struct ClaimWork *work = page->claims;
+    bool *is_taken = ARENA_ARRAY(page->arena, bool, page->n_rows + 1);
+    for (size_t i = 0; page->former && i < work->n; i++) {
+        SilverRow *row;
+        if (is_former(page->former, &work->deliveries[i]) && decide_former(page, &work->deliveries[i], places, &row))
+            is_taken[row - page->rows] = true;
+    }
+    return is_taken;
+}
+
 bool claim_decide(Pg *pg, SilverPage *page, Error *err) {
     (void)pg;
     (void)err;
     struct ClaimWork *work = page->claims;
     Places places = find_places(page->entity);
-    for (size_t i = 0; i < page->n_rows; i++) {
-        const SilverRow *row = &page->rows[i];
-        if (row->fate != ROW_SAME && row->fate != ROW_REJECTED)
+    const bool *is_taken = decide_all_former(page, &places);
+    for (size_t i = 0; i < page->n_rows; i++)
+        if (is_usable(&page->rows[i]) && !is_taken[i])
             work->deliveries[work->n++] = new_delivery(page, i, &places);
-    }
     decide_claims(page);
     return true;
 }
@@ -364,8 +453,6 @@ static bool is_copied(const Delivery *d) { return is_shown(d) && (d->origin == D
 static bool is_copied_aside(const Delivery *d) {
     return d->fate == DELIVERY_ABSORBED && (d->origin == DELIVERY_NEW || d->differs);
 }
-static bool shows_no_more(const Delivery *d) { return was_shown(d) && !is_shown(d); }
-static bool shows_again(const Delivery *d) { return is_shown(d) && d->origin == DELIVERY_STORED_ABSORBED; }
 
 static bool is_news(const Delivery *d) {
     return is_withdrawn(d) || is_withdrawn_aside(d) || is_retired(d) || is_renumbered(d) || is_revived(d) ||
@@ -500,15 +587,58 @@ static bool revive(Pg *pg, SilverPage *page, Error *err) {
     return check_count(n, count(page->claims, is_revived), err);
 }
 
-/* A file of which every row has been replaced by later ones says so in the ledger. */
-static bool supersede_files(Pg *pg, SilverPage *page, Error *err) {
-    const char *files = list_of(page, shows_no_more, PART_FILE, err);
-    return files && pg_exec(pg, SQL_FILE_SUPERSEDE, PG_PARAMS(files), NULL, err);
+/* ---- files of which nothing shows any more, or something again ---- */
+
+/* Such files as the page makes them, `n_stored` from the front, the others from the back. */
+typedef struct Touched {
+    int64_t *ids;
+    size_t n_stored, n_new, n_most;
+} Touched;
+
+static bool is_said(const Delivery *d, const Delivery *claim, size_t n, Choice shows) {
+    for (size_t i = 0; i < n; i++)
+        if (shows(&claim[i]) && memcmp(claim[i].record_hash, d->record_hash, sizeof d->record_hash) == 0)
+            return true;
+    return false;
 }
 
-static bool show_files(Pg *pg, SilverPage *page, Error *err) {
-    const char *files = list_of(page, shows_again, PART_FILE, err);
-    return files && pg_exec(pg, SQL_FILE_SHOW_AGAIN, PG_PARAMS(files), NULL, err);
+/* Of one that was cleaned again it is not known here what it said before. */
+static bool may_turn(const Delivery *d, const Delivery *claim, size_t n, bool is_cleaned) {
+    return is_cleaned || is_said(d, claim, n, was_shown) != is_said(d, claim, n, is_shown);
+}
+
+static void touch_files(Touched *touched, const Delivery *claim, size_t n, bool is_cleaned) {
+    bool has_news = false;
+    for (size_t i = 0; i < n; i++) {
+        has_news |= is_news(&claim[i]);
+        is_cleaned |= claim[i].differs;
+    }
+    for (size_t i = 0; has_news && i < n; i++) {
+        int64_t id = claim[i].file_id;
+        if (claim[i].origin != DELIVERY_NEW) {
+            bool is_again = touched->n_stored > 0 && touched->ids[touched->n_stored - 1] == id;
+            if (!is_again && may_turn(&claim[i], claim, n, is_cleaned))
+                touched->ids[touched->n_stored++] = id;
+        } else if ((is_cleaned || !is_shown(&claim[i])) &&
+                   (touched->n_new == 0 || touched->ids[touched->n_most - touched->n_new] != id)) {
+            touched->ids[touched->n_most - ++touched->n_new] = id;
+        }
+    }
+}
+
+/* A file that is being received is looked at when it is done. */
+static bool restate_files(Pg *pg, const SilverPage *page, Error *err) {
+    const struct ClaimWork *work = page->claims;
+    Touched touched = {.ids = ARENA_ARRAY(page->arena, int64_t, work->n + 1), .n_most = work->n};
+    for (size_t first = 0, end; first < work->n; first = end) {
+        end = first + 1;
+        while (end < work->n && compare_claims(&work->deliveries[first], &work->deliveries[end]) == 0)
+            end++;
+        touch_files(&touched, work->deliveries + first, end - first, page->files != NULL);
+    }
+    TRY(touched.n_stored == 0 || file_restate(pg, touched.ids, touched.n_stored, FILE_MOSTLY_REPLACED, err));
+    return touched.n_new == 0 ||
+           file_restate(pg, touched.ids + touched.n_most - touched.n_new, touched.n_new, FILE_MOSTLY_SHOWS, err);
 }
 
 static bool give_keys(Pg *pg, SilverPage *page, Error *err) {
@@ -554,15 +684,12 @@ bool claim_write(Pg *pg, SilverPage *page, Error *err) {
     static const struct {
         Choice choice;
         Verb write; /* where there is one such delivery */
-    } BEFORE[] = {{is_withdrawn, withdraw}, {is_withdrawn_aside, withdraw_aside}, {is_retired, retire},
-                  {is_renumbered, renumber}, {is_revived, revive}},
-      AFTER[] = {{shows_no_more, supersede_files}, {shows_again, show_files}};
+    } CHANGES[] = {{is_withdrawn, withdraw}, {is_withdrawn_aside, withdraw_aside}, {is_retired, retire},
+                  {is_renumbered, renumber}, {is_revived, revive}};
     TRY(give_keys(pg, page, err));
-    for (size_t i = 0; i < sizeof BEFORE / sizeof *BEFORE; i++)
-        TRY(count(page->claims, BEFORE[i].choice) == 0 || BEFORE[i].write(pg, page, err));
+    for (size_t i = 0; i < sizeof CHANGES / sizeof *CHANGES; i++)
+        TRY(count(page->claims, CHANGES[i].choice) == 0 || CHANGES[i].write(pg, page, err));
     TRY(copy(pg, page, page->entity->name, is_copied, err));
     TRY(copy(pg, page, "claims_absorbed", is_copied_aside, err));
-    for (size_t i = 0; i < sizeof AFTER / sizeof *AFTER; i++)
-        TRY(count(page->claims, AFTER[i].choice) == 0 || AFTER[i].write(pg, page, err));
-    return true;
+    return restate_files(pg, page, err);
 }

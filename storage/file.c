@@ -159,8 +159,23 @@ bool file_begin(Pg *pg, const FileSeen *seen, const FileDetected *detected, File
     return true;
 }
 
-bool file_restart(Pg *pg, int64_t file_id, Error *err) {
-    return pg_exec(pg, SQL_FILE_RESTART, PG_PARAMS(pg_number(file_id).text), NULL, err);
+bool file_former(Pg *pg, const FileSeen *seen, Arena *arena, int64_t **ret_ids, size_t *ret_n, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *rows =
+        pg_query(pg, SQL_FILE_FORMER, PG_PARAMS(hex_of(seen->bytes).text, seen->source_system, pg_number(seen->seen_id).text), err);
+    TRY(rows);
+    *ret_n = (size_t)pg_rows(rows);
+    *ret_ids = ARENA_ARRAY(arena, int64_t, *ret_n + 1);
+    for (size_t i = 0; i < *ret_n; i++)
+        (*ret_ids)[i] = pg_int(rows, (int)i, 0);
+    return true;
+}
+
+bool file_restart(Pg *pg, int64_t file_id, int32_t *ret_readings, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *row = pg_query(pg, SQL_FILE_RESTART, PG_PARAMS(pg_number(file_id).text), err);
+    TRY(row);
+    if (pg_rows(row) > 0)
+        *ret_readings = (int32_t)pg_int(row, 0, 0);
+    return true;
 }
 
 /* ---- uploads, and files that are read again ---- */
@@ -253,15 +268,22 @@ bool file_count(Pg *pg, int64_t file_id, const FileCounts *counts, Error *err) {
                    PG_PARAMS(pg_number(file_id).text, pg_number(counts->rows_read).text,
                              pg_number(counts->rows_new).text, pg_number(counts->rows_corrected).text,
                              pg_number(counts->rows_same).text, pg_number(counts->rows_flagged).text,
-                             pg_number(counts->rows_quarantined).text), NULL, err);
+                             pg_number(counts->rows_quarantined).text, pg_number(counts->rows_withdrawn).text), NULL, err);
 }
 
 /* ---- its end ---- */
 
 bool file_done(Pg *pg, int64_t file_id, const char *warning, Error *err) {
     PgNumber id = pg_number(file_id);
-    TRY(pg_exec(pg, SQL_FILE_DONE, PG_PARAMS(id.text, warning), NULL, err));
+    TRY(pg_exec(pg, SQL_FILE_DONE, PG_PARAMS(id.text, warning), NULL, err) && file_restate(pg, &file_id, 1, FILE_MOSTLY_SHOWS, err));
     return !warning || pg_exec(pg, SQL_FILE_ALERT, PG_PARAMS(id.text, warning), NULL, err);
+}
+
+bool file_restate(Pg *pg, const int64_t *file_ids, size_t n, FileShows shows, Error *err) {
+    CLEANUP(buf_drop) Buf ids = pg_array(NAMES_MAX_BYTES);
+    pg_array_ints(&ids, file_ids, n);
+    const char *array = pg_array_end(&ids, err);
+    return array && pg_exec(pg, SQL_FILE_RESTATE, PG_PARAMS(array, shows == FILE_MOSTLY_SHOWS ? "true" : "false"), NULL, err);
 }
 
 bool file_failed(Pg *pg, int64_t file_id, const char *sentence, Error *err) {
@@ -303,6 +325,13 @@ bool file_stored(Pg *pg, const int64_t *file_ids, const char *const *names, size
     pg_array_names(&list, names, n);
     const char *id_array = pg_array_end(&ids, err), *name_array = pg_array_end(&list, err);
     return id_array && name_array && pg_exec(pg, SQL_FILE_STORED, PG_PARAMS(id_array, name_array), NULL, err);
+}
+
+bool file_lock(Pg *pg, const int64_t *file_ids, size_t n, Error *err) {
+    CLEANUP(buf_drop) Buf ids = pg_array(NAMES_MAX_BYTES);
+    pg_array_ints(&ids, file_ids, n);
+    const char *array = pg_array_end(&ids, err);
+    return array && pg_exec(pg, SQL_FILE_LOCK, PG_PARAMS(array), NULL, err);
 }
 
 bool file_unfit(Pg *pg, const FileSeen *seen, const char *sentence, bool *ret_is_new, Error *err) {

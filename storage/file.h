@@ -1,7 +1,8 @@
 /* file.h - the ledger of claims files, ops.file.
  *
  * A file is its bytes (SHA-256) for its source: the same bytes twice are a duplicate. Its row is written when it is
- * seen, by its name alone, and goes seen -> receiving -> done or failed; a duplicate keeps a row of its own. A failed
+ * seen, by its name alone, and goes seen -> receiving -> done or failed; done is superseded while nothing of it shows; a
+ * duplicate keeps a row of its own. A failed
  * file's bytes may come again. What a row says is committed with a file's pages, or not flushed at all: lost in a crash,
  * it is found again, for the file lies where it lay. file_stored() alone is flushed when it returns, and everything
  * before it with it: then the file may be moved. */
@@ -71,8 +72,11 @@ typedef struct FileEntry {
 bool file_begin(Pg *pg, const FileSeen *seen, const FileDetected *detected, FileEntry *ret_entry, Error *err);
 /* The same, and nothing is entered. */
 bool file_look(Pg *pg, const FileSeen *seen, FileEntry *ret_entry, Error *err);
-/* In the caller's transaction: its counts begin anew. */
-bool file_restart(Pg *pg, int64_t file_id, Error *err);
+/* Other rows of the same bytes that may have placed rows of theirs: this one, which is to be read again, and those that
+ * failed. Room is left in `arena` for one more. */
+bool file_former(Pg *pg, const FileSeen *seen, Arena *arena, int64_t **ret_ids, size_t *ret_n, Error *err);
+/* In the caller's transaction: its counts begin anew, as of one more reading when rows of it were read before. */
+bool file_restart(Pg *pg, int64_t file_id, int32_t *ret_readings, Error *err);
 
 /* It has not ended. False when there is no such file. */
 bool file_is_open(Pg *pg, int64_t file_id, bool *ret_is_open, Error *err);
@@ -93,7 +97,8 @@ bool file_replayable(Pg *pg, int64_t file_id, Arena *arena, FileReplay *ret_file
 /* Remembered until the feed's next run has put it back. */
 bool file_ask_replay(Pg *pg, int64_t file_id, bool *ret_asked, Error *err);
 bool file_replays(Pg *pg, const char *feed, Arena *arena, FileReplay **ret_files, size_t *ret_n, Error *err);
-/* In the caller's transaction, in which its bytes are put back. False in `ret_seen`: another of its name waits. */
+/* In the caller's transaction, in which its bytes are put back. False in `ret_seen`: another of its name waits, or it was
+ * put back by now. */
 bool file_see_again(Pg *pg, int64_t file_id, bool *ret_seen, Error *err);
 /* Its row says these. */
 bool file_has_bytes(Pg *pg, int64_t file_id, const FileBytes *bytes, bool *ret_has, Error *err);
@@ -101,12 +106,16 @@ bool file_forget_replay(Pg *pg, int64_t file_id, Error *err);
 
 /* In the caller's transaction: adds a page's counts. */
 typedef struct FileCounts {
-    int64_t rows_read, rows_new, rows_corrected, rows_same, rows_flagged, rows_quarantined;
+    int64_t rows_read, rows_new, rows_corrected, rows_same, rows_flagged, rows_quarantined, rows_withdrawn;
 } FileCounts;
 bool file_count(Pg *pg, int64_t file_id, const FileCounts *counts, Error *err);
 
 /* In the transaction of its last page. `warning`: NULL, or what is wrong with it all the same. */
 bool file_done(Pg *pg, int64_t file_id, const char *warning, Error *err);
+/* In the caller's transaction: of these files, those that have ended well are `superseded` when nothing that they said of
+ * their claims shows any more, else `done`; whichever was read first. A guess tells where to look first. */
+typedef enum FileShows { FILE_MOSTLY_SHOWS, FILE_MOSTLY_REPLACED } FileShows;
+bool file_restate(Pg *pg, const int64_t *file_ids, size_t n, FileShows shows, Error *err);
 bool file_failed(Pg *pg, int64_t file_id, const char *sentence, Error *err);
 /* For what never was receiving: the row of when it was seen, or one of its own. `detected` may be NULL. */
 bool file_reject(Pg *pg, const FileSeen *seen, const FileDetected *detected, const char *sentence, int64_t *ret_file_id,
@@ -114,6 +123,8 @@ bool file_reject(Pg *pg, const FileSeen *seen, const FileDetected *detected, con
 bool file_duplicate(Pg *pg, const FileSeen *seen, int64_t of_file_id, int64_t *ret_file_id, Error *err);
 /* The names that files get in done/ or failed/. Flushed. */
 bool file_stored(Pg *pg, const int64_t *file_ids, const char *const *names, size_t n, Error *err);
+/* Until the caller's transaction ends nobody else has them moved. */
+bool file_lock(Pg *pg, const int64_t *file_ids, size_t n, Error *err);
 /* For what is left where it is (a directory, no right to read): entered once for its name and sentence. */
 bool file_unfit(Pg *pg, const FileSeen *seen, const char *sentence, bool *ret_is_new, Error *err);
 

@@ -15,6 +15,7 @@ static void hold(SilverRow *row, const PgResult *found, int r) {
     row->held.is_found = true;
     row->held.source_hash = pg_int(found, r, 1);
     row->held.mapping_version = (int32_t)pg_int(found, r, 2);
+    row->held.was_refused = pg_bool(found, r, 3);
 }
 
 /* Every row of that content, for several may have it; one whose id can be read now is not held by it. */
@@ -69,7 +70,7 @@ bool quarantine_look_up(Pg *pg, const char *feed, SilverPage *page, Error *err) 
     const char *id_array = pg_array_end(&ids, err), *hash_array = pg_array_end(&hashes, err);
     TRY(id_array && hash_array);
     CLEANUP(pg_result_drop) PgResult *found = pg_query_as(
-        pg, PG_BINARY, SQL_QUARANTINE_LOOK_UP, PG_PARAMS(feed, id_array, hash_array, page->source_system), err);
+        pg, PG_BINARY, SQL_QUARANTINE_LOOK_UP, PG_PARAMS(feed, id_array, hash_array, page->source_system, RULE_ROW_REFUSED), err);
     TRY(found);
     take_held(page, found);
     return true;
@@ -155,6 +156,21 @@ static bool supersede_one(Pg *pg, const char *feed, const SilverPage *page, Str 
     outdated_init(&outdated);
     pg_array_text(&outdated.ids, id);
     return supersede_outdated(pg, feed, page, &outdated, err);
+}
+
+bool quarantine_withdraw(Pg *pg, const SilverPage *page, int64_t *ret_n, Error *err) {
+    const FormerReading *former = page->former;
+    CLEANUP(buf_drop) Buf files = pg_array(PAGE_MAX_BYTES), lines = pg_array(PAGE_MAX_BYTES), hashes = pg_array(PAGE_MAX_BYTES);
+    pg_array_ints(&files, former->file_ids, former->n);
+    for (size_t i = 0; i < page->n_rows; i++) {
+        pg_array_int(&lines, page->rows[i].line);
+        pg_array_int(&hashes, page->rows[i].source_hash);
+    }
+    const char *file_array = pg_array_end(&files, err), *line_array = pg_array_end(&lines, err);
+    const char *hash_array = pg_array_end(&hashes, err);
+    return file_array && line_array && hash_array &&
+           pg_exec(pg, SQL_QUARANTINE_WITHDRAW, PG_PARAMS(file_array, pg_number(former->first_line).text,
+                   pg_number(former->end_line).text, line_array, hash_array), ret_n, err);
 }
 
 /* ---- cleaned again ---- */

@@ -5,6 +5,9 @@
 #pragma once
 #include "storage/silver.h"
 
+/* PostgreSQL would not have the row (steps/refused.h), whatever our rules say of it. */
+#define RULE_ROW_REFUSED "row_refused"
+
 /* Fills `held` of the page's rows; a feed without entries costs one EXISTS. */
 bool quarantine_look_up(Pg *pg, const char *feed, SilverPage *page, Error *err);
 /* Cleaned again from bronze, before quarantine_write(): entries whose content is usable now become `replayed`, of those
@@ -14,6 +17,9 @@ bool quarantine_again(Pg *pg, const char *feed, SilverPage *page, int64_t *ret_n
 /* Rows of fate REJECTED become entries; entries of rows that are usable now are superseded. */
 bool quarantine_write(Pg *pg, const char *feed, const Field *columns, size_t n_columns,
                       const SilverPage *page, Error *err);
+
+/* Of a file that is read anew, before quarantine_look_up(): entries of earlier readings that the page does not hold. */
+bool quarantine_withdraw(Pg *pg, const SilverPage *page, int64_t *ret_n, Error *err);
 
 /* What a person decides on. */
 typedef struct QuarantineChoice {

@@ -39,6 +39,7 @@ typedef struct Held {
     int64_t source_hash;
     int32_t mapping_version;
     bool lacked_id; /* this very content is held as that of a row without an id */
+    bool was_refused; /* by PostgreSQL, not by us: it may have the row by now */
 } Held;
 
 typedef struct SilverRow {
@@ -70,6 +71,14 @@ typedef struct RowFile {
     Str period, sha256;
 } RowFile;
 
+/* Files of the page's bytes that were read before, perhaps in another way, and the lines that the page stands for: what
+ * they placed or held of these, and the page does not hold, goes. */
+typedef struct FormerReading {
+    const int64_t *file_ids;
+    size_t n;
+    int64_t first_line, end_line; /* from, and up to before */
+} FormerReading;
+
 typedef struct SilverPage {
     const Entity *entity;
     SystemColumns system;
@@ -81,6 +90,8 @@ typedef struct SilverPage {
     int64_t file_id; /* 0 for databases */
     Str period, sha256; /* of the file: a claim's deliveries are ordered by them */
     const RowFile *files; /* one per row, where they are of several (claims cleaned again); else NULL */
+    const FormerReading *former; /* claims alone; NULL: nothing of these bytes was read before */
+    size_t n_withdrawn; /* deliveries of it that go; set by claim_decide() */
     struct ClaimMemory *memory; /* claims of a run that writes nothing; else NULL */
     struct ClaimWork *claims; /* claim.c's, between its three calls */
     struct HistoryWork *history; /* history.c's, likewise */

@@ -9,7 +9,7 @@
 #include "steps/refused.h"
 #include "storage/file.h"
 
-/* Rules of rows that cannot be read, or not be stored: no mapping makes them usable. As a text[] literal. */
+/* Rules of rows that cannot be read: no mapping makes them usable. As a text[] literal. */
 #define RULE_LINE_UNREADABLE "line_unreadable"
 #define RULE_FIELD_COUNT "field_count"
 #define RULE_LINE_CUT "line_cut"
@@ -20,7 +20,7 @@
 #define RULE_X12_CLAIM "x12_claim"
 #define DELIVERY_RULES \
     "{" RULE_LINE_UNREADABLE "," RULE_FIELD_COUNT "," RULE_LINE_CUT "," RULE_REMITTANCE_UNBALANCED "," RULE_X12_ENVELOPE "," \
-    RULE_X12_DATE "," RULE_X12_AMOUNT "," RULE_X12_CLAIM "," RULE_ROW_REFUSED "}"
+    RULE_X12_DATE "," RULE_X12_AMOUNT "," RULE_X12_CLAIM "}"
 
 typedef struct DeliveryFile DeliveryFile;
 

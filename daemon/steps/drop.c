@@ -186,6 +186,23 @@ void drop_look_close(DropLook *look) {
 
 /* ---- moving ---- */
 
+/* Not every file system knows it of folders. */
+static bool sync_folder(const Drop *drop, const char *folder, Error *err) {
+    CLEANUP(fd_drop) int fd = openat(drop->fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return (fd >= 0 && (fsync(fd) == 0 || errno == EINVAL)) ||
+           error_set_errno(err, errno, "cannot write %s/%s to disk", drop->path, folder);
+}
+
+bool drop_sync_ends(const Drop *drop, Error *err) {
+    return sync_folder(drop, RECEIVING, err) && sync_folder(drop, ENDS[DROP_DONE], err) &&
+           sync_folder(drop, ENDS[DROP_FAILED], err);
+}
+
+static bool is_file_at(const Drop *drop, const char *path, uint64_t inode) {
+    struct stat status;
+    return fstatat(drop->fd, path, &status, AT_SYMLINK_NOFOLLOW) == 0 && (uint64_t)status.st_ino == inode;
+}
+
 static const char *path_in(Arena *arena, const char *folder, const char *name) {
     return arena_printf(arena, "%s/%s", folder, name);
 }
@@ -200,7 +217,8 @@ bool drop_claim(const Drop *drop, const char *name, bool *ret_claimed, Error *er
 }
 
 static DropStamp stamp_of(const struct stat *status) {
-    return (DropStamp){status->st_size, (int64_t)status->st_mtim.tv_sec * 1000000000 + status->st_mtim.tv_nsec};
+    return (DropStamp){(uint64_t)status->st_ino, status->st_size,
+                       (int64_t)status->st_mtim.tv_sec * 1000000000 + status->st_mtim.tv_nsec};
 }
 
 int drop_open_file(const Drop *drop, DropPlace place, const char *name, DropStamp *ret_stamp, Error *err) {
@@ -224,16 +242,19 @@ bool drop_is_unchanged(const Drop *drop, const char *name, const DropStamp *stam
     if (fstatat(drop->fd, path, &status, AT_SYMLINK_NOFOLLOW) != 0)
         return false;
     DropStamp now = stamp_of(&status);
-    return now.size_bytes == stamp->size_bytes && now.changed_ns == stamp->changed_ns;
+    return now.inode == stamp->inode && now.size_bytes == stamp->size_bytes && now.changed_ns == stamp->changed_ns;
 }
 
-bool drop_give_back(const Drop *drop, const char *name, bool *ret_moved, Error *err) {
+bool drop_give_back(const Drop *drop, const char *name, const DropStamp *stamp, bool *ret_moved, Error *err) {
     char from[sizeof RECEIVING + NAME_MAX + 2];
     snprintf(from, sizeof from, RECEIVING "/%s", name);
-    *ret_moved = renameat2(drop->fd, from, drop->fd, name, RENAME_NOREPLACE) == 0;
-    if (*ret_moved || errno == EEXIST || errno == ENOENT)
+    *ret_moved = false;
+    if (!is_file_at(drop, from, stamp->inode))
         return true;
-    return error_set_errno(err, errno, "cannot move a file within %s", drop->path);
+    *ret_moved = renameat2(drop->fd, from, drop->fd, name, RENAME_NOREPLACE) == 0;
+    if (*ret_moved)
+        return sync_folder(drop, ".", err) && sync_folder(drop, RECEIVING, err);
+    return errno == EEXIST || errno == ENOENT || error_set_errno(err, errno, "cannot move a file within %s", drop->path);
 }
 
 bool drop_has_waiting(const Drop *drop, const char *name) {
@@ -273,15 +294,33 @@ static const char *report_name(Arena *arena, const char *folder, const char *sto
     return arena_printf(arena, "%s/%.*s.report.%s", folder, NAME_MAX - 16, stored_as, kind);
 }
 
-bool drop_fetch_back(const Drop *drop, Arena *arena, DropEnd end, const char *stored_as, const char *name, bool *ret_moved,
-                     Error *err) {
+/* Every rename sets the time of the file's last change of state. */
+static DropMark mark_at(const Drop *drop, const char *path) {
+    struct stat status;
+    if (fstatat(drop->fd, path, &status, AT_SYMLINK_NOFOLLOW) != 0)
+        return (DropMark){.inode = 0};
+    return (DropMark){(uint64_t)status.st_ino, (int64_t)status.st_ctim.tv_sec * 1000000000 + status.st_ctim.tv_nsec};
+}
+
+DropMark drop_mark(const Drop *drop, DropEnd end, const char *stored_as) {
+    char path[16 + NAME_MAX];
+    snprintf(path, sizeof path, "%s/%s", ENDS[end], stored_as);
+    return mark_at(drop, path);
+}
+
+bool drop_fetch_back(const Drop *drop, Arena *arena, DropEnd end, const char *stored_as, const DropMark *mark, const char *name,
+                     bool *ret_moved, Error *err) {
     const char *from = path_in(arena, ENDS[end], stored_as);
+    DropMark now = mark_at(drop, from);
+    *ret_moved = false;
+    if (now.inode != mark->inode || now.moved_ns != mark->moved_ns)
+        return true;
     *ret_moved = renameat2(drop->fd, from, drop->fd, name, RENAME_NOREPLACE) == 0;
     if (!*ret_moved)
         return errno == EEXIST || errno == ENOENT || error_set_errno(err, errno, "cannot move a file within %s", drop->path);
     unlinkat(drop->fd, report_name(arena, ENDS[end], stored_as, "json"), 0);
     unlinkat(drop->fd, report_name(arena, ENDS[end], stored_as, "txt"), 0);
-    return true;
+    return sync_folder(drop, ".", err) && sync_folder(drop, ENDS[end], err);
 }
 
 static bool write_all(int fd, Str text) {
@@ -306,11 +345,14 @@ static bool write_report(const Drop *drop, Arena *arena, const char *folder, con
     return true;
 }
 
-bool drop_finish(const Drop *drop, Arena *arena, const char *name, DropEnd end, const char *stored_as,
+bool drop_finish(const Drop *drop, Arena *arena, const char *name, const DropStamp *stamp, DropEnd end, const char *stored_as,
                  const DropReport *report, Error *err) {
+    const char *from = path_in(arena, RECEIVING, name), *to = path_in(arena, ENDS[end], stored_as);
+    if (!is_file_at(drop, from, stamp->inode))
+        return is_file_at(drop, to, stamp->inode) || /* whoever took over has moved it */
+               error_set(err, STATE_CONFLICT, "a file in %s/" RECEIVING " is another by now, and left to whoever claimed it", drop->path);
     TRY(write_report(drop, arena, ENDS[end], stored_as, "json", report->json, err));
     TRY(write_report(drop, arena, ENDS[end], stored_as, "txt", report->text, err));
-    const char *from = path_in(arena, RECEIVING, name), *to = path_in(arena, ENDS[end], stored_as);
     if (renameat2(drop->fd, from, drop->fd, to, RENAME_NOREPLACE) == 0)
         return true;
     return error_set_errno(err, errno, "cannot move a file to %s/%s", drop->path, ENDS[end]);

@@ -5,7 +5,8 @@
  *     DIR/done/ DIR/failed/   where they end, each with NAME.report.json and NAME.report.txt beside it
  *
  * All moves are renames within one file system; nothing is ever overwritten but a report, and what is called as one is
- * not taken. A file is complete when
+ * not taken. Who was stopped and has lost its lease may wake between any check of the database and a move, and under the
+ * name it knows another's file may lie by then: a move looks at the file itself, right before it. A file is complete when
  * nobody has it open for writing (a read lease tells, where the owner allows it), else when it has
  * not changed for settle_ms. Whoever writes on for all that is found out by the file's times and size.
  * Names that begin with a dot are senders' temporary files and left alone.
@@ -66,6 +67,7 @@ void drop_look_close(DropLook *look);
 bool drop_claim(const Drop *drop, const char *name, bool *ret_claimed, Error *err);
 /* What a file was when it was opened. */
 typedef struct DropStamp {
+    uint64_t inode;
     int64_t size_bytes, changed_ns;
 } DropStamp;
 /* A descriptor of a claimed file, or of one that still waits, for reading; -1 and an error. */
@@ -74,20 +76,30 @@ int drop_open_file(const Drop *drop, DropPlace place, const char *name, DropStam
 bool drop_is_written(int fd);
 /* Of a claimed file: it is what it was. */
 bool drop_is_unchanged(const Drop *drop, const char *name, const DropStamp *stamp);
+/* An ended file, before it is asked whether it may be moved: which it is, and that nobody has moved it since. */
+typedef struct DropMark {
+    uint64_t inode;
+    int64_t moved_ns;
+} DropMark;
+DropMark drop_mark(const Drop *drop, DropEnd end, const char *stored_as);
 /* A file that had ended comes back to where it waited, to be read again; its reports go. False in `ret_moved` when
- * another of its name waits there, or it is not there any more (drop_has()). */
-bool drop_fetch_back(const Drop *drop, Arena *arena, DropEnd end, const char *stored_as, const char *name, bool *ret_moved,
-                     Error *err);
-/* A claimed file goes back to where it waited. False in `ret_moved` when another of its name waits there. */
-bool drop_give_back(const Drop *drop, const char *name, bool *ret_moved, Error *err);
+ * another of its name waits there, or it is not there any more, or not as it was marked (drop_has()). On disk when it returns. */
+bool drop_fetch_back(const Drop *drop, Arena *arena, DropEnd end, const char *stored_as, const DropMark *mark, const char *name,
+                     bool *ret_moved, Error *err);
+/* A claimed file goes back to where it waited. False in `ret_moved` when another of its name waits there, or it is not there
+ * any more. On disk when it returns. */
+bool drop_give_back(const Drop *drop, const char *name, const DropStamp *stamp, bool *ret_moved, Error *err);
 
 bool drop_has_waiting(const Drop *drop, const char *name);
 bool drop_has(const Drop *drop, DropEnd end, const char *name);
 /* `name`, or one like it that is still free there: with a small number, else with the file's id. */
 const char *drop_free_name(const Drop *drop, Arena *arena, DropEnd end, const char *name, int64_t file_id);
-/* Writes the reports, then moves the claimed file to `stored_as`. May be done again after a crash. */
+/* Writes the reports, then moves the claimed file to `stored_as`. May be done again after a crash; there it may have been
+ * moved already. An Error of class conflict when another lies under its name. */
 typedef struct DropReport {
     Str json, text;
 } DropReport;
-bool drop_finish(const Drop *drop, Arena *arena, const char *name, DropEnd end, const char *stored_as,
+bool drop_finish(const Drop *drop, Arena *arena, const char *name, const DropStamp *stamp, DropEnd end, const char *stored_as,
                  const DropReport *report, Error *err);
+/* What was finished stays so when the machine stops. */
+bool drop_sync_ends(const Drop *drop, Error *err);

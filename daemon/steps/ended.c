@@ -69,16 +69,18 @@ static void tell(const EndedFiles *ended, const EndedFile *file) {
 static bool move_some(EndedFiles *ended, size_t first, size_t n, const int64_t *ids, Error *err) {
     FileReport reports[REPORTS_AT_ONCE];
     ArenaMark mark = arena_mark(ended->arena);
-    TRY(file_reports(ended->run->pg, ids, n, ended->arena, reports, err));
-    TRY(lease_check(ended->run->pg, &(LeaseFence){ended->run->job, ended->run->epoch}, err));
+    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(ended->run->pg, err);
+    TRY(tx && file_lock(tx, ids, n, err) && file_reports(tx, ids, n, ended->arena, reports, err) &&
+        lease_check(tx, &(LeaseFence){ended->run->job, ended->run->epoch}, err));
+    FAILPOINT("receive.before_move");
     for (size_t i = 0; i < n; i++) {
         const EndedFile *file = &ended->files[first + i];
         DropReport report = {reports[i].json, reports[i].text};
-        TRY(drop_finish(ended->drop, ended->arena, file->name, file->end, file->stored_as, &report, err));
+        TRY(drop_finish(ended->drop, ended->arena, file->name, &file->stamp, file->end, file->stored_as, &report, err));
         tell(ended, file);
     }
     arena_rewind(ended->arena, mark);
-    return true;
+    return pg_commit(&tx, PG_RELAXED, err);
 }
 
 /* Flushed, and what ended by then with it. */
@@ -103,6 +105,7 @@ bool ended_move(EndedFiles *ended, Error *err) {
         size_t n = ended->n - i;
         TRY(move_some(ended, i, n < REPORTS_AT_ONCE ? n : REPORTS_AT_ONCE, ids + i, err));
     }
+    TRY(drop_sync_ends(ended->drop, err));
     ended->n = 0;
     arena_empty(ended->arena);
     return true;

@@ -117,6 +117,7 @@ static SilverPage *tell_origin(SilverPage *page, const RawRows *rows) {
     page->period = rows->period;
     page->sha256 = rows->sha256;
     page->source_now_us = rows->source_now_us;
+    page->former = rows->former;
     return page;
 }
 
@@ -218,9 +219,9 @@ static bool is_outdated(const PlaceFeed *feed, const SilverRow *row) {
 static bool is_known(const SilverPage *page, const SilverRow *row) {
     if (page->tells != TELLS_NOW)
         return false; /* what counts is where its time belongs, or the clean form */
-    if (row->held.is_found)
-        return row->held.source_hash == row->source_hash &&
-               row->held.mapping_version == page->mapping_version;
+    if (row->held.is_found) /* what PostgreSQL refused before is tried anew, until it is found to be refused again */
+        return row->held.source_hash == row->source_hash && row->held.mapping_version == page->mapping_version &&
+               (!row->held.was_refused || row->record.reject_rule);
     return row->known.is_found && !row->known.is_deleted && !row->known.is_inferred &&
            row->known.source_hash == row->source_hash;
 }
@@ -256,6 +257,7 @@ static bool decide_fates(const PlaceFeed *feed, SilverPage *page, PlaceOutcome *
     TRY(!kind->decide || kind->decide(feed->run->pg, page, err));
     for (size_t i = 0; i < page->n_rows; i++)
         count_row(&page->rows[i], outcome);
+    outcome->rows_deleted += (int64_t)page->n_withdrawn;
     return true;
 }
 
@@ -370,9 +372,10 @@ static bool write_ledgers(const PlaceFeed *feed, const SilverPage *page, const P
     TRY(state_result_write(pg, page->batch_id, feed->feed, n_checked, flags.rules, flags.n, err));
     const char *details = arena_printf(
         page->arena,
-        "{\"batch\":\"%lld\",\"read\":%lld,\"changed\":%lld,\"deleted\":%lld,\"quarantined\":%lld,\"keys\":\"%016llx\"}",
+        "{\"batch\":\"%lld\",\"read\":%lld,\"changed\":%lld,\"deleted\":%lld,\"quarantined\":%lld,%s\"keys\":\"%016llx\"}",
         (long long)page->batch_id, (long long)counts.rows_read, (long long)counts.rows_changed,
         (long long)outcome->rows_deleted, (long long)counts.rows_quarantined,
+        page->former ? arena_printf(page->arena, "\"read_anew\":\"%lld\",", (long long)page->file_id) : "",
         (unsigned long long)hash_of_keys(page));
     return audit_write(pg, &(AuditLine){.actor = "pipeline", .action = "page.commit", .object = feed->feed,
                                         .outcome = "done", .details = details}, err);
@@ -470,6 +473,7 @@ static bool count_file(const PlaceFeed *feed, const SilverPage *page, const Plac
         .rows_same = outcome->rows_same,
         .rows_flagged = outcome->rows_flagged,
         .rows_quarantined = outcome->rows_quarantined,
+        .rows_withdrawn = (int64_t)page->n_withdrawn,
     };
     return file_count(feed->run->pg, page->file_id, &counts, err);
 }
@@ -545,15 +549,25 @@ static void plan_page(PlaceFeed *feed, const SilverPage *page, const CursorState
     count_run(feed, page, outcome);
 }
 
+/* Before it is looked up what quarantine holds: what goes is held no more. */
+static bool withdraw_entries(const PlaceFeed *feed, const SilverPage *page, int64_t *ret_n, Error *err) {
+    if (!page->former || feed->run->plan)
+        return true;
+    TRY(quarantine_withdraw(feed->run->pg, page, ret_n, err));
+    FAILPOINT("page.after_withdrawn");
+    return true;
+}
+
 static bool place_once(PlaceFeed *feed, const RawRows *rows, const CursorState *next, Arena *arena,
                        PlaceOutcome *ret_outcome, Error *err) {
     SilverPage *page = rows->prepared ? tell_origin(rows->prepared, rows) : make_page(feed, rows, arena);
     PlaceOutcome outcome = {0};
+    int64_t n_entries = 0;
     mark_rejected(rows, page);
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(feed->run->pg, err);
     TRY(tx && enter(feed, rows, page, err));
     FAILPOINT("page.after_lock");
-    TRY(look_up(feed, rows, page, err));
+    TRY(withdraw_entries(feed, page, &n_entries, err) && look_up(feed, rows, page, err));
     clean_rows(feed, rows, page);
     know_planned(feed, page);
     TRY(decide_fates(feed, page, &outcome, err));
@@ -563,7 +577,7 @@ static bool place_once(PlaceFeed *feed, const RawRows *rows, const CursorState *
         plan_page(feed, page, next, &outcome);
         return true;
     }
-    bool has_news = outcome.rows_same < (int64_t)page->n_rows ||
+    bool has_news = outcome.rows_same < (int64_t)page->n_rows || outcome.rows_deleted > 0 || n_entries > 0 ||
                     silver_count(page, ROW_TOUCHED) + silver_count(page, ROW_ABSORBED) > 0;
     if (has_news)
         TRY(write_page(feed, page, &outcome, err));

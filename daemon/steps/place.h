@@ -78,13 +78,14 @@ typedef struct RawRows {
     bool is_first_load;   /* rows behind the stored position: nothing can be known of them */
     bool is_mostly_new;   /* worth cleaning before it is known what is stored */
     SilverPage *prepared; /* by place_prepare(), or NULL */
+    const FormerReading *former; /* files that are read anew; or NULL */
     const PlaceEntry *entry; /* or NULL */
     bool is_trial;        /* everything is written, and rolled back: would the store have it? */
 } RawRows;
 
 typedef struct PlaceOutcome {
     int64_t rows_new, rows_changed, rows_same, rows_flagged, rows_quarantined;
-    int64_t rows_deleted; /* place_gone() alone */
+    int64_t rows_deleted; /* place_gone(), and what a file read anew does not hold any more */
     bool is_committed; /* false: nothing was new and the cursor did not move */
 } PlaceOutcome;
 

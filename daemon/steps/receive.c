@@ -14,6 +14,7 @@
 #include "steps/delivery.h"
 #include "steps/ended.h"
 #include "steps/open_feeds.h"
+#include "steps/put_back.h"
 #include "steps/remap_claims.h"
 #include "steps/whose.h"
 #include "steps/x12_survey.h"
@@ -72,6 +73,8 @@ typedef struct Incoming {
     const FilePattern *pattern;
     const FileDetected *detected; /* NULL: not yet */
     FileEntry entry;              /* file_id 0: it is not entered */
+    int64_t *former;              /* rows of the ledger that may have placed rows of the same bytes before */
+    size_t n_former;
     bool is_changed;              /* somebody wrote to it while it was read */
 } Incoming;
 
@@ -151,14 +154,18 @@ static void write_note(const Receiving *r) {
 
 static bool end(Receiving *r, const Incoming *file, int64_t file_id, DropEnd where, const char *outcome, const char *sentence,
                 Error *err) {
-    EndedFile ended = {.file_id = file_id, .end = where, .name = file->name, .known_as = file->known_as, .outcome = outcome,
-                       .sentence = sentence};
+    EndedFile ended = {.file_id = file_id, .end = where, .name = file->name, .stamp = file->stamp, .known_as = file->known_as,
+                       .outcome = outcome, .sentence = sentence};
     return ended_add(&r->ended, &ended, err);
+}
+
+static bool is_ours_still(const Receiving *r, Error *err) {
+    return lease_check(r->run->pg, &(LeaseFence){r->run->job, r->run->epoch}, err);
 }
 
 /* A page is fenced by its cursor; what ends a file without one, by the lease: who lost it must not end another's. */
 static bool commit_fenced(const Receiving *r, Pg **tx, PgCommit commit, Error *err) {
-    return lease_check(*tx, &(LeaseFence){r->run->job, r->run->epoch}, err) && pg_commit(tx, commit, err);
+    return is_ours_still(r, err) && pg_commit(tx, commit, err);
 }
 
 /* What was placed of it stays. */
@@ -191,7 +198,7 @@ static bool end_changed(Receiving *r, const Incoming *file, Error *err) {
     TRY(tx && enter_failed(tx, file, WHY, &file_id, err) && file_stored(tx, &file_id, &nowhere, 1, err) &&
         commit_fenced(r, &tx, PG_FLUSHED, err));
     FAILPOINT("receive.before_give_back");
-    TRY(drop_give_back(&r->drop, file->name, &is_moved, err));
+    TRY(drop_give_back(&r->drop, file->name, &file->stamp, &is_moved, err));
     if (!is_moved) /* another of its name waits there */
         return end(r, file, file_id, DROP_FAILED, "failed", WHY, err);
     r->looks_again = true;
@@ -304,6 +311,7 @@ typedef struct Reading {
     Progress progress;
     /* the page in hand: its end, its entry when its transaction has made one, and where the cursor will stand */
     Progress ahead;
+    FormerReading former; /* .n 0: nothing of these bytes was read before */
     bool is_last;
     FileEntry entry;
     char position[POSITION_BYTES];
@@ -327,7 +335,7 @@ static bool enter(void *ctx, int64_t *ret_file_id, Error *err) {
             return error_set(err, STATE_CONFLICT, "feed %s: a file's entry moved meanwhile", reading->r->claims->name);
         TRY(!survey || note_survey(reading, survey, err));
     } else if (reading->progress.offset == 0 && reading->progress.line == 0) {
-        TRY(file_restart(pg, reading->entry.file_id, err));
+        TRY(file_restart(pg, reading->entry.file_id, &reading->entry.readings, err));
     }
     snprintf(reading->position, sizeof reading->position, "%lld %lld %lld %d %llx", (long long)reading->entry.file_id,
              (long long)reading->ahead.offset, (long long)reading->ahead.line, reading->ahead.was_cut,
@@ -358,6 +366,17 @@ static bool conclude(void *ctx, const SilverPage *page, Error *err) {
     return file_done(reading->r->run->pg, reading->entry.file_id, warning_of(reading), err);
 }
 
+/* An X12 page ends with its last row's segment, another before the next one's line. */
+static int64_t line_behind(const Reading *reading, int64_t line) {
+    return delivery_survey(reading->delivery) && line > 0 ? line + 1 : line;
+}
+
+static const FormerReading *former_of(Reading *reading) {
+    reading->former.first_line = line_behind(reading, reading->progress.line);
+    reading->former.end_line = reading->is_last ? INT64_MAX : line_behind(reading, reading->ahead.line);
+    return reading->former.n > 0 ? &reading->former : NULL;
+}
+
 static bool place_delivered(Reading *reading, DeliveryPage *page, Arena *page_arena, Error *err) {
     const Incoming *file = reading->file;
     PlaceEntry entry = {.enter = enter, .conclude = conclude, .ctx = reading};
@@ -366,6 +385,7 @@ static bool place_delivered(Reading *reading, DeliveryPage *page, Arena *page_ar
     next.n_load_key = 0;
     next.position = reading->position; /* written when the file has its entry */
     page->rows.entry = &entry;
+    page->rows.former = former_of(reading);
     page->rows.file_id = file->entry.file_id;
     page->rows.period = str_of(file->seen.period);
     page->rows.sha256 = (Str){(const char *)file->bytes.sha256, FILE_SHA256_BYTES};
@@ -394,7 +414,8 @@ static bool place_one(Reading *reading, DeliveryPage *page, Arena *page_arena, E
     reading->ahead.was_cut = reading->progress.was_cut || page->was_cut;
     if (!has_rows && !page->is_last)
         return true;
-    TRY(has_rows ? place_delivered(reading, page, page_arena, err) : place_nothing(reading, err));
+    bool places = has_rows || reading->former.n > 0;
+    TRY(places ? place_delivered(reading, page, page_arena, err) : place_nothing(reading, err));
     FAILPOINT("receive.after_page");
     reading->progress = reading->ahead;
     if (!reading->r->run->plan)
@@ -435,6 +456,15 @@ static bool place_rows(Reading *reading, Error *err) {
     return true;
 }
 
+/* It is read anew when it was put back for that, or began to be read in another way. */
+static void note_former(Reading *reading) {
+    Incoming *file = reading->file;
+    bool begins = reading->progress.offset == 0 && reading->progress.line == 0;
+    if (file->entry.file_id > 0 && (file->entry.readings > 0 || begins))
+        file->former[file->n_former++] = file->entry.file_id;
+    reading->former = (FormerReading){.file_ids = file->former, .n = file->n_former};
+}
+
 static bool receive_rows(Receiving *r, Incoming *file, DeliveryFile *delivery, Error *err) {
     size_t n;
     const Field *fields = delivery_fields(delivery, &n);
@@ -446,6 +476,7 @@ static bool receive_rows(Receiving *r, Incoming *file, DeliveryFile *delivery, E
     if (parse_progress(r, file, &reading.progress))
         TRY(delivery_seek(delivery, reading.progress.offset, reading.progress.line, err));
     reading.ahead = reading.progress;
+    note_former(&reading);
     TRY(place_rows(&reading, err));
     if (r->run->plan)
         return note_planned(r, file->name, &file->seen, OUTLOOK_RECEIVED);
@@ -479,7 +510,7 @@ static bool finish_move(Receiving *r, const Incoming *file, bool *ret_finished, 
     bool is_failed = strcmp(state, "failed") == 0;
     if (is_seen_anew(r, file, file_id, is_failed))
         return true;
-    EndedFile ended = {.file_id = file_id, .end = is_failed ? DROP_FAILED : DROP_DONE, .name = file->name,
+    EndedFile ended = {.file_id = file_id, .end = is_failed ? DROP_FAILED : DROP_DONE, .name = file->name, .stamp = file->stamp,
                        .known_as = file->known_as, .stored_as = stored_as,
                        .outcome = is_failed ? "failed" : strcmp(state, "duplicate") == 0 ? "duplicate" : "done"};
     if (stored_as && drop_has(&r->drop, ended.end, stored_as)) /* another one's end */
@@ -495,7 +526,8 @@ static bool look_back(Receiving *r, Incoming *file, bool *ret_finished, Error *e
 }
 
 static bool look_up(const Receiving *r, Incoming *file, Error *err) {
-    TRY(file_look(r->run->pg, &file->seen, &file->entry, err));
+    TRY(file_look(r->run->pg, &file->seen, &file->entry, err) &&
+        file_former(r->run->pg, &file->seen, r->arena, &file->former, &file->n_former, err));
     if (!r->run->plan)
         return true;
     if (is_any_received(r, &file->seen))
@@ -542,9 +574,9 @@ static void stay(Receiving *r, const char *name) {
 static bool is_given_back(Receiving *r, const Incoming *file, int fd) {
     bool is_moved = false;
     Error ignored = {0}; /* then it is read, and found out at its end */
-    if (r->run->plan || file->is_leftover || !drop_is_written(fd))
+    if (r->run->plan || file->is_leftover || !drop_is_written(fd) || !is_ours_still(r, &ignored))
         return false;
-    if (drop_give_back(&r->drop, file->name, &is_moved, &ignored) && is_moved)
+    if (drop_give_back(&r->drop, file->name, &file->stamp, &is_moved, &ignored) && is_moved)
         stay(r, file->known_as);
     return is_moved;
 }
@@ -633,8 +665,8 @@ static bool enter_seen(const Receiving *r, DropList *list, int64_t *ret_ids, Are
 
 static bool take_list(Receiving *r, DropList *list, DropPlace place, Arena *arena, int64_t *wait_ms, Error *err) {
     int64_t *seen_ids = ARENA_ARRAY(arena, int64_t, list->n + 1);
-    if (place == DROP_WAITING)
-        TRY(enter_seen(r, list, seen_ids, arena, err));
+    if (place == DROP_WAITING && list->n > 0) /* whoever lost its lease claims no more */
+        TRY(enter_seen(r, list, seen_ids, arena, err) && is_ours_still(r, err));
     for (size_t i = 0; i < list->n; i++) {
         if (step_is_canceled(r->run, err))
             return false;
@@ -701,66 +733,9 @@ static bool look_until_quiet(Receiving *r, Error *err) {
     return forget_gone(r, err);
 }
 
-/* A run that was killed before its commit has moved it: the bytes tell that it is not another of its name. */
-static bool is_back(const Receiving *r, const FileReplay *file, bool *ret_is_back, Error *err) {
-    DropStamp stamp;
-    FileBytes bytes;
-    struct stat status;
-    Error why = {0};
-    *ret_is_back = false;
-    if (fstatat(r->drop.fd, file->name, &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(status.st_mode))
-        return true;
-    CLEANUP(fd_drop) int fd = drop_open_file(&r->drop, DROP_WAITING, file->name, &stamp, &why);
-    if (fd < 0 && is_files_fault(&why)) /* we had read ours */
-        return true;
-    if (fd < 0)
-        *err = why;
-    TRY(fd >= 0 && file_hash(fd, r->run->canceled, &bytes, err));
-    return file_has_bytes(r->run->pg, file->file_id, &bytes, ret_is_back, err);
-}
-
-static bool move_back(const Receiving *r, const FileReplay *file, DropEnd end, Arena *arena, bool *ret_is_back, Error *err) {
-    TRY(drop_fetch_back(&r->drop, arena, end, file->stored_as, file->name, ret_is_back, err));
-    if (*ret_is_back || drop_has(&r->drop, end, file->stored_as))
-        return true;
-    return is_back(r, file, ret_is_back, err);
-}
-
-/* Moved and `seen` in one transaction: whoever is killed in between finds the file where it waits, and the request. */
-static bool put_back(const Receiving *r, const FileReplay *file, Arena *arena, Error *err) {
-    DropEnd end = strcmp(file->state, "failed") == 0 ? DROP_FAILED : DROP_DONE;
-    bool is_seen = false, is_there = false;
-    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(r->run->pg, err);
-    TRY(tx && file_see_again(tx, file->file_id, &is_seen, err));
-    if (is_seen)
-        TRY(move_back(r, file, end, arena, &is_there, err));
-    FAILPOINT("receive.before_put_back");
-    if (is_there)
-        return pg_commit(&tx, PG_FLUSHED, err);
-    pg_tx_drop(&tx);
-    if (drop_has(&r->drop, end, file->stored_as)) /* another of its name waits: the next run's */
-        return true;
-    LOG_WARN("a file that is to be read again is not there any more", LOG_TEXT("feed", r->claims->name),
-             LOG_INT("file", file->file_id));
-    return file_forget_replay(r->run->pg, file->file_id, err);
-}
-
-static bool put_all_back(Receiving *r, Error *err) {
-    CLEANUP(arena_drop) Arena *arena = arena_open();
-    FileReplay *files;
-    size_t n;
-    if (r->run->plan)
-        return true;
-    drop_clear_uploads(&r->drop);
-    TRY(file_replays(r->run->pg, r->claims->name, arena, &files, &n, err));
-    for (size_t i = 0; i < n; i++)
-        TRY(put_back(r, &files[i], arena, err));
-    return true;
-}
-
 static bool look_at_all(Receiving *r, Error *err) {
     int64_t ignored;
-    TRY(put_all_back(r, err));
+    TRY(put_back_asked(r->run, &r->drop, err));
     TRY(look_through(r, DROP_CLAIMED, &ignored, err));
     return look_until_quiet(r, err);
 }

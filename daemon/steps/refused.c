@@ -31,6 +31,7 @@ static bool try_range(const Search *s, size_t first, size_t n, Error *err) {
     part.lines += first;
     part.rejects = s->rejects + first;
     part.n_rows = n;
+    part.former = NULL;
     part.is_trial = true;
     PlaceOutcome outcome;
     bool ok = place_page(s->feed, &part, NULL, s->arena, &outcome, err);

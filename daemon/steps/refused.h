@@ -4,11 +4,10 @@
  * that is too large for an index), its page is
  * rolled back, and would be at every attempt: the file behind it, and all files behind that, would never come. So the
  * rows are found that are refused by themselves, by placing halves of the page for trial, and go to quarantine as they
- * are; the others are placed. Nothing is committed here. */
+ * are; the others are placed. Nothing is committed here. A row that was refused is tried again when it comes again. */
 #pragma once
 #include "steps/place.h"
-
-#define RULE_ROW_REFUSED "row_refused"
+#include "storage/quarantine.h"
 
 /* True when `why` is the store's word on what a page says, not ours on the page. */
 bool refused_is_likely(const Error *why);

@@ -2,7 +2,8 @@
  *
  * Whole claims, page by page, of one source at a time: zones differ. Rows of a page may be of several files, so of
  * several lists of columns; each is cleaned by the mapping compiled for its list. A delivery that today's mapping
- * refuses stays as it was and is held, the newest of its claim; so it is with rows of tables. */
+ * refuses stays as it was and is held, the newest of its claim; so it is with rows of tables. What PostgreSQL refused is
+ * tried again: it may have been mended, and not we. */
 #include "steps/remap_claims.h"
 
 #include "base/log.h"
@@ -10,6 +11,7 @@
 #include "steps/delivery.h"
 #include "steps/place.h"
 #include "steps/plan.h"
+#include "steps/refused.h"
 #include "storage/again.h"
 #include "storage/claim.h"
 #include "storage/quarantine.h"
@@ -37,6 +39,7 @@ typedef struct Remapping {
     int64_t *replayed, *renewed; /* entries, 0: none; the former without gaps */
     size_t n_replayed;
     bool *is_added;
+    bool leaves_refused; /* what PostgreSQL refused before is left as it is */
 } Remapping;
 
 static void remapping_close(Remapping *r) { place_close(&r->place); }
@@ -99,6 +102,8 @@ static bool clean_row(Remapping *r, SilverPage *page, size_t i, Error *err) {
     row->id = mapping_id(list->mapping, fields, page->arena);
     row->record.values = ARENA_ARRAY(page->arena, Value, (size_t)page->entity->n_columns);
     mapping_clean(list->mapping, fields, row->source_hash, page->arena, &row->record);
+    if (r->leaves_refused && d->was_refused && !d->is_placed)
+        row->record = (Record){.reject_rule = RULE_ROW_REFUSED, .reject_reason = "PostgreSQL refuses what the row says still"};
     row->fate = row->record.reject_rule ? ROW_REJECTED : ROW_NEW;
     if (!d->is_placed || str_equal(row->id, d->row.id))
         return true;
@@ -214,6 +219,47 @@ static bool write_page(void *ctx, SilverPage *page, Error *err) {
            quarantine_renew(pg, page, r->renewed, err) && add_entries(r, page, err);
 }
 
+static bool place_some(Remapping *r, const AgainDelivery *deliveries, size_t n, Error *err) {
+    ArenaMark mark = arena_mark(r->page_arena);
+    SilverPage *page;
+    PlaceOutcome outcome;
+    r->deliveries = deliveries;
+    TRY(make_page(r, n, &page, err));
+    TRY(place_work(&r->place, page, &(PlaceWork){decide_page, write_page, r}, &outcome, err));
+    arena_rewind(r->page_arena, mark);
+    return true;
+}
+
+/* Where claims part, near the middle; 0: it is one claim. */
+static size_t find_parting(const AgainDelivery *deliveries, size_t n) {
+    for (size_t away = 0; away < n; away++) {
+        size_t before = n / 2 > away ? n / 2 - away : 0, behind = n / 2 + away;
+        if (before > 0 && !is_mine(&deliveries[before - 1], &deliveries[before]))
+            return before;
+        if (behind > 0 && behind < n && !is_mine(&deliveries[behind - 1], &deliveries[behind]))
+            return behind;
+    }
+    return 0;
+}
+
+/* Whole claims. A page that PostgreSQL refuses is parted, until the claim is found with a row that it still will not have. */
+static bool place_claims(Remapping *r, const AgainDelivery *deliveries, size_t n, Error *err) {
+    Error why = {0};
+    if (place_some(r, deliveries, n, &why))
+        return true;
+    if (!refused_is_likely(&why)) {
+        *err = why;
+        return false;
+    }
+    size_t at = find_parting(deliveries, n);
+    if (at > 0)
+        return place_claims(r, deliveries, at, err) && place_claims(r, deliveries + at, n - at, err);
+    r->leaves_refused = true;
+    bool ok = place_some(r, deliveries, n, err);
+    r->leaves_refused = false;
+    return ok;
+}
+
 static bool place_pages(Remapping *r, Error *err) {
     for (size_t n;;) {
         if (step_is_canceled(r->run, err))
@@ -223,11 +269,7 @@ static bool place_pages(Remapping *r, Error *err) {
         TRY(again_deliveries_next(r->run->pg, &r->feed, r->page_arena, &deliveries, &n, err));
         if (n == 0)
             return true;
-        r->deliveries = deliveries;
-        SilverPage *page;
-        PlaceOutcome outcome;
-        TRY(make_page(r, n, &page, err));
-        TRY(place_work(&r->place, page, &(PlaceWork){decide_page, write_page, r}, &outcome, err));
+        TRY(place_claims(r, deliveries, n, err));
     }
 }
 

@@ -51,15 +51,16 @@ static bool is_same_content(const Delivery *a, const Delivery *b) {
     return memcmp(a->record_hash, b->record_hash, sizeof a->record_hash) == 0;
 }
 
-/* The same delivery twice: the second goes behind the others and counts no more. */
+/* The same delivery twice: the second goes behind the others and counts no more. Neither does one that is gone. */
 static size_t set_repeats_aside(Delivery *deliveries, size_t n) {
     size_t n_kept = 0;
     for (size_t i = 0; i < n; i++) {
         bool is_repeat =
             n_kept > 0 && compare_places(&deliveries[n_kept - 1], &deliveries[i]) == 0;
-        deliveries[i].fate = is_repeat ? DELIVERY_FORGOTTEN : DELIVERY_ABSORBED;
-        deliveries[i].is_repeated = is_repeat;
-        if (is_repeat)
+        bool is_aside = is_repeat || deliveries[i].is_gone;
+        deliveries[i].fate = is_aside ? DELIVERY_FORGOTTEN : DELIVERY_ABSORBED;
+        deliveries[i].is_repeated = is_aside;
+        if (is_aside)
             continue;
         Delivery moved = deliveries[i];
         deliveries[i] = deliveries[n_kept];

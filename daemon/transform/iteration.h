@@ -28,7 +28,7 @@ typedef enum DeliveryOrigin {
 typedef enum DeliveryFate {
     DELIVERY_SHOWN,    /* is an iteration */
     DELIVERY_ABSORBED, /* remembered */
-    DELIVERY_FORGOTTEN /* the same delivery twice */
+    DELIVERY_FORGOTTEN /* the same delivery twice, or one that is gone */
 } DeliveryFate;
 
 typedef struct Delivery {
@@ -58,6 +58,7 @@ typedef struct Delivery {
     bool has_row;  /* the caller's: its content stands in a page; of all NEW ones, and of stored ones cleaned again */
     bool differs;  /* the caller's: a stored one whose content is not what is stored */
     size_t row;    /* with has_row: index in the page */
+    bool is_gone;  /* the caller's: a stored one that its file does not hold any more, read in another way; with `differs` */
     /* what becomes of it: set by iterations_derive() */
     size_t place;       /* in the order */
     size_t seat;        /* its place, or that of the remittance which it is made again of, or of the claim that it answers */

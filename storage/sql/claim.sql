@@ -18,6 +18,14 @@ FROM unnest($1::text[]) AS n(id) CROSS JOIN LATERAL (
 ) d LEFT JOIN ops.file f ON f.file_id = d.file_id
 LEFT JOIN LATERAL ops.x12_set_of(d.file_id, d.line) AS s ON true
 
+-- Whose deliveries these files placed from these lines.
+-- name: claim_former
+SELECT source_claim_id FROM silver.claims
+WHERE file_id = ANY($1::bigint[]) AND line >= $2::bigint AND line < $3::bigint AND source_system = $4
+UNION
+SELECT source_claim_id FROM silver.claims_absorbed
+WHERE file_id = ANY($1::bigint[]) AND line >= $2::bigint AND line < $3::bigint AND source_system = $4
+
 -- name: claim_has_sets
 SELECT EXISTS (SELECT FROM ops.x12_set WHERE file_id = ANY ($1::bigint[]))
 

@@ -43,10 +43,20 @@ UNION ALL SELECT file_id, CASE WHEN goes_on THEN 'receiving' ELSE 'known' END, r
 SELECT file_id, CASE WHEN state = 'receiving' THEN 'receiving' ELSE 'known' END, readings FROM ops.file
 WHERE sha256 = decode($1, 'hex') AND source_system = $2 AND state IN ('receiving', 'done', 'superseded')
 
--- Read from its start once more: what was counted of it counts anew.
+-- What the same bytes, read before, may have placed: by this row, which is to be read again, or by one that failed.
+-- name: file_former
+SELECT file_id FROM ops.file
+WHERE file_id = $3::bigint AND state = 'seen' AND readings > 0 AND sha256 = decode($1, 'hex') AND source_system = $2
+UNION ALL
+SELECT file_id FROM ops.file
+WHERE state = 'failed' AND sha256 = decode($1, 'hex') AND source_system = $2 AND (rows_read > 0 OR readings > 0)
+
+-- Read from its start once more, as another reading: what was counted of it counts anew.
 -- name: file_restart
-UPDATE ops.file SET rows_read = 0, rows_new = 0, rows_corrected = 0, rows_same = 0, rows_flagged = 0, rows_quarantined = 0
+UPDATE ops.file SET readings = readings + 1, rows_read = 0, rows_new = 0, rows_corrected = 0, rows_same = 0, rows_flagged = 0,
+    rows_quarantined = 0, rows_withdrawn = 0
 WHERE file_id = $1 AND rows_read > 0
+RETURNING readings
 
 -- name: file_is_open
 SELECT 1 FROM ops.file WHERE file_id = $1::bigint AND state IN ('seen', 'receiving')
@@ -81,9 +91,9 @@ WHERE feed = $1 AND replay_asked_at IS NOT NULL ORDER BY file_id
 -- name: file_see_again
 UPDATE ops.file f
 SET state = 'seen', readings = readings + 1, replay_asked_at = NULL, finished_at = NULL, error = NULL,
-    rows_read = 0, rows_new = 0, rows_corrected = 0, rows_same = 0, rows_flagged = 0, rows_quarantined = 0,
+    rows_read = 0, rows_new = 0, rows_corrected = 0, rows_same = 0, rows_flagged = 0, rows_quarantined = 0, rows_withdrawn = 0,
     detected = detected - 'stored_as'
-WHERE f.file_id = $1 AND f.state IN ('done', 'failed', 'superseded')
+WHERE f.file_id = $1 AND f.state IN ('done', 'failed', 'superseded') AND f.replay_asked_at IS NOT NULL
   AND NOT EXISTS (SELECT FROM ops.file o WHERE o.feed = f.feed AND o.name = f.name AND o.state = 'seen')
 
 -- name: file_has_bytes
@@ -95,7 +105,8 @@ UPDATE ops.file SET replay_asked_at = NULL WHERE file_id = $1
 -- name: file_count
 UPDATE ops.file
 SET rows_read = rows_read + $2, rows_new = rows_new + $3, rows_corrected = rows_corrected + $4,
-    rows_same = rows_same + $5, rows_flagged = rows_flagged + $6, rows_quarantined = rows_quarantined + $7
+    rows_same = rows_same + $5, rows_flagged = rows_flagged + $6, rows_quarantined = rows_quarantined + $7,
+    rows_withdrawn = rows_withdrawn + $8
 WHERE file_id = $1
 
 -- name: file_done
@@ -125,21 +136,38 @@ SELECT file_id FROM taken UNION ALL SELECT file_id FROM made
 UPDATE ops.file f SET detected = f.detected || jsonb_build_object('stored_as', u.name)
 FROM unnest($1::bigint[], $2::text[]) AS u(file_id, name) WHERE f.file_id = u.file_id
 
+-- Whoever is about to move them: another that would waits.
+-- name: file_lock
+SELECT FROM ops.file WHERE file_id = ANY($1::bigint[]) ORDER BY file_id FOR UPDATE
+
 -- name: file_unfit
 INSERT INTO ops.file (source_system, feed, name, state, finished_at, error)
 SELECT $1, $2, $3, 'failed', now(), $4
 WHERE NOT EXISTS (SELECT FROM ops.file
                   WHERE feed = $2 AND name = $3 AND sha256 IS NULL AND error = $4)
 
--- Of these files, those of which no row shows any more.
--- name: file_supersede
-UPDATE ops.file f SET state = 'superseded'
-WHERE f.file_id = ANY($1::bigint[]) AND f.state = 'done'
-  AND NOT EXISTS (SELECT FROM silver.claims c WHERE c.file_id = f.file_id)
-
--- Of these files rows show again.
--- name: file_show_again
-UPDATE ops.file SET state = 'done' WHERE file_id = ANY($1::bigint[]) AND state = 'superseded'
+-- Of these files, those that say nothing which shows any more, and those that do again. What a delivery says shows when a
+-- row of its claim has its content, be it another's: of two that say the same, the one that was read first may be the one
+-- that shows. Looked for from the file's end, for corrections mostly come in the order of what they correct; `OFFSET 0`
+-- keeps it a look-up for each row. $2: it is likely that one that does not show says what does.
+-- name: file_restate
+WITH due AS MATERIALIZED (
+    SELECT file_id, state FROM ops.file WHERE file_id = ANY($1::bigint[]) AND state IN ('done', 'superseded')
+), told AS (
+    SELECT d.file_id, d.state, CASE
+        WHEN NOT EXISTS (SELECT FROM silver.claims_absorbed a WHERE a.file_id = d.file_id) THEN 'done'
+        WHEN NOT $2::boolean AND EXISTS (SELECT FROM silver.claims c WHERE c.file_id = d.file_id) THEN 'done'
+        WHEN (SELECT true FROM silver.claims_absorbed a
+              WHERE a.file_id = d.file_id AND EXISTS (
+                  SELECT FROM silver.claims c
+                  WHERE c.source_claim_id = a.source_claim_id AND c.source_system = a.source_system
+                    AND c.record_hash = a.record_hash OFFSET 0)
+              ORDER BY a.line DESC LIMIT 1) THEN 'done'
+        WHEN $2::boolean AND EXISTS (SELECT FROM silver.claims c WHERE c.file_id = d.file_id) THEN 'done'
+        ELSE 'superseded' END AS becomes
+    FROM due d
+)
+UPDATE ops.file f SET state = t.becomes FROM told t WHERE f.file_id = t.file_id AND t.state <> t.becomes
 
 -- name: file_finished
 SELECT file_id, state, detected ->> 'stored_as' FROM ops.file
@@ -162,7 +190,7 @@ SELECT f.file_id,
            'state', f.state, 'error', f.error, 'received_at', f.received_at, 'finished_at', f.finished_at,
            'rows_read', f.rows_read, 'rows_new', f.rows_new, 'rows_corrected', f.rows_corrected,
            'rows_same', f.rows_same, 'rows_flagged', f.rows_flagged,
-           'rows_quarantined', f.rows_quarantined,
+           'rows_quarantined', f.rows_quarantined, 'rows_withdrawn', f.rows_withdrawn,
            'quarantined_by_rule', coalesce(rules.counts, '{}'),
            'quarantined', coalesce(bad.items, '[]')))
        || E'\n',
@@ -170,6 +198,8 @@ SELECT f.file_id,
        format(E'file %s: %s%s\n\nrows read %s, new %s, corrected %s, same %s, flagged %s, quarantined %s\n',
               regexp_replace(f.name, '[[:cntrl:]]', '?', 'g'), f.state, ': ' || f.error, f.rows_read, f.rows_new, f.rows_corrected, f.rows_same,
               f.rows_flagged, f.rows_quarantined)
+       || CASE WHEN f.rows_withdrawn > 0 THEN format(E'withdrawn %s that an earlier reading of the file had made of it\n',
+                                                     f.rows_withdrawn) ELSE '' END
        || coalesce(rules.lines, '') || coalesce(bad.lines, '')
 FROM unnest($1::bigint[]) WITH ORDINALITY AS wanted(file_id, place) JOIN ops.file f USING (file_id)
 LEFT JOIN LATERAL (

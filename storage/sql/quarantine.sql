@@ -3,7 +3,7 @@ SELECT EXISTS (SELECT FROM dq.quarantine WHERE feed = $1 AND state IN ('open', '
        EXISTS (SELECT FROM dq.quarantine WHERE feed = $1 AND state IN ('open', 'dismissed') AND natural_key IS NULL)
 
 -- name: quarantine_look_up
-SELECT natural_key, source_hash, mapping_version FROM dq.quarantine
+SELECT natural_key, source_hash, mapping_version, rule = $5 FROM dq.quarantine
 WHERE feed = $1 AND source_system = $4 AND state IN ('open', 'dismissed')
   AND (natural_key = ANY($2::text[]) OR (natural_key IS NULL AND source_hash = ANY($3::bigint[])))
 ORDER BY quarantine_id
@@ -12,6 +12,13 @@ ORDER BY quarantine_id
 UPDATE dq.quarantine SET state = 'superseded', replay_asked_at = NULL
 WHERE feed = $1 AND source_system = $3 AND state IN ('open', 'dismissed')
   AND (natural_key = ANY($2::text[]) OR (natural_key IS NULL AND source_hash = ANY($4::bigint[])))
+
+-- What earlier readings of a file held of these lines, and this one does not say there: never to be cleaned again.
+-- name: quarantine_withdraw
+UPDATE dq.quarantine q SET state = 'superseded', withdrawn_at = now(), replay_asked_at = NULL
+WHERE q.file_id = ANY($1::bigint[]) AND q.line >= $2::bigint AND q.line < $3::bigint
+  AND q.state <> 'replayed' AND q.withdrawn_at IS NULL
+  AND (q.line, q.source_hash) NOT IN (SELECT * FROM unnest($4::bigint[], $5::bigint[]))
 
 -- The rows of these entries are usable now: by id, or by content where they had none.
 -- name: quarantine_replayed

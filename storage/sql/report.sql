@@ -41,7 +41,8 @@ SELECT file_id::text, json_build_object(
     'received_at', to_char(received_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
     'finished_at', to_char(finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
     'rows_read', rows_read, 'rows_new', rows_new, 'rows_corrected', rows_corrected, 'rows_same', rows_same,
-    'rows_flagged', rows_flagged, 'rows_quarantined', rows_quarantined, 'error', error)::text
+    'rows_flagged', rows_flagged, 'rows_quarantined', rows_quarantined, 'rows_withdrawn', rows_withdrawn,
+    'error', error)::text
 FROM ops.file
 WHERE ($2::bigint IS NULL OR file_id < $2::bigint)
   AND ($3::text IS NULL OR feed = $3) AND ($4::text IS NULL OR state = $4)
@@ -54,7 +55,8 @@ SELECT file_id::text, json_build_object(
     'received_at', to_char(received_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
     'finished_at', to_char(finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
     'rows_read', rows_read, 'rows_new', rows_new, 'rows_corrected', rows_corrected, 'rows_same', rows_same,
-    'rows_flagged', rows_flagged, 'rows_quarantined', rows_quarantined, 'error', error, 'detected', detected)::text
+    'rows_flagged', rows_flagged, 'rows_quarantined', rows_quarantined, 'rows_withdrawn', rows_withdrawn,
+    'error', error, 'detected', detected)::text
 FROM ops.file WHERE file_id = $1::bigint
 
 -- One feed: what its table was seen to be, its cursor, and every drift of it, the newest first.

@@ -32,7 +32,8 @@ SELECT 1 FROM ops.cursor WHERE feed = $1 FOR UPDATE
 -- name: retention_needed
   AND NOT EXISTS (SELECT FROM silver.{table} t WHERE t.{id} = c.source_key AND t.source_hash = c.source_hash)
   AND NOT EXISTS (SELECT FROM dq.quarantine q WHERE q.source_hash = c.source_hash AND q.feed = $1
-                  AND (q.state IN ('open', 'dismissed') OR (q.state = 'superseded' AND q.file_id IS NOT NULL)))
+                  AND (q.state IN ('open', 'dismissed')
+                       OR (q.state = 'superseded' AND q.file_id IS NOT NULL AND q.withdrawn_at IS NULL)))
 
 -- name: retention_needed_by_version
   AND NOT EXISTS (SELECT FROM silver.{table} t WHERE t.{id} = c.source_key AND t.made_by_batch = c.batch_id)
@@ -120,7 +121,7 @@ WHERE v.n BETWEEN $3::bigint AND $4::bigint AND c.ctid = v.place AND c.batch_id 
 -- what its iterations are.
 -- name: retention_quarantine
 SELECT q.quarantine_id AS id FROM dq.quarantine q LEFT JOIN ops.feed_entity e ON e.feed = q.feed
-WHERE q.ended_at < $1::timestamptz AND (q.state = 'replayed' OR (q.state = 'superseded' AND q.file_id IS NULL))
+WHERE q.ended_at < $1::timestamptz AND (q.state = 'replayed' OR (q.state = 'superseded' AND (q.file_id IS NULL OR q.withdrawn_at IS NOT NULL)))
   AND NOT EXISTS (SELECT FROM ops.hold h WHERE h.released_at IS NULL AND (h.feed = q.feed
                   OR (h.kind = 'source' AND h.source_system = q.source_system)))
   AND NOT (coalesce(e.entity, '') NOT IN ('providers', 'departments', 'payers') AND EXISTS (

@@ -133,10 +133,10 @@ static void a_claimed_file_that_is_written_to_is_found_out_and_given_back(void *
     assert_false(drop_is_unchanged(&world->drop, "a.csv", &stamp));
     close(fd);
     put(world, "a.csv", "another");
-    assert_true(drop_give_back(&world->drop, "a.csv", &is_done, &err));
+    assert_true(drop_give_back(&world->drop, "a.csv", &stamp, &is_done, &err));
     assert_false(is_done);
     assert_int_equal(unlinkat(world->drop.fd, "a.csv", 0), 0);
-    assert_true(drop_give_back(&world->drop, "a.csv", &is_done, &err) && is_done);
+    assert_true(drop_give_back(&world->drop, "a.csv", &stamp, &is_done, &err) && is_done);
     assert_true(drop_has_waiting(&world->drop, "a.csv"));
 }
 
@@ -170,6 +170,43 @@ static void a_file_without_right_to_read_is_left_with_a_sentence(void **state) {
     assert_string_equal(list(world, 0).entries[0].sentence, "the daemon's user may not read the file");
 }
 
+static DropStamp stamp_of(const World *world, const char *name) {
+    Error err = {0};
+    DropStamp stamp;
+    int fd = drop_open_file(&world->drop, DROP_CLAIMED, name, &stamp, &err);
+    assert_true(fd >= 0);
+    close(fd);
+    return stamp;
+}
+
+static void what_lies_there_under_its_name_by_now_is_not_moved(void **state) {
+    World *world = *state;
+    Error err = {0};
+    DropReport report = {STR("{}"), STR("text")};
+    bool is_done = false;
+    put(world, "receiving/a.csv", "first");
+    DropStamp stamp = stamp_of(world, "a.csv");
+    assert_int_equal(renameat(world->drop.fd, "receiving/a.csv", world->drop.fd, "done/elsewhere.csv"), 0);
+    put(world, "receiving/a.csv", "second");
+    assert_false(drop_finish(&world->drop, world->arena, "a.csv", &stamp, DROP_DONE, "a.csv", &report, &err));
+    assert_int_equal(error_class(&err), ERROR_CONFLICT);
+    assert_false(drop_has(&world->drop, DROP_DONE, "a.csv") || drop_has(&world->drop, DROP_DONE, "a.csv.report.json"));
+    assert_true(drop_give_back(&world->drop, "a.csv", &stamp, &is_done, &err));
+    assert_false(is_done || drop_has_waiting(&world->drop, "a.csv"));
+    /* one that was moved to and fro since it was marked */
+    DropMark mark = drop_mark(&world->drop, DROP_DONE, "elsewhere.csv");
+    assert_int_equal(renameat(world->drop.fd, "done/elsewhere.csv", world->drop.fd, "done/b.csv"), 0);
+    do /* the clock of files goes by ticks */
+        assert_int_equal(renameat(world->drop.fd, "done/b.csv", world->drop.fd, "done/elsewhere.csv") |
+                         renameat(world->drop.fd, "done/elsewhere.csv", world->drop.fd, "done/b.csv"), 0);
+    while (drop_mark(&world->drop, DROP_DONE, "b.csv").moved_ns == mark.moved_ns);
+    assert_true(drop_fetch_back(&world->drop, world->arena, DROP_DONE, "b.csv", &mark, "a.csv", &is_done, &err));
+    assert_false(is_done || drop_has_waiting(&world->drop, "a.csv"));
+    mark = drop_mark(&world->drop, DROP_DONE, "b.csv");
+    assert_true(drop_fetch_back(&world->drop, world->arena, DROP_DONE, "b.csv", &mark, "a.csv", &is_done, &err));
+    assert_true(is_done && drop_has_waiting(&world->drop, "a.csv"));
+}
+
 static void a_file_ends_beside_its_reports_and_overwrites_nothing(void **state) {
     World *world = *state;
     Error err = {0};
@@ -183,9 +220,12 @@ static void a_file_ends_beside_its_reports_and_overwrites_nothing(void **state) 
         assert_int_equal(held.n, 1);
         const char *stored_as = drop_free_name(&world->drop, world->arena, DROP_DONE, "a.csv", 77);
         assert_string_equal(stored_as, round ? "a.csv.2" : "a.csv");
-        assert_true(drop_finish(&world->drop, world->arena, "a.csv", DROP_DONE, stored_as, &report, &err));
+        DropStamp stamp = stamp_of(world, "a.csv");
+        assert_true(drop_finish(&world->drop, world->arena, "a.csv", &stamp, DROP_DONE, stored_as, &report, &err));
         assert_true(drop_has(&world->drop, DROP_DONE, stored_as));
+        assert_true(drop_finish(&world->drop, world->arena, "a.csv", &stamp, DROP_DONE, stored_as, &report, &err)); /* moved already */
     }
+    assert_true(drop_sync_ends(&world->drop, &err));
     assert_true(drop_has(&world->drop, DROP_DONE, "a.csv.report.json"));
     assert_true(drop_has(&world->drop, DROP_DONE, "a.csv.2.report.txt"));
     assert_int_equal(list(world, 0).n, 0);
@@ -243,6 +283,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_claimed_file_that_is_written_to_is_found_out_and_given_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_cannot_be_taken_has_a_sentence, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_without_right_to_read_is_left_with_a_sentence, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_lies_there_under_its_name_by_now_is_not_moved, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_ends_beside_its_reports_and_overwrites_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(where_many_names_are_taken_the_id_is_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_that_is_gone_or_in_the_way_is_not_claimed, set_up, tear_down),

@@ -1,0 +1,171 @@
+"""A file that is read once more, in another way: what was misread of it does not stay, and what is left is what a world has
+that read it rightly from the beginning. That world is the witness; what is withdrawn is counted from the files.
+"""
+import re
+import signal
+
+import pytest
+
+from harness import dump
+from test_claims import COLUMNS, make_claims, row, text  # noqa: F401  (a fixture and what it makes)
+from test_remap_claims import READABLE, STATUS, configure
+
+NAME, OTHER = "hospital1_2024-03.csv", "hospital1_2024-02.csv"
+NUMBERS = range(1, 21)
+SWAPPED = [COLUMNS[1], COLUMNS[0], *COLUMNS[2:]]
+
+
+def way(*keys):
+    """A key or two of the feed that say how its files are written."""
+    return ("    format: csv\n", "    format: csv\n" + "".join(f"    {key}\n" for key in keys))
+
+
+def quoted(number):
+    fields = row(f"C{number}", payer={0: "Aetna, Inc.", 1: "Aet\nna"}.get(number % 5, "Aetna"))
+    return ",".join(f'"{field}"' if number % 2 and field[0] == "C" or "," in field or "\n" in field else field for field in fields) + "\n"
+
+
+HEADER = ",".join(COLUMNS) + "\n"
+UMLAUTS = HEADER + "".join(",".join(row(f"C{number}", payer="Münch" if number % 2 else "Aetna")) + "\n" for number in NUMBERS)
+QUOTED = HEADER + "".join(map(quoted, NUMBERS))
+BARE = "".join(",".join(row(f"C{number}")) + "\n" for number in NUMBERS)
+# how it is read first and then, the file, and how many deliveries of the first reading the second does not know of at all
+CASES = {
+    "encoding": (way("encoding: windows-1252"), way("encoding: utf-8"), UMLAUTS, 0),
+    "quote": (way("quote: none"), way("quote: double"), QUOTED,
+              # whole lines whose id has quotes; with a comma or a line's end within, they were held
+              sum(number % 2 and number % 5 > 1 for number in NUMBERS)),
+    "columns": (way("header: false", f"columns: [{', '.join(SWAPPED)}]"),
+                way("header: false", f"columns: [{', '.join(COLUMNS)}]"), BARE, len(NUMBERS)),
+    "header": (way("header: false", f"columns: [{', '.join(COLUMNS)}]"), way(), text([row(f"C{number}") for number in NUMBERS]), 0),
+}
+
+
+# a file that is read alike in either way of these cases, of the month before: some of the same claims, earlier
+ALIKE = ("encoding", "quote")
+EARLIER = text([row(f"C{number}", "2024-02-01", status="Denied" if number % 3 else "Pending") for number in (2, 4, 6, 8)])
+
+
+def ask(claims):  # noqa: F811
+    claims.store.execute(f"UPDATE ops.file SET replay_asked_at = now() WHERE name = '{NAME}' AND state <> 'seen'", claims.database)
+
+
+def outcome(claims):  # noqa: F811
+    """What shows, what is remembered, what is held and what the ledger says, without how often anything was read. (A payer that
+    a misread row named stays as a member that nothing names.)"""
+    tables = {"claims": sorted(re.sub(r'"mapping_version": "?\d+"?', "", line) for line in claims.dump(dump.ORDER)["silver.claims"])}
+    tables["absorbed"] = claims.rows(
+        "SELECT source_claim_id, encode(f.sha256, 'hex'), line, claim_status, source_payer_id, a.source_hash, encode(record_hash, 'hex') "
+        "FROM silver.claims_absorbed a JOIN ops.file f USING (file_id) ORDER BY 1, 2, 3")
+    tables["lines"] = claims.rows("SELECT source_claim_id, iteration, encode(f.sha256, 'hex'), line FROM silver.claims c "
+                                  "JOIN ops.file f USING (file_id) ORDER BY 1, 2")
+    tables["held"] = claims.rows("SELECT natural_key, rule, line, source_hash FROM dq.quarantine WHERE state = 'open' ORDER BY line, 1")
+    tables["files"] = claims.rows("SELECT name, state, rows_read, rows_quarantined FROM ops.file WHERE state <> 'failed' ORDER BY name")
+    return {table: [str(line) for line in lines] for table, lines in tables.items()}
+
+
+@pytest.fixture
+def worlds(make_claims):  # noqa: F811
+    """Of a case: one that has misread it, one that reads it rightly from the beginning."""
+    def make(case, n=1):
+        wrong, right, content, _ = CASES[case]
+        made = []
+        for way_of_reading in (*[wrong] * n, right):
+            claims = make_claims(page_rows=3)  # noqa: F811
+            configure(claims, way_of_reading)
+            if case in ALIKE:
+                claims.put(OTHER, EARLIER)
+                claims.once()
+            claims.put(NAME, content)
+            made.append(claims)
+        return made
+    return make
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_was_misread_does_not_stay_when_the_file_is_read_anew(worlds, case):
+    misread, calm = worlds(case)
+    _, right, _, n_withdrawn = CASES[case]
+    misread.once()
+    calm.once()
+    before = outcome(misread)
+    assert before != outcome(calm)
+    keys = dict(misread.rows("SELECT source_claim_id, claim_key FROM silver.claims WHERE is_final"))
+    shown = misread.rows(f"SELECT source_claim_id, source_payer_id FROM silver.claims c JOIN ops.file f USING (file_id) WHERE f.name = '{NAME}'")
+    configure(misread, right)
+    ask(misread)
+    misread.once()
+    dump.assert_equal(outcome(calm), outcome(misread))
+    assert misread.rows(f"SELECT rows_withdrawn, readings FROM ops.file WHERE name = '{NAME}'") == [(n_withdrawn, 1)]
+    now = dict(misread.rows("SELECT source_claim_id, claim_key FROM silver.claims WHERE is_final"))
+    assert all(now[number] == key for number, key in keys.items() if number in now), "a key stays with its claim"
+    # what stood there until which batch, and that the batch read the file anew
+    gone = [line for line in shown if line not in misread.rows(
+        f"SELECT source_claim_id, source_payer_id FROM silver.claims c JOIN ops.file f USING (file_id) WHERE f.name = '{NAME}'")]
+    past = misread.rows("SELECT DISTINCT p.source_claim_id, p.source_payer_id FROM silver.claims_past p JOIN ops.audit a ON "
+                        "a.details ->> 'batch' = p.batch_to::text JOIN ops.file f ON f.file_id::text = a.details ->> 'read_anew'")
+    assert set(gone) <= set(past) and (gone or case == "header")
+    # nothing comes of it when it is read once more, nor when a mapping is mended that would take what was held
+    bronze = misread.rows("SELECT count(*) FROM bronze.claims__monthly")
+    ask(misread)
+    misread.once()
+    dump.assert_equal(outcome(calm), outcome(misread))
+    assert misread.rows("SELECT count(*) FROM bronze.claims__monthly") == bronze
+    for claims in (misread, calm):
+        configure(claims, right, READABLE, STATUS)
+        claims.once()
+    dump.assert_equal(outcome(calm), outcome(misread))
+
+
+POINTS = ["page.after_withdrawn", "page.after_silver:2", "page.before_commit:2", "receive.after_page:2", "receive.before_done",
+          "receive.after_done"]
+
+
+def test_killed_anywhere_a_file_that_is_read_anew_ends_as_one_that_was_not(worlds):
+    killed, undisturbed, calm = worlds("quote", n=2)
+    _, right, _, n_withdrawn = CASES["quote"]
+    for claims in (killed, undisturbed):
+        claims.once()
+        configure(claims, right)
+        ask(claims)
+    for point in POINTS:
+        assert killed.daemon.once(timeout=120, REVCYCLED_FAILPOINT=point).returncode == -signal.SIGKILL, point
+    for claims in (killed, undisturbed, calm):
+        claims.once()
+    dump.assert_equal(outcome(calm), outcome(killed))
+    dump.assert_equal(undisturbed.dump(dump.KILL), killed.dump(dump.KILL))
+    assert killed.rows(f"SELECT rows_withdrawn FROM ops.file WHERE name = '{NAME}'") == [(n_withdrawn,)]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_was_misread_before_a_crash_does_not_stay_when_the_rest_is_read_otherwise(worlds, case):
+    """The reading begins anew, and is killed once more before it is through."""
+    misread, calm = worlds(case)
+    _, right, _, _ = CASES[case]
+    assert misread.daemon.once(timeout=120, REVCYCLED_FAILPOINT="receive.after_page:4").returncode == -signal.SIGKILL
+    configure(misread, right)
+    assert misread.daemon.once(timeout=120, REVCYCLED_FAILPOINT="receive.after_page:2").returncode == -signal.SIGKILL
+    misread.once()
+    calm.once()
+    dump.assert_equal(outcome(calm), outcome(misread))
+
+
+STOP = ("claims:\n", "rules:\n  - {name: big_number, entity: claims, check: \"source_claim_id <> 'C18'\", severity: stop, stop_percent: 1}\nclaims:\n")
+
+
+@pytest.mark.parametrize("is_replayed", [True, False], ids=["by a replay", "sent again"])
+@pytest.mark.parametrize("case", ["encoding", "quote"])
+def test_what_was_misread_of_a_file_that_failed_does_not_stay(worlds, case, is_replayed):
+    misread, calm = worlds(case)
+    wrong, right, content, _ = CASES[case]
+    configure(misread, wrong, STOP)
+    misread.once()
+    assert misread.file(NAME)["state"] == "failed" and misread.file(NAME)["rows_read"] > 10
+    configure(misread, right)
+    if is_replayed:
+        ask(misread)
+    else:
+        misread.put(NAME, content)
+    misread.once()
+    calm.once()
+    dump.assert_equal(outcome(calm), outcome(misread))
