@@ -229,10 +229,15 @@ static void wake(void *ctx, const char *name) {
 
 static void leave(void *ctx, bool has_news) { jobs_leave(ctx, has_news); }
 
+/* Those that ended are kept, and of the others every job has one at most; a held one that goes on is both. */
 static size_t n_runs(void *ctx, const char *state) {
     size_t n = 0;
     for (size_t i = 0; i < jobs_run_count(ctx); i++)
         n += strcmp(run_state_name(jobs_run_at(ctx, i)->state), state) == 0;
+    for (size_t i = 0; i < jobs_count(ctx); i++) {
+        const Run *run = jobs_at(ctx, i)->current;
+        n += run && !run->is_kept && strcmp(run_state_name(run->state), state) == 0;
+    }
     return n;
 }
 
@@ -242,7 +247,7 @@ static void retired_at(void *ctx, size_t index, const char **ret_source, int64_t
     jobs_retired_at(ctx, index, ret_source, ret_since_us);
 }
 
-static size_t queue_depth(void *ctx) { return n_runs(ctx, "queued"); }
+static size_t queue_depth(void *ctx) { return jobs_waiting_count(ctx); }
 
 Control control_of(Jobs *jobs, Reloads *reloads) {
     return (Control){

@@ -266,17 +266,6 @@ static void start_due(Jobs *jobs) {
         loop_timer_start(jobs->due_timer, (next_us - now_us) / 1000 + 1, 0);
 }
 
-/* For a worker or for another run of their group. */
-static size_t count_waiting(const Jobs *jobs) {
-    const Turns turns = turns_of(jobs);
-    size_t n = 0;
-    for (size_t i = 0; i < jobs->table->n; i++) {
-        const Job *job = &jobs->table->jobs[i];
-        n += (job->current && job->current->state == RUN_QUEUED) || turn_awaits_worker(&turns, job);
-    }
-    return n;
-}
-
 static size_t count_unfinished(const Jobs *jobs) {
     size_t n = 0;
     for (size_t i = 0; i < jobs->table->n; i++)
@@ -296,13 +285,11 @@ static void end_drain(Jobs *jobs) {
 
 static void plan(void *context) {
     Jobs *jobs = context;
-    METRIC_SET(METRIC_RUNS_RUNNING, count_unfinished(jobs));
     if (jobs->course.is_ending) {
         end_drain(jobs);
         return;
     }
     start_due(jobs);
-    METRIC_SET(METRIC_QUEUE_DEPTH, count_waiting(jobs));
     if (leases_want_ids(jobs->leases))
         keep_leases(jobs);
     if (jobs->follower.idle && count_unfinished(jobs) == 0)
@@ -556,6 +543,16 @@ void jobs_wake(Jobs *jobs, Job *job) {
     job->is_woken = true;
     if (jobs->is_started && !jobs->course.is_ending)
         loop_timer_start(jobs->due_timer, 0, 0);
+}
+
+size_t jobs_waiting_count(const Jobs *jobs) {
+    const Turns turns = turns_of(jobs);
+    size_t n = 0;
+    for (size_t i = 0; i < jobs->table->n; i++) {
+        const Job *job = &jobs->table->jobs[i];
+        n += (job->current && job->current->state == RUN_QUEUED) || turn_awaits_worker(&turns, job);
+    }
+    return n;
 }
 
 bool jobs_enter(Jobs *jobs, const Job *job) {

@@ -65,6 +65,8 @@ Job *jobs_find(Jobs *jobs, const char *name);
 int64_t jobs_next_due_us(const Jobs *jobs, const Job *job);
 /* True when it is due and all workers that it may have are taken. */
 bool jobs_awaits_worker(const Jobs *jobs, const Job *job);
+/* Those that wait for a worker, or for another run of their group. */
+size_t jobs_waiting_count(const Jobs *jobs);
 /* True when it waits for the first turn, since the start, of a job whose rows its own name. */
 bool jobs_is_behind(const Jobs *jobs, const Job *job);
 

@@ -2,6 +2,7 @@
 of ours is left running at the source, and the rows are right afterwards."""
 import contextlib
 import os
+import re
 import signal
 import threading
 import time
@@ -140,6 +141,18 @@ def test_a_statement_that_takes_too_long_is_ended_by_the_server_even_when_nobody
     jobs.until(lambda: naps(hospital), what="it is tried again")
     daemon.kill()
     jobs.until(lambda: not ours(hospital.server), 2 + LATE_S, "nothing of ours runs")
+
+
+def test_what_runs_and_what_waits_for_it_is_counted(hospital):
+    hospital.play(SLOW)
+    daemon = begin(hospital, {"timeout": "60s"}, table="slow", reconcile="0")
+
+    def counted(name):
+        return float(re.search(rf"^revcycle_{name} (\S+)$", daemon.get("/metrics", token=None)[2], re.M)[1])
+    jobs.until(lambda: naps(hospital), what="a page is being read")
+    jobs.until(lambda: counted("runs_running") == daemon.get("/v1/status")[2]["runs_running"] == 1, what="it alone runs")
+    assert daemon.post("/v1/jobs/h.f/runs", {"mode": "reconcile"})[0] == 202
+    jobs.until(lambda: counted("queue_depth") == counted("runs_running") == 1, what="one waits for the other")
 
 
 # ---- locks, limits, restarts
