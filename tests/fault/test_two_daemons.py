@@ -119,6 +119,7 @@ def test_one_is_stopped_in_a_page_and_wakes_when_the_other_has_placed_it(pair, l
     pair.start(failpoint="page.before_commit:9:stop")
     jobs.until(pair.first.is_stopped, what="it stopped")
     pair.await_take_over()
+    assert pair.world.value("SELECT min(epoch) FROM ops.job") > 1, "a take-over has an epoch of its own"
     jobs.await_quiet(pair.second, 120)
     placed = pair.world.value("SELECT count(*) FROM ops.batch WHERE feed IS NOT NULL")
     pair.first.go_on()
@@ -136,6 +137,8 @@ def test_one_is_cut_off_from_the_database_in_silence(pair, loaded_order_dump):
         pair.await_take_over()
         jobs.until(lambda: any("the leases have run out" in str(line) for line in pair.first.log_lines()),
                    what="the first gives up what it had")
+        jobs.until(lambda: "revcycle_runs_running 0.0\n" in pair.first.get("/metrics", token=None)[2], LATE_S,
+                   "its runs end, though nobody answers them")
         relay.speak()
         everything = set(jobs.jobs(pair.second))
         jobs.until(lambda: states(pair.first, "elsewhere") == everything, LATE_S, "it sees that it has lost its jobs")

@@ -137,6 +137,7 @@ class Relay:
                     _reset(target)
                     return
                 target.sendall(data)
+        self.speaking.wait()  # an end is passed on no more than words are
         with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_WR)
 
