@@ -247,6 +247,20 @@ def test_a_silent_path_is_given_up_within_the_timeout_and_nothing_is_left_when_i
         jobs.until(lambda: not ours(hospital.server), what="nothing of ours runs")
 
 
+def test_an_answer_that_ends_in_the_middle_is_not_taken_for_a_whole_one(hospital):
+    """Longer than a record of TLS, so that rows of it have come; not of the pages that are read before the columns of the
+    first are asked about once more; stamped so that only the first load reads them."""
+    hospital.play("SET timestamp = 978307200",
+                  "INSERT INTO t (id, first, last) SELECT seq, 'Ann', REPEAT('x', 40) FROM seq_1000_to_4999")
+    with Relay(hospital.server.port) as relay:
+        relay.cut_after(290_000)  # the middle of the fourth of five pages
+        daemon = begin(hospital, {"port": relay.port}, page_rows=1000, reconcile="0")
+        jobs.until(lambda: relay.bytes_left is None, what="the answer is cut")
+        await_equal(hospital, 30)
+        assert failed(daemon, "no connection to the hospital's server")
+        assert len(here(hospital)) == 4120
+
+
 def test_an_idle_connection_whose_end_has_gone_does_not_fail_a_run(hospital):
     """Cut while idle: the next poll finds it, and connects anew."""
     with Relay(hospital.server.port) as relay:
@@ -389,6 +403,20 @@ def test_a_step_of_the_clock_is_not_forgotten_when_the_run_that_saw_it_fails(ste
         lock.execute("ROLLBACK")
     await_equal(feed)
     assert set_back(daemon) == 1
+
+
+def test_a_plan_leaves_a_step_of_the_clock_to_the_poll_after_it(stepped_hospital, stepped):
+    """It reads as a run does, and goes back nowhere: what it saw of the clock must not be known to the run."""
+    feed = stepped_hospital
+    daemon = begin(feed, reconcile="0", every="12h")
+    jobs.until(lambda: jobs.jobs(daemon)["h.f"]["last_success_at"], what="the first run ends")
+    stepped.step(-60)
+    feed.play("UPDATE t SET first = 'Uta' WHERE id = 2")
+    assert jobs.run_job(daemon, "h.f", dry_run=True)["rows_changed"] == 1
+    passed = source_text(feed, "NOW(6)")  # the clock has passed the position by the next poll
+    feed.store.execute(f"UPDATE ops.cursor SET position = '{passed}' WHERE feed = 'h.f'", feed.database)
+    assert jobs.run_job(daemon, "h.f")["rows_changed"] == 1
+    assert here(feed) == there(feed) and set_back(daemon) == 2
 
 
 @contextlib.contextmanager
