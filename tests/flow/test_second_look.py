@@ -204,3 +204,44 @@ def test_who_approves_deletions_does_not_vouch_for_the_server(table):
     feed.play("DELETE FROM t WHERE id = 3")
     assert jobs.run_job(feed.daemon, "h.f", mode="reconcile")["state"] == "held"
     assert len(names(feed)) == N - 2
+
+
+def test_a_reconcile_comes_by_its_schedule(table):
+    feed = table({"reconcile": "1s"})
+    feed.daemon.make_token()
+    feed.daemon.start()
+    jobs.await_quiet(feed.daemon)
+    feed.play("DELETE FROM t WHERE id = 7")
+    jobs.until(lambda: names(feed).keys() == {str(i) for i in range(N) if i != 7}, what="nobody asked for it")
+
+
+def test_a_dismissed_row_that_a_mended_mapping_takes_is_found(make_feed, mariadb):
+    """It is cleaned again with no other entry, and no poll reads it any more."""
+    feed = make_feed(mariadb, {"entity": "transactions", "key": ["id"], "cursor": "changed", "every": "12h",
+                               "map": {"source_transaction_id": "id", "amount": "amount"}})
+    feed.play("CREATE TABLE t (id int PRIMARY KEY, amount varchar(9), changed datetime(6) NOT NULL DEFAULT "
+              "CURRENT_TIMESTAMP(6), KEY (changed))", QUIETLY, "INSERT INTO t (id, amount) VALUES (1, '1.00'), (2, 'two')")
+    entries = "SELECT natural_key, state FROM dq.quarantine"
+    feed.once()
+    feed.store.execute("UPDATE dq.quarantine SET state = 'dismissed'", feed.database)
+    feed.once()
+    assert feed.rows(entries) == [("2", "dismissed")]
+    feed.write(map={"source_transaction_id": "id"})
+    feed.once()
+    assert feed.rows("SELECT source_transaction_id FROM silver.transactions WHERE source_system = 'h' ORDER BY 1") == [("1",), ("2",)]
+    assert [state for _, state in feed.rows(entries)] in (["replayed"], ["superseded"])
+
+
+def test_a_row_that_another_ones_id_kept_out_comes_when_that_one_goes(make_feed, mariadb):
+    """Nothing moved its cursor, and its content is known: as an entry of quarantine."""
+    feed = make_feed(mariadb, {**FEED, "key": ["k"], "map": {"source_department_id": "k", "name": "label"}})
+    feed.play("CREATE TABLE t (k varchar(8) COLLATE utf8mb4_nopad_bin PRIMARY KEY, label varchar(40), changed datetime(6) NOT "
+              "NULL DEFAULT CURRENT_TIMESTAMP(6), KEY (changed))", QUIETLY,
+              "INSERT INTO t (k, label) VALUES ('q', 'one'), (' q', 'two'), ('r', 'three')")
+    entries = "SELECT natural_key, state FROM dq.quarantine WHERE rule = 'key_collision'"
+    feed.once()
+    assert names(feed) == {"q": "one", "r": "three"} and feed.rows(entries) == [('" q"', "open")]
+    feed.play("DELETE FROM t WHERE k = 'q'")
+    feed.once()
+    assert names(feed) == {"q": "two", "r": "three"}
+    assert "open" not in [state for _, state in feed.rows(entries)]
