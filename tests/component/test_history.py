@@ -60,6 +60,8 @@ def test_the_same_key_twice_in_a_page_the_newest_counts(world):
     assert world.versions() == [(5.0, BEA)]
     world.now(patient(ANN, 9), patient(BEA, 9))  # changed and changed back within one poll
     assert world.versions() == [(5.0, BEA)]
+    world.now(patient(ANN, 2, number="P2"), patient(BEA, 5, number="P2"))
+    assert world.versions() == [(5.0, BEA)] * 2
 
 
 def test_a_modification_time_that_is_no_help_is_inferred(world):

@@ -212,6 +212,22 @@ def test_a_new_version_moves_the_keys_of_the_facts_after_it(world):
     assert world.of("T1", "patient_key") == (later,)
 
 
+def test_facts_whose_keys_move_are_published_again(world):
+    """They bear the settle's batch, which no publication has taken."""
+    facts = {"encounters": "encounter_date", "transactions": "service_date", "claims": "claim_date"}
+    for version, start in enumerate(("2023-01-01 00:00+00", "2024-02-01 00:00+00"), 1):
+        world.sql("UPDATE silver.patients SET expiry_date = %s, is_current = false, batch_id = %s", start, world.batch)
+        world.version("patients", "P1", start, "9999-12-31 00:00+00", version)
+        for table, day in facts.items() if version == 1 else ():
+            world.place(table, "F1", source_patient_id="P1", **{day: "2024-05-01"})
+        world.settle()
+        for table in facts:
+            assert world.sql(f"SELECT b.feed, b.publication_id, p.version FROM silver.{table} f JOIN ops.batch b USING (batch_id) "
+                             "JOIN silver.patients p USING (patient_key)") == [("settle", None, version)], table
+        world.sql("INSERT INTO ops.publication (state) VALUES ('succeeded')")
+        world.sql("UPDATE ops.batch SET publication_id = (SELECT max(publication_id) FROM ops.publication)")
+
+
 def test_a_parent_that_comes_takes_the_flag_away_and_keeps_the_key(world):
     world.place("transactions", "T1", source_provider_id="D1", source_department_id="X1", source_encounter_id="E1",
                 source_patient_id="P1", dq_flags=["paid_above_billed"])
@@ -224,6 +240,7 @@ def test_a_parent_that_comes_takes_the_flag_away_and_keeps_the_key(world):
     for table, number in (("patients", "P1"), ("providers", "D1"), ("departments", "X1"), ("encounters", "E1")):
         world.place(table, number)
         world.settle()
+        assert f"orphan_{ENTITY[table]}" not in world.flags("transactions", "T1")
     assert world.flags("transactions", "T1") == ["paid_above_billed"]
     assert world.of("T1", "patient_key, provider_key, department_key") == keys
     assert world.value("SELECT encounter_key FROM gold.fact_transactions") is not None

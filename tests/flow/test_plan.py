@@ -166,6 +166,22 @@ def test_a_mended_mapping_is_told_before(loaded):
                            "ORDER BY run_id LIMIT 1", feed, newest) == [counts]
 
 
+def test_what_quarantine_holds_by_an_earlier_mapping_is_told_once(make_feed, mariadb):
+    """The remap looks at it, and then the poll does; it stays what it was."""
+    mapping = {"source_transaction_id": "id", "amount": "amount"}
+    feed = make_feed(mariadb, {"entity": "transactions", "key": ["id"], "every": "12h", "map": mapping})
+    feed.play("CREATE TABLE t (id int PRIMARY KEY, amount varchar(9), word varchar(9))",
+              "INSERT INTO t VALUES (1, '1.00', 'w'), (2, 'two', 'w')")
+    feed.once()
+    newest = feed.value("SELECT max(run_id) FROM ops.run")
+    feed.write(map={**mapping, "visit_type": {"from": "word", "clean": ["trim"]}})
+    told = plan(feed, "h.f")["h.f"]
+    feed.once()
+    assert feed.rows("SELECT rows_read, rows_changed, rows_quarantined FROM ops.run WHERE job = 'h.f' AND run_id > %s "
+                     "ORDER BY run_id LIMIT 1", newest) == [told]
+    assert told[1:] == (1, 0)
+
+
 def test_what_cannot_be_told_is_refused(running):
     status, _, answer = running.daemon.post("/v1/jobs/kpi/runs", {"dry_run": True})
     assert status == 422 and "without doing it" in answer["detail"], answer
