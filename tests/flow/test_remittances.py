@@ -329,6 +329,7 @@ def assert_life_in(make_desk, orders):
             desk.put(name, content)
             desk.once()
         assert [row[1:4] for row in desk.claims("C1")] == [(1, False, "Pending"), (2, True, "Paid")]
+        assert desk.rows("SELECT iteration, acknowledgement FROM gold.claim_acknowledgements") == [(1, "Accepted")]
         states.append(desk.dump())
     for state in states[1:]:
         dump.assert_equal(states[0], state)
@@ -342,6 +343,18 @@ def test_claim_acknowledgements_and_payment_in_whichever_order_end_in_the_same_s
 @pytest.mark.nightly
 def test_claim_acknowledgements_and_payment_in_every_order_end_in_the_same_state(make_desk):
     assert_life_in(make_desk, itertools.permutations(LIFE))
+
+
+def test_what_a_receiver_said_of_a_set_stays_when_another_delivery_shows(desk):
+    """Accepted, refused, sent again, and of that set twice the payer's acceptance, which says the same as the claim does."""
+    for name, content in [*LIFE[:3], ("a_5.277", answering("SET1", "20250108")), ("a_6.837", sent_as("SET2", "20250109", "78")),
+                          ("a_7.999", acknowledgement("E", "20250109", "78")), ("a_8.277", answering("SET2", "20250110", "A1:19")),
+                          ("a_9.277", answering("SET2", "20250111", "A2:20"))]:
+        desk.put(name, content)
+    desk.once()
+    assert [row[1:4] for row in desk.claims("C1")] == [(1, False, "Pending"), (2, False, "Rejected"), (3, True, "Pending")]
+    assert desk.rows("SELECT iteration, acknowledgement FROM gold.claim_acknowledgements ORDER BY 1") == [
+        (1, "Accepted"), (3, "Accepted with errors")]
 
 
 def test_a_status_is_of_the_claim_that_it_names_and_of_none_where_it_names_none(desk):
@@ -571,6 +584,28 @@ def test_a_file_that_is_no_good_says_why(desk):
         assert "X1" not in report["error"] and "C1" not in report["error"]
     assert [row[0] for row in desk.claims()] == ["X1", "X3"]  # their sets were whole
     assert desk.rows("SELECT rule, reason FROM dq.quarantine") == [("x12_envelope", "the transaction set has no SE")]
+
+
+def test_a_file_that_was_cut_at_any_segment_says_so_and_posts_what_was_whole(desk):
+    """Two groups of two sets each, of mixed kinds: every set of every cut is posted if its SE is there, and no cut is silent."""
+    sent = x12.segments_of(claims_out())
+    groups = [x12.segments_of(x12.envelope("835", [x12.remittance([[f"CLP*K{i}*1*10*{i}**MC*I", f"CAS*CO*45*{10 - i}"]], number=f"K{i}")
+                                                   for i in (1, 2)])), sent]
+    segments = [groups[0][0], *[s for group in groups for s in group[1:-1]], ["IEA", "2", "000000001"]]
+    whole = ["*".join(s) + "~" for s in segments]
+    ends = [i + 1 for i, s in enumerate(segments) if s[0] == "SE"]
+    for size in range(1, len(whole) + 1):
+        desk.put(f"a_{size:03}.x12", "".join(whole[:size]))
+    desk.once()
+    posted = dict(desk.rows("SELECT f.name, count(*) FILTER (WHERE s.reason IS NULL) FROM ops.file f JOIN ops.x12_set s USING (file_id) "
+                            "GROUP BY 1"))
+    for size in range(1, len(whole) + 1):
+        name = f"a_{size:03}.x12"
+        report = desk.file(name)
+        assert posted.get(name, 0) == sum(end <= size for end in ends), size
+        assert report["state"] in (("done", "superseded") if name in posted else ("failed",)), (size, report)  # a later cut tells it too
+        assert (report["error"] is None) == (size == len(whole)), (size, report)
+    assert [row[0] for row in desk.rows("SELECT DISTINCT source_claim_id FROM silver.claims ORDER BY 1")] == ["C1", "K1", "K2"]
 
 
 def test_claims_behind_a_set_are_not_posted_by_its_balance(desk):
