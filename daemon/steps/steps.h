@@ -3,8 +3,8 @@
  * A step is one straight-line blocking function on a worker thread. It opens what it needs through its
  * RunContext, works page by page, looks at `canceled` between pages, counts what it did, and returns
  * true, or false with an Error whose class run.c decides upon. It never retries, logs only progress,
- * and leaves nothing half done: every page is one transaction. One step has a second thread, which ends
- * with it: extract, while it walks a table (ahead.h). */
+ * and leaves nothing half done: every page is one transaction. Two steps have a second thread, which ends
+ * with them: extract, while it walks a table, and receive, while it reads a file (ahead.h). */
 #pragma once
 #include "base/arena.h"
 #include "base/error.h"
