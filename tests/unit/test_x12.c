@@ -114,7 +114,7 @@ static void each_interchange_has_its_own_delimiters(void **state) {
 
 static void files_with_marks_may_be_put_together(void **state) {
     (void)state;
-    assert_reads("\xEF\xBB\xBF" ISA GS "GE*0*1~IEA*1*1~\r\n\xEF\xBB\xBF\r\n" ISA GS "GE*0*1~IEA*1*1~\xEF\xBB\xBF",
+    assert_reads("\xEF\xBB\xBF\n\xEF\xBB\xBF" ISA GS "GE*0*1~IEA*1*1~\r\n\xEF\xBB\xBF\r\n" ISA GS "GE*0*1~IEA*1*1~\xEF\xBB\xBF",
                  "ISA/16 GS/8 GE/2 IEA/2 ISA/16 GS/8 GE/2 IEA/2 ");
 }
 

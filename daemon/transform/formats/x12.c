@@ -141,6 +141,18 @@ static void pass_blanks(X12Parser *x12) {
     consume(x12, size);
 }
 
+/* All that stands between two segments, however it was cut into chunks. False: more bytes are needed to tell. */
+static bool pass_between(X12Parser *x12) {
+    int64_t before;
+    do {
+        pass_blanks(x12);
+        before = x12->offset;
+        if (!pass_mark(x12))
+            return false;
+    } while (x12->offset > before);
+    return true;
+}
+
 /* ---- the interchange header ---- */
 
 typedef enum IsaAnswer { ISA_FINE, ISA_MORE, ISA_BAD } IsaAnswer;
@@ -429,12 +441,8 @@ static bool find_segment(X12Parser *x12) {
 
 /* One step ahead: a segment, faults, or the end. False: more bytes are needed. */
 static bool advance(X12Parser *x12) {
-    if (!x12->is_skipping && x12->searched == 0) {
-        pass_blanks(x12);
-        if (!pass_mark(x12))
-            return false;
-        pass_blanks(x12);
-    }
+    if (!x12->is_skipping && x12->searched == 0 && !pass_between(x12))
+        return false;
     size_t size = x12->end - x12->start;
     if (size == 0) {
         if (x12->is_finished)
