@@ -16,7 +16,7 @@ int64_t schedule_due_us(const DueInput *in) {
         return SCHEDULE_NEVER;
     int64_t due = SCHEDULE_NEVER;
     if (in->every_us > 0)
-        due = in->finished_us ? in->finished_us + in->every_us : 0;
+        due = in->finished_us ? in->finished_us + (in->rest_us > in->every_us ? in->rest_us : in->every_us) : 0;
     if (in->is_woken)
         due = earlier(due, later(in->woken_us + in->quiet_us, in->finished_us + in->rest_us));
     if (in->failures > 0 && due != SCHEDULE_NEVER)
