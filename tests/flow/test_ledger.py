@@ -196,11 +196,13 @@ def test_a_page_that_breaks_a_stop_rule_fails_its_file_and_blocks_no_other(make_
     good = [row(f"C{number}", paid="1.00") for number in range(10)]
     claims.put("hospital1_2024-03.csv", text([*good, *(row(f"D{number}") for number in range(10))]))
     claims.put("hospital1_2024-04.csv", text([row("E1", paid="2.00")]))
+    claims.put("hospital1_2024-05.csv", text([row("F0"), *(row(f"F{number}", paid="3.00") for number in range(1, 10))]))
     claims.once()
     entry = claims.file("hospital1_2024-03.csv")
     assert entry["state"] == "failed" and "10 of 10 rows of a page break rule paid_something" in entry["error"]
-    assert len(claims.claims()) == 11 and entry["rows_read"] == 10
+    assert len(claims.claims()) == 21 and entry["rows_read"] == 10
     assert claims.file("hospital1_2024-04.csv")["state"] == "done"
+    assert claims.file("hospital1_2024-05.csv")["state"] == "done", "one of ten is the share, not above it"
 
 
 def test_names_that_are_no_text_or_too_long_harm_nothing(claims):  # noqa: F811

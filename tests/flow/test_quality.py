@@ -155,12 +155,23 @@ def test_nothing_new_writes_nothing_and_a_change_adds_what_changed(world):
     assert changed == [("hospital_a.patients",)] and world.value("SELECT count(*) FROM dq.score") > lines
 
 
-def test_rows_accepted_of_rows_received_are_one_query(world):
+@pytest.fixture
+def dismissed(world):
+    """One entry that a person put aside: it is no more accepted for that."""
+    entry = world.value("SELECT min(quarantine_id) FROM dq.quarantine WHERE state = 'open'")
+    mark = lambda state: world.store.execute(f"UPDATE dq.quarantine SET state = '{state}' WHERE quarantine_id = {entry}", world.database)
+    mark("dismissed")
+    yield entry
+    mark("open")
+
+
+def test_rows_accepted_of_rows_received_are_one_query(world, dismissed):
+    assert world.value("SELECT count(*) FROM dq.quarantine WHERE state = 'dismissed'") == 1, dismissed
     for entity in CURRENT:
         one = entity[:-1]
         held = {(source, key or f"#{content}") for source, key, content in world.rows(
             "SELECT source_system, natural_key, source_hash FROM dq.quarantine JOIN ops.feed_entity USING (feed) "
-            "WHERE state = 'open' AND entity = %s ORDER BY 1, 2", entity)}
+            "WHERE state IN ('open', 'dismissed') AND entity = %s ORDER BY 1, 2", entity)}
         real = "WHERE NOT is_inferred" if entity in ("patients", "providers", "departments") else ""
         there = set(world.rows(f"SELECT source_system, source_{one}_id FROM silver.{entity} {real} ORDER BY 1, 2"))
         wanted = {source: (len({key for key in there | held if key[0] == source}),
@@ -271,6 +282,7 @@ def test_killed_while_orphans_and_scores_are_taken_the_next_look_finds_the_same(
         for name in ("quality.orphans_before_commit", "quality.scores_before_commit"):
             assert killed.daemon.once(REVCYCLED_FAILPOINT=name).returncode == -signal.SIGKILL, name
             assert killed.value("SELECT count(*) FROM dq.score") == 0
+            assert (killed.value("SELECT count(*) FROM dq.orphan") == 0) == (name == "quality.orphans_before_commit")
         killed.once()
         assert {(entity, key, flag) for entity, key, flag in killed.rows(
             "SELECT entity, key, orphan FROM dq.orphan WHERE resolved_at IS NULL ORDER BY 1, 2, 3")} == flagged(killed)

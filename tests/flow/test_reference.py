@@ -26,7 +26,7 @@ STATE = ("SELECT source_provider_id, version, specialization, npi, npi_status, d
          "ORDER BY 1, 2")
 CACHE = "SELECT npi, outcome, is_organization, taxonomies FROM ref.npi ORDER BY 1"
 # Faults of single answers, which say nothing of the number; the others are the service's.
-UNUSABLE = ("errors", "repeated", "garbage", "huge", "page")
+UNUSABLE = ("errors", "errors_and_nobody", "repeated", "garbage", "huge", "page")
 AWAY = ("unavailable", "limited", "forbidden", "moved", "slow", "cut")
 
 
@@ -103,6 +103,14 @@ def test_only_numbers_with_a_good_check_digit_leave_the_house(house, registry):
         assert set(headers) <= {"Host", "User-Agent", "Accept"}
         assert re.fullmatch(r"revcycled/[0-9.]+", headers["User-Agent"])
     assert registry.asked() == sorted({npi for _, _, npi in ROWS if npi} - {BAD})
+
+
+def test_no_more_is_asked_a_second_than_the_configuration_allows(house, registry):
+    """Each question is noted before it is answered, so that all pauses but the first lie between the notes."""
+    house.top["reference"]["npi"]["requests_per_second"] = 5
+    house.write()
+    house.once()
+    assert len(registry.times) >= 4 and registry.times[-1] - registry.times[0] >= (len(registry.times) - 1) * 0.19
 
 
 def test_nobody_is_asked_unless_configured(house, registry):

@@ -53,6 +53,11 @@ class Registry(Register):
     def _errors(self, handler):
         self._send(handler, json.dumps({"Errors": [{"description": "Bad number", "field": "number", "number": "06"}]}).encode())
 
+    def _errors_and_nobody(self, handler):
+        """An error that looks like an answer: whoever reads the count alone says that there is no such number."""
+        error = {"description": "Try again later", "field": "", "number": "10"}
+        self._send(handler, json.dumps({"Errors": [error], "result_count": 0, "results": []}).encode())
+
     def _repeated(self, handler):
         """As beyond `skip` 1,000: a page of others, whatever was asked for."""
         other = [entry(with_check_digit(f"19999999{digit}"), "Dentist") for digit in range(3)]

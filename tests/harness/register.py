@@ -11,18 +11,19 @@ from urllib.parse import parse_qs, urlsplit
 
 
 class Register:
-    """`faults`: how the next requests are answered, one each, the last for ever; `requests`: method, path, headers."""
+    """`faults`: how the next requests are answered, one each, the last for ever; `requests`: method, path, headers; `times`: when."""
     PATH = "/"
     EMPTY = ""  # a whole answer that names nobody
 
     def __init__(self):
-        self.faults, self.requests = [], []
+        self.faults, self.requests, self.times = [], [], []
         register = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self):
+                register.times.append(time.monotonic())
                 register.requests.append((self.command, self.path, dict(self.headers)))
                 fault = register.faults[0] if register.faults else None
                 if len(register.faults) > 1:
