@@ -54,7 +54,7 @@ static Str decode_extended(Arena *arena, Str value) {
         bool is_coded = *at == '%';
         if (is_coded && (end - at < 3 || digit_of(at[1]) < 0 || digit_of(at[2]) < 0))
             return STR_NULL;
-        out[size++] = is_coded ? (char)(digit_of(at[1]) << 4 | digit_of(at[2])) : *at;
+        out[size++] = (char)(is_coded ? digit_of(at[1]) << 4 | digit_of(at[2]) : *at);
         at += is_coded ? 2 : 0;
     }
     return (Str){out, size};
