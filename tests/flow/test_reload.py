@@ -145,6 +145,9 @@ def test_a_mapping_changes_and_changes_back_while_runs_are_in_flight(fresh, load
         jobs.until(lambda: fresh.value("SELECT count(*) FROM silver.patients WHERE source_system = 'hospital_a'") > 0)
         fresh.edit(mappings[number % 2], mappings[1 - number % 2])
         assert reload(fresh)["changes"]["feeds"]["changed"] == ["hospital_a.patients"]
+        if number == 0:
+            jobs.until(lambda: fresh.value("SELECT count(city) > 0 AND count(*) FILTER (WHERE city ~ '[a-z]') = 0 "
+                                           "FROM silver.patients WHERE source_system = 'hospital_a'"), what="what is there is mended")
     jobs.await_quiet(fresh.daemon, 90)
     fresh.daemon.stop()
     fresh.once()
