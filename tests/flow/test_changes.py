@@ -49,11 +49,15 @@ def test_a_run_says_how_many_patients_changed_in_what(loaded, patient):
     loaded.daemon.make_token()
     loaded.daemon.start()
     jobs.await_quiet(loaded.daemon)
+    loaded.play("CREATE TABLE twin AS SELECT * FROM patient_master WHERE pat_id = %s", patient)
+    loaded.play("UPDATE twin SET pat_id = 'A-7654321', ssn = NULL")
+    loaded.play("INSERT INTO patient_master SELECT * FROM twin")
+    loaded.play("DROP TABLE twin")
     loaded.play("UPDATE patient_master SET street = '1 New Street' WHERE pat_id = %s", patient)
     run = jobs.run_job(loaded.daemon, "hospital_a.patients", mode="full")
     step = run["steps"][0]
     patients = loaded.value("SELECT count(*) FROM silver.patients WHERE source_system = 'hospital_a' AND is_current")
-    assert (step["rows_new"], step["rows_changed"]) == (0, 1) and step["rows_read"] >= patients
+    assert (step["rows_new"], step["rows_changed"]) == (1, 2) and step["rows_read"] >= patients
     assert step["attributes"] == [{"attribute": "address", "versions": 1, "corrected": 0}]
     stored = jobs.until(lambda: loaded.rows("SELECT steps FROM ops.run WHERE run_id = %s AND finished_at IS NOT NULL",
                                             int(run["id"])))
