@@ -391,6 +391,22 @@ def test_a_file_that_is_replaced_while_it_is_read_is_two_files(make_claims):  # 
     assert len(claims.claims()) == 21 and {NAME, NAME + ".2"} <= set(claims.listed("done"))
 
 
+def test_what_somebody_puts_under_the_name_that_was_chosen_is_not_written_over(claims):  # noqa: F811
+    claims.put(NAME, text([row("C1")]))
+    claims.daemon.extra["REVCYCLED_FAILPOINT"] = "receive.before_move:stop"
+    claims.daemon.begin_once()
+    jobs.until(claims.daemon.is_stopped, what="it stands still before the move")
+    with open(os.path.join(claims.drop, "done", NAME), "x", encoding="utf-8") as file:
+        file.write("theirs")
+    claims.daemon.go_on()
+    claims.daemon.end_once(timeout=120)  # whether it was tried again by then
+    del claims.daemon.extra["REVCYCLED_FAILPOINT"]
+    claims.once()
+    kept = {name: open(os.path.join(claims.drop, "done", name), encoding="utf-8").read() for name in (NAME, NAME + ".2")}
+    assert kept == {NAME: "theirs", NAME + ".2": text([row("C1")])} and claims.listed("receiving") == []
+    assert [line[1] for line in claims.claims()] == ["C1"]
+
+
 @pytest.mark.parametrize("is_another_waiting", [False, True])
 def test_a_failed_file_that_is_moved_back_is_read_though_the_run_is_killed(claims, is_another_waiting):  # noqa: F811
     content = text([row("C1")]).replace("PaidAmount", "PayedAmount")
@@ -521,13 +537,14 @@ def test_a_run_is_canceled_in_the_middle_of_a_large_file(claims):  # noqa: F811
     """While it is hashed or read as one line: TERM ends the daemon within its ten seconds, and loses nothing."""
     with open(os.path.join(claims.drop, NAME), "wb") as file:
         file.write(text([row("C1")]).encode())
-        file.truncate(20 * GIB)
+        file.truncate(200 * GIB)  # more than is hashed by then
     claims.daemon.choose_port()
     claims.daemon._spawn()
     jobs.until(lambda: NAME in (claims.listed("receiving") or ()), what="it is being read")
     began = time.monotonic()
     claims.daemon.stop()
     assert time.monotonic() - began < 10
+    assert not any("did not stop in time" in str(line) for line in claims.daemon.log_lines()), "the worker let go by itself"
     with open(os.path.join(claims.drop, "receiving", NAME), "r+b") as file:
         file.truncate(len(text([row("C1")])))
     claims.once()

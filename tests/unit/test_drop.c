@@ -8,8 +8,19 @@
 #include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
-enum { LONG_MS = 3600 * 1000 };
+enum { LONG_MS = 3600 * 1000, SYNCED_MOST = 16 };
+
+/* Instead of the library's: which folders the code under test has flushed. */
+static ino_t synced[SYNCED_MOST];
+static int n_synced;
+int fsync(int fd) {
+    struct stat status;
+    if (n_synced < SYNCED_MOST && fstat(fd, &status) == 0)
+        synced[n_synced++] = status.st_ino;
+    return (int)syscall(SYS_fsync, fd);
+}
 
 typedef struct World {
     char path[64];
@@ -207,6 +218,34 @@ static void what_lies_there_under_its_name_by_now_is_not_moved(void **state) {
     assert_true(is_done && drop_has_waiting(&world->drop, "a.csv"));
 }
 
+static bool was_synced(const World *world, const char *folder) {
+    struct stat status;
+    assert_int_equal(fstatat(world->drop.fd, folder, &status, 0), 0);
+    for (int i = 0; i < n_synced; i++)
+        if (synced[i] == status.st_ino)
+            return true;
+    return false;
+}
+
+static void both_folders_of_a_move_are_flushed(void **state) {
+    World *world = *state;
+    Error err = {0};
+    bool is_done = false;
+    put(world, "receiving/a.csv", "a");
+    DropStamp stamp = stamp_of(world, "a.csv");
+    n_synced = 0;
+    assert_true(drop_give_back(&world->drop, "a.csv", &stamp, &is_done, &err) && is_done);
+    assert_true(was_synced(world, ".") && was_synced(world, "receiving"));
+    assert_int_equal(renameat(world->drop.fd, "a.csv", world->drop.fd, "failed/a.csv"), 0);
+    DropMark mark = drop_mark(&world->drop, DROP_FAILED, "a.csv");
+    n_synced = 0;
+    assert_true(drop_fetch_back(&world->drop, world->arena, DROP_FAILED, "a.csv", &mark, "a.csv", &is_done, &err) && is_done);
+    assert_true(was_synced(world, ".") && was_synced(world, "failed"));
+    n_synced = 0;
+    assert_true(drop_sync_ends(&world->drop, &err));
+    assert_true(was_synced(world, "receiving") && was_synced(world, "done") && was_synced(world, "failed"));
+}
+
 static void a_file_ends_beside_its_reports_and_overwrites_nothing(void **state) {
     World *world = *state;
     Error err = {0};
@@ -284,6 +323,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(what_cannot_be_taken_has_a_sentence, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_without_right_to_read_is_left_with_a_sentence, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_lies_there_under_its_name_by_now_is_not_moved, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(both_folders_of_a_move_are_flushed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_ends_beside_its_reports_and_overwrites_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(where_many_names_are_taken_the_id_is_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_that_is_gone_or_in_the_way_is_not_claimed, set_up, tear_down),
