@@ -331,13 +331,14 @@ static SilverRow *row_of_line(const SilverPage *page, const Delivery *d) {
 
 static void renew(Delivery *stored, const Delivery *cleaned);
 
-/* A delivery that the page holds word by word stays. One of the same claim that its line tells otherwise takes what the
+/* A delivery that the page holds word by word stays, unless its bytes came again as those of another period. One of the same claim that its line tells otherwise takes what the
  * line tells, and keeps its key. Any other goes, also where its line is held in quarantine now: what was read of it was
  * not what its file says. True when it stands for its row, so that the row is no news of its own. */
 static bool decide_former(SilverPage *page, Delivery *d, const Places *places, SilverRow **ret_row) {
     SilverRow *row = row_of_line(page, d);
     *ret_row = row;
-    if (row && row->source_hash == d->source_hash) {
+    bool is_in_place = d->file_id == page->file_id || str_equal(d->period, page->period);
+    if (row && row->source_hash == d->source_hash && is_in_place) {
         if (!is_usable(row))
             return false;
         row->fate = ROW_SAME;
@@ -550,6 +551,14 @@ static bool withdraw_aside(Pg *pg, SilverPage *page, Error *err) {
     return check_count(n, count(page->claims, is_withdrawn_aside), err);
 }
 
+static bool is_gone(const Delivery *d) { return d->is_gone; }
+
+/* For settle: what the delivery said may be all that there was of its claim. */
+static bool note_withdrawn(Pg *pg, SilverPage *page, Error *err) {
+    const char *ids = list_of(page, is_gone, PART_ID, err);
+    return ids && pg_exec(pg, SQL_CLAIM_NOTE_WITHDRAWN, PG_PARAMS(ids, page->source_system, batch_of(page)), NULL, err);
+}
+
 static bool retire(Pg *pg, SilverPage *page, Error *err) {
     const char *keys = list_of(page, is_retired, PART_OLD_KEY, err);
     TRY(keys && keep_past(pg, page, keys, err));
@@ -684,8 +693,8 @@ bool claim_write(Pg *pg, SilverPage *page, Error *err) {
     static const struct {
         Choice choice;
         Verb write; /* where there is one such delivery */
-    } CHANGES[] = {{is_withdrawn, withdraw}, {is_withdrawn_aside, withdraw_aside}, {is_retired, retire},
-                  {is_renumbered, renumber}, {is_revived, revive}};
+    } CHANGES[] = {{is_withdrawn, withdraw}, {is_withdrawn_aside, withdraw_aside}, {is_gone, note_withdrawn},
+                   {is_retired, retire}, {is_renumbered, renumber}, {is_revived, revive}};
     TRY(give_keys(pg, page, err));
     for (size_t i = 0; i < sizeof CHANGES / sizeof *CHANGES; i++)
         TRY(count(page->claims, CHANGES[i].choice) == 0 || CHANGES[i].write(pg, page, err));

@@ -45,6 +45,7 @@ static const char *const ROWS_MANY[] = {
 /* What the deliveries of a claim give one another. */
 static const Step POSTED[] = {
     {SQL_SETTLE_POSTED, NULL, ONCE, ALWAYS},
+    {SQL_SETTLE_FORGET_WITHDRAWN, NULL, ONCE, ALWAYS},
     {SQL_SETTLE_DELIVERIES, NULL, ONCE, ALWAYS},
     {SQL_SETTLE_RELEASED, NULL, ONCE, ALWAYS},
     {SQL_SETTLE_INHERIT, NULL, COUNTED, ALWAYS},

@@ -198,9 +198,18 @@ bool drop_sync_ends(const Drop *drop, Error *err) {
            sync_folder(drop, ENDS[DROP_FAILED], err);
 }
 
-static bool is_file_at(const Drop *drop, const char *path, uint64_t inode) {
+/* statx(2): btime. */
+static int64_t born_ns(int fd, const char *path, int flags) {
+    struct statx status;
+    if (statx(fd, path, flags, STATX_BTIME, &status) != 0 || !(status.stx_mask & STATX_BTIME))
+        return 0;
+    return status.stx_btime.tv_sec * INT64_C(1000000000) + status.stx_btime.tv_nsec;
+}
+
+static bool is_file_at(const Drop *drop, const char *path, const DropStamp *stamp) {
     struct stat status;
-    return fstatat(drop->fd, path, &status, AT_SYMLINK_NOFOLLOW) == 0 && (uint64_t)status.st_ino == inode;
+    return fstatat(drop->fd, path, &status, AT_SYMLINK_NOFOLLOW) == 0 && (uint64_t)status.st_ino == stamp->inode &&
+           born_ns(drop->fd, path, AT_SYMLINK_NOFOLLOW) == stamp->born_ns;
 }
 
 static const char *path_in(Arena *arena, const char *folder, const char *name) {
@@ -226,10 +235,12 @@ int drop_open_file(const Drop *drop, DropPlace place, const char *name, DropStam
     struct stat status;
     snprintf(path, sizeof path, "%s%s", place == DROP_CLAIMED ? RECEIVING "/" : "", name);
     int fd = openat(drop->fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &status) != 0)
+    if (fd < 0 || fstat(fd, &status) != 0) {
         error_set_errno(err, errno, "cannot open a file in %s", drop->path);
-    else
-        *ret_stamp = stamp_of(&status);
+        return fd;
+    }
+    *ret_stamp = stamp_of(&status);
+    ret_stamp->born_ns = born_ns(fd, "", AT_EMPTY_PATH);
     return fd;
 }
 
@@ -249,7 +260,7 @@ bool drop_give_back(const Drop *drop, const char *name, const DropStamp *stamp, 
     char from[sizeof RECEIVING + NAME_MAX + 2];
     snprintf(from, sizeof from, RECEIVING "/%s", name);
     *ret_moved = false;
-    if (!is_file_at(drop, from, stamp->inode))
+    if (!is_file_at(drop, from, stamp))
         return true;
     *ret_moved = renameat2(drop->fd, from, drop->fd, name, RENAME_NOREPLACE) == 0;
     if (*ret_moved)
@@ -348,9 +359,11 @@ static bool write_report(const Drop *drop, Arena *arena, const char *folder, con
 bool drop_finish(const Drop *drop, Arena *arena, const char *name, const DropStamp *stamp, DropEnd end, const char *stored_as,
                  const DropReport *report, Error *err) {
     const char *from = path_in(arena, RECEIVING, name), *to = path_in(arena, ENDS[end], stored_as);
-    if (!is_file_at(drop, from, stamp->inode))
-        return is_file_at(drop, to, stamp->inode) || /* whoever took over has moved it */
+    if (!is_file_at(drop, from, stamp))
+        return is_file_at(drop, to, stamp) || /* whoever took over has moved it */
                error_set(err, STATE_CONFLICT, "a file in %s/" RECEIVING " is another by now, and left to whoever claimed it", drop->path);
+    if (drop_has(drop, end, stored_as)) /* no report of ours beside somebody else's file */
+        return error_set_errno(err, EEXIST, "cannot move a file to %s/%s", drop->path, ENDS[end]);
     TRY(write_report(drop, arena, ENDS[end], stored_as, "json", report->json, err));
     TRY(write_report(drop, arena, ENDS[end], stored_as, "txt", report->text, err));
     if (renameat2(drop->fd, from, drop->fd, to, RENAME_NOREPLACE) == 0)

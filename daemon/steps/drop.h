@@ -68,6 +68,7 @@ bool drop_claim(const Drop *drop, const char *name, bool *ret_claimed, Error *er
 /* What a file was when it was opened. */
 typedef struct DropStamp {
     uint64_t inode;
+    int64_t born_ns; /* a number that is free again is soon another file's; 0: the file system does not say */
     int64_t size_bytes, changed_ns;
 } DropStamp;
 /* A descriptor of a claimed file, or of one that still waits, for reading; -1 and an error. */

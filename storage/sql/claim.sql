@@ -104,6 +104,10 @@ WITH gone AS (
 )
 SELECT (g.c).claim_key, array_to_string((g.c).dq_flags, ',') FROM gone g
 
+-- name: claim_note_withdrawn
+INSERT INTO ops.claim_withdrawn (source_claim_id, source_system, batch_id)
+SELECT DISTINCT u.id, $2, $3::bigint FROM unnest($1::text[]) AS u(id)
+
 -- name: claim_withdraw_absorbed
 DELETE FROM silver.claims_absorbed a
 USING unnest($3::bigint[], $4::bigint[]) AS u(file_id, line)

@@ -45,7 +45,9 @@ touched AS MATERIALIZED (
           WHERE batch_id BETWEEN (SELECT first FROM span) AND (SELECT last FROM span)
           UNION ALL
           SELECT source_claim_id, source_system, batch_id FROM silver.claims_absorbed
-          WHERE batch_id BETWEEN (SELECT first FROM span) AND (SELECT last FROM span)) AS d
+          WHERE batch_id BETWEEN (SELECT first FROM span) AND (SELECT last FROM span)
+          UNION ALL
+          SELECT source_claim_id, source_system, batch_id FROM ops.claim_withdrawn) AS d
     JOIN settle_batch USING (batch_id)
     WHERE (SELECT EXISTS (SELECT FROM silver.claims WHERE delivery_kind IN ('remittance', 'status'))
                OR EXISTS (SELECT FROM silver.claims_absorbed WHERE delivery_kind IN ('remittance', 'status'))
@@ -61,6 +63,9 @@ WHERE c.delivery_kind IN ('remittance', 'status')
 UNION
 SELECT t.source_claim_id, t.source_system FROM touched t
 JOIN silver.adjustments a ON a.source_claim_id = t.source_claim_id AND a.source_system = t.source_system
+
+-- name: settle_forget_withdrawn
+DELETE FROM ops.claim_withdrawn WHERE batch_id IN (SELECT batch_id FROM settle_batch)
 
 -- The deliveries of those claims in their order, which is that of transform/iteration.c; without those of remittances that were
 -- made again and tell of the claim there. (NULL is oldest.) An answer that names the set it answers sits behind that set's claim:

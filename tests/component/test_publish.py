@@ -430,9 +430,9 @@ def test_what_a_run_without_an_end_cost_counts_too(publishing):
     publishing.proxy.fail(Fault("503", path="/upload/", times=6))
     assert publishing.run().returncode == 1
     before = len(publishing.proxy.requests)
-    publishing.publish("limited", "load-jobs=11")
-    assert len(publishing.proxy.requests) == before
     publishing.publish("limited", "load-jobs=12")
+    assert len(publishing.proxy.requests) == before
+    publishing.publish("limited", "load-jobs=13")
     assert publishing.states() == ["abandoned", "succeeded"]
     publishing.sql("UPDATE ops.database SET epoch = gen_random_uuid()")
     publishing.new_batch()

@@ -169,3 +169,21 @@ def test_what_was_misread_of_a_file_that_failed_does_not_stay(worlds, case, is_r
     misread.once()
     calm.once()
     dump.assert_equal(outcome(calm), outcome(misread))
+
+
+def test_a_file_that_failed_and_comes_as_another_months_has_its_place_there(make_claims):  # noqa: F811
+    """Its first pages were placed as January's before the rest failed; the same bytes are March's, behind February's."""
+    march = text([row(f"C{number}", status="Paid", paid="84.00") for number in NUMBERS])
+    february = text([row(f"C{number}") for number in NUMBERS])  # the names alone tell which is later
+    misnamed, calm = make_claims(page_rows=3), make_claims(page_rows=3)  # noqa: F811
+    configure(misnamed, ("    format: csv\n", "    format: csv\n"), STOP)
+    misnamed.put("hospital1_2024-01.csv", march)
+    misnamed.once()
+    assert misnamed.file("hospital1_2024-01.csv")["state"] == "failed" and misnamed.file("hospital1_2024-01.csv")["rows_read"] > 10
+    configure(misnamed, ("    format: csv\n", "    format: csv\n"))
+    for claims in (misnamed, calm):
+        claims.put(OTHER, february)
+        claims.put(NAME, march)
+        claims.once()
+    assert {line[4] for line in calm.claims() if line[3]} == {"Paid"}
+    dump.assert_equal(outcome(calm), outcome(misnamed))

@@ -766,3 +766,23 @@ def test_a_claim_may_stand_several_times_in_one_remittance(desk):
     assert desk.rows("SELECT paid_amount FROM silver.claims ORDER BY iteration") == [(paid,) for paid in expected]
     assert desk.rows("SELECT iteration, amount FROM silver.adjustments ORDER BY iteration") == [
         (number, 10 - paid) for number, paid in enumerate(expected, 1)]
+
+
+@pytest.mark.parametrize("has_own_claim", [False, True], ids=["alone", "beside the claim as sent"])
+def test_adjustments_of_a_claim_that_was_misread_go_with_it(desk, has_own_claim):
+    """An earlier release gave the remittance to a claim M; read anew it is C2's, and nothing is left of what M had from it."""
+    if has_own_claim:
+        desk.put("hospital1_1.csv", CSV + claim("C2", amount="80.00") + claim("M", amount="80.00"))
+    desk.put("a_1.835", remit(DENIED))
+    desk.once()
+    right = desk.dump(dump.ORDER)
+    assert [line[0] for line in desk.adjustments()] == ["C2"]
+    for table in ("claims", "adjustments"):
+        desk.store.execute(f"UPDATE silver.{table} t SET source_claim_id = 'M' FROM ops.file f WHERE f.file_id = t.file_id "
+                           "AND f.name = 'a_1.835'", desk.database)
+    assert [line[0] for line in desk.adjustments()] == ["M"]
+    desk.store.execute("UPDATE ops.file SET replay_asked_at = now() WHERE name = 'a_1.835'", desk.database)
+    desk.once()
+    dump.assert_equal(right, desk.dump(dump.ORDER))
+    assert [line[0] for line in desk.adjustments()] == ["C2"]
+    assert desk.rows("SELECT count(*) FROM ops.claim_withdrawn") == [(0,)]

@@ -204,6 +204,17 @@ static void what_lies_there_under_its_name_by_now_is_not_moved(void **state) {
     assert_false(drop_has(&world->drop, DROP_DONE, "a.csv") || drop_has(&world->drop, DROP_DONE, "a.csv.report.json"));
     assert_true(drop_give_back(&world->drop, "a.csv", &stamp, &is_done, &err));
     assert_false(is_done || drop_has_waiting(&world->drop, "a.csv"));
+    /* one that has the number of a file that is no more */
+    DropStamp reused = stamp_of(world, "a.csv");
+    reused.born_ns--;
+    assert_false(drop_finish(&world->drop, world->arena, "a.csv", &reused, DROP_DONE, "a.csv", &report, &err));
+    assert_int_equal(error_class(&err), ERROR_CONFLICT);
+    /* a name that somebody took: no report of ours lies beside it */
+    DropStamp own = stamp_of(world, "a.csv");
+    put(world, "done/a.csv", "somebody's");
+    assert_false(drop_finish(&world->drop, world->arena, "a.csv", &own, DROP_DONE, "a.csv", &report, &err));
+    assert_false(drop_has(&world->drop, DROP_DONE, "a.csv.report.json"));
+    assert_int_equal(unlinkat(world->drop.fd, "done/a.csv", 0), 0);
     /* one that was moved to and fro since it was marked */
     DropMark mark = drop_mark(&world->drop, DROP_DONE, "elsewhere.csv");
     assert_int_equal(renameat(world->drop.fd, "done/elsewhere.csv", world->drop.fd, "done/b.csv"), 0);

@@ -55,6 +55,15 @@ static void what_was_canceled_or_succeeded_is_final(void **state) {
     assert_int_equal(run_judge(&run, 0, &delay_ms), VERDICT_FINAL);
 }
 
+/* The ledger has its first attempt: the id is not another run's. */
+static void a_run_that_was_tried_again_leaves_a_trace(void **state) {
+    (void)state;
+    Run run = {.state = RUN_SUCCEEDED, .outcome = RUN_SUCCEEDED, .attempt = 1};
+    assert_false(run_leaves_trace(&run));
+    run.attempt = 2;
+    assert_true(run_leaves_trace(&run));
+}
+
 static void names_of_modes_are_found_again(void **state) {
     (void)state;
     RunMode mode;
@@ -70,6 +79,7 @@ int main(void) {
         cmocka_unit_test(an_errors_class_decides_whether_a_run_is_tried_again),
         cmocka_unit_test(pauses_double_and_jitter_stays_below_twice),
         cmocka_unit_test(what_was_canceled_or_succeeded_is_final),
+        cmocka_unit_test(a_run_that_was_tried_again_leaves_a_trace),
         cmocka_unit_test(names_of_modes_are_found_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
