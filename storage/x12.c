@@ -7,6 +7,7 @@
 bool x12_note(Pg *tx, const X12Notes *notes, Error *err) {
     PgNumber file = pg_number(notes->file_id);
     TRY(pg_exec(tx, SQL_X12_LOCK, PG_NONE, NULL, err));
+    TRY(pg_exec(tx, SQL_X12_FORGET, PG_PARAMS(file.text), NULL, err));
     TRY(pg_exec(tx, SQL_X12_NOTE_SETS, PG_PARAMS(file.text, notes->sets_json), NULL, err));
     TRY(pg_exec(tx, SQL_X12_SUPERSEDE, PG_PARAMS(file.text, notes->source_system), NULL, err));
     TRY(pg_exec(tx, SQL_X12_NOTE_PROVIDERS, PG_PARAMS(file.text, notes->source_system, notes->provider_json), NULL, err));

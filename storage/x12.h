@@ -1,7 +1,7 @@
 /* x12.h - what is kept of an X12 file beside its claims: ops.x12_set and what goes with it.
  *
  * Arrays of objects as steps/x12_survey.h makes them: amounts are cents in quotes. In the caller's
- * transaction, with the file's first page and its last; written again for the same file they change nothing. */
+ * transaction, with the file's first page and its last. What an earlier reading of the same file kept goes before. */
 #pragma once
 #include "storage/pg.h"
 

@@ -328,15 +328,16 @@ static bool enter(void *ctx, int64_t *ret_file_id, Error *err) {
     Reading *reading = ctx;
     Pg *pg = reading->r->run->pg;
     const X12Survey *survey = delivery_survey(reading->delivery);
+    bool begins = !reading->file->entry.file_id || (reading->progress.offset == 0 && reading->progress.line == 0);
     reading->entry = reading->file->entry;
     if (!reading->entry.file_id) {
         TRY(file_begin(pg, &reading->file->seen, reading->file->detected, &reading->entry, err));
         if (reading->entry.answer != FILE_NEW)
             return error_set(err, STATE_CONFLICT, "feed %s: a file's entry moved meanwhile", reading->r->claims->name);
-        TRY(!survey || note_survey(reading, survey, err));
-    } else if (reading->progress.offset == 0 && reading->progress.line == 0) {
+    } else if (begins) {
         TRY(file_restart(pg, reading->entry.file_id, &reading->entry.readings, err));
     }
+    TRY(!survey || !begins || note_survey(reading, survey, err));
     snprintf(reading->position, sizeof reading->position, "%lld %lld %lld %d %llx", (long long)reading->entry.file_id,
              (long long)reading->ahead.offset, (long long)reading->ahead.line, reading->ahead.was_cut,
              (unsigned long long)way_of_reading(reading->r->claims, reading->entry.readings));

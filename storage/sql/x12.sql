@@ -1,5 +1,11 @@
 -- What is kept of an X12 file beside its claims. Amounts come as cents.
 
+-- Of a file that is read anew: its clock may be declared by now, its numbers read otherwise.
+-- name: x12_forget
+WITH sets AS (DELETE FROM ops.x12_set WHERE file_id = $1::bigint),
+acknowledged AS (DELETE FROM ops.x12_acknowledgement WHERE file_id = $1::bigint)
+DELETE FROM ops.x12_provider_adjustment WHERE file_id = $1::bigint
+
 -- name: x12_note_sets
 INSERT INTO ops.x12_set (file_id, set_number, kind, version, group_control, set_control, first_segment, last_segment,
                          claims, service_lines, reversals, charged, paid, provider_adjusted, check_amount,

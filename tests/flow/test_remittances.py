@@ -786,3 +786,18 @@ def test_adjustments_of_a_claim_that_was_misread_go_with_it(desk, has_own_claim)
     dump.assert_equal(right, desk.dump(dump.ORDER))
     assert [line[0] for line in desk.adjustments()] == ["C2"]
     assert desk.rows("SELECT count(*) FROM ops.claim_withdrawn") == [(0,)]
+
+
+def test_what_is_kept_of_a_file_is_its_last_readings(desk):
+    """An earlier release had kept less of its sets, and had rejected one."""
+    desk.put("hospital1_1.csv", CSV + claim("C1") + claim("C2", amount="80.00"))
+    desk.put("a_1.835", remit(PAID, DENIED, plb=["PLB*1*20251231*WO:1*5"]))
+    desk.once()
+    kept = [f"SELECT * FROM ops.{table} ORDER BY 1, 2" for table in ("x12_set", "x12_provider_adjustment", "x12_acknowledgement")]
+    before = [desk.rows(query) for query in kept]
+    assert before[0] and before[1]
+    desk.store.execute("UPDATE ops.x12_set SET ordered_at = NULL, payer_id = NULL, state = 'quarantined', reason = 'none'; "
+                       "DELETE FROM ops.x12_provider_adjustment; "
+                       "UPDATE ops.file SET replay_asked_at = now() WHERE name = 'a_1.835'", desk.database)
+    desk.once()
+    assert [desk.rows(query) for query in kept] == before
