@@ -364,6 +364,11 @@ bool reconcile_keep_gone(Pg *pg, Arena *arena, const ReconcileScope *scope, cons
                             NULL, err);
 }
 
+bool reconcile_keep_all_gone(Pg *pg, Arena *arena, const ReconcileScope *scope, Error *err) {
+    return pg_exec(pg, fill_here(arena, scope, SQL_RECONCILE_KEEP_ALL_GONE),
+                   PG_PARAMS(number(arena, scope->run_id), scope->feed, scope->source_system), NULL, err);
+}
+
 bool reconcile_count_gone(Pg *pg, int64_t run_id, GoneCounts *ret_counts, Error *err) {
     char run[24];
     CLEANUP(pg_result_drop) PgResult *rows =

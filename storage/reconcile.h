@@ -104,6 +104,8 @@ bool reconcile_end_gone_contents(Pg *pg, const char *feed, Error *err);
 bool reconcile_forget_gone(Pg *pg, const char *feed, Error *err);
 bool reconcile_forget_run(Pg *pg, int64_t run_id, Error *err);
 bool reconcile_keep_gone(Pg *pg, Arena *arena, const ReconcileScope *scope, const Str *ids, size_t n, Error *err);
+/* All that only we have, without a second look. */
+bool reconcile_keep_all_gone(Pg *pg, Arena *arena, const ReconcileScope *scope, Error *err);
 typedef struct GoneCounts {
     int64_t all, in_silver;
 } GoneCounts;

@@ -212,9 +212,14 @@ static bool hold(Error *err) {
     return error_hint(err, "look at the source: POST /v1/runs/ID/approve deletes these rows, /cancel keeps them");
 }
 
+static bool is_too_many(const Reconcile *r, int64_t n_gone) {
+    const FeedConfig *feed = r->run->feed;
+    return n_gone > feed->delete_rows && n_gone > r->report.rows_here * feed->delete_share / 100;
+}
+
 static bool check_guard(Reconcile *r, const GoneCounts *gone, Error *err) {
     const FeedConfig *feed = r->run->feed;
-    int64_t all = r->report.rows_here, allowed = all * feed->delete_share / 100;
+    int64_t all = r->report.rows_here;
     bool is_known;
     if (gone->in_silver == 0)
         return true;
@@ -229,7 +234,7 @@ static bool check_guard(Reconcile *r, const GoneCounts *gone, Error *err) {
                   (long long)gone->in_silver, (long long)all);
         return hold(err);
     }
-    if (gone->in_silver <= feed->delete_rows || gone->in_silver <= allowed)
+    if (!is_too_many(r, gone->in_silver))
         return true;
     error_set(err, STATE_HELD, "the source lacks %lld of %lld rows, more than %d %% (delete_share)",
               (long long)gone->in_silver, (long long)all, feed->delete_share);
@@ -247,9 +252,8 @@ static bool delete_gone(Reconcile *r, Error *err) {
             return false;
         ArenaMark mark = arena_mark(r->arena);
         Str *ids;
-        size_t max = r->run->is_approved ? SECOND_LOOK_ROWS : GONE_ROWS;
         PlaceOutcome outcome = {0};
-        bool ok = reconcile_next_gone(r->run->pg, r->arena, r->run->run_id, after, max, &ids, &n, err);
+        bool ok = reconcile_next_gone(r->run->pg, r->arena, r->run->run_id, after, GONE_ROWS, &ids, &n, err);
         if (ok && n > 0) {
             after = arena_copy(r->run->arena, ids[n - 1]);
             size_t n_gone = n;
@@ -299,6 +303,21 @@ static bool end(Reconcile *r, bool is_repaired, Error *err) {
     return r->run->is_dry || r->run->is_approved || reconcile_server_keep(r->run->pg, r->scope.feed, r->server, err);
 }
 
+/* A source that counts so much less than is here, an emptied table or an old restore, is held whatever a second look
+ * finds; that would take as long as the table is large. Who approves has every row looked at again before it goes. */
+static bool find_gone(Reconcile *r, GoneCounts *ret_gone, Error *err) {
+    Pg *pg = r->run->pg;
+    if (is_too_many(r, r->report.rows_here - r->report.rows_there)) {
+        TRY(reconcile_keep_all_gone(pg, r->arena, &r->scope, err));
+        TRY(reconcile_count_gone(pg, r->run->run_id, ret_gone, err));
+        if (is_too_many(r, ret_gone->in_silver))
+            return true;
+        TRY(reconcile_forget_run(pg, r->run->run_id, err));
+    }
+    TRY(second_look_at_ours(&r->look, err));
+    return reconcile_count_gone(pg, r->run->run_id, ret_gone, err);
+}
+
 static bool find_and_repair(Reconcile *r, Error *err) {
     Pg *pg = r->run->pg;
     GoneCounts gone = {0};
@@ -310,9 +329,8 @@ static bool find_and_repair(Reconcile *r, Error *err) {
         TRY(poll(r, err) && open_place(r, err));
         TRY(second_look_at_theirs(&r->look, err));
         FAILPOINT("repair.after_delivered");
-        TRY(second_look_at_ours(&r->look, err));
+        TRY(find_gone(r, &gone, err));
         FAILPOINT("repair.after_found");
-        TRY(reconcile_count_gone(pg, r->run->run_id, &gone, err));
         r->report.gone = gone.all + r->n_gone_contents;
         TRY(is_dry || repair(r, &gone, err));
     }

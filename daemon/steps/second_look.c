@@ -173,6 +173,18 @@ static size_t put_keys(const SecondLook *look, const Str *known, Str id, bool is
     return n;
 }
 
+/* What is read of them is forgotten at once: that they were found stays. */
+static bool look_at_keys(SecondLook *look, const Str *keys, size_t n, Sought *sought, Error *err) {
+    for (size_t at = 0; at < n; at += SECOND_LOOK_ROWS) {
+        ArenaMark mark = arena_mark(look->arena);
+        size_t n_now = n - at < SECOND_LOOK_ROWS ? n - at : SECOND_LOOK_ROWS;
+        bool ok = look_at_rows(look, keys + at * look->tables[0].n_key, n_now, sought, err);
+        arena_rewind(look->arena, mark);
+        TRY(ok);
+    }
+    return true;
+}
+
 /* A row that another feed of the entity brought later is that feed's, whatever this table lacks. */
 static bool leave_to_siblings(SecondLook *look, const BronzeFields *known, Sought *sought, Error *err) {
     for (size_t t = 1; t < look->n_tables; t++) {
@@ -203,7 +215,7 @@ bool second_look_at_ids(SecondLook *look, const Str *ids, size_t n, Str **ret_go
         sought.is_found[i] = n_put == 0;
         n_keys += n_put;
     }
-    TRY(look_at_rows(look, keys, n_keys, &sought, err) && leave_to_siblings(look, &known, &sought, err));
+    TRY(look_at_keys(look, keys, n_keys, &sought, err) && leave_to_siblings(look, &known, &sought, err));
     Str *gone = ARENA_ARRAY(look->arena, Str, n + 1);
     *ret_n = 0;
     for (size_t i = 0; i < n; i++)
@@ -221,7 +233,7 @@ bool second_look_at_ours(SecondLook *look, Error *err) {
         ArenaMark mark = arena_mark(look->arena);
         Str *ids, *gone;
         size_t n_gone = 0;
-        bool ok = reconcile_next_ids(look->run->pg, look->arena, SECOND_LOOK_ROWS, &position, &ids, &n, err) &&
+        bool ok = reconcile_next_ids(look->run->pg, look->arena, SECOND_LOOK_IDS, &position, &ids, &n, err) &&
                   (n == 0 || second_look_at_ids(look, ids, n, &gone, &n_gone, err)) &&
                   (n_gone == 0 || reconcile_keep_gone(look->run->pg, look->arena, look->scope, gone, n_gone, err));
         arena_rewind(look->arena, mark);

@@ -10,7 +10,10 @@
 #include "steps/collision.h"
 #include "storage/reconcile.h"
 
-enum { SECOND_LOOK_ROWS = 200 /* read by key in one statement */ };
+enum {
+    SECOND_LOOK_ROWS = 200, /* read by key in one statement */
+    SECOND_LOOK_IDS = 5000, /* asked of bronze at once: for each question it reads much of its table */
+};
 
 /* All borrowed. */
 typedef struct SecondLook {

@@ -46,7 +46,7 @@ SELECT (h.hash >> 52) & 4095, count(*), sum((h.hash >> 8) & 17592186044415)::big
 CREATE TEMP TABLE IF NOT EXISTS reconcile_there (is_own boolean NOT NULL, hash bigint, key text[]);
 CREATE TEMP TABLE IF NOT EXISTS reconcile_here (id text COLLATE "C", hash bigint NOT NULL);
 CREATE TEMP TABLE IF NOT EXISTS reconcile_unlike (
-    n bigint GENERATED ALWAYS AS IDENTITY, id text COLLATE "C", key text[]);
+    n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, id text COLLATE "C", key text[]);
 CREATE TEMP TABLE IF NOT EXISTS reconcile_found (id text COLLATE "C" PRIMARY KEY);
 TRUNCATE reconcile_there, reconcile_here, reconcile_unlike, reconcile_found RESTART IDENTITY;
 
@@ -131,6 +131,15 @@ DELETE FROM ops.gone WHERE run_id = $1
 -- name: reconcile_keep_gone
 INSERT INTO ops.gone (run_id, feed, id, key)
 SELECT $1, $2, u.id, s.{key} FROM unnest($4::text[]) AS u(id)
+LEFT JOIN silver.{table} s ON s.{id} = u.id AND s.source_system = $3 AND s.source_hash IS NOT NULL
+    AND NOT s.is_deleted AND {current}
+ON CONFLICT DO NOTHING
+
+-- name: reconcile_keep_all_gone
+INSERT INTO ops.gone (run_id, feed, id, key)
+SELECT $1, $2, u.id, s.{key}
+FROM (SELECT DISTINCT id FROM reconcile_unlike n
+      WHERE id IS NOT NULL AND NOT EXISTS (SELECT FROM reconcile_found f WHERE f.id = n.id)) AS u
 LEFT JOIN silver.{table} s ON s.{id} = u.id AND s.source_system = $3 AND s.source_hash IS NOT NULL
     AND NOT s.is_deleted AND {current}
 ON CONFLICT DO NOTHING
