@@ -331,9 +331,10 @@ static SilverRow *row_of_line(const SilverPage *page, const Delivery *d) {
 
 static void renew(Delivery *stored, const Delivery *cleaned);
 
-/* A delivery that the page holds word by word stays, unless its bytes came again as those of another period. One of the same claim that its line tells otherwise takes what the
- * line tells, and keeps its key. Any other goes, also where its line is held in quarantine now: what was read of it was
- * not what its file says. True when it stands for its row, so that the row is no news of its own. */
+/* A delivery that the page holds word by word stays, unless its bytes came again as those of another period. One of the
+ * same claim that its line tells otherwise takes what the line tells, and keeps its key. Any other goes, also where its
+ * line is held in quarantine now: what was read of it was not what its file says. True when it stands for its row, so
+ * that the row is no news of its own. */
 static bool decide_former(SilverPage *page, Delivery *d, const Places *places, SilverRow **ret_row) {
     SilverRow *row = row_of_line(page, d);
     *ret_row = row;

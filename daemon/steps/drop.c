@@ -226,8 +226,8 @@ bool drop_claim(const Drop *drop, const char *name, bool *ret_claimed, Error *er
 }
 
 static DropStamp stamp_of(const struct stat *status) {
-    return (DropStamp){(uint64_t)status->st_ino, status->st_size,
-                       (int64_t)status->st_mtim.tv_sec * 1000000000 + status->st_mtim.tv_nsec};
+    return (DropStamp){.inode = (uint64_t)status->st_ino, .size_bytes = status->st_size,
+                       .changed_ns = (int64_t)status->st_mtim.tv_sec * 1000000000 + status->st_mtim.tv_nsec};
 }
 
 int drop_open_file(const Drop *drop, DropPlace place, const char *name, DropStamp *ret_stamp, Error *err) {

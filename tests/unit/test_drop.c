@@ -190,6 +190,23 @@ static DropStamp stamp_of(const World *world, const char *name) {
     return stamp;
 }
 
+/* Its size tells, and its time, each alone. */
+static void a_file_that_somebody_wrote_to_is_not_unchanged(void **state) {
+    World *world = *state;
+    put(world, "receiving/a.csv", "first");
+    DropStamp stamp = stamp_of(world, "a.csv");
+    assert_true(drop_is_unchanged(&world->drop, "a.csv", &stamp));
+    struct timespec as_it_was[2] = {{.tv_sec = stamp.changed_ns / 1000000000, .tv_nsec = stamp.changed_ns % 1000000000},
+                                    {.tv_sec = stamp.changed_ns / 1000000000, .tv_nsec = stamp.changed_ns % 1000000000}};
+    put(world, "receiving/a.csv", "longer than that");
+    assert_int_equal(utimensat(world->drop.fd, "receiving/a.csv", as_it_was, 0), 0);
+    assert_false(drop_is_unchanged(&world->drop, "a.csv", &stamp));
+    put(world, "receiving/a.csv", "other");
+    as_it_was[1].tv_sec++;
+    assert_int_equal(utimensat(world->drop.fd, "receiving/a.csv", as_it_was, 0), 0);
+    assert_false(drop_is_unchanged(&world->drop, "a.csv", &stamp));
+}
+
 static void what_lies_there_under_its_name_by_now_is_not_moved(void **state) {
     World *world = *state;
     Error err = {0};
@@ -333,6 +350,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_claimed_file_that_is_written_to_is_found_out_and_given_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_cannot_be_taken_has_a_sentence, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_without_right_to_read_is_left_with_a_sentence, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_file_that_somebody_wrote_to_is_not_unchanged, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_lies_there_under_its_name_by_now_is_not_moved, set_up, tear_down),
         cmocka_unit_test_setup_teardown(both_folders_of_a_move_are_flushed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_ends_beside_its_reports_and_overwrites_nothing, set_up, tear_down),
