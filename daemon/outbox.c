@@ -305,9 +305,8 @@ void outbox_put(Outbox *box, char *line, int64_t id, bool may_stand) {
 /* The thread, when it is given up, ends at its next look: libcurl asks is_late several times a second. */
 static void await_end(Outbox *box) {
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += END_MS / 1000;
-    if (pthread_timedjoin_np(box->thread, NULL, &until) == 0)
+    deadline(END_MS, &until);
+    if (pthread_clockjoin_np(box->thread, NULL, CLOCK_MONOTONIC, &until) == 0)
         return;
     atomic_store(&box->is_late, true);
     pthread_join(box->thread, NULL);

@@ -198,18 +198,23 @@ bool drop_sync_ends(const Drop *drop, Error *err) {
            sync_folder(drop, ENDS[DROP_FAILED], err);
 }
 
-/* statx(2): btime. */
-static int64_t born_ns(int fd, const char *path, int flags) {
+static int64_t ns_of(struct statx_timestamp at) { return at.tv_sec * INT64_C(1000000000) + at.tv_nsec; }
+
+/* statx(2), for the birth. Of the entry itself, where it is a link. False: there is none. */
+static bool stamp_at(int fd, const char *path, DropStamp *ret_stamp) {
     struct statx status;
-    if (statx(fd, path, flags, STATX_BTIME, &status) != 0 || !(status.stx_mask & STATX_BTIME))
-        return 0;
-    return status.stx_btime.tv_sec * INT64_C(1000000000) + status.stx_btime.tv_nsec;
+    if (statx(fd, path, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS | STATX_BTIME, &status) != 0)
+        return false;
+    *ret_stamp = (DropStamp){.inode = status.stx_ino,
+                             .born_ns = status.stx_mask & STATX_BTIME ? ns_of(status.stx_btime) : 0,
+                             .size_bytes = (int64_t)status.stx_size,
+                             .changed_ns = ns_of(status.stx_mtime)};
+    return true;
 }
 
 static bool is_file_at(const Drop *drop, const char *path, const DropStamp *stamp) {
-    struct stat status;
-    return fstatat(drop->fd, path, &status, AT_SYMLINK_NOFOLLOW) == 0 && (uint64_t)status.st_ino == stamp->inode &&
-           born_ns(drop->fd, path, AT_SYMLINK_NOFOLLOW) == stamp->born_ns;
+    DropStamp now;
+    return stamp_at(drop->fd, path, &now) && now.inode == stamp->inode && now.born_ns == stamp->born_ns;
 }
 
 static const char *path_in(Arena *arena, const char *folder, const char *name) {
@@ -225,35 +230,26 @@ bool drop_claim(const Drop *drop, const char *name, bool *ret_claimed, Error *er
     return error_set_errno(err, errno, "cannot move a file within %s", drop->path);
 }
 
-static DropStamp stamp_of(const struct stat *status) {
-    return (DropStamp){.inode = (uint64_t)status->st_ino, .size_bytes = status->st_size,
-                       .changed_ns = (int64_t)status->st_mtim.tv_sec * 1000000000 + status->st_mtim.tv_nsec};
-}
-
 int drop_open_file(const Drop *drop, DropPlace place, const char *name, DropStamp *ret_stamp, Error *err) {
     char path[sizeof RECEIVING + NAME_MAX + 2];
-    struct stat status;
     snprintf(path, sizeof path, "%s%s", place == DROP_CLAIMED ? RECEIVING "/" : "", name);
     int fd = openat(drop->fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &status) != 0) {
-        error_set_errno(err, errno, "cannot open a file in %s", drop->path);
+    if (fd >= 0 && stamp_at(fd, "", ret_stamp))
         return fd;
-    }
-    *ret_stamp = stamp_of(&status);
-    ret_stamp->born_ns = born_ns(fd, "", AT_EMPTY_PATH);
-    return fd;
+    error_set_errno(err, errno, "cannot open a file in %s", drop->path);
+    if (fd >= 0)
+        close(fd);
+    return -1;
 }
 
 bool drop_is_written(int fd) { return who_writes(fd) == SOMEBODY_WRITES; }
 
 bool drop_is_unchanged(const Drop *drop, const char *name, const DropStamp *stamp) {
     char path[sizeof RECEIVING + NAME_MAX + 2];
-    struct stat status;
+    DropStamp now;
     snprintf(path, sizeof path, RECEIVING "/%s", name);
-    if (fstatat(drop->fd, path, &status, AT_SYMLINK_NOFOLLOW) != 0)
-        return false;
-    DropStamp now = stamp_of(&status);
-    return now.inode == stamp->inode && now.size_bytes == stamp->size_bytes && now.changed_ns == stamp->changed_ns;
+    return stamp_at(drop->fd, path, &now) && now.inode == stamp->inode && now.size_bytes == stamp->size_bytes &&
+           now.changed_ns == stamp->changed_ns;
 }
 
 bool drop_give_back(const Drop *drop, const char *name, const DropStamp *stamp, bool *ret_moved, Error *err) {

@@ -14,6 +14,7 @@
 #include "steps/delivery.h"
 #include "steps/ended.h"
 #include "steps/open_feeds.h"
+#include "steps/planned.h"
 #include "steps/put_back.h"
 #include "steps/remap_claims.h"
 #include "steps/whose.h"
@@ -29,15 +30,6 @@
 #include <xxhash.h>
 
 enum { WAIT_SLICE_MS = 100, WAIT_MOST_MS = 30 * 1000, LOOKS = 2, FILES_A_LIST = 128, POSITION_BYTES = 112 };
-
-/* What a plan would do with a file. */
-typedef enum Outlook { OUTLOOK_RECEIVED, OUTLOOK_REFUSED, OUTLOOK_KNOWN, N_OUTLOOKS } Outlook;
-typedef struct Planned {
-    struct Planned *before;
-    Outlook outlook;
-    const char *name, *source_system;
-    uint8_t sha256[FILE_SHA256_BYTES];
-} Planned;
 
 /* A name that waits in the drop directory. */
 typedef struct Staying {
@@ -57,7 +49,7 @@ typedef struct Receiving {
     Arena *arena; /* one file's */
     Arena *pages; /* one page's */
     Arena *names; /* the run's */
-    Planned *planned; /* the last; a plan's */
+    Planned planned; /* a plan's */
     Staying *staying; /* the last; of this look */
     bool looks_again; /* a file was given back that may be complete by now */
 } Receiving;
@@ -78,33 +70,12 @@ typedef struct Incoming {
     bool is_changed;              /* somebody wrote to it while it was read */
 } Incoming;
 
-/* ---- a plan: what it would have done by now ---- */
-
+/* The ledger's number of a file that a plan takes for received. */
 enum { PLANNED_FILE_ID = -1 };
 
-static bool note_planned(Receiving *r, const char *name, const FileSeen *seen, Outlook outlook) {
-    Planned *planned = ARENA_NEW(r->names, Planned);
-    *planned = (Planned){.before = r->planned, .outlook = outlook, .name = arena_string(r->names, str_of(name)),
-                         .source_system = arena_string(r->names, str_of(seen ? seen->source_system : ""))};
-    if (seen && seen->bytes)
-        memcpy(planned->sha256, seen->bytes->sha256, sizeof planned->sha256);
-    r->planned = planned;
+static bool plan_file(Receiving *r, const Incoming *file, Outlook outlook) {
+    planned_note(&r->planned, file->name, &file->seen, outlook);
     return true;
-}
-
-static bool was_planned(const Receiving *r, const char *name) {
-    for (const Planned *p = r->planned; p; p = p->before)
-        if (strcmp(p->name, name) == 0)
-            return true;
-    return false;
-}
-
-static bool is_any_received(const Receiving *r, const FileSeen *seen) {
-    for (const Planned *p = r->planned; p; p = p->before)
-        if (p->outlook == OUTLOOK_RECEIVED && (!seen || (strcmp(p->source_system, seen->source_system) == 0 &&
-                                                         memcmp(p->sha256, seen->bytes->sha256, sizeof p->sha256) == 0)))
-            return true;
-    return false;
 }
 
 /* A name is any bytes to the file system, and text to the ledger: what is no letter stands there as `_`. */
@@ -113,41 +84,6 @@ static const char *known_name(Arena *arena, const char *name) {
     for (uint8_t *c = (uint8_t *)known; !text_is_clean_utf8(str_of(known)) && *c; c++)
         *c = *c < 0x80 ? *c : '_';
     return known;
-}
-
-/* Names come from outside: what is no plain letter is not shown. */
-static void put_name(Buf *note, const char *name) {
-    for (; *name; name++)
-        buf_put_byte(note, (uint8_t)(*name >= ' ' && *name < 0x7F ? *name : '?'));
-}
-
-static size_t put_outlook(Buf *note, const Planned *last, Outlook outlook, const char *word) {
-    size_t n = 0;
-    for (const Planned *p = last; p; p = p->before)
-        n += p->outlook == outlook;
-    if (n == 0)
-        return 0;
-    buf_printf(note, "%s%zu %s: ", note->size ? "; " : "", n, word);
-    const char *comma = "";
-    for (const Planned *p = last; p; p = p->before) {
-        if (p->outlook != outlook)
-            continue;
-        buf_put_str(note, str_of(comma));
-        put_name(note, p->name);
-        comma = ", ";
-    }
-    return n;
-}
-
-/* Which files, for a person: as many names as there is room for. */
-static void write_note(const Receiving *r) {
-    static const char *const WORDS[N_OUTLOOKS] = {
-        [OUTLOOK_RECEIVED] = "to be received", [OUTLOOK_REFUSED] = "to be refused", [OUTLOOK_KNOWN] = "known already"};
-    CLEANUP(buf_drop) Buf note;
-    buf_init(&note, 1 << 20);
-    for (int outlook = 0; outlook < N_OUTLOOKS; outlook++)
-        put_outlook(&note, r->planned, (Outlook)outlook, WORDS[outlook]);
-    snprintf(r->run->note, sizeof r->run->note, "%.*s", (int)note.size, note.size ? note.data : "");
 }
 
 /* ---- the end of a file ---- */
@@ -178,7 +114,7 @@ static bool enter_failed(Pg *tx, const Incoming *file, const char *sentence, int
 /* The file is no good: `why` is its sentence. */
 static bool end_failed(Receiving *r, const Incoming *file, const Error *why, Error *err) {
     if (r->run->plan)
-        return note_planned(r, file->name, &file->seen, OUTLOOK_REFUSED);
+        return plan_file(r, file, OUTLOOK_REFUSED);
     const char *sentence = why->hint[0] ? arena_printf(r->arena, "%s; %s", why->text, why->hint) : why->text;
     int64_t file_id;
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(r->run->pg, err);
@@ -210,7 +146,7 @@ static bool end_changed(Receiving *r, const Incoming *file, Error *err) {
 
 static bool end_duplicate(Receiving *r, const Incoming *file, int64_t of_file_id, Error *err) {
     if (r->run->plan)
-        return note_planned(r, file->name, &file->seen, OUTLOOK_KNOWN);
+        return plan_file(r, file, OUTLOOK_KNOWN);
     int64_t file_id;
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(r->run->pg, err);
     TRY(tx && file_duplicate(tx, &file->seen, of_file_id, &file_id, err) && commit_fenced(r, &tx, PG_RELAXED, err));
@@ -480,7 +416,7 @@ static bool receive_rows(Receiving *r, Incoming *file, DeliveryFile *delivery, E
     note_former(&reading);
     TRY(place_rows(&reading, err));
     if (r->run->plan)
-        return note_planned(r, file->name, &file->seen, OUTLOOK_RECEIVED);
+        return plan_file(r, file, OUTLOOK_RECEIVED);
     const char *warning = warning_of(&reading);
     return end(r, file, file->entry.file_id, DROP_DONE, "done", warning, err);
 }
@@ -531,7 +467,7 @@ static bool look_up(const Receiving *r, Incoming *file, Error *err) {
         file_former(r->run->pg, &file->seen, r->arena, &file->former, &file->n_former, err));
     if (!r->run->plan)
         return true;
-    if (is_any_received(r, &file->seen))
+    if (planned_is_received(&r->planned, &file->seen))
         file->entry.answer = FILE_KNOWN;
     else if (file->entry.answer == FILE_NEW)
         file->entry.file_id = PLANNED_FILE_ID;
@@ -612,8 +548,11 @@ static bool receive_one(Receiving *r, const char *name, Found found, int64_t see
 /* ---- the directory ---- */
 
 static bool tell_unfit(Receiving *r, const DropEntry *entry, Error *err) {
-    if (r->run->plan)
-        return was_planned(r, entry->name) || note_planned(r, entry->name, NULL, OUTLOOK_REFUSED);
+    if (r->run->plan) {
+        if (!planned_has(&r->planned, entry->name))
+            planned_note(&r->planned, entry->name, NULL, OUTLOOK_REFUSED);
+        return true;
+    }
     CLEANUP(arena_drop) Arena *arena = arena_open();
     FileSeen seen = {.feed = r->claims->name, .source_system = "", .name = known_name(arena, entry->name)};
     bool is_new;
@@ -635,7 +574,7 @@ static bool take_entry(Receiving *r, const DropEntry *entry, int64_t seen_id, in
         return true;
     }
     if (r->run->plan)
-        return was_planned(r, entry->name) || receive_one(r, entry->name, FOUND_WAITING, 0, err);
+        return planned_has(&r->planned, entry->name) || receive_one(r, entry->name, FOUND_WAITING, 0, err);
     bool claimed;
     TRY(drop_claim(&r->drop, entry->name, &claimed, err));
     FAILPOINT("receive.after_rename");
@@ -752,6 +691,7 @@ static bool move_rest(Receiving *r, Error *err) {
 static void receiving_done(Receiving *r) {
     open_feeds_close(&r->feeds);
     ended_done(&r->ended);
+    planned_done(&r->planned);
     drop_close(&r->drop);
 }
 
@@ -763,10 +703,11 @@ static bool receive_all(RunContext *run, Error *err) {
     TRY(remap_claims_if_due(run, err)); /* before anything is placed by another mapping */
     TRY(drop_open(run->claims->directory, run->plan ? DROP_LOOK : DROP_WORK, &r.drop, err));
     ended_init(&r.ended, run, &r.drop);
+    planned_init(&r.planned, names);
     if (!look_at_all(&r, err))
         return move_rest(&r, err);
     if (run->plan)
-        write_note(&r);
+        planned_write(&r.planned, run->note, sizeof run->note);
     return true;
 }
 
