@@ -22,6 +22,8 @@ enum {
     /* What the network makes of the difference of two clocks from poll to poll; more is a step, or drift by now. */
     NOISE_MS = 20,
 };
+/* Columns of a list of statements. */
+enum { LIST_NOW, LIST_CIVIL, LIST_ID, LIST_AGE };
 #define US(seconds) ((int64_t)(seconds) * 1000000)
 static const char COUNTER_LOWEST[] = "-9223372036854775808";
 
@@ -44,13 +46,29 @@ static const char *const LISTS[] = {
     [WATERMARK_LIST_MYSQL_THREADS] = SQL_WATERMARK_STATEMENTS_MYSQL_THREADS,
 };
 
+static bool shows_ourselves(const MyPage *list) {
+    bool is_found = list->is_cut; /* among those that were left out, for all we know */
+    for (size_t i = 0; i < list->n_rows; i++)
+        is_found = is_found || str_is_null(list->fields[i * list->n_fields + LIST_ID]);
+    return is_found;
+}
+
 /* The list without PROCESS shows ourselves alone, and says nothing of it; the readers are refused. */
-static WatermarkList find_list(My *my, Arena *arena) {
+static WatermarkList list_by_rights(My *my, Arena *arena) {
     if (can_read(my, arena, SQL_WATERMARK_READERS))
         return my_is_mariadb(my) ? WATERMARK_LIST_MARIADB : WATERMARK_LIST_MYSQL;
-    if (!my_is_mariadb(my) && can_read(my, arena, SQL_WATERMARK_STATEMENTS_MYSQL_THREADS))
-        return WATERMARK_LIST_MYSQL_THREADS;
-    return WATERMARK_LIST_NONE;
+    return my_is_mariadb(my) ? WATERMARK_LIST_NONE : WATERMARK_LIST_MYSQL_THREADS;
+}
+
+static WatermarkList find_list(My *my, Arena *arena, bool *ret_is_off) {
+    MyPage page;
+    Error ignored = {0};
+    WatermarkList list = list_by_rights(my, arena);
+    *ret_is_off = false;
+    if (list == WATERMARK_LIST_NONE || !my_read(my, LISTS[list], LIST_MAX_ROWS, LIST_MAX_BYTES, arena, &page, &ignored))
+        return WATERMARK_LIST_NONE;
+    *ret_is_off = !shows_ourselves(&page);
+    return *ret_is_off ? WATERMARK_LIST_NONE : list;
 }
 
 static int64_t lock_wait_s(My *my, Arena *arena) {
@@ -69,6 +87,7 @@ typedef struct Grounds {
     ServerFacts server;
     CursorClock clock;
     WatermarkList list;
+    bool is_list_off; /* the server keeps none */
 } Grounds;
 
 /* Of a query there is no one table to look at: what is declared has to do. */
@@ -78,6 +97,7 @@ static bool is_follower(const Grounds *g) {
 }
 static bool has_counter(const Grounds *g) { return g->table->cursor_kind == CURSOR_COUNTER; }
 static bool is_undeclared(const Grounds *g) { return g->clock == CURSOR_CLOCK_AUTO && !g->facts.is_cursor_kept; }
+static bool is_off(const Grounds *g) { return g->is_list_off; }
 static bool is_unseen(const Grounds *g) { return g->list == WATERMARK_LIST_NONE; }
 static bool is_application(const Grounds *g) { return g->clock == CURSOR_CLOCK_APPLICATION; }
 static bool is_query(const Grounds *g) { return g->table->is_query; }
@@ -104,6 +124,8 @@ static const struct {
      "column {cursor} counts: it is read again for {counter_s} s behind its greatest value"},
     {is_undeclared, WATERMARK_UNPROVEN, MARGIN_UNPROVEN,
      "nothing says whose clock fills {cursor}: it is not ON UPDATE CURRENT_TIMESTAMP; set `cursor_clock`"},
+    {is_off, WATERMARK_BOUNDED, MARGIN_LATE,
+     "the server keeps no list of statements: one that runs longer than {late_s} s can be missed; set performance_schema = ON"},
     {is_unseen, WATERMARK_BOUNDED, MARGIN_LATE,
      "the account lacks PROCESS: a statement that runs longer than {late_s} s can be missed; GRANT PROCESS ON *.*"},
     {is_application, WATERMARK_BOUNDED, MARGIN_OWN,
@@ -119,7 +141,7 @@ bool watermark_judge(My *my, const SourceTable *table, CursorClock clock, int64_
     CLEANUP(arena_drop) Arena *arena = arena_open();
     Grounds grounds = {.table = table, .clock = clock};
     TRY(check_table(my, table, &grounds.facts, err) && check_server(my, &grounds.server, err));
-    grounds.list = find_list(my, arena);
+    grounds.list = find_list(my, arena, &grounds.is_list_off);
     int64_t late_s = lock_wait_s(my, arena) + AFTER_WAIT_S;
     const int64_t margins_s[] = {[MARGIN_OWN] = 0, [MARGIN_UNPROVEN] = UNPROVEN_MARGIN_S, [MARGIN_LATE] = late_s};
     size_t i = 0;
@@ -155,10 +177,12 @@ static Oldest find_oldest(const MyPage *list, const MyPage *readers) {
     for (size_t i = 0; i < list->n_rows; i++) {
         const Str *row = list->fields + i * list->n_fields;
         int64_t age_us = 0, id = 0;
-        str_to_int64(row[2], &id);
-        if (!str_to_int64(row[3], &age_us))
+        if (str_is_null(row[LIST_ID])) /* ourselves */
+            continue;
+        str_to_int64(row[LIST_ID], &id);
+        if (!str_to_int64(row[LIST_AGE], &age_us))
             age_us = US(UNKNOWN_WAIT_S); /* no start is told of it */
-        if (contains(readers, row[2]) || age_us <= oldest.age_us)
+        if (contains(readers, row[LIST_ID]) || age_us <= oldest.age_us)
             continue;
         oldest.age_us = age_us;
         oldest.thread_id = id;
@@ -173,12 +197,13 @@ static bool read_statements(My *my, const WatermarkBasis *basis, Arena *arena, S
     MyPage list, readers = {.n_rows = 0};
     SourceClock clock;
     TRY(my_read(my, LISTS[basis->list], LIST_MAX_ROWS, LIST_MAX_BYTES, arena, &list, err));
-    if (!source_parse_time(list.fields[0], &clock.now_us) || !source_parse_time(list.fields[1], &clock.civil_us))
+    if (!shows_ourselves(&list))
+        return error_set(err, STATE_CONNECTION, "the hospital's server shows no list of its statements any more");
+    if (!source_parse_time(list.fields[LIST_NOW], &clock.now_us) || !source_parse_time(list.fields[LIST_CIVIL], &clock.civil_us))
         return error_set(err, STATE_BUG, "the hospital's server tells a time we cannot read");
-    bool is_empty = list.n_rows == 1 && str_is_null(list.fields[2]);
-    if (!is_empty && basis->list != WATERMARK_LIST_MYSQL_THREADS)
+    if (list.n_rows > 1 && basis->list != WATERMARK_LIST_MYSQL_THREADS)
         TRY(my_read(my, SQL_WATERMARK_READERS, LIST_MAX_ROWS, LIST_MAX_BYTES, arena, &readers, err));
-    *ret_oldest = is_empty ? (Oldest){0} : find_oldest(&list, &readers);
+    *ret_oldest = find_oldest(&list, &readers);
     *ret_clock = clock;
     return true;
 }

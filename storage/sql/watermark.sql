@@ -1,30 +1,30 @@
 -- Up to where a hospital's table is known whole; see storage/watermark.h and rules, section 4.
 
 -- The clock, told before the list is looked at, and the statements of all other sessions, with the age of each in
--- microseconds, rounded up; one row without a statement when there is none. Nothing is left out by text, table,
--- 'Connect' or 'system user': events and procedures hide there.
+-- microseconds, rounded up. Our own session stands there without an id: a list that lacks it shows nobody (MySQL without
+-- its performance schema). Nothing is left out by text, table, 'Connect' or 'system user': events and procedures hide there.
 -- name: watermark_statements_mariadb
-SELECT UTC_TIMESTAMP(6), NOW(6), p.id, FLOOR(p.time_ms * 1000) + 1
-FROM (SELECT 1) AS one LEFT JOIN information_schema.processlist p
-  ON p.id <> CONNECTION_ID()
-  AND IFNULL(p.command, '') NOT IN ('Sleep', 'Daemon', 'Binlog Dump', 'Binlog Dump GTID')
-  AND IFNULL(p.user, '') NOT IN ('event_scheduler', SUBSTRING_INDEX(USER(), '@', 1))
+SELECT UTC_TIMESTAMP(6), NOW(6), NULLIF(p.id, CONNECTION_ID()), FLOOR(p.time_ms * 1000) + 1
+FROM information_schema.processlist p
+WHERE p.id = CONNECTION_ID()
+   OR (IFNULL(p.command, '') NOT IN ('Sleep', 'Daemon', 'Binlog Dump', 'Binlog Dump GTID')
+       AND IFNULL(p.user, '') NOT IN ('event_scheduler', SUBSTRING_INDEX(USER(), '@', 1)))
 
 -- MySQL tells whole seconds, so the start is a whole second, and one before it.
 -- name: watermark_statements_mysql
-SELECT UTC_TIMESTAMP(6), NOW(6), p.id, (p.time + 1) * 1000000 + MICROSECOND(NOW(6))
-FROM (SELECT 1) AS one LEFT JOIN performance_schema.processlist p
-  ON p.id <> CONNECTION_ID()
-  AND IFNULL(p.command, '') NOT IN ('Sleep', 'Daemon', 'Binlog Dump', 'Binlog Dump GTID')
-  AND IFNULL(p.user, '') NOT IN ('event_scheduler', SUBSTRING_INDEX(USER(), '@', 1))
+SELECT UTC_TIMESTAMP(6), NOW(6), NULLIF(p.id, CONNECTION_ID()), (p.time + 1) * 1000000 + MICROSECOND(NOW(6))
+FROM performance_schema.processlist p
+WHERE p.id = CONNECTION_ID()
+   OR (IFNULL(p.command, '') NOT IN ('Sleep', 'Daemon', 'Binlog Dump', 'Binlog Dump GTID')
+       AND IFNULL(p.user, '') NOT IN ('event_scheduler', SUBSTRING_INDEX(USER(), '@', 1)))
 
 -- Without PROCESS, by GRANT SELECT ON performance_schema.threads.
 -- name: watermark_statements_mysql_threads
-SELECT UTC_TIMESTAMP(6), NOW(6), t.processlist_id, (t.processlist_time + 1) * 1000000 + MICROSECOND(NOW(6))
-FROM (SELECT 1) AS one LEFT JOIN performance_schema.threads t
-  ON t.processlist_id IS NOT NULL AND t.processlist_id <> CONNECTION_ID()
-  AND IFNULL(t.processlist_command, '') NOT IN ('Sleep', 'Daemon', 'Binlog Dump', 'Binlog Dump GTID')
-  AND IFNULL(t.processlist_user, '') NOT IN ('event_scheduler', SUBSTRING_INDEX(USER(), '@', 1))
+SELECT UTC_TIMESTAMP(6), NOW(6), NULLIF(t.processlist_id, CONNECTION_ID()), (t.processlist_time + 1) * 1000000 + MICROSECOND(NOW(6))
+FROM performance_schema.threads t
+WHERE t.processlist_id = CONNECTION_ID()
+   OR (t.processlist_id IS NOT NULL AND IFNULL(t.processlist_command, '') NOT IN ('Sleep', 'Daemon', 'Binlog Dump', 'Binlog Dump GTID')
+       AND IFNULL(t.processlist_user, '') NOT IN ('event_scheduler', SUBSTRING_INDEX(USER(), '@', 1)))
 
 -- Whose statements only read: a report does not hold the cursor. Asked behind the list, for a session that
 -- has begun a report since then has ended what the list shows.

@@ -240,6 +240,30 @@ def test_without_process_the_cursor_is_bounded_and_says_so(hospital):
         hospital.server.execute(f"GRANT PROCESS ON *.* TO {reader}")
 
 
+@pytest.fixture
+def without_list(mysql):
+    """A MySQL that keeps no list of its sessions."""
+    def start(*options):
+        mysql.stop()
+        mysql.options[:] = options
+        mysql.start()
+    before = tuple(mysql.options)
+    start(*before, "--performance-schema=OFF")
+    yield mysql
+    start(*before)
+
+
+def test_where_no_statement_can_be_seen_the_cursor_is_bounded_and_says_so(without_list, postgres, schema_database, binary, tmp_path,
+                                                                          database_name):
+    hospital = Hospital(without_list, postgres, database_name[:50], schema_database, binary, tmp_path)
+    try:
+        hospital.start()
+        told = hospital.watermark("instant")
+        assert told["quality"] == "bounded" and "performance_schema = ON" in told["why"]
+    finally:
+        hospital.end()
+
+
 def test_a_counter_is_followed(hospital):
     hospital.server.execute(
         "CREATE TABLE counted (id VARCHAR(12) NOT NULL PRIMARY KEY, n INT NOT NULL, v BIGINT NOT NULL AUTO_INCREMENT UNIQUE)",
