@@ -1,6 +1,5 @@
 """What codes of adjustments mean: groups by words of our own, reasons (CARC) and remarks (RARC) by the customer's files."""
 import os
-import re
 
 from harness import dump, x12
 from test_remittances import DENIED, PAID, desk, make_desk, remit  # noqa: F401  (fixtures, and what they are given)
@@ -119,20 +118,12 @@ def test_the_api_shows_the_texts_and_asks_by_codes_alone(desk):  # noqa: F811
     lists(desk, carc=CARC, rarc=RARC)
     desk.put("a_1.835", remit(DENIED))
     desk.once()
-    with open(desk.daemon.config, encoding="utf-8") as file:
-        config = file.read()
-    with open(desk.daemon.config, "w", encoding="utf-8") as file:
-        file.write(re.sub(r"listen: [^ ]+", f"listen: 127.0.0.1:{desk.daemon.choose_port()}", config, count=1))
-    desk.daemon.make_token()
-    desk.daemon.start()
-    try:
-        status, _, answer = desk.daemon.get("/v1/kpis/denial_reasons?by=reason_code&as_of=2030-01-01")
+    with desk.serving() as daemon:
+        status, _, answer = daemon.get("/v1/kpis/denial_reasons?by=reason_code&as_of=2030-01-01")
         assert status == 200
         assert {(item["group_code"], item["group_text"], item["reason_code"], item["reason_text"], item["remark_texts"])
                 for item in answer["items"]} == {(None, None, "29", "Made-up: too late", None)}
-        assert desk.daemon.get("/v1/kpis/denial_reasons?by=reason_text")[0] == 400
-    finally:
-        desk.daemon.stop()
+        assert daemon.get("/v1/kpis/denial_reasons?by=reason_text")[0] == 400
 
 
 def test_adjustments_from_before_there_were_texts_have_their_codes_too(postgres, database_name):

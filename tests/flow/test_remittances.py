@@ -5,6 +5,7 @@ import random
 import signal
 from decimal import Decimal
 
+import jsonschema
 import pytest
 
 from harness import dump, x12
@@ -127,9 +128,11 @@ def test_a_mended_mapping_does_not_post_what_does_not_add_up(desk):
 
 
 def test_an_unbalanced_set_leaves_the_others_of_its_file_alone(desk):
-    sets = [x12.remittance([PAID]), x12.remittance([DENIED], check="1"), x12.remittance([["CLP*C3*1*5*5**MC*I"]])]
+    sets = [x12.remittance([PAID], plb=["PLB*1234567893*20251231*L6*-2"]),
+            x12.remittance([DENIED], check="1", plb=["PLB*1234567893*20251231*WO:C9*5"]), x12.remittance([["CLP*C3*1*5*5**MC*I"]])]
     desk.put("a_1.835", x12.envelope("835", sets))
     desk.once()
+    assert provider_adjustments(desk) == [("hospital_a", "L6", "-2.00")]
     assert [row[0] for row in desk.claims()] == ["C1", "C3"]
     assert desk.rows("SELECT set_number, state FROM ops.x12_set ORDER BY 1") == [(1, "posted"), (2, "quarantined"), (3, "posted")]
     assert "1 of 3 transaction sets went to quarantine; number 2" in desk.file("a_1.835")["error"]
@@ -381,6 +384,23 @@ def test_a_group_of_another_kind_with_the_same_number_was_not_acknowledged(desk)
     desk.put("a_2.999", acknowledgement("R").replace(b"AK1*HC*", b"AK1*HR*").replace(b"AK2*837*", b"AK2*276*"))
     desk.once()
     assert desk.rows("SELECT acknowledgement FROM gold.claim_acknowledgements") == []
+
+
+# IK501 of a set; of a whole group AK901; AK501 in the acknowledgement of an older kind.
+WORDS = {"A": "Accepted", "E": "Accepted with errors", "R": "Rejected", "M": "Rejected", "W": "Rejected", "X": "Rejected"}
+
+
+def test_each_word_of_a_receiver_is_kept_of_a_set_of_a_group_and_by_an_older_kind(desk):
+    sent = [*((code, "set") for code in WORDS), ("P", "group"), ("E", "997")]
+    for number, (code, kind) in enumerate(sent, 70):
+        desk.put(f"a_{number}.837", claims_out(group=str(number)).replace(b"CLM*C1*", f"CLM*C{number}*".encode()))
+        head = f"AK1*HC*{number}*005010X222A1"
+        answer = {"set": [head, "AK2*837*0001*005010X222A1", f"IK5*{code}", "AK9*R*1*1*0"], "group": [head, f"AK9*{code}*2*2*1"],
+                  "997": [head, "AK2*837*0001", f"AK5*{code}", "AK9*R*1*1*0"]}[kind]
+        desk.put(f"a_{number}.999", x12.envelope("997" if kind == "997" else "999", [answer], made="20250106"))
+    desk.once()
+    assert desk.rows("SELECT source_claim_id, code, acknowledgement FROM gold.claim_acknowledgements ORDER BY 1") == [
+        (f"C{number}", code, {**WORDS, "P": "Partially accepted"}[code]) for number, (code, _) in enumerate(sent, 70)]
 
 
 def test_what_is_not_read_of_a_file_is_told_with_it(desk):
@@ -751,6 +771,17 @@ def test_a_packed_remittance_is_read_like_a_plain_one(desk):
     desk.put("a_1.835.gz", gzip.compress(remit(PAID)))
     desk.once()
     assert desk.claims()[0][3:6] == ("Paid", "100.00", "70.00")
+
+
+def test_what_was_detected_is_shown_as_the_contract_says(desk):
+    desk.put("a_1.835.gz", gzip.compress(remit(PAID)))
+    desk.once()
+    file_id = desk.rows("SELECT file_id FROM ops.file")[0][0]
+    with desk.serving() as daemon:
+        entry, document = daemon.get(f"/v1/files/{file_id}")[2], daemon.get("/openapi.json", token=None)[2]
+    jsonschema.Draft202012Validator({"$ref": "#/components/schemas/File", "components": document["components"]}).validate(entry)
+    assert (entry["state"], entry["detected"]["format"], entry["detected"]["packing"]) == ("done", "x12", "gzip")
+    assert entry["detected"]["unpacked_bytes"] == len(remit(PAID))
 
 
 def test_a_claim_may_stand_several_times_in_one_remittance(desk):

@@ -4,6 +4,7 @@ Files of months come from the tests; what becomes of their claims is worked out 
 """
 import contextlib
 import os
+import re
 
 from . import dump, settings
 from .daemon import Daemon
@@ -67,6 +68,20 @@ class Desk:
         done = self.daemon.once(timeout=120, **environment)
         assert done.returncode == expected, (done.stdout + done.stderr)[-3000:]
         return done
+
+    @contextlib.contextmanager
+    def serving(self):
+        """The daemon runs, and answers a person with a token."""
+        with open(self.daemon.config, encoding="utf-8") as file:
+            config = file.read()
+        with open(self.daemon.config, "w", encoding="utf-8") as file:
+            file.write(re.sub(r"listen: [^ ]+", f"listen: 127.0.0.1:{self.daemon.choose_port()}", config, count=1))
+        self.daemon.make_token()
+        self.daemon.start()
+        try:
+            yield self.daemon
+        finally:
+            self.daemon.stop()
 
     def rows(self, statement):
         with contextlib.closing(self.store.connect(self.database)) as link, link.cursor() as cursor:
