@@ -152,7 +152,9 @@ def one(build, tmp_path, *claim, **options):
     (["CLP*A*2*100*0**MC*ICN", "CAS*OA*23*100"], "Approved"),              # the payer before it has paid
     (["CLP*A*4*100*0**MC*ICN", "CAS*PR*1*100"], "Denied"),                 # the payer says so
     (["CLP*A*1*100*0*100*MC*ICN", "CAS*PR*96*100"], "Denied"),
+    (["CLP*A*1*100*0*100*MC*ICN", "CAS*PR*3*100"], "Approved"),            # the copay alone
     (["CLP*A*23*100*0**MC*ICN", "CAS*OA*109*100"], "Pending"),
+    (["CLP*A*25*100*0**MC*ICN", "CAS*OA*101*100"], "Pending"),             # what it would pay, of a claim that was not sent
 ])
 def test_what_the_payer_decided(build, tmp_path, claim, status):
     assert one(build, tmp_path, *claim)["claim_status"] == status
@@ -179,6 +181,25 @@ def test_a_reversal_leaves_the_claim_unpaid_and_its_adjustments_negative(build, 
     row = one(build, tmp_path, "CLP*A*22*-100*-70**MC*ICN", "CAS*CO*45*-20**29*-10")
     assert (row["claim_status"], row["claim_amount"], row["paid_amount"]) == ("Reversed", "100.00", "0.00")
     assert listed(row["adjustment_list"]) == [(0, "CO", "45", 1, Decimal(-20)), (0, "CO", "29", 2, Decimal(-10))]
+
+
+def test_an_inpatient_claim_has_its_remarks_in_another_segment(build, tmp_path):
+    """MIA05 and MIA20 to MIA23; of a claim without lines they are its adjustments' too."""
+    row = one(build, tmp_path, "CLP*A*1*100*90**MA*ICN", "CAS*CO*45*10", "MIA*0****MA07" + "*" * 15 + "N1*N2*N3*N4")
+    assert (row["remark_codes"], row["adjustment_list"]) == ("MA07,N1,N2,N3,N4", "0|CO|45|1|1000||MA07,N1,N2,N3,N4")
+
+
+def test_an_institutional_claim_says_its_days_who_attended_and_the_payers_number(build, tmp_path):
+    """The statement's first day before the lines', a span or a day; the attending provider; what it replaces at the payer."""
+    claim = ["BHT*0019*00*1*20250105*0900*CH", "HL*1**20*1", "NM1*85*2*CLINIC*****XX*1111111112", "HL*2*1*22*0", "SBR*P*18*******CI",
+             "CLM*C1*100***13:A:7*Y*A*Y*Y", "DTP*434*RD8*20250101-20250103", "REF*F8*ICN77", "HI*BK:I10",
+             "NM1*71*1*DOC*A****XX*2222222228", "LX*1", "SV2*0300*HC:80053*100*UN*1", "DTP*472*D8*20250102",
+             "CLM*C2*50***13:A:1*Y*A*Y*Y", "LX*1", "SV2*0450**50*UN*1", "DTP*472*D8*20250104"]
+    first, second = rows_of(build, tmp_path, x12.envelope("837", [claim], version="005010X223A2"))
+    assert (first["service_date"], first["rendering_provider"], first["payer_claim_id"], first["diagnosis_code"],
+            first["frequency_code"], first["service_lines"]) == \
+        ("2025-01-01", "2222222228", "ICN77", "I10", "7", "1|80053|100||1|2025-01-02")
+    assert second["service_date"] == "2025-01-04" and not {"rendering_provider", "payer_claim_id", "diagnosis_code"} & set(second)
 
 
 def test_what_stands_around_one_claim_does_not_leak_into_the_next(build, tmp_path):
@@ -209,6 +230,33 @@ def test_a_status_is_of_claims_not_of_the_file_they_came_in(build, tmp_path):
             first["payer_claim_id"], first["service_date"], first["member_id"]) == \
         ("C1", "Pending", "A2:20:PR", "100", "ICN1", "2025-01-04", "M1")
     assert (second["source_claim_id"], second["claim_status"], second["member_id"]) == ("C2", "Rejected", "M2")
+
+
+# By the public list of claim status categories (X12, code source 507): refused by whom cannot take them, finalised, or neither.
+CATEGORIES = {"A0": "Pending", "A1": "Pending", "A2": "Pending", "A3": "Rejected", "A4": "Rejected", "A5": "Pending", "A6": "Rejected",
+              "A7": "Rejected", "A8": "Rejected", "P0": "Pending", "P1": "Pending", "R0": "Pending", "F0": "Approved", "F1": "Paid",
+              "F2": "Denied", "F3": "Approved", "F4": "Approved"}
+
+
+def status_of(build, tmp_path, version, *claim):
+    segments = ["BHT*0085*08*1*20250106*0900*TH", "HL*1**20*1", "HL*2*1*PT", "TRN*2*T1", *claim]
+    (row,) = rows_of(build, tmp_path, x12.envelope("277", [segments], version=version))
+    return row
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_each_category_of_a_status_says_where_the_claim_stands(build, tmp_path, category):
+    row = status_of(build, tmp_path, "005010X214", f"STC*{category}:20*20250106**100*70*20250104")
+    assert (row["source_claim_id"], row["claim_status"]) == ("T1", CATEGORIES[category])
+    assert row.get("decision_date") == ("2025-01-04" if category[0] == "F" else None)
+
+
+@pytest.mark.parametrize("version", ["005010X212", "005010X213", "005010X228", "004010X093A1"])
+def test_an_answer_to_an_inquiry_is_of_the_claim_that_it_names(build, tmp_path, version):
+    """Its trace is what we asked by, or the payer's."""
+    assert status_of(build, tmp_path, version, "STC*P3:317*20250106", "REF*EJ*C1")["source_claim_id"] == "C1"
+    unknown = status_of(build, tmp_path, version, "STC*P3:317*20250106")
+    assert "source_claim_id" not in unknown and unknown["why_not"].startswith("the payer names no claim")
 
 
 # ---- what is bounded ----

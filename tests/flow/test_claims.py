@@ -162,6 +162,28 @@ def test_a_file_ends_in_done_with_its_report_and_its_claims_in_silver(claims):
     assert (report["state"], report["rows_new"], report["source_system"]) == ("done", 2, "hospital_a")
 
 
+def test_a_report_counts_rows_and_names_what_was_held_by_rule_and_line(claims):
+    """Lines are counted from the header's, which is the first."""
+    claims.put("hospital1_2024-03.csv", text([row("C1"), row("C2")]))
+    claims.once()
+    claims.put("hospital1_2024-04.csv", text([row("C1", "2024-04-01"), row("C2", "2024-04-01", "Paid", "84.00"), row("C3", status="Frozen"),
+                                              row("C4", amount="ten"), row(""), row("C5", amount="x")]))
+    claims.once()
+    unread = "`claim_amount` cannot be read as an amount of money"
+    held = [(5, "amount_unreadable", unread), (6, "key_missing", "the row has no id"), (7, "amount_unreadable", unread)]
+    path = os.path.join(claims.drop, "done", "hospital1_2024-04.csv.report")
+    with open(path + ".txt", encoding="utf-8") as report:
+        assert report.read().split("\n") == [
+            "file hospital1_2024-04.csv: done", "", "rows read 6, new 1, corrected 1, same 1, flagged 1, quarantined 3",
+            "rule amount_unreadable: 2", "rule key_missing: 1", *(f"line {line}: {reason} ({rule})" for line, rule, reason in held), ""]
+    with open(path + ".json", encoding="utf-8") as report:
+        report = json.load(report)
+    assert {name: report[f"rows_{name}"] for name in ("read", "new", "corrected", "same", "flagged", "quarantined")} == {
+        "read": 6, "new": 1, "corrected": 1, "same": 1, "flagged": 1, "quarantined": 3}
+    assert report["quarantined_by_rule"] == {"amount_unreadable": 2, "key_missing": 1}
+    assert [(item["line"], item["rule"], item["reason"]) for item in report["quarantined"]] == held
+
+
 def test_the_same_bytes_twice_change_nothing(claims):
     content = text([row("C1"), row("C2")])
     claims.put("hospital1_2024-03.csv", content)

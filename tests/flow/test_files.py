@@ -142,7 +142,7 @@ def test_nothing_of_a_row_is_told(drops):
 
 def expected_claims(kind):
     for claim, patient, service, day, amount, paid, status, modified in kinds.made_rows(kind.ids):
-        status = status.replace(",", "") if kind.name == "unquoted" else status[:10] if kind.name == "wide" else status
+        status = status.replace(",", "").replace("say ", "") if kind.name == "unquoted" else status[:10] if kind.name == "wide" else status
         yield claim, patient, service, day, Decimal(amount), Decimal(paid), status.strip(), modified
 
 

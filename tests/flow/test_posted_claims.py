@@ -88,6 +88,27 @@ def test_a_post_is_in_the_figures_after_the_next_settle(desk):
     jobs.until(lambda: desk.rows(unsettled) == [(0,)], 20, "settle, which nothing but the post called")
 
 
+def test_a_post_is_in_bigquery_at_the_next_publication_which_may_be_seconds_away(loaded):
+    """Nobody asks for a settle or a publication."""
+    loaded.configure(lambda text: jobs.rarely(text.rpartition("bigquery:")[0]) + "bigquery:"
+                     + text.rpartition("bigquery:")[2].replace("every: 1m", "every: 1s"))
+    loaded.daemon.make_token()
+    loaded.daemon.start()
+    try:
+        jobs.await_quiet(loaded.daemon)
+        row_of_it = {"ClaimID": "POSTED-1", "ClaimStatus": "Denied", "ClaimAmount": "17.25", "PaidAmount": "0", "ServiceDate": "2024-02-02",
+                     "ClaimDate": "2024-02-03"}
+        status, _, answer = loaded.daemon.post("/v1/claims?source=hospital_a", [row_of_it])
+        assert status == 200 and outcomes(answer) == ["new"], answer
+        key = loaded.value("SELECT claim_key FROM silver.claims WHERE source_claim_id = 'POSTED-1'")
+        found = jobs.until(lambda: list(loaded.warehouse.rows(
+            f"SELECT claim_status, CAST(claim_amount AS STRING) AS amount FROM `healthcare_rcm.fact_claims` WHERE claim_key = {key}")),
+            60, "the claim in BigQuery")
+        assert [(item["claim_status"], float(item["amount"])) for item in found] == [("Denied", 17.25)]
+    finally:
+        loaded.daemon.stop()
+
+
 NOT_TAKEN = [
     ([member("C1"), {**member("C2"), "ClaimAmount": 1.5}], "#/1/ClaimAmount", "fraction"),
     ([member("C1"), {**member("C2"), "PaidAmount": [1]}], "#/1/PaidAmount", "null is expected"),

@@ -265,6 +265,15 @@ def test_orphans_are_counted_listed_aged_and_resolved_when_the_parent_comes(worl
     assert {pair: n for pair, n in shown.items() if n} == dict(counts)
     told = world.daemon.get("/v1/reports/quality?format=json")[2]["orphans"]
     assert sum(line["open"] for line in told) == sum(counts.values())
+    for hours, is_over_a_day, is_over_a_week in ((20, 0, 0), (30, 1, 0), (200, 1, 1)):
+        world.store.execute(f"UPDATE dq.orphan SET first_seen_at = now() - interval '{hours} hours' WHERE orphan_id = {newest['id']}",
+                            world.database)
+        (line,) = [line for line in world.daemon.get("/v1/reports/quality?format=json")[2]["orphans"]
+                   if (line["entity"], line["orphan"], line["source_system"]) == ("transactions", "orphan_patient", "hospital_a")]
+        assert (line["older_than_a_day"], line["older_than_a_week"]) == (is_over_a_day, is_over_a_week), hours
+        aged = listed(world, entity="transactions", orphan="orphan_patient")[-1]
+        assert line["oldest_at"] == aged["first_seen_at"] and 0 <= aged["age_s"] - hours * 3600 < 900
+    world.store.execute(f"UPDATE dq.orphan SET first_seen_at = '{newest['first_seen_at']}' WHERE orphan_id = {newest['id']}", world.database)
     # Seen again it is the same; the parent comes; another one goes and is an orphan anew.
     catch_up("hospital_a.transactions")
     assert listed(world, entity="transactions", orphan="orphan_patient")[-1]["first_seen_at"] == newest["first_seen_at"]

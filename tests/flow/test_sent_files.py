@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 
 from harness import dump, jobs
-from test_claims import make_claims, row, text  # noqa: F401  (a fixture and what it makes)
+from test_claims import COLUMNS, make_claims, row, text  # noqa: F401  (a fixture and what it makes)
 
 MIB = 1 << 20
 
@@ -68,6 +68,9 @@ def test_a_file_that_is_sent_is_received_as_one_that_was_dropped(desk, make_clai
     check(desk, last)
     assert (last["state"], last["rows_read"], last["rows_new"], last["rows_quarantined"], last["period"]) == ("done", 31, 30, 1, "2024-03")
     assert last["id"] == entry["id"] and last["name"] == "hospital1_2024-03.csv"
+    assert {name: last["detected"][name] for name in ("packing", "encoding", "format", "delimiter", "line_end", "header", "decimal")} == {
+        "packing": "plain", "encoding": "utf-8", "format": "delimited", "delimiter": ",", "line_end": "lf", "header": True, "decimal": "point"}
+    assert last["detected"]["columns"] == COLUMNS and last["detected"]["unpacked_bytes"] == len(content.encode())
     assert desk.claims() == other.claims()
     assert "hospital1_2024-03.csv" in desk.listed("done")
     assert hidden(desk) == []

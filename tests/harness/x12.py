@@ -243,7 +243,7 @@ def envelope(kind, sets, group="1", made="20250110", time="1200", version=None, 
              receiver="PROVIDER"):
     """An interchange of one group around these transaction sets, each a list of segments without ST and SE."""
     functional, default = {"835": ("HP", "005010X221A1"), "837": ("HC", "005010X222A1"), "277": ("HN", "005010X214"),
-                           "999": ("FA", "005010X231A1")}[kind]
+                           "999": ("FA", "005010X231A1"), "997": ("FA", "005010")}[kind]
     version = version or default
     out = [f"ISA*00*          *00*          *ZZ*PAYER          *ZZ*PROVIDER       *250110*1200*^*00501*{interchange}*0*P*:",
            f"GS*{functional}*{sender}*{receiver}*{made}*{time}*{group}*X*{version}"]

@@ -278,6 +278,9 @@ static void kinds_of_rules_over_one_row_are_checks_and_others_are_passed_over(vo
     assert_flags(mapping, &record, "status_unknown r_type r_range r_dates r_pattern r_list");
     assert_string_equal(record.reject_rule, "r_list");
     assert_string_equal(record.reject_reason, "the row breaks the rule r_list: a claim is paid, or will not be");
+    const char *least[] = {"C7", "2024-07-22", "2024-12-31", "0.01", "0", "Paid", "1", "\\N", "\\N", NULL};
+    record = clean(mapping, &spec, least);
+    assert_flags(mapping, &record, "r_type");
     const char *bare[] = {"1", "2024-07-22", "2024-07-22", "0", "0", "\\N", "1", "\\N", "\\N", NULL};
     record = clean(mapping, &spec, bare);
     assert_flags(mapping, &record, "amount_not_positive status_unknown r_null r_range r_pattern");

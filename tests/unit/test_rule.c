@@ -31,6 +31,7 @@ static void set_row(void) {
     set("source_claim_id", value_text(STR("007")));
     set("source_encounter_id", value_text(STR("2024-02-29")));
     set("source_provider_id", value_text(STR("1234567893"))); /* the example of CMS's own requirements */
+    set("source_transaction_id", value_text(STR("1234567890"))); /* the same with another check digit */
     set("source_department_id", value_text(STR("O'Hare's")));
 }
 
@@ -88,7 +89,8 @@ static void a_row_breaks_a_check_that_is_false(void **state) {
         {"source_claim_id is whole_number", false}, {"source_claim_id is not whole_number", true},
         {"source_claim_id is decimal", false}, {"claim_status is decimal", true}, {"source_claim_id is date", true},
         {"source_encounter_id is date", false}, {"source_encounter_id is decimal", true},
-        {"source_provider_id is npi", false}, {"source_department_id is npi", true},
+        {"source_provider_id is npi", false}, {"source_department_id is npi", true}, {"source_transaction_id is npi", true},
+        {"source_transaction_id is whole_number", false}, {"source_transaction_id is date", true},
         {"source_department_id = 'O''Hare''s'", false}, {"source_department_id <> 'O''Hare''s'", true},
         {"source_department_id in ('', 'O''Hare''s')", false}, {"source_department_id <> ''''", false},
     };
