@@ -10,6 +10,10 @@
 #include <stdlib.h>
 #include <unistr.h>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 enum { COPY_COLUMNS = 9, NAME_MAX_BYTES = 256, KEYS_MAX_BYTES = 64 << 20 };
 
 /* "hospital_a.patients" -> hospital_a__patients<suffix>, quoted. */
@@ -150,9 +154,30 @@ static size_t plain_length(Str text, bool is_valid) {
     return i;
 }
 
+/* Most texts are short and of visible ASCII, which nothing has to be looked up for. */
+static bool is_easy(Str text) {
+    size_t i = 0;
+#ifdef __SSE2__
+    const __m128i blank = _mm_set1_epi8(' '), backslash = _mm_set1_epi8('\\');
+    for (; text.size - i >= 16; i += 16) { /* compared with their signs: above ASCII is below the blank */
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(text.at + i));
+        __m128i hard = _mm_or_si128(_mm_cmplt_epi8(bytes, blank), _mm_cmpeq_epi8(bytes, backslash));
+        if (_mm_movemask_epi8(hard) != 0)
+            return false;
+    }
+#endif
+    while (i < text.size && (signed char)text.at[i] >= ' ' && text.at[i] != '\\')
+        i++;
+    return i == text.size;
+}
+
 static void put_field(Buf *out, Str text) {
     if (str_is_null(text)) {
         buf_put(out, "\\N", 2);
+        return;
+    }
+    if (is_easy(text)) {
+        buf_put_str(out, text);
         return;
     }
     bool is_valid = u8_check((const uint8_t *)text.at, text.size) == NULL;

@@ -21,6 +21,7 @@ static const char *const AMOUNTS[CLAIM_AMOUNTS] = {"claim_amount", "paid_amount"
 
 struct ClaimWork {
     Delivery *deliveries;
+    size_t n_stored;  /* of them, as they were looked up */
     Delivery *sets;   /* of the page's rows: what their X12 sets say of their place, and nothing else; NULL: they are in none */
     Str *former;      /* ids of the claims that earlier readings made of the page's lines */
     size_t n_former;
@@ -86,6 +87,16 @@ static bool is_remembered(const SilverPage *page, Str claim_id, const Delivery *
     return claim_memory_find(page->memory, page->source_system, claim_id, ret_deliveries, ret_n);
 }
 
+/* Most pages come in the order of their ids, and a pass costs less than sorting them. */
+static void sort_unless_sorted(void *items, size_t n, size_t size, int (*compare)(const void *, const void *)) {
+    const char *at = items;
+    size_t i = 1;
+    while (i < n && compare(at + (i - 1) * size, at + i * size) <= 0)
+        i++;
+    if (i < n)
+        qsort(items, n, size, compare);
+}
+
 static int compare_ids(const void *a, const void *b) { return str_compare(*(const Str *)a, *(const Str *)b); }
 
 /* The page's ids, and those of its lines in earlier readings, each once. */
@@ -97,7 +108,7 @@ static Str *list_ids(const SilverPage *page, const struct ClaimWork *work, size_
             ids[n++] = page->rows[i].id;
     for (size_t i = 0; i < work->n_former; i++)
         ids[n++] = work->former[i];
-    qsort(ids, n, sizeof *ids, compare_ids);
+    sort_unless_sorted(ids, n, sizeof *ids, compare_ids);
     for (size_t i = 0; i < n; i++)
         if (n_kept == 0 || !str_equal(ids[n_kept - 1], ids[i]))
             ids[n_kept++] = ids[i];
@@ -140,10 +151,6 @@ static bool look_up_sets(Pg *pg, const SilverPage *page, struct ClaimWork *work,
     }
     const char *file_array = pg_array_end(&files, err), *line_array = pg_array_end(&lines, err);
     TRY(file_array && line_array);
-    CLEANUP(pg_result_drop) PgResult *has = pg_query(pg, SQL_CLAIM_HAS_SETS, PG_PARAMS(file_array), err);
-    TRY(has);
-    if (!pg_bool(has, 0, 0))
-        return true;
     CLEANUP(pg_result_drop) PgResult *found =
         pg_query_as(pg, PG_BINARY, SQL_CLAIM_SETS, PG_PARAMS(file_array, line_array), err);
     TRY(found);
@@ -173,15 +180,37 @@ static bool find_former(Pg *pg, const SilverPage *page, struct ClaimWork *work, 
     return true;
 }
 
-bool claim_look_up(Pg *pg, SilverPage *page, Error *err) {
-    CLEANUP(buf_drop) Buf ids = pg_array(PAGE_MAX_BYTES);
-    struct ClaimWork *work = ARENA_NEW(page->arena, struct ClaimWork);
-    TRY(find_former(pg, page, work, err));
-    size_t n_ids;
-    const Str *each = list_ids(page, work, &n_ids);
-    for (size_t i = 0; i < n_ids; i++)
-        pg_array_text(&ids, each[i]);
-    const char *array = pg_array_end(&ids, err);
+/* Files of the page's rows, each once where its rows stand together. */
+static const char *files_array(const SilverPage *page, Buf *out, Error *err) {
+    for (size_t i = 0; i < page->n_rows; i++)
+        if (i == 0 || file_of(page, i).file_id != file_of(page, i - 1).file_id)
+            pg_array_int(out, file_of(page, i).file_id);
+    return pg_array_end(out, err);
+}
+
+typedef struct Glance {
+    bool may_be_stored; /* something of the page's claims */
+    bool has_sets;      /* the page's files */
+} Glance;
+
+/* Before any claim is looked up: new ones lie where none is, mostly. */
+static bool glance(Pg *pg, const SilverPage *page, const Str *ids, size_t n_ids, Glance *ret_glance, Error *err) {
+    CLEANUP(buf_drop) Buf files = pg_array(PAGE_MAX_BYTES);
+    const char *least = n_ids ? arena_string(page->arena, ids[0]) : NULL;
+    const char *greatest = n_ids ? arena_string(page->arena, ids[n_ids - 1]) : NULL;
+    const char *array = files_array(page, &files, err);
+    TRY(array);
+    CLEANUP(pg_result_drop) PgResult *row =
+        pg_query(pg, SQL_CLAIM_GLANCE, PG_PARAMS(least, greatest, page->source_system, pg_number((int64_t)n_ids).text, array), err);
+    TRY(row);
+    *ret_glance = (Glance){.may_be_stored = pg_bool(row, 0, 0), .has_sets = pg_bool(row, 0, 1)};
+    return true;
+}
+
+static bool look_up_stored(Pg *pg, const SilverPage *page, const Str *ids, size_t n_ids, struct ClaimWork *work, Error *err) {
+    CLEANUP(buf_drop) Buf list = pg_array(PAGE_MAX_BYTES);
+    pg_array_texts(&list, ids, n_ids);
+    const char *array = pg_array_end(&list, err);
     TRY(array);
     CLEANUP(pg_result_drop) PgResult *found = pg_query_as(
         pg, PG_BINARY, SQL_CLAIM_LOOK_UP, PG_PARAMS(array, page->source_system), err);
@@ -189,10 +218,26 @@ bool claim_look_up(Pg *pg, SilverPage *page, Error *err) {
     work->deliveries = arena_alloc(page->arena, ((size_t)pg_rows(found) + page->n_rows) * sizeof(Delivery));
     for (int r = 0; r < pg_rows(found); r++)
         work->deliveries[work->n++] = stored_delivery(found, r, page->arena);
+    return true;
+}
+
+bool claim_look_up(Pg *pg, SilverPage *page, Error *err) {
+    struct ClaimWork *work = ARENA_NEW(page->arena, struct ClaimWork);
+    TRY(find_former(pg, page, work, err));
+    size_t n_ids;
+    Glance glanced;
+    const Str *ids = list_ids(page, work, &n_ids);
+    TRY(glance(pg, page, ids, n_ids, &glanced, err));
+    if (glanced.may_be_stored)
+        TRY(look_up_stored(pg, page, ids, n_ids, work, err));
+    else
+        work->deliveries = arena_alloc(page->arena, page->n_rows * sizeof(Delivery));
     page->claims = work;
-    TRY(look_up_sets(pg, page, work, err));
+    if (glanced.has_sets)
+        TRY(look_up_sets(pg, page, work, err));
     if (page->memory)
         remember(page, work);
+    work->n_stored = work->n;
     return true;
 }
 
@@ -293,7 +338,7 @@ static void decide_claim(SilverPage *page, Delivery *deliveries, size_t n) {
 
 static void decide_claims(SilverPage *page) {
     struct ClaimWork *work = page->claims;
-    qsort(work->deliveries, work->n, sizeof(Delivery), compare_claims);
+    sort_unless_sorted(work->deliveries, work->n, sizeof(Delivery), compare_claims);
     for (size_t first = 0, end; first < work->n; first = end) {
         end = first + 1;
         while (end < work->n && compare_claims(&work->deliveries[first], &work->deliveries[end]) == 0)
@@ -666,10 +711,10 @@ static bool give_keys(Pg *pg, SilverPage *page, Error *err) {
 static void put_delivery(Buf *out, SilverPage *page, const Delivery *d) {
     SilverRow *row = &page->rows[d->row];
     silver_set_system(page, row, d->key);
-    silver_set(&row->record, "iteration", value_number(d->iteration));
-    silver_set(&row->record, "is_final", value_number(d->is_final));
-    silver_set(&row->record, "file_id", value_number(d->file_id));
-    silver_set(&row->record, "line", value_number(d->line));
+    silver_set(&row->record, page->system.iteration, value_number(d->iteration));
+    silver_set(&row->record, page->system.is_final, value_number(d->is_final));
+    silver_set(&row->record, page->system.file_id, value_number(d->file_id));
+    silver_set(&row->record, page->system.line, value_number(d->line));
     const Carried *carried = page->claims->carried;
     silver_put_row(out, page, &row->record, carried && is_shown(d) ? &carried[d - page->claims->deliveries] : NULL);
 }
@@ -697,7 +742,7 @@ bool claim_write(Pg *pg, SilverPage *page, Error *err) {
     } CHANGES[] = {{is_withdrawn, withdraw}, {is_withdrawn_aside, withdraw_aside}, {is_gone, note_withdrawn},
                    {is_retired, retire}, {is_renumbered, renumber}, {is_revived, revive}};
     TRY(give_keys(pg, page, err));
-    for (size_t i = 0; i < sizeof CHANGES / sizeof *CHANGES; i++)
+    for (size_t i = 0; page->claims->n_stored > 0 && i < sizeof CHANGES / sizeof *CHANGES; i++)
         TRY(count(page->claims, CHANGES[i].choice) == 0 || CHANGES[i].write(pg, page, err));
     TRY(copy(pg, page, page->entity->name, is_copied, err));
     TRY(copy(pg, page, "claims_absorbed", is_copied_aside, err));

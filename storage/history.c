@@ -410,14 +410,14 @@ static bool remove_old(Writer *w, Error *err) {
 /* New members of a live table: one version, from the record itself. */
 static void put_new(Writer *w, SilverRow *row) {
     SilverPage *page = w->page;
-    Value modified = row->record.values[entity_column(page->entity, STR("source_modified_at"))];
+    Value modified = row->record.values[page->system.modified_at];
     bool is_usable = modified.is_set && modified.number <= page->source_now_us;
     if (!is_usable)
         row->record.flags |= UINT64_C(1) << FLAG_TIME_INFERRED;
-    silver_set(&row->record, "effective_date", value_number(is_usable ? modified.number : page->received_us));
-    silver_set(&row->record, "expiry_date", value_number(OPEN_END_US));
-    silver_set(&row->record, "is_current", value_number(true));
-    silver_set(&row->record, "version", value_number(1));
+    silver_set(&row->record, page->system.effective_date, value_number(is_usable ? modified.number : page->received_us));
+    silver_set(&row->record, page->system.expiry_date, value_number(OPEN_END_US));
+    silver_set(&row->record, page->system.is_current, value_number(true));
+    silver_set(&row->record, page->system.version, value_number(1));
     silver_set_system(page, row, *w->keys++);
     Carried carried = {.person_id = timeline_person(&w->work->shape, row), .flags = STR_NULL};
     silver_put_row(&w->out, page, &row->record, &carried);

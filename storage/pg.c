@@ -380,17 +380,28 @@ void pg_array_text(Buf *out, Str value) {
         return;
     }
     buf_put_byte(out, '"');
+    size_t from = 0;
     for (size_t i = 0; i < value.size; i++) {
-        if (value.at[i] == '"' || value.at[i] == '\\')
-            buf_put_byte(out, '\\');
-        buf_put_byte(out, (uint8_t)value.at[i]);
+        if (value.at[i] != '"' && value.at[i] != '\\')
+            continue;
+        buf_put(out, value.at + from, i - from);
+        buf_put_byte(out, '\\');
+        from = i;
     }
+    buf_put(out, value.at + from, value.size - from);
     buf_put_byte(out, '"');
 }
 
 void pg_array_int(Buf *out, int64_t value) {
+    char digits[24], *at = digits + sizeof digits;
+    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
     array_comma(out);
-    buf_printf(out, "%lld", (long long)value);
+    do
+        *--at = (char)('0' + rest % 10);
+    while ((rest /= 10) > 0);
+    if (value < 0)
+        *--at = '-';
+    buf_put(out, at, (size_t)(digits + sizeof digits - at));
 }
 
 void pg_array_texts(Buf *out, const Str *values, size_t n) {

@@ -92,10 +92,9 @@ bool silver_look_up(Pg *pg, SilverPage *page, Error *err) {
 
 /* ---- what every row has ---- */
 
-void silver_set(Record *record, const char *column, Value value) {
-    int index = entity_column(record->entity, str_of(column));
-    if (index != COLUMN_NONE)
-        record->values[index] = value;
+void silver_set(Record *record, int column, Value value) {
+    if (column != COLUMN_NONE)
+        record->values[column] = value;
 }
 
 SystemColumns silver_system_columns(const Entity *entity) {
@@ -111,28 +110,32 @@ SystemColumns silver_system_columns(const Entity *entity) {
         .batch_id = entity_column(entity, STR("batch_id")),
         .made_by_batch = entity_column(entity, STR("made_by_batch")),
         .mapping_version = entity_column(entity, STR("mapping_version")),
+        .modified_at = entity_column(entity, STR("source_modified_at")),
+        .iteration = entity_column(entity, STR("iteration")),
+        .is_final = entity_column(entity, STR("is_final")),
+        .file_id = entity_column(entity, STR("file_id")),
+        .line = entity_column(entity, STR("line")),
+        .effective_date = entity_column(entity, STR("effective_date")),
+        .expiry_date = entity_column(entity, STR("expiry_date")),
+        .is_current = entity_column(entity, STR("is_current")),
+        .version = entity_column(entity, STR("version")),
     };
-}
-
-static void set_at(Record *record, int index, Value value) {
-    if (index != COLUMN_NONE)
-        record->values[index] = value;
 }
 
 void silver_set_system(const SilverPage *page, SilverRow *row, int64_t key) {
     Record *record = &row->record;
     const SystemColumns *at = &page->system;
-    set_at(record, at->key, value_number(key));
-    set_at(record, at->id, value_text(row->id));
-    set_at(record, at->source_system, value_text(str_of(page->source_system)));
-    set_at(record, at->is_deleted, value_number(false));
-    set_at(record, at->is_inferred, value_number(false));
-    set_at(record, at->reference_status, value_text(STR("unchecked")));
-    set_at(record, at->source_hash, value_number(row->source_hash));
-    set_at(record, at->record_hash, value_text((Str){(const char *)record->record_hash, 16}));
-    set_at(record, at->batch_id, value_number(page->batch_id));
-    set_at(record, at->made_by_batch, value_number(page->batch_id));
-    set_at(record, at->mapping_version, value_number(page->mapping_version));
+    silver_set(record, at->key, value_number(key));
+    silver_set(record, at->id, value_text(row->id));
+    silver_set(record, at->source_system, value_text(str_of(page->source_system)));
+    silver_set(record, at->is_deleted, value_number(false));
+    silver_set(record, at->is_inferred, value_number(false));
+    silver_set(record, at->reference_status, value_text(STR("unchecked")));
+    silver_set(record, at->source_hash, value_number(row->source_hash));
+    silver_set(record, at->record_hash, value_text((Str){(const char *)record->record_hash, 16}));
+    silver_set(record, at->batch_id, value_number(page->batch_id));
+    silver_set(record, at->made_by_batch, value_number(page->batch_id));
+    silver_set(record, at->mapping_version, value_number(page->mapping_version));
 }
 
 /* A patient's key must not tell the order of record numbers (rules, section 9). */

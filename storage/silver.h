@@ -57,6 +57,9 @@ typedef struct SilverRow {
 typedef struct SystemColumns {
     int key, id, source_system, is_deleted, is_inferred, reference_status, source_hash, record_hash,
         batch_id, made_by_batch, mapping_version;
+    int modified_at;
+    int iteration, is_final, file_id, line;               /* claims */
+    int effective_date, expiry_date, is_current, version; /* of entities with versions */
 } SystemColumns;
 SystemColumns silver_system_columns(const Entity *entity);
 
@@ -123,8 +126,8 @@ void row_index_prefer(RowIndex *index, SilverRow *row);
 /* n surrogate keys of the entity. */
 bool silver_take_keys(Pg *pg, const Entity *entity, size_t n, Arena *arena, int64_t **ret_keys, Error *err);
 
-/* By name; a column the entity lacks is passed over. */
-void silver_set(Record *record, const char *column, Value value);
+/* A column the entity lacks (COLUMN_NONE) is passed over. */
+void silver_set(Record *record, int column, Value value);
 /* Key, id, source, hashes, batch: what every stored row has besides its content. */
 void silver_set_system(const SilverPage *page, SilverRow *row, int64_t key);
 size_t silver_count(const SilverPage *page, RowFate fate);

@@ -21,7 +21,7 @@ void buf_clear(Buf *buf) {
     buf->overflowed = false;
 }
 
-char *buf_reserve(Buf *buf, size_t size) {
+char *buf_grow(Buf *buf, size_t size) {
     if (buf->overflowed || size > buf->max_bytes - buf->size) {
         buf->overflowed = true;
         return NULL;

@@ -21,8 +21,12 @@ void buf_clear(Buf *buf); /* empties, keeps the memory, clears the flag */
 static inline bool buf_overflowed(const Buf *buf) { return buf->overflowed; }
 static inline Str buf_str(const Buf *buf) { return (Str){buf->data ? buf->data : "", buf->size}; }
 
+char *buf_grow(Buf *buf, size_t size); /* for buf_reserve() */
 /* Room for `size` more bytes at data + size, NULL when they would pass the maximum. */
-char *buf_reserve(Buf *buf, size_t size);
+static inline char *buf_reserve(Buf *buf, size_t size) {
+    bool has_room = buf->data && !buf->overflowed && size <= buf->capacity - buf->size;
+    return has_room ? buf->data + buf->size : buf_grow(buf, size);
+}
 
 static inline void buf_put(Buf *buf, const void *bytes, size_t size) {
     char *room = buf_reserve(buf, size);

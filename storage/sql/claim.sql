@@ -26,8 +26,15 @@ UNION
 SELECT source_claim_id FROM silver.claims_absorbed
 WHERE file_id = ANY($1::bigint[]) AND line >= $2::bigint AND line < $3::bigint AND source_system = $4
 
--- name: claim_has_sets
-SELECT EXISTS (SELECT FROM ops.x12_set WHERE file_id = ANY ($1::bigint[]))
+-- May any claim of a page be stored: does anything of the source stand from its least to its greatest id? No more rows are
+-- looked at than the page has ids, for other sources bear the same ones; where there are more than that, it may. A delivery
+-- that does not show stands beside one that does. And: are the page's files made of sets?
+-- name: claim_glance
+SELECT EXISTS (SELECT FROM (SELECT source_system FROM silver.claims WHERE source_claim_id BETWEEN $1 AND $2
+                            ORDER BY source_claim_id LIMIT $4::bigint) AS near WHERE source_system = $3)
+       OR (SELECT count(*) FROM (SELECT FROM silver.claims WHERE source_claim_id BETWEEN $1 AND $2
+                                 ORDER BY source_claim_id LIMIT $4::bigint) AS near) = $4::bigint,
+       EXISTS (SELECT FROM ops.x12_set WHERE file_id = ANY ($5::bigint[]))
 
 -- Of rows that are not stored yet: `row` counts from 1.
 -- name: claim_sets

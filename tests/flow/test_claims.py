@@ -224,6 +224,22 @@ def test_overlapping_files_add_what_is_new_and_make_iterations_of_what_changed(c
     assert claims.rows("SELECT count(*) FROM bronze.claims__monthly") == [(5,)]  # C2 again is no news
 
 
+def test_a_claim_is_found_whatever_stands_between_the_ids_of_its_page(claims):
+    """Before a page's claims are looked up it is asked whether any stands among them, in so many rows as the page has."""
+    claims.put("hospital2_2024-01.csv", text([row(f"C{number}") for number in range(10, 20)]))
+    claims.put("hospital1_2024-01.csv", text([row("C3"), row("D1"), row("E\\2"), row("F 5")]))
+    claims.once()
+    for month, ids in enumerate((["B0", "D1"], ["C0", "D2"], ["D3", "E\\2"], ["F 5", "C3"], ["Z9", "F 5", "A0"]), 2):
+        claims.put(f"hospital1_2024-{month:02}.csv",
+                   text([row(claim, modified=f"2024-{month + 2:02}-01", status="Paid", paid="99.00") for claim in ids]))
+        claims.once()
+    assert claims.rows("SELECT source_claim_id, max(iteration), count(*) FROM silver.claims WHERE source_system = 'hospital_a' "
+                       "GROUP BY 1 ORDER BY 1") == [
+        ("A0", 1, 1), ("B0", 1, 1), ("C0", 1, 1), ("C3", 2, 2), ("D1", 2, 2), ("D2", 1, 1), ("D3", 1, 1), ("E\\2", 2, 2),
+        ("F 5", 2, 2), ("Z9", 1, 1)]
+    assert claims.rows("SELECT count(*) FROM dq.quarantine") == [(0,)]
+
+
 def test_a_corrected_file_corrects_the_iteration_and_keeps_its_key(claims):
     claims.put("hospital1_2024-03.csv", text([row("C1"), row("C2")]))
     claims.once()
