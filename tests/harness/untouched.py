@@ -2,8 +2,8 @@
 import re
 
 # What a running daemon writes by its own clock, whatever is asked of it: leases, ids kept for runs, the trail of the
-# request, alerts, figures and scores.
-BY_ITS_OWN_CLOCK = r"^(ops\.(audit|job|run|kpi|alert|owner|lease|token|daemon)|dq\.(score|rule_count))"
+# request, alerts, figures, and what the quality job finds, which looks after every settle.
+BY_ITS_OWN_CLOCK = r"^(ops\.(audit|job|run|kpi|alert|owner|lease|token|daemon)|dq\.(score|rule_count|column_fill|orphan|feed_rule))"
 
 
 def state(rows, with_sequences=True):
