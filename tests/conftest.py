@@ -5,6 +5,7 @@ end with the process, however it ends.
 """
 import os
 import subprocess
+import tempfile
 import zlib
 
 import pytest
@@ -23,8 +24,13 @@ FAST_POSTGRES = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "1GB
 FAST_MARIADB = ("--innodb-flush-log-at-trx-commit=0", "--skip-sync-binlog", "--innodb-doublewrite=0")
 
 
+# Files that take long. scripts/test gives files to two processes: one that began last would let the other wait for it.
+LONG = ("test_kill.py", "test_watermark.py", "test_order.py", "test_demo.py", "test_types.py", "test_sources.py")
+
+
 def pytest_collection_modifyitems(config, items):
     """Nightly tests are not collected by day: a skip means that something was missing here."""
+    items.sort(key=lambda item: item.path.name not in LONG)
     if os.environ.get("REVCYCLED_NIGHTLY"):
         return
     nightly = [item for item in items if item.get_closest_marker("nightly")]
@@ -57,22 +63,32 @@ def binary(build):
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory):
-    with Postgres(tmp_path_factory.mktemp("postgresql"), settings=FAST_POSTGRES) as server:
+def server_directory(tmp_path_factory):
+    """Makes directories for servers' data: where scripts/test says, which is memory when there is enough of it."""
+    memory = os.environ.get("REVCYCLED_SERVERS")
+
+    def make(name):
+        return tempfile.mkdtemp(prefix=f"{name}-", dir=memory) if memory else tmp_path_factory.mktemp(name)
+    return make
+
+
+@pytest.fixture(scope="session")
+def postgres(server_directory):
+    with Postgres(server_directory("postgresql"), settings=FAST_POSTGRES) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def mariadb(tmp_path_factory):
-    with MariaDB(tmp_path_factory.mktemp("mariadb"), options=FAST_MARIADB[:1]) as server:
+def mariadb(server_directory):
+    with MariaDB(server_directory("mariadb"), options=FAST_MARIADB[:1]) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def mysql(tmp_path_factory):
+def mysql(server_directory):
     """A real MySQL; the first one on a machine takes a minute to fetch."""
     try:
-        server = MySQL(tmp_path_factory.mktemp("mysql"), options=FAST_MARIADB[:1]).start()
+        server = MySQL(server_directory("mysql"), options=FAST_MARIADB[:1]).start()
     except ServerFailed as error:
         pytest.skip(explain(error))
     yield server
@@ -86,8 +102,8 @@ def source_server(request):
 
 
 @pytest.fixture(scope="session")
-def emulator(tmp_path_factory):
-    with Emulator(tmp_path_factory.mktemp("bigquery")) as server:
+def emulator(server_directory):
+    with Emulator(server_directory("bigquery")) as server:
         yield server
 
 

@@ -12,6 +12,7 @@ import sysconfig
 import urllib.error
 import urllib.request
 
+from . import nursery
 from .process import Server, ServerFailed
 from .settings import ROOT
 
@@ -27,8 +28,24 @@ def _answers(endpoint, project):
         return False
 
 
-class Emulator(Server):
+class Program(Server):
+    """A Python program: of a process of its own when it is to outlive us, else forked, which is quicker."""
+
+    module = None  # whose main() it is
+
+    def program(self):
+        """Its sys.argv."""
+        raise NotImplementedError
+
+    def _launch(self):
+        if self.outlive:
+            return super()._launch()
+        return nursery.start(self.module, self.program(), self.directory, self.environment(), self.log_file)
+
+
+class Emulator(Program):
     name = "BigQuery emulator"
+    module = "bqemulator.cli"
     accounts = ("root",)  # it runs as we do: it drops nothing and needs our Python environment
     start_seconds = 120
 
@@ -54,7 +71,10 @@ class Emulator(Server):
             os.symlink(path, link)
 
     def command(self):
-        return [sys.executable, os.path.join(os.path.dirname(sys.executable), "bqemulator"), "start",
+        return [sys.executable, *self.program()]
+
+    def program(self):
+        return [os.path.join(os.path.dirname(sys.executable), "bqemulator"), "start",
                 "--persistent", "--data-dir", os.path.join(self.directory, "data"),
                 "--rest-port", str(self.port), "--grpc-port", "0", "--project", self.project,
                 "--log-level", "warning"]
@@ -71,10 +91,11 @@ class Emulator(Server):
         return _answers(self.endpoint(), self.project)
 
 
-class ProxyServer(Server):
+class ProxyServer(Program):
     """The strict proxy as a process of its own, so that it outlives whoever started it."""
 
     name = "proxy before the emulator"
+    module = "harness.proxy"
     accounts = ("root",)
 
     def __init__(self, directory, emulator, outlive=False, preferred_port=None):
@@ -84,8 +105,10 @@ class ProxyServer(Server):
         self.port = self.port or preferred_port
 
     def command(self):
-        return [sys.executable, "-m", "harness.proxy", str(self.emulator.port), str(self.port),
-                os.path.join(self.directory, "jobs")]
+        return [sys.executable, "-m", *self.program()]
+
+    def program(self):
+        return [self.module, str(self.emulator.port), str(self.port), os.path.join(self.directory, "jobs")]
 
     def environment(self):
         return {**os.environ, "PYTHONPATH": os.path.join(ROOT, "tests")}
@@ -124,6 +147,10 @@ class Warehouse:
     def stop(self):
         self.proxy.stop()
         self.emulator.stop()
+
+    def kill(self):
+        self.proxy.kill()
+        self.emulator.kill()
 
     def forget_processes(self):
         """For a copy of the directory: its pid and port files tell of the original."""

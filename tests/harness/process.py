@@ -208,6 +208,11 @@ class Server:
             file.write(f"{self.port}\n")
 
     def _spawn(self):
+        pid = self._launch()
+        with open(self.pid_file, "w", encoding="ascii") as file:
+            file.write(f"{pid} {start_time(pid)}\n")
+
+    def _launch(self):
         command = self.command()
         if self.user is not None:
             command = as_account(self.user, command)
@@ -218,8 +223,7 @@ class Server:
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 cwd=self.directory, env=self.environment(), start_new_session=True,
                 preexec_fn=None if self.outlive else _die_with_parent(self.death_signal or self.stop_signal))
-        with open(self.pid_file, "w", encoding="ascii") as file:
-            file.write(f"{self.child.pid} {start_time(self.child.pid)}\n")
+        return self.child.pid
 
     def _await_ready(self):
         deadline = time.monotonic() + self.start_seconds

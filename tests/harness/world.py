@@ -95,7 +95,7 @@ class World:
 
     def end(self):
         self.daemon.stop()
-        self.emulator.stop()
+        self.emulator.kill()  # nobody reads its files any more
         self.store.drop_database(self.database)
         for database in (*self.hospitals, *self.extra):
             self.mysql.drop_database(database)
