@@ -276,7 +276,7 @@ static void put_row(Buf *out, const BronzeFeed *bronze, const SilverPage *page, 
     put_bigint(out, row->source_hash);
     put_bigint(out, page->received_us - PG_EPOCH_US);
     put_bigint(out, bronze->schema_id);
-    put_bigint_or_null(out, page->file_id);
+    put_bigint_or_null(out, silver_row_file(page, row).file_id);
     put_bigint_or_null(out, row->line);
     size_t length_at = out->size;
     buf_put_i32(out, 0);

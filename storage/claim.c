@@ -27,6 +27,7 @@ struct ClaimWork {
     size_t n_former;
     Carried *carried; /* what each takes over from its row that was withdrawn; NULL: none was */
     size_t n;
+    bool is_cleaned_again;
 };
 
 /* ---- what is stored ---- */
@@ -138,15 +139,13 @@ static void remember(SilverPage *page, struct ClaimWork *work) {
     work->n = n_kept;
 }
 
-static RowFile file_of(const SilverPage *page, size_t i) {
-    return page->files ? page->files[i] : (RowFile){page->file_id, page->period, page->sha256};
-}
+static int64_t file_id_of(const SilverPage *page, size_t i) { return silver_row_file(page, &page->rows[i]).file_id; }
 
 static bool look_up_sets(Pg *pg, const SilverPage *page, struct ClaimWork *work, Error *err) {
     CLEANUP(buf_drop) Buf files = pg_array(PAGE_MAX_BYTES);
     CLEANUP(buf_drop) Buf lines = pg_array(PAGE_MAX_BYTES);
     for (size_t i = 0; i < page->n_rows; i++) {
-        pg_array_int(&files, file_of(page, i).file_id);
+        pg_array_int(&files, file_id_of(page, i));
         pg_array_int(&lines, page->rows[i].line);
     }
     const char *file_array = pg_array_end(&files, err), *line_array = pg_array_end(&lines, err);
@@ -183,8 +182,8 @@ static bool find_former(Pg *pg, const SilverPage *page, struct ClaimWork *work, 
 /* Files of the page's rows, each once where its rows stand together. */
 static const char *files_array(const SilverPage *page, Buf *out, Error *err) {
     for (size_t i = 0; i < page->n_rows; i++)
-        if (i == 0 || file_of(page, i).file_id != file_of(page, i - 1).file_id)
-            pg_array_int(out, file_of(page, i).file_id);
+        if (i == 0 || file_id_of(page, i) != file_id_of(page, i - 1))
+            pg_array_int(out, file_id_of(page, i));
     return pg_array_end(out, err);
 }
 
@@ -260,7 +259,7 @@ static Places find_places(const Entity *entity) {
 
 static Delivery new_delivery(const SilverPage *page, size_t i, const Places *places) {
     const SilverRow *row = &page->rows[i];
-    RowFile file = file_of(page, i);
+    RowFile file = silver_row_file(page, row);
     Delivery d = {
         .claim_id = row->id,
         .modified_at = row->record.values[places->modified_at],
@@ -457,6 +456,7 @@ bool claim_decide_again(SilverPage *page) {
     struct ClaimWork *work = page->claims;
     Places places = find_places(page->entity);
     size_t n_stored = work->n;
+    work->is_cleaned_again = true;
     qsort(work->deliveries, n_stored, sizeof(Delivery), compare_origins);
     for (size_t i = 0; i < page->n_rows; i++) {
         if (page->rows[i].fate == ROW_SAME || page->rows[i].fate == ROW_REJECTED)
@@ -689,7 +689,7 @@ static bool restate_files(Pg *pg, const SilverPage *page, Error *err) {
         end = first + 1;
         while (end < work->n && compare_claims(&work->deliveries[first], &work->deliveries[end]) == 0)
             end++;
-        touch_files(&touched, work->deliveries + first, end - first, page->files != NULL);
+        touch_files(&touched, work->deliveries + first, end - first, work->is_cleaned_again);
     }
     TRY(touched.n_stored == 0 || file_restate(pg, touched.ids, touched.n_stored, FILE_MOSTLY_REPLACED, err));
     return touched.n_new == 0 ||

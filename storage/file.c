@@ -122,18 +122,23 @@ static const char *put_detected(Buf *out, const FileDetected *d, Error *err) {
     return NULL;
 }
 
-static FileEntry entry_of(const PgResult *row) {
-    const char *word = pg_text(row, 0, 1);
-    return (FileEntry){.file_id = pg_int(row, 0, 0), .readings = (int32_t)pg_int(row, 0, 2),
+static FileEntry entry_of(const PgResult *rows, int row) {
+    const char *word = pg_text(rows, row, 1);
+    return (FileEntry){.file_id = pg_int(rows, row, 0), .readings = (int32_t)pg_int(rows, row, 2),
                        .answer = strcmp(word, "new") == 0 ? FILE_NEW : strcmp(word, "known") == 0 ? FILE_KNOWN : FILE_RECEIVING};
 }
 
-bool file_look(Pg *pg, const FileSeen *seen, FileEntry *ret_entry, Error *err) {
-    Hex hex = hex_of(seen->bytes);
-    CLEANUP(pg_result_drop) PgResult *known =
-        pg_query(pg, SQL_FILE_KNOWN, PG_PARAMS(hex.text, seen->source_system), err);
-    TRY(known);
-    *ret_entry = pg_rows(known) > 0 ? entry_of(known) : (FileEntry){.answer = FILE_NEW};
+bool file_look(Pg *pg, const FileSeen *seen, Arena *arena, FileLook *ret_look, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *rows =
+        pg_query(pg, SQL_FILE_LOOK, PG_PARAMS(hex_of(seen->bytes).text, seen->source_system, pg_number(seen->seen_id).text), err);
+    TRY(rows);
+    FileLook look = {.entry = {.answer = FILE_NEW}, .former = ARENA_ARRAY(arena, int64_t, (size_t)pg_rows(rows) + 1)};
+    for (int r = 0; r < pg_rows(rows); r++)
+        if (strcmp(pg_text(rows, r, 1), "former") == 0)
+            look.former[look.n_former++] = pg_int(rows, r, 0);
+        else
+            look.entry = entry_of(rows, r);
+    *ret_look = look;
     return true;
 }
 
@@ -155,19 +160,45 @@ bool file_begin(Pg *pg, const FileSeen *seen, const FileDetected *detected, File
         return strcmp(err->state, "23505") == 0 && tell_moved(seen, err);
     if (pg_rows(entry) == 0)
         return tell_moved(seen, err);
-    *ret_entry = entry_of(entry);
+    *ret_entry = entry_of(entry, 0);
     return true;
 }
 
-bool file_former(Pg *pg, const FileSeen *seen, Arena *arena, int64_t **ret_ids, size_t *ret_n, Error *err) {
-    CLEANUP(pg_result_drop) PgResult *rows =
-        pg_query(pg, SQL_FILE_FORMER, PG_PARAMS(hex_of(seen->bytes).text, seen->source_system, pg_number(seen->seen_id).text), err);
-    TRY(rows);
-    *ret_n = (size_t)pg_rows(rows);
-    *ret_ids = ARENA_ARRAY(arena, int64_t, *ret_n + 1);
-    for (size_t i = 0; i < *ret_n; i++)
-        (*ret_ids)[i] = pg_int(rows, (int)i, 0);
+/* A list of JSON objects, terminated; NULL and an error when it is beyond measure. */
+static const char *list_end(Buf *list, Error *err) {
+    buf_put(list, "]", sizeof "]");
+    if (!buf_overflowed(list))
+        return list->data;
+    error_set(err, STATE_DATA, "the headers of some files are together beyond measure");
+    return NULL;
+}
+
+static bool put_begun(Buf *list, const FileBegun *file, Error *err) {
+    CLEANUP(buf_drop) Buf json;
+    buf_init(&json, COLUMNS_MAX_BYTES);
+    const char *detected = put_detected(&json, file->detected, err);
+    TRY(detected);
+    buf_printf(list, "%s{\"file_id\":%lld,\"sha256\":\"%s\",\"size_bytes\":%lld", list->size > 1 ? "," : "",
+               (long long)file->seen.seen_id, hex_of(file->seen.bytes).text, (long long)file->seen.bytes->size_bytes);
+    put_text(list, ",", "period", file->seen.period);
+    buf_put_str(list, STR(",\"detected\":"));
+    buf_put_str(list, str_of(detected));
+    buf_put_byte(list, '}');
     return true;
+}
+
+bool file_begin_all(Pg *pg, const FileBegun *files, size_t n, Error *err) {
+    CLEANUP(buf_drop) Buf list;
+    int64_t n_begun = 0;
+    buf_init(&list, COLUMNS_MAX_BYTES);
+    buf_put_byte(&list, '[');
+    for (size_t i = 0; i < n; i++)
+        TRY(put_begun(&list, &files[i], err));
+    const char *text = list_end(&list, err);
+    TRY(text);
+    if (!pg_exec(pg, SQL_FILE_BEGIN_ALL, PG_PARAMS(files[0].seen.source_system, text), &n_begun, err))
+        return strcmp(err->state, "23505") == 0 && tell_moved(&files[0].seen, err);
+    return n_begun == (int64_t)n || tell_moved(&files[0].seen, err);
 }
 
 bool file_restart(Pg *pg, int64_t file_id, int32_t *ret_readings, Error *err) {
@@ -277,6 +308,20 @@ bool file_done(Pg *pg, int64_t file_id, const char *warning, Error *err) {
     PgNumber id = pg_number(file_id);
     TRY(pg_exec(pg, SQL_FILE_DONE, PG_PARAMS(id.text, warning), NULL, err) && file_restate(pg, &file_id, 1, FILE_MOSTLY_SHOWS, err));
     return !warning || pg_exec(pg, SQL_FILE_ALERT, PG_PARAMS(id.text, warning), NULL, err);
+}
+
+bool file_done_all(Pg *pg, const int64_t *file_ids, const FileCounts *counts, size_t n, Error *err) {
+    CLEANUP(buf_drop) Buf list;
+    int64_t n_done = 0;
+    buf_init(&list, COLUMNS_MAX_BYTES);
+    for (size_t i = 0; i < n; i++)
+        buf_printf(&list, "%c{\"file_id\":%lld,\"rows_read\":%lld,\"rows_new\":%lld,\"rows_corrected\":%lld,\"rows_same\":%lld,"
+                   "\"rows_flagged\":%lld,\"rows_quarantined\":%lld}", i ? ',' : '[', (long long)file_ids[i],
+                   (long long)counts[i].rows_read, (long long)counts[i].rows_new, (long long)counts[i].rows_corrected,
+                   (long long)counts[i].rows_same, (long long)counts[i].rows_flagged, (long long)counts[i].rows_quarantined);
+    const char *text = list_end(&list, err);
+    TRY(text && pg_exec(pg, SQL_FILE_DONE_ALL, PG_PARAMS(text), &n_done, err));
+    return n_done == (int64_t)n || error_set(err, STATE_CONFLICT, "files ended that were being received");
 }
 
 bool file_restate(Pg *pg, const int64_t *file_ids, size_t n, FileShows shows, Error *err) {

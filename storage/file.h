@@ -70,11 +70,21 @@ typedef struct FileEntry {
 } FileEntry;
 /* In the transaction of its first page. */
 bool file_begin(Pg *pg, const FileSeen *seen, const FileDetected *detected, FileEntry *ret_entry, Error *err);
-/* The same, and nothing is entered. */
-bool file_look(Pg *pg, const FileSeen *seen, FileEntry *ret_entry, Error *err);
-/* Other rows of the same bytes that may have placed rows of theirs: this one, which is to be read again, and those that
- * failed. Room is left in `arena` for one more. */
-bool file_former(Pg *pg, const FileSeen *seen, Arena *arena, int64_t **ret_ids, size_t *ret_n, Error *err);
+/* The same of several files of one source that were seen and are known to be new, in the transaction of the one page that holds
+ * them; an Error of class conflict when one of them is not. */
+typedef struct FileBegun {
+    FileSeen seen;
+    const FileDetected *detected;
+} FileBegun;
+bool file_begin_all(Pg *pg, const FileBegun *files, size_t n, Error *err);
+/* What the ledger has of the bytes; nothing is entered. `former`: other rows of them that may have placed rows of
+ * theirs: this one, which is to be read again, and those that failed. It lives in `arena`, with room for one more. */
+typedef struct FileLook {
+    FileEntry entry;
+    int64_t *former;
+    size_t n_former;
+} FileLook;
+bool file_look(Pg *pg, const FileSeen *seen, Arena *arena, FileLook *ret_look, Error *err);
 /* In the caller's transaction: its counts begin anew, as of one more reading when rows of it were read before. */
 bool file_restart(Pg *pg, int64_t file_id, int32_t *ret_readings, Error *err);
 
@@ -112,6 +122,9 @@ bool file_count(Pg *pg, int64_t file_id, const FileCounts *counts, Error *err);
 
 /* In the transaction of its last page. `warning`: NULL, or what is wrong with it all the same. */
 bool file_done(Pg *pg, int64_t file_id, const char *warning, Error *err);
+/* Files that were placed together, with all their counts; nothing is wrong with them. Which of them may say nothing that shows
+ * is the caller's to ask (file_restate()). */
+bool file_done_all(Pg *pg, const int64_t *file_ids, const FileCounts *counts, size_t n, Error *err);
 /* In the caller's transaction: of these files, those that have ended well are `superseded` when nothing that they said of
  * their claims shows any more, else `done`; whichever was read first. A guess tells where to look first. */
 typedef enum FileShows { FILE_MOSTLY_SHOWS, FILE_MOSTLY_REPLACED } FileShows;

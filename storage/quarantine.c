@@ -98,7 +98,8 @@ static bool insert_entry(Pg *pg, const char *feed, const char *names, size_t n_c
     const char *array = pg_array_end(&values, err);
     TRY(array);
     char file[24], line[24], hash[24], version[24], batch[24];
-    snprintf(file, sizeof file, "%lld", (long long)page->file_id);
+    int64_t file_id = silver_row_file(page, row).file_id;
+    snprintf(file, sizeof file, "%lld", (long long)file_id);
     snprintf(line, sizeof line, "%lld", (long long)row->line);
     snprintf(hash, sizeof hash, "%lld", (long long)row->source_hash);
     snprintf(version, sizeof version, "%d", page->mapping_version);
@@ -106,7 +107,7 @@ static bool insert_entry(Pg *pg, const char *feed, const char *names, size_t n_c
     const char *id = str_is_null(row->id) ? NULL : arena_string(page->arena, row->id);
     return pg_exec(pg, SQL_QUARANTINE_INSERT,
                    PG_PARAMS(feed, page->source_system, id, names, array, row->record.reject_rule,
-                             row->record.reject_reason, page->file_id ? file : NULL,
+                             row->record.reject_reason, file_id ? file : NULL,
                              row->line ? line : NULL, hash, version, batch), NULL, err);
 }
 

@@ -92,7 +92,7 @@ typedef struct SilverPage {
     int64_t batch_id;
     int64_t file_id; /* 0 for databases */
     Str period, sha256; /* of the file: a claim's deliveries are ordered by them */
-    const RowFile *files; /* one per row, where they are of several (claims cleaned again); else NULL */
+    const RowFile *files; /* one per row, where they are of several; else NULL */
     const FormerReading *former; /* claims alone; NULL: nothing of these bytes was read before */
     size_t n_withdrawn; /* deliveries of it that go; set by claim_decide() */
     struct ClaimMemory *memory; /* claims of a run that writes nothing; else NULL */
@@ -105,6 +105,10 @@ typedef struct SilverPage {
     int32_t mapping_version;
     Arena *arena; /* the page's */
 } SilverPage;
+
+static inline RowFile silver_row_file(const SilverPage *page, const SilverRow *row) {
+    return page->files ? page->files[row - page->rows] : (RowFile){page->file_id, page->period, page->sha256};
+}
 
 /* Fills `known` of every row with an id. */
 bool silver_look_up(Pg *pg, SilverPage *page, Error *err);

@@ -114,6 +114,7 @@ SilverPage *place_new_page(const PlaceFeed *feed, size_t n_rows, Arena *arena) {
 
 static SilverPage *tell_origin(SilverPage *page, const RawRows *rows) {
     page->file_id = rows->file_id;
+    page->files = rows->files;
     page->period = rows->period;
     page->sha256 = rows->sha256;
     page->source_now_us = rows->source_now_us;
@@ -252,11 +253,15 @@ static void count_row(const SilverRow *row, PlaceOutcome *outcome) {
     outcome->rows_flagged += !is_passed && row->fate != ROW_REJECTED && row->record.flags != 0;
 }
 
+void place_count(const SilverRow *rows, size_t n, PlaceOutcome *outcome) {
+    for (size_t i = 0; i < n; i++)
+        count_row(&rows[i], outcome);
+}
+
 static bool decide_fates(const PlaceFeed *feed, SilverPage *page, PlaceOutcome *outcome, Error *err) {
     const Kind *kind = &KINDS[feed->entity->kind];
     TRY(!kind->decide || kind->decide(feed->run->pg, page, err));
-    for (size_t i = 0; i < page->n_rows; i++)
-        count_row(&page->rows[i], outcome);
+    place_count(page->rows, page->n_rows, outcome);
     outcome->rows_deleted += (int64_t)page->n_withdrawn;
     return true;
 }
@@ -306,19 +311,34 @@ static void count_flags(const PlaceFeed *feed, const SilverPage *page, FlagCount
 }
 
 /* `stop` rules: a page that breaks one too often is not placed at all. */
-static bool check_stops(const PlaceFeed *feed, const SilverPage *page, Error *err) {
+static bool check_rows(const PlaceFeed *feed, const SilverRow *rows, size_t n, Error *err) {
     for (int flag = 0; flag < FLAGS_MAX; flag++) {
         const RuleSpec *rule = mapping_stop_rule(feed->mapping, flag);
         if (!rule)
             continue;
         size_t n_broken = 0;
-        for (size_t i = 0; i < page->n_rows; i++)
-            n_broken += page->rows[i].record.flags >> flag & 1;
-        if (n_broken * 100 <= (size_t)rule->stop_percent * page->n_rows)
+        for (size_t i = 0; i < n; i++)
+            n_broken += rows[i].record.flags >> flag & 1;
+        if (n_broken * 100 <= (size_t)rule->stop_percent * n)
             continue;
         error_set(err, STATE_DATA, "feed %s: %zu of %zu rows of a page break rule %s, above its share of %d %%",
-                  feed->feed, n_broken, page->n_rows, rule->name, rule->stop_percent);
+                  feed->feed, n_broken, n, rule->name, rule->stop_percent);
         return error_hint(err, "look at the source; mend the data, the mapping or the rule");
+    }
+    return true;
+}
+
+static bool check_stops(const PlaceFeed *feed, const SilverPage *page, Error *err) {
+    return check_rows(feed, page->rows, page->n_rows, err);
+}
+
+/* Of several files each is as a page of its own. */
+static bool check_stops_of_files(const PlaceFeed *feed, const SilverPage *page, Error *err) {
+    for (size_t first = 0, end; first < page->n_rows; first = end) {
+        end = first + 1;
+        while (end < page->n_rows && page->files[end].file_id == page->files[first].file_id)
+            end++;
+        TRY(check_rows(feed, &page->rows[first], end - first, err));
     }
     return true;
 }
@@ -571,7 +591,7 @@ static bool place_once(PlaceFeed *feed, const RawRows *rows, const CursorState *
     clean_rows(feed, rows, page);
     know_planned(feed, page);
     TRY(decide_fates(feed, page, &outcome, err));
-    TRY(check_stops(feed, page, err));
+    TRY((rows->files ? check_stops_of_files : check_stops)(feed, page, err));
     *ret_outcome = outcome;
     if (feed->run->plan) {
         plan_page(feed, page, next, &outcome);
@@ -768,8 +788,7 @@ bool place_work(PlaceFeed *feed, SilverPage *page, const PlaceWork *work, PlaceO
     TRY(tx && lock_page(feed, err));
     FAILPOINT("page.after_lock");
     TRY(work->decide(work->ctx, page, &has_news, err));
-    for (size_t i = 0; i < page->n_rows; i++)
-        count_row(&page->rows[i], &outcome);
+    place_count(page->rows, page->n_rows, &outcome);
     TRY(check_stops(feed, page, err));
     if (has_news && !feed->run->plan)
         TRY(write_work(feed, page, work, &outcome, err) && commit_page(feed, &tx, NULL, true, &outcome, err));

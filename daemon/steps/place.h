@@ -72,8 +72,9 @@ typedef struct RawRows {
     const RawReject *rejects; /* one per row; NULL: none */
     const SpellingTake *takes; /* which rows come to hold their id (steps/collision.h) */
     size_t n_takes;
-    int64_t file_id;      /* 0 for databases */
+    int64_t file_id;      /* 0 for databases, and for rows of several files */
     Str period, sha256;   /* files: what their deliveries are ordered by */
+    const RowFile *files; /* one per row, of several files behind one another, each of which is judged by itself; else NULL */
     int64_t source_now_us;
     bool is_first_load;   /* rows behind the stored position: nothing can be known of them */
     bool is_mostly_new;   /* worth cleaning before it is known what is stored */
@@ -89,6 +90,8 @@ typedef struct PlaceOutcome {
     bool is_committed; /* false: nothing was new and the cursor did not move */
 } PlaceOutcome;
 
+/* Adds what became of n rows of a page to the counts. */
+void place_count(const SilverRow *rows, size_t n, PlaceOutcome *outcome);
 /* What of a page needs no database: ids, hashes, and the cleaning where most rows are new. Pure but for the clock; for
  * another thread than the run's. Lives in `page`. Whose file the rows are need not be known yet. */
 SilverPage *place_prepare(const PlaceFeed *feed, const RawRows *rows, Arena *page);

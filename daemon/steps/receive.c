@@ -17,6 +17,7 @@
 #include "steps/planned.h"
 #include "steps/put_back.h"
 #include "steps/remap_claims.h"
+#include "steps/together.h"
 #include "steps/whose.h"
 #include "steps/x12_survey.h"
 #include "storage/run_store.h"
@@ -37,11 +38,15 @@ typedef struct Staying {
     const char *name;
 } Staying;
 
+typedef enum Found { FOUND_WAITING, FOUND_LEFT } Found;
+
 typedef struct Receiving {
     RunContext *run;
     const ClaimsConfig *claims;
     Drop drop;
     EndedFiles ended;
+    Together together; /* read, and not placed yet */
+    bool is_each_alone; /* they could not be placed so */
     OpenFeeds feeds;
     const char *position; /* of the cursor when the run began; NULL once a page has moved it */
     bool has_position;    /* it was read */
@@ -236,6 +241,69 @@ static bool place_or_reject(PlaceFeed *feed, const RawRows *rows, const CursorSt
     return place_page(feed, &again, next, page_arena, &outcome, err);
 }
 
+/* ---- small files ---- */
+
+static bool end_together(Receiving *r, Error *err) {
+    const Together *together = &r->together;
+    r->run->counts.bytes_read += (int64_t)together->size_bytes;
+    for (size_t i = 0; i < together->n; i++) {
+        const SmallFile *file = &together->files[i];
+        EndedFile ended = {.file_id = file->seen.seen_id, .end = DROP_DONE, .name = file->name, .stamp = file->stamp,
+                           .known_as = file->seen.name, .outcome = "done"};
+        TRY(ended_add(&r->ended, &ended, err));
+    }
+    return true;
+}
+
+static bool receive_one(Receiving *r, const char *name, Found found, int64_t seen_id, Error *err);
+
+/* As if they had come so, with memory of their own: another file may be in hand. */
+static bool receive_each(Receiving *r, Error *err) {
+    CLEANUP(arena_drop) Arena *arena = arena_open(), *pages = arena_open();
+    Arena *in_hand = r->arena, *in_hand_pages = r->pages;
+    bool ok = true;
+    r->arena = arena;
+    r->pages = pages;
+    r->is_each_alone = true;
+    for (size_t i = 0; ok && i < r->together.n; i++)
+        ok = !step_is_canceled(r->run, err) &&
+             receive_one(r, r->together.files[i].name, FOUND_WAITING, r->together.files[i].seen.seen_id, err);
+    r->arena = in_hand;
+    r->pages = in_hand_pages;
+    r->is_each_alone = false;
+    return ok;
+}
+
+/* A fault that may be one file's alone. */
+static bool is_one_of_theirs(const Error *why) {
+    return is_files_fault(why) || refused_is_likely(why) || error_class(why) == ERROR_CONFLICT;
+}
+
+static bool place_them(Receiving *r, Error *err) {
+    CLEANUP(arena_drop) Arena *page = arena_open();
+    Error why = {0};
+    r->together.feed->cursor.page = r->page;
+    if (!together_place(&r->together, &r->drop, page, &why)) {
+        if (is_one_of_theirs(&why))
+            return receive_each(r, err);
+        *err = why;
+        return false;
+    }
+    FAILPOINT("receive.after_page");
+    r->page = r->together.feed->cursor.page;
+    r->position = NULL;
+    return end_together(r, err);
+}
+
+/* What waits. Whatever becomes of it, it lies in receiving/ until it has ended. */
+static bool place_together(Receiving *r, Error *err) {
+    if (r->together.n == 0 || r->is_each_alone)
+        return true;
+    bool ok = !step_is_canceled(r->run, err) && place_them(r, err);
+    together_empty(&r->together);
+    return ok;
+}
+
 /* ---- its pages ---- */
 
 /* A file that is being placed. */
@@ -251,6 +319,7 @@ typedef struct Reading {
     bool is_last;
     FileEntry entry;
     char position[POSITION_BYTES];
+    bool waits; /* with others, to be placed and ended with them */
 } Reading;
 
 static bool note_survey(const Reading *reading, const X12Survey *survey, Error *err) {
@@ -375,12 +444,43 @@ static bool place_next(Reading *reading, const AheadPage *page, Error *err) {
            ended_move_old(&reading->r->ended, err);
 }
 
+/* Nothing is to be said of it but that it was received. */
+static bool is_plain(const Reading *reading, const DeliveryPage *page) {
+    const Receiving *r = reading->r;
+    const Incoming *file = reading->file;
+    size_t n = page->rows.n_rows;
+    return !r->run->plan && !r->is_each_alone && !delivery_survey(reading->delivery) && reading->former.n == 0 &&
+           file->entry.file_id == 0 && file->seen.seen_id > 0 && page->is_last && !page->was_cut && n > 0 &&
+           n <= TOGETHER_ROWS_A_FILE && n <= (size_t)r->claims->page_rows;
+}
+
+/* The feed may be one that they were of. */
+static bool place_before(Reading *reading, Error *err) {
+    TRY(place_together(reading->r, err));
+    reading->feed->cursor.page = reading->r->page;
+    return true;
+}
+
+static bool wait_with_others(Reading *reading, const DeliveryPage *page, Error *err) {
+    Receiving *r = reading->r;
+    const Incoming *file = reading->file;
+    SmallFile small = {.name = file->name, .stamp = file->stamp, .bytes = file->bytes, .seen = file->seen, .detected = *file->detected};
+    if (!together_fits(&r->together, reading->feed, page, r->pages))
+        TRY(place_before(reading, err));
+    together_add(&r->together, reading->feed, &small, page, r->pages);
+    reading->waits = true;
+    return true;
+}
+
 /* Most files are one page, which is not worth a thread; of others the next is read and cleaned meanwhile. */
 static bool place_rows(Reading *reading, Error *err) {
     AheadReader reader = {.what = "a claims file", .read = read_delivered, .ctx = reading->delivery, .place = reading->feed};
     AheadPage first = {.arena = reading->r->pages};
     arena_empty(first.arena);
     TRY(read_delivered(reading->delivery, &first, err));
+    if (is_plain(reading, first.read))
+        return wait_with_others(reading, first.read, err);
+    TRY(place_before(reading, err));
     if (first.is_last)
         return place_next(reading, &first, err);
     CLEANUP(ahead_drop) Ahead *ahead = ahead_open(&reader, err);
@@ -415,6 +515,8 @@ static bool receive_rows(Receiving *r, Incoming *file, DeliveryFile *delivery, E
     reading.ahead = reading.progress;
     note_former(&reading);
     TRY(place_rows(&reading, err));
+    if (reading.waits)
+        return true;
     if (r->run->plan)
         return plan_file(r, file, OUTLOOK_RECEIVED);
     const char *warning = warning_of(&reading);
@@ -463,8 +565,11 @@ static bool look_back(Receiving *r, Incoming *file, bool *ret_finished, Error *e
 }
 
 static bool look_up(const Receiving *r, Incoming *file, Error *err) {
-    TRY(file_look(r->run->pg, &file->seen, &file->entry, err) &&
-        file_former(r->run->pg, &file->seen, r->arena, &file->former, &file->n_former, err));
+    FileLook look;
+    TRY(file_look(r->run->pg, &file->seen, r->arena, &look, err));
+    file->entry = look.entry;
+    file->former = look.former;
+    file->n_former = look.n_former;
     if (!r->run->plan)
         return true;
     if (planned_is_received(&r->planned, &file->seen))
@@ -481,6 +586,8 @@ static bool receive_new(Receiving *r, Incoming *file, int fd, Error *err) {
     if (!file->pattern)
         return end_failed(r, file, &why, err);
     file->seen.source_system = file->pattern->source;
+    if (together_has(&r->together, file->seen.source_system, &file->bytes)) /* then it is known */
+        TRY(place_together(r, err));
     TRY(whose_period(r->claims, file->pattern, file->known_as, r->arena, &file->seen.period, err) && look_up(r, file, err));
     if (file->entry.answer == FILE_KNOWN)
         return end_duplicate(r, file, file->entry.file_id, err);
@@ -524,6 +631,8 @@ static bool receive_claimed(Receiving *r, Incoming *file, Error *err) {
     TRY(fd >= 0);
     if (is_given_back(r, file, fd))
         return true;
+    if (file->stamp.size_bytes > TOGETHER_BYTES_A_FILE) /* small ones do not wait for it */
+        TRY(place_together(r, err));
     TRY(identify(r, file, fd, err));
     bool finished = false;
     if (file->is_leftover)
@@ -535,7 +644,6 @@ static bool receive_claimed(Receiving *r, Incoming *file, Error *err) {
     return receive_new(r, file, handed_over, err);
 }
 
-typedef enum Found { FOUND_WAITING, FOUND_LEFT } Found;
 /* Memory of one file serves the next. */
 static bool receive_one(Receiving *r, const char *name, Found found, int64_t seen_id, Error *err) {
     arena_empty(r->arena);
@@ -613,7 +721,7 @@ static bool take_list(Receiving *r, DropList *list, DropPlace place, Arena *aren
         TRY(place == DROP_CLAIMED ? receive_one(r, list->entries[i].name, FOUND_LEFT, 0, err)
                                   : take_entry(r, &list->entries[i], seen_ids[i], wait_ms, err));
     }
-    return true;
+    return place_together(r, err);
 }
 
 /* `ret_wait_ms`: after so long the files that nobody writes any more may be complete; 0: there are none. */
@@ -689,6 +797,7 @@ static bool move_rest(Receiving *r, Error *err) {
 }
 
 static void receiving_done(Receiving *r) {
+    together_done(&r->together);
     open_feeds_close(&r->feeds);
     ended_done(&r->ended);
     planned_done(&r->planned);
@@ -704,6 +813,7 @@ static bool receive_all(RunContext *run, Error *err) {
     TRY(drop_open(run->claims->directory, run->plan ? DROP_LOOK : DROP_WORK, &r.drop, err));
     ended_init(&r.ended, run, &r.drop);
     planned_init(&r.planned, names);
+    together_init(&r.together);
     if (!look_at_all(&r, err))
         return move_rest(&r, err);
     if (run->plan)

@@ -178,7 +178,6 @@ static bool add_entries(Remapping *r, SilverPage *page, Error *err) {
     for (size_t i = 0; i < page->n_rows; i++) {
         if (!r->is_added[i])
             continue;
-        page->file_id = r->deliveries[i].file_id;
         TRY(quarantine_add(r->run->pg, r->feed.feed, r->list_of[i]->fields, r->n_fields[i], page, &page->rows[i], err));
     }
     return true;

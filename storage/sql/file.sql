@@ -39,16 +39,25 @@ WITH known AS (
 SELECT file_id, 'new', readings FROM taken UNION ALL SELECT file_id, 'new', readings FROM made
 UNION ALL SELECT file_id, CASE WHEN goes_on THEN 'receiving' ELSE 'known' END, readings FROM known
 
--- name: file_known
+-- Files that are placed together, each by the row of when it was seen. Less than all of them: the caller takes none. `|| ''`
+-- keeps each a look-up by its id: an index of all that is seen would be read whole for every one.
+-- name: file_begin_all
+UPDATE ops.file f
+SET source_system = $1, period = u.period, sha256 = decode(u.sha256, 'hex'), size_bytes = u.size_bytes, state = 'receiving',
+    detected = u.detected
+FROM jsonb_to_recordset($2::jsonb) AS u(file_id bigint, period text, sha256 text, size_bytes bigint, detected jsonb)
+WHERE f.file_id = u.file_id AND f.state || '' = 'seen' AND (f.sha256 IS NULL OR f.sha256 = decode(u.sha256, 'hex'))
+
+-- The same bytes, done or on their way; and rows of what they, read before, may have placed: the one that is to be read
+-- again (by its id alone, see above), and those that failed.
+-- name: file_look
 SELECT file_id, CASE WHEN state = 'receiving' THEN 'receiving' ELSE 'known' END, readings FROM ops.file
 WHERE sha256 = decode($1, 'hex') AND source_system = $2 AND state IN ('receiving', 'done', 'superseded')
-
--- What the same bytes, read before, may have placed: by this row, which is to be read again, or by one that failed.
--- name: file_former
-SELECT file_id FROM ops.file
-WHERE file_id = $3::bigint AND state = 'seen' AND readings > 0 AND sha256 = decode($1, 'hex') AND source_system = $2
 UNION ALL
-SELECT file_id FROM ops.file
+SELECT file_id, 'former', 0 FROM ops.file
+WHERE file_id = $3::bigint AND state || '' = 'seen' AND readings > 0 AND sha256 = decode($1, 'hex') AND source_system = $2
+UNION ALL
+SELECT file_id, 'former', 0 FROM ops.file
 WHERE state = 'failed' AND sha256 = decode($1, 'hex') AND source_system = $2 AND (rows_read > 0 OR readings > 0)
 
 -- Read from its start once more, as another reading: what was counted of it counts anew.
@@ -113,6 +122,15 @@ WHERE file_id = $1
 UPDATE ops.file SET state = 'done', finished_at = now(), error = $2
 WHERE file_id = $1 AND state = 'receiving'
 
+-- name: file_done_all
+UPDATE ops.file f
+SET state = 'done', finished_at = now(), error = NULL, rows_read = u.rows_read, rows_new = u.rows_new,
+    rows_corrected = u.rows_corrected, rows_same = u.rows_same, rows_flagged = u.rows_flagged,
+    rows_quarantined = u.rows_quarantined
+FROM jsonb_to_recordset($1::jsonb) AS u(file_id bigint, rows_read bigint, rows_new bigint, rows_corrected bigint,
+                                        rows_same bigint, rows_flagged bigint, rows_quarantined bigint)
+WHERE f.file_id = u.file_id AND f.state || '' = 'receiving'
+
 -- name: file_failed
 UPDATE ops.file SET state = 'failed', finished_at = now(), error = $2
 WHERE file_id = $1 AND state = 'receiving'
@@ -138,7 +156,8 @@ FROM unnest($1::bigint[], $2::text[]) AS u(file_id, name) WHERE f.file_id = u.fi
 
 -- Whoever is about to move them: another that would waits.
 -- name: file_lock
-SELECT FROM ops.file WHERE file_id = ANY($1::bigint[]) ORDER BY file_id FOR UPDATE
+SELECT FROM (SELECT id FROM unnest($1::bigint[]) AS u(id) ORDER BY id) AS wanted
+CROSS JOIN LATERAL (SELECT FROM ops.file f WHERE f.file_id = wanted.id OFFSET 0 FOR UPDATE) AS locked
 
 -- name: file_unfit
 INSERT INTO ops.file (source_system, feed, name, state, finished_at, error)
@@ -201,7 +220,8 @@ SELECT f.file_id,
        || CASE WHEN f.rows_withdrawn > 0 THEN format(E'withdrawn %s that an earlier reading of the file had made of it\n',
                                                      f.rows_withdrawn) ELSE '' END
        || coalesce(rules.lines, '') || coalesce(bad.lines, '')
-FROM unnest($1::bigint[]) WITH ORDINALITY AS wanted(file_id, place) JOIN ops.file f USING (file_id)
+FROM unnest($1::bigint[]) WITH ORDINALITY AS wanted(file_id, place)
+CROSS JOIN LATERAL (SELECT * FROM ops.file WHERE file_id = wanted.file_id OFFSET 0) AS f -- a look-up, however small it was
 LEFT JOIN LATERAL (
     SELECT jsonb_object_agg(r.rule, r.n) AS counts,
            string_agg(format(E'rule %s: %s\n', r.rule, r.n), '' ORDER BY r.rule) AS lines

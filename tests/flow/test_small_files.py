@@ -1,0 +1,141 @@
+"""Small files that one transaction places: each one's fate is as if it had come alone, whatever becomes of its neighbours."""
+import os
+import signal
+
+import pytest
+
+from harness import dump
+from test_claims import claims, make_claims, row, text  # noqa: F401  (fixtures and what they make)
+from test_ledger import standing
+
+REFUSED = "R7"  # PostgreSQL will not have it
+
+
+def three(letter):
+    return [row(f"{letter}{number}", status=f"S{number}") for number in range(3)]
+
+
+def files():
+    """By name, as they are read. Plain ones stand between those that are something else."""
+    yield "hospital1_a1_2024-01.csv", text(three("A"))
+    yield "hospital1_a2_2024-02.csv", text([row("A0", "2024-04-01", "Paid", "84.00"), row("B1")])  # a claim of another's
+    yield "hospital1_a3_2024-03.csv", text([row("D1")[:-2], *three("D")])  # too few fields
+    yield "hospital1_a4_2024-03.csv", text([row("D1")[:-2], row("E1")])  # the same line, without an id
+    yield "hospital1_a5_2024-01.csv", text(three("A"))  # the bytes of the first
+    yield "hospital1_a6_2024-05.csv", text([])
+    yield "hospital1_a7_2024-06.csv", text(three("F"))[:-20]  # cut
+    yield "hospital1_a8_2024-07.csv", text([row("G1"), row("G1", "2024-05-01", "Paid", "1.00")])
+    yield "hospital1_a9_2024-07.csv", text([row("A1", "2024-02-01")])  # before what is there
+    yield "hospital2_b1_2024-01.csv", text(three("A"))  # another source's
+    yield "hospital2_b2_2024-02.csv", text(three("H"))
+    yield "hospital2_b3_2024-03.csv", "nothing\n"
+    yield "hospital2_b4_2024-04.csv", text([*three("I"), row(REFUSED)])
+    yield "hospital2_b5_2024-05.csv", text(three("J"))
+    yield "hospital2_b6_2024-06.csv", text(three("K"))
+
+
+def refuse(claims):  # noqa: F811
+    claims.store.execute(f"ALTER TABLE silver.claims ADD CONSTRAINT refused CHECK (source_claim_id <> '{REFUSED}')", claims.database)
+
+
+ENTRIES = ("SELECT name, source_system, state, regexp_replace(error, 'file [0-9]+', 'file'), period, encode(sha256, 'hex'), size_bytes, rows_read, "
+           "rows_new, rows_corrected, rows_same, rows_flagged, rows_quarantined, detected FROM ops.file ORDER BY name, file_id")
+LINES = {  # whose each row is
+    "silver": "SELECT f.name, c.line, c.source_claim_id, c.iteration, c.is_final, c.claim_status, c.source_hash FROM silver.claims c "
+              "JOIN ops.file f USING (file_id) ORDER BY 1, 2",
+    "absorbed": "SELECT f.name, c.line, c.source_claim_id, c.source_hash FROM silver.claims_absorbed c JOIN ops.file f USING (file_id) "
+                "ORDER BY 1, 2",
+    "bronze": "SELECT f.name, b.line, b.source_key, b.op, b.source_hash FROM bronze.claims__monthly_raw b JOIN ops.file f USING (file_id) "
+              "ORDER BY 1, 2, 4",
+    "quarantine": "SELECT f.name, q.line, q.natural_key, q.rule, q.reason, q.state, q.raw FROM dq.quarantine q JOIN ops.file f USING (file_id) "
+                  "ORDER BY 1, 2, 4"}
+
+
+def reports(claims, folder):  # noqa: F811
+    found = {}
+    for name in claims.listed(folder):
+        if name.endswith(".report.txt"):
+            with open(os.path.join(claims.drop, folder, name), encoding="utf-8") as file:
+                found[name] = file.read().replace(claims.drop, "")
+    return found
+
+
+def state(claims):  # noqa: F811
+    folders = {folder: claims.listed(folder) for folder in ("done", "failed", "receiving")}
+    return {"entries": claims.rows(ENTRIES), "folders": folders, **{name: claims.rows(asked) for name, asked in LINES.items()}}
+
+
+@pytest.fixture(scope="module")
+def alone():
+    return {}
+
+
+@pytest.fixture
+def one_by_one(make_claims, alone):  # noqa: F811
+    """The end of files that came each in a run of its own."""
+    if not alone:
+        world = make_claims()
+        refuse(world)
+        for name, content in files():
+            world.put(name, content)
+            world.once()
+        alone.update(state(world), silver_dump=world.dump(dump.ORDER), reports=reports(world, "done"))
+    return alone
+
+
+def fill(claims):  # noqa: F811
+    refuse(claims)
+    for name, content in files():
+        claims.put(name, content)
+
+
+def without_ids(texts):
+    return {name: [word for word in report.split() if not word.isdigit()] for name, report in texts.items()}
+
+
+def test_files_that_come_together_end_as_if_each_had_come_alone(make_claims, one_by_one):  # noqa: F811
+    claims = make_claims()  # noqa: F811
+    fill(claims)
+    claims.once()
+    assert state(claims) == {name: one_by_one[name] for name in state(claims)}
+    assert reports(claims, "done").keys() == one_by_one["reports"].keys()
+    assert without_ids(reports(claims, "done")) == without_ids(one_by_one["reports"])
+    dump.assert_equal(one_by_one["silver_dump"], claims.dump(dump.ORDER))
+
+
+@pytest.mark.parametrize("point", ["receive.after_begin", "receive.after_begin:2", "page.after_silver", "receive.before_done:2",
+                                   "page.before_commit", "page.before_commit:2", "page.after_commit", "receive.after_page",
+                                   "receive.after_page:3", "receive.before_done:12", "receive.after_done"])
+def test_killed_between_them_each_ends_as_if_it_had_come_alone(make_claims, one_by_one, point):  # noqa: F811
+    claims = make_claims()  # noqa: F811
+    fill(claims)
+    assert claims.daemon.once(timeout=120, REVCYCLED_FAILPOINT=point).returncode == -signal.SIGKILL
+    claims.once()
+    assert state(claims) == {name: one_by_one[name] for name in state(claims)}
+    dump.assert_equal(one_by_one["silver_dump"], claims.dump(dump.ORDER))
+
+
+def test_a_file_that_changes_while_it_waits_for_the_others_takes_none_with_it(claims):  # noqa: F811
+    names = [f"hospital1_{number}_2024-01.csv" for number in range(3)]
+    for name, letter in zip(names, "ABC"):
+        claims.put(name, text(three(letter)))
+    with standing(claims, "receive.after_begin"):
+        with open(os.path.join(claims.drop, "receiving", names[1]), "a", encoding="utf-8") as file:
+            file.write(",".join(row("B3")) + "\n")
+    assert [line[1] for line in claims.claims()] == [f"{letter}{number}" for letter in "ABC" for number in range(3 + (letter == "B"))]
+    assert [claims.file(name)["state"] for name in names] == ["done"] * 3
+    assert [claims.file(name)["rows_new"] for name in names] == [3, 4, 3]
+
+
+def test_many_small_files_take_few_transactions(claims):  # noqa: F811
+    many = 600
+    for number in range(many):
+        claims.put(f"hospital{1 + number % 2}_{number:05}.csv", text([row(f"C{number}_{line}") for line in range(3)]))
+    claims.once()
+    ((n_batches,),) = claims.rows("SELECT count(*) FROM ops.batch WHERE feed = 'claims.monthly'")
+    assert n_batches < many / 20
+    assert claims.rows("SELECT state, rows_read, rows_new, count(*) FROM ops.file GROUP BY 1, 2, 3") == [("done", 3, 3, many)]
+    assert claims.rows("SELECT count(*), count(DISTINCT (file_id, line)) FROM silver.claims") == [(3 * many, 3 * many)]
+    # each is looked up by its id or its bytes, not looked for among those that are in its state
+    ((n_read,),) = claims.rows("SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE schemaname = 'ops' AND relname = 'file'")
+    assert n_read < 40 * many
