@@ -49,7 +49,7 @@ typedef struct FileDetected {
     int64_t unpacked_bytes;
     const char *encoding; /* "utf-8", … */
     bool has_mark;        /* a byte order mark */
-    const char *format;   /* "delimited", "fixed", "x12" */
+    const char *format;   /* "delimited", "fixed", "x12"; of what was posted "json" */
     const char *delimiter;
     const char *line_end; /* "lf", "crlf", "cr" */
     bool has_header;

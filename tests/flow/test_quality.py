@@ -136,8 +136,10 @@ def test_quality_shows_scores_columns_and_how_scores_came_to_be(world):
     assert columns["last_name"]["is_expected"] and not columns["middle_name"]["is_expected"]
     rules = {(item["subject"], item["name"]): item for item in world.daemon.get("/v1/rules?limit=1000")[2]["items"]}
     patients = [row for _, row in table(world, "patients")]
-    assert (rules["patients", "short_zip"]["checked"], rules["patients", "short_zip"]["failed"]) == (
-        len(patients), sum("short_zip" in row["dq_flags"] for row in patients))
+    for name in ("short_zip", "one_name"):
+        assert (rules["patients", name]["checked"], rules["patients", name]["failed"]) == (
+            len(patients), sum(name in row["dq_flags"] for row in patients))
+    assert rules["patients", "one_name"]["failed"] > 0
 
 
 def test_nothing_new_writes_nothing_and_a_change_adds_what_changed(world):
