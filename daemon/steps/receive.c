@@ -324,7 +324,7 @@ typedef struct Reading {
 
 static bool note_survey(const Reading *reading, const X12Survey *survey, Error *err) {
     X12Notes notes = {reading->entry.file_id, reading->file->seen.source_system, survey->sets_json, survey->provider_json,
-                      survey->acknowledgements_json};
+                      survey->acknowledgements_json, survey->interchanges_json};
     return x12_note(reading->r->run->pg, &notes, err);
 }
 

@@ -32,12 +32,19 @@ typedef struct Payment {
     char payer_id[PARTY_BYTES], check_number[PARTY_BYTES], check_date[PARTY_BYTES], payee_id[PARTY_BYTES];
 } Payment;
 
+/* What stands around a group; times as they are written, YYMMDD and HHMM, which say which interchange is meant. */
+typedef struct Interchange {
+    char control[X12_CONTROL_BYTES], made[PARTY_BYTES];
+    bool is_dated;
+    int64_t made_us, day_over_us;
+} Interchange;
+
 typedef struct Surveying {
     Arena *arena;
     X12Tally tally;
     X12AckReader acks;
     X12Verdict *sets;
-    size_t n_sets, capacity, n_quarantined, n_known;
+    size_t n_sets, capacity, n_quarantined, n_known, n_interchanges; /* the last: that are acknowledged */
     size_t first_unread; /* number of the first set of a kind that is not read; 0: none */
     int64_t bad_plb_segment; /* of this remittance, whose fiscal period ends on no day; 0: none */
     int64_t provider_number; /* of this remittance's PLB amounts so far */
@@ -45,11 +52,12 @@ typedef struct Surveying {
     char set_fault[X12_SENTENCE_BYTES];   /* of the set in hand */
     char last_fault[X12_SENTENCE_BYTES];  /* of the set that just ended */
     const X12Clock *clock;
+    Interchange interchange;
     Group group;
     Payment payment;
     char reference[PARTY_BYTES]; /* 837: what its sender calls it; 277CA: what that sender called what it answers */
     bool is_receiver_level;      /* 277: of whoever sent the claims */
-    Buf sets_json, provider_json, acks_json;
+    Buf sets_json, provider_json, acks_json, interchanges_json;
 } Surveying;
 
 bool x12_feed_from(Unpacker *bytes, char *chunk, size_t size, X12Parser *x12, Error *err) {
@@ -99,6 +107,17 @@ bool x12_instant(const X12Clock *clock, Str stamp, int64_t *ret_us) {
     return true;
 }
 
+/* False: there is no such time. */
+static bool date_made(const Surveying *s, Str stamp, int64_t *ret_made_us, int64_t *ret_day_over_us) {
+    CivilTime civil;
+    if (!civil_parse_iso(stamp, &civil))
+        return false;
+    int64_t next_day_us = (date_to_days(civil.date) + 1) * US_PER_DAY;
+    *ret_made_us = zone_to_instant(s->clock->zone, civil_to_us(&civil));
+    *ret_day_over_us = zone_to_instant(s->clock->zone, next_day_us) + CLOCKS_APART_HOURS * US_PER_HOUR;
+    return true;
+}
+
 static void begin_group(Surveying *s, const X12Segment *gs) {
     Group *group = &s->group;
     *group = (Group){.is_dated = false};
@@ -106,13 +125,21 @@ static void begin_group(Surveying *s, const X12Segment *gs) {
     copy(group->sender, sizeof group->sender, x12_element(gs, 2));
     copy(group->receiver, sizeof group->receiver, x12_element(gs, 3));
     char stamp[X12_STAMP_BYTES];
-    CivilTime civil;
-    if (!x12_stamp(gs, stamp) || !civil_parse_iso(str_of(stamp), &civil))
+    group->is_dated = x12_stamp(gs, stamp) && date_made(s, str_of(stamp), &group->made_us, &group->day_over_us);
+}
+
+/* ISA09 has two digits of the year: nobody sent claims in this format before 2000. */
+static void begin_interchange(Surveying *s, const X12Segment *isa) {
+    Interchange *interchange = &s->interchange;
+    Str day = x12_element(isa, 9), time = x12_element(isa, 10);
+    char stamp[X12_STAMP_BYTES];
+    *interchange = (Interchange){.is_dated = false};
+    copy(interchange->control, sizeof interchange->control, x12_element(isa, 13));
+    snprintf(interchange->made, sizeof interchange->made, "%.*s %.*s", STR_ARG(day), STR_ARG(time));
+    if (day.size != 6 || time.size < 4)
         return;
-    int64_t civil_us = civil_to_us(&civil), next_day_us = (date_to_days(civil.date) + 1) * US_PER_DAY;
-    group->is_dated = true;
-    group->made_us = zone_to_instant(s->clock->zone, civil_us);
-    group->day_over_us = zone_to_instant(s->clock->zone, next_day_us) + CLOCKS_APART_HOURS * US_PER_HOUR;
+    snprintf(stamp, sizeof stamp, "20%.2s-%.2s-%.2s %.2s:%.2s:00", day.at, day.at + 2, day.at + 4, time.at, time.at + 2);
+    interchange->is_dated = date_made(s, str_of(stamp), &interchange->made_us, &interchange->day_over_us);
 }
 
 /* Noughts alone are no number: payers write them where nothing was paid. */
@@ -176,6 +203,8 @@ static void note_envelope(Surveying *s, const X12Totals *totals) {
     put_text(out, "group_control", str_of(group->control));
     put_text(out, "sender", str_of(group->sender));
     put_text(out, "receiver", str_of(group->receiver));
+    put_text(out, "interchange_control", str_of(s->interchange.control));
+    put_text(out, "interchange_made", str_of(s->interchange.made));
     if (s->reference[0])
         put_text(out, "reference", str_of(s->reference));
     if (group->is_dated)
@@ -258,6 +287,24 @@ static void note_acknowledgement(Surveying *s, const X12Acknowledgement *ack) {
     buf_printf(out, "}");
 }
 
+static void note_interchange(Surveying *s, const X12Segment *segment, const X12InterchangeAck *ack) {
+    Buf *out = &s->interchanges_json;
+    const Interchange *says = &s->interchange;
+    char made[PARTY_BYTES];
+    snprintf(made, sizeof made, "%.*s %.*s", STR_ARG(ack->date), STR_ARG(ack->time));
+    begin_object(out);
+    put_number(out, "segment", segment->place.segment);
+    put_text(out, "interchange_control", ack->control);
+    put_text(out, "interchange_made", str_of(made));
+    put_text(out, "code", ack->code);
+    put_text(out, "note_code", ack->note);
+    put_text(out, "acknowledgement", str_of(ack->word));
+    if (says->is_dated)
+        put_number(out, "answered_us", s->clock->is_declared ? says->made_us : says->day_over_us);
+    buf_printf(out, "}");
+    s->n_interchanges++;
+}
+
 /* ---- verdicts ---- */
 
 static const char *money(Arena *arena, int64_t cents) {
@@ -337,6 +384,7 @@ static void take_fault(Surveying *s, const X12Fault *fault) {
 static bool take_segment(Surveying *s, const X12Segment *segment, Error *err) {
     X12Totals totals;
     X12Acknowledgement ack;
+    X12InterchangeAck of_interchange;
     bool is_begin = x12_is(segment, "ST"), is_ended = x12_tally_take(&s->tally, segment, &totals);
     if (is_ended) {
         memcpy(s->last_fault, s->set_fault, sizeof s->last_fault);
@@ -344,8 +392,12 @@ static bool take_segment(Surveying *s, const X12Segment *segment, Error *err) {
     }
     if (is_begin || is_ended)
         s->set_fault[0] = '\0';
+    if (x12_is(segment, "ISA"))
+        begin_interchange(s, segment);
     if (x12_is(segment, "GS"))
         begin_group(s, segment);
+    if (x12_interchange_ack(segment, &of_interchange))
+        note_interchange(s, segment, &of_interchange);
     take_payment(s, segment);
     take_reference(s, segment);
     if (x12_is(segment, "PLB") && strcmp(s->tally.totals.kind, "835") == 0)
@@ -398,28 +450,31 @@ static const char *finish_json(Surveying *s, Buf *json, Error *err) {
 }
 
 static bool fill_survey(Surveying *s, X12Survey *ret_survey, Error *err) {
-    if (s->n_known == 0 && s->first_fault[0])
+    bool is_empty = s->n_known == 0 && s->n_interchanges == 0;
+    if (is_empty && s->first_fault[0])
         return error_set(err, STATE_DATA, "%s", s->first_fault);
-    if (s->n_known == 0)
+    if (is_empty)
         return error_set(err, STATE_DATA, "none of its transaction sets is an 835, 837, 277 or 999");
     *ret_survey = (X12Survey){
         .sets = s->sets, .n_sets = s->n_sets, .n_quarantined = s->n_quarantined, .warning = warning_of(s),
         .sets_json = finish_json(s, &s->sets_json, err),
         .provider_json = finish_json(s, &s->provider_json, err),
         .acknowledgements_json = finish_json(s, &s->acks_json, err),
+        .interchanges_json = finish_json(s, &s->interchanges_json, err),
     };
-    return ret_survey->sets_json && ret_survey->provider_json && ret_survey->acknowledgements_json;
+    return ret_survey->sets_json && ret_survey->provider_json && ret_survey->acknowledgements_json && ret_survey->interchanges_json;
 }
 
 static void surveying_done(Surveying *s) {
     buf_done(&s->sets_json);
     buf_done(&s->provider_json);
     buf_done(&s->acks_json);
+    buf_done(&s->interchanges_json);
 }
 
 bool x12_survey(Unpacker *bytes, const X12Clock *clock, Arena *arena, X12Survey *ret_survey, Error *err) {
     CLEANUP(surveying_done) Surveying s = {.arena = arena, .clock = clock};
-    Buf *lists[] = {&s.sets_json, &s.provider_json, &s.acks_json};
+    Buf *lists[] = {&s.sets_json, &s.provider_json, &s.acks_json, &s.interchanges_json};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         buf_init(lists[i], JSON_BYTES_MAX);
         buf_put_byte(lists[i], '[');

@@ -138,6 +138,26 @@ def test_an_unbalanced_set_leaves_the_others_of_its_file_alone(desk):
     assert "1 of 3 transaction sets went to quarantine; number 2" in desk.file("a_1.835")["error"]
 
 
+TAKEN = ["CLP*D{}*22*-100*-70**MC*I", "CAS*CO*45*-30"]
+GIVEN = ["CLP*D{}*1*100*70**MC*I", "CAS*CO*45*30"]
+# what its claims come to, BPR02, BPR03 -> what became of the set, its payment and its difference
+DEBITS = [(TAKEN, "70", "D", "posted", "-70.00", "0.00"), (GIVEN, "70", "D", "posted", "70.00", "0.00"),
+          (TAKEN, "70", "C", "quarantined", "70.00", "-140.00"), (TAKEN, "60", "D", "quarantined", "60.00", "-130.00"),
+          (GIVEN, "60", "D", "quarantined", "60.00", "10.00"), (TAKEN, "-70", "C", "posted", "-70.00", "0.00")]
+
+
+def test_what_a_payer_takes_back_by_a_debit_is_posted_and_another_sum_is_not(desk):
+    for i, (claim_segments, amount, flag, *_) in enumerate(DEBITS):
+        content = remit([segment.format(i) for segment in claim_segments], check=amount)
+        desk.put(f"a_{i}.835", content.replace(f"BPR*I*{amount}*C*".encode(), f"BPR*I*{amount}*{flag}*".encode()))
+    desk.once()
+    assert desk.rows("SELECT s.state, s.check_amount::text, s.difference::text FROM ops.x12_set s JOIN ops.file f USING (file_id) "
+                     "ORDER BY f.name") == [tuple(expected) for _, _, _, *expected in DEBITS]
+    assert desk.rows("SELECT source_claim_id, claim_status, paid_amount::text FROM silver.claims ORDER BY 1") == \
+        [(f"D{i}", *(("Paid", "70.00") if of is GIVEN else ("Reversed", "0.00")))
+         for i, (of, _, _, state, *_) in enumerate(DEBITS) if state == "posted"]
+
+
 def test_a_reversal_cancels_and_a_correction_counts(desk):
     desk.put("hospital1_1.csv", CSV + claim("C1"))
     desk.put("a_1.835", remit(PAID))
@@ -346,6 +366,53 @@ def test_claim_acknowledgements_and_payment_in_whichever_order_end_in_the_same_s
 @pytest.mark.nightly
 def test_claim_acknowledgements_and_payment_in_every_order_end_in_the_same_state(make_desk):
     assert_life_in(make_desk, itertools.permutations(LIFE))
+
+
+def interchange_answer(code, note="000", control="000000077", made="250105*1200", day="250106", sent_with=b""):
+    """A file that holds no more than a TA1, about the interchange of that number and time."""
+    isa = f"ISA*00*          *00*          *ZZ*PAYER          *ZZ*PROVIDER       *{day}*0900*^*00501*000000901*0*P*:~\n"
+    return f"{isa}TA1*{control}*{made}*{code}*{note}~\n".encode() + sent_with + b"IEA*0*000000901~\n"
+
+
+def sent_on(day, control, group):
+    return claims_out(f"20{day}", group, interchange=control).replace(b"*250110*1200*^", f"*{day}*1200*^".encode())
+
+
+SAID = "SELECT c.source_claim_id, a.code, a.acknowledgement FROM gold.claim_acknowledgements a JOIN silver.claims c USING (claim_key) ORDER BY 1, 2"
+
+
+def test_a_file_that_holds_an_interchange_acknowledgement_alone_is_taken_as_one(desk):
+    desk.put("a_1.837", sent_on("250105", "000000077", "77"))
+    desk.put("a_2.ta1", interchange_answer("R", "025"))
+    desk.put("a_3.ta1", interchange_answer("A", control="000000078"))  # of an interchange that is not here
+    desk.once()
+    for name in ("a_2.ta1", "a_3.ta1"):
+        file = desk.file(name)
+        assert (file["state"], file["error"], file["rows_read"], file["rows_quarantined"]) == ("done", None, 0, 0)
+    assert desk.rows("SELECT interchange_control, interchange_made, code, note_code, acknowledgement, answered_at IS NOT NULL "
+                     "FROM ops.x12_interchange_acknowledgement ORDER BY 1") == [
+        ("000000077", "250105 1200", "R", "025", "Rejected", True), ("000000078", "250105 1200", "A", "000", "Accepted", True)]
+    assert {line[1:] for line in desk.rows(SAID)} == {("R", "Rejected")}
+    desk.put("a_4.ta1", interchange_answer("E", "001", day="250107"))  # said anew
+    desk.once()
+    assert {line[1:] for line in desk.rows(SAID)} == {("E", "Accepted with errors")}
+    desk.put("a_5.999", acknowledgement("A"))  # of the group itself: it knows better
+    desk.once()
+    assert {line[1:] for line in desk.rows(SAID)} == {("A", "Accepted")}
+    desk.put("a_6.837", sent_on("250108", "000000077", "79"))  # the number used once more is not the same interchange
+    desk.once()
+    assert ("A", "Accepted") in {line[1:] for line in desk.rows(SAID)}
+    assert not {line[1:] for line in desk.rows(SAID)} & {("E", "Accepted with errors"), ("R", "Rejected")}
+
+
+def test_an_interchange_acknowledgement_that_was_cut_is_kept_and_told(desk):
+    desk.put("a_1.ta1", interchange_answer("A").partition(b"IEA")[0])
+    desk.put("a_2.ta1", interchange_answer("A").replace(b"TA1*000000077*", b"TA1**"))  # names nothing
+    desk.once()
+    assert desk.file("a_1.ta1")["state"] == "done" and "segment" in desk.file("a_1.ta1")["error"]
+    assert (desk.file("a_2.ta1")["state"], desk.file("a_2.ta1")["error"]) == \
+        ("failed", "none of its transaction sets is an 835, 837, 277 or 999")
+    assert desk.rows("SELECT code FROM ops.x12_interchange_acknowledgement") == [("A",)]
 
 
 def test_what_a_receiver_said_of_a_set_stays_when_another_delivery_shows(desk):

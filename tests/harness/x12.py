@@ -46,11 +46,11 @@ def transaction(segments):
     kind, control = segments[0][1], segments[0][2]
     said = segments[-1][1] if segments[-1][0] == "SE" else ""
     found = {"kind": kind, "control": control, "se_count_ok": said.isdigit() and int(said) == len(segments)}
-    claims, lines, plb, check = [], [], Decimal(0), Decimal(0)
+    claims, lines, plb, check, debit = [], [], Decimal(0), Decimal(0), False
     for s in segments:
         name = s[0]
         if name == "BPR" and kind == "835":
-            check = number(s, 2)
+            check, debit = number(s, 2), len(s) > 3 and s[3] == "D"
         elif name == "CLP" and kind == "835":
             claims.append({"charge": number(s, 3), "paid": number(s, 4), "reversal": s[2] == "22",
                            "adjusted": Decimal(0), "lines": []})
@@ -68,6 +68,8 @@ def transaction(segments):
         elif name == "PLB" and kind == "835":
             plb += sum((number(s, i) for i in range(4, 15, 2)), Decimal(0))
     paid = sum((c["paid"] for c in claims), Decimal(0))
+    if debit and paid - plb == -check:  # taken back by the payer
+        check = -check
     found |= {"claims": len(claims), "lines": len(lines), "charged": sum((c["charge"] for c in claims), Decimal(0)),
               "claims_whose_line_charges_differ": sum(
                   bool(c["lines"]) and sum(line["charge"] for line in c["lines"]) != c["charge"] for c in claims)}

@@ -7,7 +7,7 @@ static void copy(char *to, size_t size, Str text) {
     to[n] = '\0';
 }
 
-/* IK501 and AK901; M, W and X are refusals too: of security, and of what could not be decrypted. */
+/* IK501, AK901 and TA104; M, W and X are refusals too: of security, and of what could not be decrypted. */
 static const char *word_of(Str code) {
     static const struct {
         const char *code, *word;
@@ -44,4 +44,13 @@ bool x12_ack_take(X12AckReader *reader, const X12Segment *segment, X12Acknowledg
     if (x12_is(segment, "AK9"))
         reader->ack.set_control[0] = '\0';
     return (is_set || x12_is(segment, "AK9")) && decide(reader, segment, ret_ack);
+}
+
+bool x12_interchange_ack(const X12Segment *segment, X12InterchangeAck *ret_ack) {
+    if (!x12_is(segment, "TA1") || segment->place.transaction != 0 || x12_element(segment, 1).size == 0)
+        return false;
+    *ret_ack = (X12InterchangeAck){
+        .control = x12_element(segment, 1), .date = x12_element(segment, 2), .time = x12_element(segment, 3),
+        .code = x12_element(segment, 4), .note = x12_element(segment, 5), .word = word_of(x12_element(segment, 4))};
+    return true;
 }

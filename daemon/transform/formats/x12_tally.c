@@ -123,6 +123,7 @@ static void add_line(X12Tally *tally, int64_t charge) {
 
 static void take_bpr(X12Tally *tally, const X12Segment *segment) {
     tally->totals.check = amount(tally, segment, 2);
+    tally->is_debit = str_equal(x12_element(segment, 3), STR("D"));
 }
 
 static void take_clp(X12Tally *tally, const X12Segment *segment) {
@@ -169,7 +170,7 @@ static const struct {
 
 static void begin_set(X12Tally *tally, const X12Segment *segment) {
     tally->is_open = true;
-    tally->claim.is_open = tally->line.is_open = tally->is_miscounted = false;
+    tally->claim.is_open = tally->line.is_open = tally->is_miscounted = tally->is_debit = false;
     tally->totals = (X12Totals){.place = segment->place};
     copy(tally->totals.kind, X12_KIND_BYTES, x12_element(segment, 1));
     copy(tally->totals.control, X12_CONTROL_BYTES, x12_element(segment, 2));
@@ -181,10 +182,18 @@ void x12_tally_fault(X12Tally *tally, const X12Fault *fault) {
     tally->is_miscounted |= fault->kind == X12_SE_COUNT;
 }
 
+/* Money that goes to the payer is written without a sign; of a debit that is drawn for the payee the claims say so. */
+static void sign_check(X12Tally *tally) {
+    X12Totals *totals = &tally->totals;
+    if (tally->is_debit && totals->check > 0 && totals->paid - totals->plb == -totals->check)
+        totals->check = -totals->check;
+}
+
 bool x12_tally_finish(X12Tally *tally, X12Totals *ret_totals) {
     if (!tally->is_open)
         return false;
     end_claim(tally);
+    sign_check(tally);
     tally->is_open = false;
     *ret_totals = tally->totals;
     return true;

@@ -8,6 +8,9 @@
  *     line         SVC02 - its CAS amounts = SVC03
  *     claim        CLP03 - all CAS amounts of the claim and its lines = CLP04
  *     transaction  the claims' CLP04 - PLB amounts = BPR02
+ * BPR02 bears no sign. BPR03 = D is, by the guide, a debit that the payee draws on the payer: it balances as a credit does. Payers write
+ * it, too, of what they take back: where the claims less PLB come to just as much below nothing, that is what it says, and `check` is
+ * negative. Any other sum of a debit is out of balance as a credit's is.
  * An 837 has no balances; its lines' charges should add up to the claim's (CLM02). */
 #pragma once
 #include "transform/formats/x12.h"
@@ -43,6 +46,7 @@ static inline bool x12_is_balanced(const X12Totals *totals) {
 typedef struct X12Tally {
     X12Totals totals;
     bool is_open, is_miscounted; /* within a transaction set; its SE01 is wrong */
+    bool is_debit;               /* BPR03 = D */
     char group_version[X12_VERSION_BYTES];
     struct {
         bool is_open;
