@@ -23,8 +23,6 @@ struct ClaimWork {
     Delivery *deliveries;
     size_t n_stored;  /* of them, as they were looked up */
     Delivery *sets;   /* of the page's rows: what their X12 sets say of their place, and nothing else; NULL: they are in none */
-    Str *former;      /* ids of the claims that earlier readings made of the page's lines */
-    size_t n_former;
     Carried *carried; /* what each takes over from its row that was withdrawn; NULL: none was */
     size_t n;
     bool is_cleaned_again;
@@ -100,15 +98,15 @@ static void sort_unless_sorted(void *items, size_t n, size_t size, int (*compare
 
 static int compare_ids(const void *a, const void *b) { return str_compare(*(const Str *)a, *(const Str *)b); }
 
-/* The page's ids, and those of its lines in earlier readings, each once. */
-static Str *list_ids(const SilverPage *page, const struct ClaimWork *work, size_t *ret_n) {
-    Str *ids = ARENA_ARRAY(page->arena, Str, page->n_rows + work->n_former + 1);
-    size_t n = 0, n_kept = 0;
+/* The page's ids, and those of its lines in earlier readings, of which all deliveries are needed, too; each once. */
+static Str *list_ids(const SilverPage *page, size_t *ret_n) {
+    size_t n = 0, n_kept = 0, n_former = page->former ? page->former->n_ids : 0;
+    Str *ids = ARENA_ARRAY(page->arena, Str, page->n_rows + n_former + 1);
     for (size_t i = 0; i < page->n_rows; i++)
         if (!str_is_null(page->rows[i].id))
             ids[n++] = page->rows[i].id;
-    for (size_t i = 0; i < work->n_former; i++)
-        ids[n++] = work->former[i];
+    for (size_t i = 0; i < n_former; i++)
+        ids[n++] = page->former->ids[i];
     sort_unless_sorted(ids, n, sizeof *ids, compare_ids);
     for (size_t i = 0; i < n; i++)
         if (n_kept == 0 || !str_equal(ids[n_kept - 1], ids[i]))
@@ -121,7 +119,7 @@ static Str *list_ids(const SilverPage *page, const struct ClaimWork *work, size_
 static void remember(SilverPage *page, struct ClaimWork *work) {
     const Delivery *remembered;
     size_t n_ids, n, n_kept = 0, n_more = 0;
-    const Str *ids = list_ids(page, work, &n_ids);
+    const Str *ids = list_ids(page, &n_ids);
     for (size_t i = 0; i < work->n; i++)
         if (!is_remembered(page, work->deliveries[i].claim_id, &remembered, &n))
             work->deliveries[n_kept++] = work->deliveries[i];
@@ -156,26 +154,6 @@ static bool look_up_sets(Pg *pg, const SilverPage *page, struct ClaimWork *work,
     work->sets = ARENA_ARRAY(page->arena, Delivery, page->n_rows);
     for (int r = 0; r < pg_rows(found); r++)
         take_set(found, r, 1, page->arena, &work->sets[pg_int(found, r, 0) - 1]);
-    return true;
-}
-
-/* Of the claims that earlier readings made of the page's lines all deliveries are needed, too. */
-static bool find_former(Pg *pg, const SilverPage *page, struct ClaimWork *work, Error *err) {
-    const FormerReading *former = page->former;
-    if (!former)
-        return true;
-    CLEANUP(buf_drop) Buf files = pg_array(PAGE_MAX_BYTES);
-    pg_array_ints(&files, former->file_ids, former->n);
-    const char *array = pg_array_end(&files, err);
-    TRY(array);
-    CLEANUP(pg_result_drop) PgResult *found =
-        pg_query(pg, SQL_CLAIM_FORMER, PG_PARAMS(array, pg_number(former->first_line).text, pg_number(former->end_line).text,
-                                                 page->source_system), err);
-    TRY(found);
-    work->n_former = (size_t)pg_rows(found);
-    work->former = ARENA_ARRAY(page->arena, Str, work->n_former + 1);
-    for (size_t i = 0; i < work->n_former; i++)
-        work->former[i] = arena_copy(page->arena, pg_value(found, (int)i, 0));
     return true;
 }
 
@@ -222,10 +200,9 @@ static bool look_up_stored(Pg *pg, const SilverPage *page, const Str *ids, size_
 
 bool claim_look_up(Pg *pg, SilverPage *page, Error *err) {
     struct ClaimWork *work = ARENA_NEW(page->arena, struct ClaimWork);
-    TRY(find_former(pg, page, work, err));
     size_t n_ids;
     Glance glanced;
-    const Str *ids = list_ids(page, work, &n_ids);
+    const Str *ids = list_ids(page, &n_ids);
     TRY(glance(pg, page, ids, n_ids, &glanced, err));
     if (glanced.may_be_stored)
         TRY(look_up_stored(pg, page, ids, n_ids, work, err));
@@ -681,6 +658,12 @@ static void touch_files(Touched *touched, const Delivery *claim, size_t n, bool 
     }
 }
 
+/* The next page is of other claims, and mostly of the same files. */
+static bool note_unsure(Pg *pg, const Touched *touched, Error *err) {
+    return (touched->n_stored == 0 || file_note_unsure(pg, touched->ids, touched->n_stored, err)) &&
+           (touched->n_new == 0 || file_note_unsure(pg, touched->ids + touched->n_most - touched->n_new, touched->n_new, err));
+}
+
 /* A file that is being received is looked at when it is done. */
 static bool restate_files(Pg *pg, const SilverPage *page, Error *err) {
     const struct ClaimWork *work = page->claims;
@@ -691,6 +674,8 @@ static bool restate_files(Pg *pg, const SilverPage *page, Error *err) {
             end++;
         touch_files(&touched, work->deliveries + first, end - first, work->is_cleaned_again);
     }
+    if (work->is_cleaned_again)
+        return note_unsure(pg, &touched, err);
     TRY(touched.n_stored == 0 || file_restate(pg, touched.ids, touched.n_stored, FILE_MOSTLY_REPLACED, err));
     return touched.n_new == 0 ||
            file_restate(pg, touched.ids + touched.n_most - touched.n_new, touched.n_new, FILE_MOSTLY_SHOWS, err);

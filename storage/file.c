@@ -331,6 +331,20 @@ bool file_restate(Pg *pg, const int64_t *file_ids, size_t n, FileShows shows, Er
     return array && pg_exec(pg, SQL_FILE_RESTATE, PG_PARAMS(array, shows == FILE_MOSTLY_SHOWS ? "true" : "false"), NULL, err);
 }
 
+bool file_note_unsure(Pg *pg, const int64_t *file_ids, size_t n, Error *err) {
+    CLEANUP(buf_drop) Buf ids = pg_array(NAMES_MAX_BYTES);
+    pg_array_ints(&ids, file_ids, n);
+    const char *array = pg_array_end(&ids, err);
+    return array && pg_exec(pg, SQL_FILE_NOTE_UNSURE, PG_PARAMS(array), NULL, err);
+}
+
+bool file_restate_unsure(Pg *pg, const char *feed, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *unsure = pg_query(pg, SQL_FILE_TAKE_UNSURE, PG_PARAMS(feed), err);
+    TRY(unsure);
+    return str_is_null(pg_value(unsure, 0, 0)) ||
+           pg_exec(pg, SQL_FILE_RESTATE, PG_PARAMS(pg_text(unsure, 0, 0), "false"), NULL, err);
+}
+
 bool file_failed(Pg *pg, int64_t file_id, const char *sentence, Error *err) {
     return pg_exec(pg, SQL_FILE_FAILED, PG_PARAMS(pg_number(file_id).text, sentence), NULL, err);
 }

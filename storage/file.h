@@ -129,6 +129,10 @@ bool file_done_all(Pg *pg, const int64_t *file_ids, const FileCounts *counts, si
  * their claims shows any more, else `done`; whichever was read first. A guess tells where to look first. */
 typedef enum FileShows { FILE_MOSTLY_SHOWS, FILE_MOSTLY_REPLACED } FileShows;
 bool file_restate(Pg *pg, const int64_t *file_ids, size_t n, FileShows shows, Error *err);
+/* In the caller's transaction: that it is asked of these, by file_restate_unsure(). */
+bool file_note_unsure(Pg *pg, const int64_t *file_ids, size_t n, Error *err);
+/* In the caller's transaction: of a feed's files of which that was noted. */
+bool file_restate_unsure(Pg *pg, const char *feed, Error *err);
 bool file_failed(Pg *pg, int64_t file_id, const char *sentence, Error *err);
 /* For what never was receiving: the row of when it was seen, or one of its own. `detected` may be NULL. */
 bool file_reject(Pg *pg, const FileSeen *seen, const FileDetected *detected, const char *sentence, int64_t *ret_file_id,

@@ -80,6 +80,8 @@ typedef struct FormerReading {
     const int64_t *file_ids;
     size_t n;
     int64_t first_line, end_line; /* from, and up to before */
+    const Str *ids; /* of the claims that they made of these lines (storage/former.h) */
+    size_t n_ids;
 } FormerReading;
 
 typedef struct SilverPage {

@@ -20,6 +20,7 @@
 #include "steps/together.h"
 #include "steps/whose.h"
 #include "steps/x12_survey.h"
+#include "storage/former.h"
 #include "storage/run_store.h"
 #include "storage/x12.h"
 #include "transform/text.h"
@@ -32,7 +33,7 @@
 
 enum { WAIT_SLICE_MS = 100, WAIT_MOST_MS = 30 * 1000, LOOKS = 2, FILES_A_LIST = 128, POSITION_BYTES = 112 };
 
-/* A name that waits in the drop directory. */
+/* What waits in the drop directory, and is known by another name than it bears there. */
 typedef struct Staying {
     struct Staying *before;
     const char *name;
@@ -316,6 +317,7 @@ typedef struct Reading {
     /* the page in hand: its end, its entry when its transaction has made one, and where the cursor will stand */
     Progress ahead;
     FormerReading former; /* .n 0: nothing of these bytes was read before */
+    FormerClaims claims_before;
     bool is_last;
     FileEntry entry;
     char position[POSITION_BYTES];
@@ -377,10 +379,21 @@ static int64_t line_behind(const Reading *reading, int64_t line) {
     return delivery_survey(reading->delivery) && line > 0 ? line + 1 : line;
 }
 
-static const FormerReading *former_of(Reading *reading) {
-    reading->former.first_line = line_behind(reading, reading->progress.line);
-    reading->former.end_line = reading->is_last ? INT64_MAX : line_behind(reading, reading->ahead.line);
-    return reading->former.n > 0 ? &reading->former : NULL;
+/* What earlier readings made of the page's lines. */
+static bool take_former(Reading *reading, RawRows *rows, Arena *page, Error *err) {
+    FormerReading *former = &reading->former;
+    Str *ids;
+    if (former->n == 0)
+        return true;
+    former->first_line = line_behind(reading, reading->progress.line);
+    former->end_line = reading->is_last ? INT64_MAX : line_behind(reading, reading->ahead.line);
+    if (!reading->claims_before.pg)
+        TRY(former_open(reading->r->run->pg, former->file_ids, former->n, reading->file->seen.source_system, former->first_line,
+                        &reading->claims_before, err));
+    TRY(former_take(&reading->claims_before, former->end_line, page, &ids, &former->n_ids, err));
+    former->ids = ids;
+    rows->former = former;
+    return true;
 }
 
 static bool place_delivered(Reading *reading, DeliveryPage *page, Arena *page_arena, Error *err) {
@@ -391,7 +404,7 @@ static bool place_delivered(Reading *reading, DeliveryPage *page, Arena *page_ar
     next.n_load_key = 0;
     next.position = reading->position; /* written when the file has its entry */
     page->rows.entry = &entry;
-    page->rows.former = former_of(reading);
+    TRY(take_former(reading, &page->rows, page_arena, err));
     page->rows.file_id = file->entry.file_id;
     page->rows.period = str_of(file->seen.period);
     page->rows.sha256 = (Str){(const char *)file->bytes.sha256, FILE_SHA256_BYTES};
@@ -502,6 +515,8 @@ static void note_former(Reading *reading) {
     reading->former = (FormerReading){.file_ids = file->former, .n = file->n_former};
 }
 
+static void reading_done(Reading *reading) { former_close(&reading->claims_before); }
+
 static bool receive_rows(Receiving *r, Incoming *file, DeliveryFile *delivery, Error *err) {
     size_t n;
     const Field *fields = delivery_fields(delivery, &n);
@@ -509,7 +524,7 @@ static bool receive_rows(Receiving *r, Incoming *file, DeliveryFile *delivery, E
     TRY(feed);
     note_position(r, feed);
     feed->cursor.page = r->page;
-    Reading reading = {.r = r, .file = file, .delivery = delivery, .feed = feed};
+    CLEANUP(reading_done) Reading reading = {.r = r, .file = file, .delivery = delivery, .feed = feed};
     if (parse_progress(r, file, &reading.progress))
         TRY(delivery_seek(delivery, reading.progress.offset, reading.progress.line, err));
     reading.ahead = reading.progress;
@@ -608,9 +623,12 @@ static bool receive_new(Receiving *r, Incoming *file, int fd, Error *err) {
     return false;
 }
 
-static void stay(Receiving *r, const char *name) {
+/* Others are looked for where they lie: they may be a million. */
+static void stay(Receiving *r, const char *name, const char *known_as) {
+    if (strcmp(name, known_as) == 0)
+        return;
     Staying *staying = ARENA_NEW(r->names, Staying);
-    *staying = (Staying){r->staying, arena_string(r->names, str_of(name))};
+    *staying = (Staying){r->staying, arena_string(r->names, str_of(known_as))};
     r->staying = staying;
 }
 
@@ -621,7 +639,7 @@ static bool is_given_back(Receiving *r, const Incoming *file, int fd) {
     if (r->run->plan || file->is_leftover || !drop_is_written(fd) || !is_ours_still(r, &ignored))
         return false;
     if (drop_give_back(&r->drop, file->name, &file->stamp, &is_moved, &ignored) && is_moved)
-        stay(r, file->known_as);
+        stay(r, file->name, file->known_as);
     return is_moved;
 }
 
@@ -678,7 +696,7 @@ static bool take_entry(Receiving *r, const DropEntry *entry, int64_t seen_id, in
         return tell_unfit(r, entry, err);
     if (entry->kind == DROP_GROWING) {
         *wait_ms = entry->wait_ms > *wait_ms ? entry->wait_ms : *wait_ms;
-        stay(r, entry->known_as);
+        stay(r, entry->name, entry->known_as);
         return true;
     }
     if (r->run->plan)
@@ -687,7 +705,7 @@ static bool take_entry(Receiving *r, const DropEntry *entry, int64_t seen_id, in
     TRY(drop_claim(&r->drop, entry->name, &claimed, err));
     FAILPOINT("receive.after_rename");
     if (!claimed)
-        stay(r, entry->known_as);
+        stay(r, entry->name, entry->known_as);
     return !claimed || receive_one(r, entry->name, FOUND_WAITING, seen_id, err);
 }
 

@@ -23,15 +23,29 @@ bool refused_is_likely(const Error *why) {
     return is_too_large(why) || (error_class(why) == ERROR_DATA && strcmp(why->state, STATE_DATA) != 0);
 }
 
+/* Of the lines that earlier readings of the file placed, those of the range. */
+static FormerReading former_of(const Search *s, size_t first, size_t n) {
+    FormerReading former = *s->rows->former;
+    if (first > 0)
+        former.first_line = s->rows->lines[first];
+    if (first + n < s->rows->n_rows)
+        former.end_line = s->rows->lines[first + n];
+    return former;
+}
+
 /* Rolled back in any case. */
 static bool try_range(const Search *s, size_t first, size_t n, Error *err) {
+    FormerReading former;
     ArenaMark mark = arena_mark(s->arena);
     RawRows part = *s->rows;
     part.fields += first * s->feed->n_fields;
     part.lines += first;
     part.rejects = s->rejects + first;
     part.n_rows = n;
-    part.former = NULL;
+    if (part.former) {
+        former = former_of(s, first, n);
+        part.former = &former;
+    }
     part.is_trial = true;
     PlaceOutcome outcome;
     bool ok = place_page(s->feed, &part, NULL, s->arena, &outcome, err);

@@ -6,6 +6,7 @@
  * tried again: it may have been mended, and not we. */
 #include "steps/remap_claims.h"
 
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "base/own.h"
 #include "steps/delivery.h"
@@ -14,7 +15,9 @@
 #include "steps/refused.h"
 #include "storage/again.h"
 #include "storage/claim.h"
+#include "storage/file.h"
 #include "storage/quarantine.h"
+#include "storage/run_store.h"
 #include "transform/fingerprint.h"
 #include "transform/hash.h"
 
@@ -320,6 +323,15 @@ static bool clean_again(RunContext *run, bool only_asked, const char **ret_asked
     return true;
 }
 
+/* Before it is noted that all was cleaned: a run that is killed before this is done again. */
+static bool restate_files(RunContext *run, Error *err) {
+    FAILPOINT("again.before_restate");
+    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(run->pg, err);
+    TRY(tx && state_placement_lock_shared(tx, err) && file_restate_unsure(tx, run->claims->name, err) &&
+        lease_check(tx, &(LeaseFence){run->job, run->epoch}, err));
+    return pg_commit(&tx, PG_RELAXED, err);
+}
+
 bool remap_claims(RunContext *run, Error *err) {
     const char *feed = run->claims->name, *asked;
     int32_t version;
@@ -329,7 +341,7 @@ bool remap_claims(RunContext *run, Error *err) {
         return true;
     LOG_INFO("cleaned again from bronze", LOG_TEXT("feed", feed), LOG_INT("run", run->run_id),
              LOG_INT("mapping_version", version), LOG_INT("rows_changed", run->counts.rows_changed));
-    return again_asked_done(run->pg, asked, err) && again_done(run->pg, feed, version, err);
+    return restate_files(run, err) && again_asked_done(run->pg, asked, err) && again_done(run->pg, feed, version, err);
 }
 
 bool replay_claims(RunContext *run, Error *err) {
@@ -341,7 +353,7 @@ bool replay_claims(RunContext *run, Error *err) {
         return true;
     LOG_INFO("claims in quarantine cleaned again", LOG_TEXT("feed", feed), LOG_INT("run", run->run_id),
              LOG_INT("rows_read", run->counts.rows_read), LOG_INT("rows_changed", run->counts.rows_changed));
-    return again_asked_done(run->pg, asked, err);
+    return restate_files(run, err) && again_asked_done(run->pg, asked, err);
 }
 
 bool remap_claims_if_due(RunContext *run, Error *err) {

@@ -18,14 +18,6 @@ FROM unnest($1::text[]) AS n(id) CROSS JOIN LATERAL (
 ) d LEFT JOIN ops.file f ON f.file_id = d.file_id
 LEFT JOIN LATERAL ops.x12_set_of(d.file_id, d.line) AS s ON true
 
--- Whose deliveries these files placed from these lines.
--- name: claim_former
-SELECT source_claim_id FROM silver.claims
-WHERE file_id = ANY($1::bigint[]) AND line >= $2::bigint AND line < $3::bigint AND source_system = $4
-UNION
-SELECT source_claim_id FROM silver.claims_absorbed
-WHERE file_id = ANY($1::bigint[]) AND line >= $2::bigint AND line < $3::bigint AND source_system = $4
-
 -- May any claim of a page be stored: does anything of the source stand from its least to its greatest id? No more rows are
 -- looked at than the page has ids, for other sources bear the same ones; where there are more than that, it may. A delivery
 -- that does not show stands beside one that does. And: are the page's files made of sets?

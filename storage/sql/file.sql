@@ -188,6 +188,15 @@ WITH due AS MATERIALIZED (
 )
 UPDATE ops.file f SET state = t.becomes FROM told t WHERE f.file_id = t.file_id AND t.state <> t.becomes
 
+-- name: file_note_unsure
+INSERT INTO ops.file_unsure (file_id) SELECT DISTINCT u.id FROM unnest($1::bigint[]) AS u(id) ORDER BY u.id ON CONFLICT DO NOTHING
+
+-- name: file_take_unsure
+WITH taken AS (
+    DELETE FROM ops.file_unsure u USING ops.file f WHERE f.file_id = u.file_id AND f.feed = $1 RETURNING u.file_id
+)
+SELECT array_agg(file_id)::text FROM taken
+
 -- name: file_finished
 SELECT file_id, state, detected ->> 'stored_as' FROM ops.file
 WHERE feed = $1 AND name = $2 AND sha256 = decode($3, 'hex')

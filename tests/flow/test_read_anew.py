@@ -8,7 +8,7 @@ import pytest
 
 from harness import dump
 from test_claims import COLUMNS, make_claims, row, text  # noqa: F401  (a fixture and what it makes)
-from test_remap_claims import READABLE, STATUS, configure
+from test_remap_claims import READABLE, STATUS, configure, reads
 
 NAME, OTHER = "hospital1_2024-03.csv", "hospital1_2024-02.csv"
 NUMBERS = range(1, 21)
@@ -187,3 +187,31 @@ def test_a_file_that_failed_and_comes_as_another_months_has_its_place_there(make
         claims.once()
     assert {line[4] for line in calm.claims() if line[3]} == {"Paid"}
     dump.assert_equal(outcome(calm), outcome(misnamed))
+
+
+def test_a_file_is_read_anew_without_looking_for_what_it_placed_at_every_page(make_claims):  # noqa: F811
+    claims, n = make_claims(page_rows=20), 600  # noqa: F811
+    configure(claims, way("encoding: windows-1252"))
+    claims.put(NAME, text([row(f"C{number}", payer="Münch" if number % 2 else "Aetna") for number in range(n)]))
+    claims.once()
+    before = reads(claims, "claims", "claims_absorbed")
+    configure(claims, way("encoding: utf-8"))
+    ask(claims)
+    claims.once()
+    assert claims.rows("SELECT source_payer_id, count(*) FROM silver.claims GROUP BY 1 ORDER BY 1") == [("AETNA", n // 2), ("MÜNCH", n // 2)]
+    assert reads(claims, "claims", "claims_absorbed") - before < 24 * n  # settle and its kind read them some times; 30 pages more
+
+
+def test_a_row_that_postgresql_refuses_when_its_file_is_read_anew_is_held_and_keeps_no_other_out(worlds):
+    misread, calm = worlds("encoding")
+    _, right, _, _ = CASES["encoding"]
+    misread.once()
+    misread.store.execute("ALTER TABLE silver.claims ADD CHECK (source_claim_id <> 'C3' OR source_payer_id <> 'MÜNCH')", misread.database)
+    configure(misread, right)
+    ask(misread)
+    misread.once()
+    calm.once()
+    assert misread.rows("SELECT natural_key, rule, line FROM dq.quarantine WHERE state = 'open'") == [("C3", "row_refused", 4)]
+    shown = "SELECT source_claim_id, iteration, source_payer_id FROM silver.claims ORDER BY 1, 2"
+    assert misread.rows(shown) == [line for line in calm.rows(shown) if line[0] != "C3"]
+    assert misread.file(NAME)["state"] == "done"

@@ -225,3 +225,47 @@ def test_killed_at_any_page_it_ends_as_one_that_was_not(make_claims):  # noqa: F
     assert killed.rows(due) == [(0,)]
     dump.assert_equal(calm.dump(dump.KILL), killed.dump(dump.KILL))
     dump.assert_equal(content(calm), content(killed))
+
+
+def reads(claims, *tables):  # noqa: F811
+    """Rows that were read of them, by whatever way."""
+    return sum(claims.rows(f"SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE schemaname = 'silver' "
+                           f"AND relname = '{table}'")[0][0] for table in tables)
+
+
+def two_months(claims, n=200):  # noqa: F811
+    """A refusal of January, and what February says of the same claims."""
+    claims.put("hospital1_2024-01.csv", text([row(f"C{number}", "2024-01-01", "Rejected") for number in range(n)]))
+    claims.put("hospital1_2024-02.csv", text([row(f"C{number}", "2024-02-01", "Denied", payer="Aetna") for number in range(n)]))
+    claims.once()
+    return claims
+
+
+def file_states(claims):  # noqa: F811
+    return [state for (state,) in claims.rows("SELECT state FROM ops.file ORDER BY name")]
+
+
+def test_files_that_a_mended_mapping_supersedes_are_asked_once_and_not_for_every_page(make_claims):  # noqa: F811
+    claims = two_months(make_claims(page_rows=10))
+    assert file_states(claims) == ["done", "done"]
+    configure(claims, STATUS)
+    claims.once()
+    assert file_states(claims) == ["superseded", "done"]
+    before = reads(claims, "claims_absorbed")
+    configure(claims, STATUS, PAYER)  # all is cleaned again, and January says nothing still
+    claims.once()
+    assert file_states(claims) == ["superseded", "done"]
+    assert reads(claims, "claims_absorbed") - before < 10 * 200  # for each of 40 pages: 8,000
+    configure(claims)
+    claims.once()
+    assert file_states(claims) == ["done", "done"]
+    assert claims.rows("SELECT * FROM ops.file_unsure") == []
+
+
+def test_killed_before_it_is_asked_it_is_asked_by_the_next_run(make_claims):  # noqa: F811
+    claims = two_months(make_claims(page_rows=100))
+    configure(claims, STATUS)
+    assert claims.daemon.once(timeout=120, REVCYCLED_FAILPOINT="again.before_restate").returncode == -signal.SIGKILL
+    assert file_states(claims) == ["done", "done"]
+    claims.once()
+    assert file_states(claims) == ["superseded", "done"]
