@@ -3,6 +3,7 @@
 The sealer is driven step by step by audit_tool; the daemon's own is tested at the end. What a seal must hold is
 computed here with hashlib and hmac alone.
 """
+import contextlib
 import hashlib
 import hmac
 import os
@@ -15,6 +16,7 @@ import time
 import psycopg2
 import pytest
 
+from harness import jobs
 from harness.daemon import Daemon
 from harness.settings import ABSENT_HOSPITAL, ROOT, write_audit_key, write_passfile
 
@@ -556,6 +558,37 @@ def test_the_daemon_seals_within_seconds_and_says_so(trail, daemons):
     assert all_sealed(trail)()
     heads = [line for line in daemon.log_lines() if line.get("message") == "audit trail sealed"]
     assert f"{heads[-1]['seal']}:{heads[-1]['hmac']}" == head(trail)
+
+
+def test_pages_are_committed_while_a_seal_is_stuck_in_the_middle(make_feed, mariadb, tmp_path):
+    """Its sealer has looked at the lines, holds what it holds, and waits for somebody; the time it may is five seconds."""
+    feed = make_feed(mariadb, {"entity": "patients", "key": ["id"], "cursor": "changed", "reconcile": "0", "map": {
+        "source_patient_id": "id", "first_name": "first", "source_modified_at": "changed"}})
+    feed.top = {"audit": {"key_file": write_audit_key(str(tmp_path / "audit.key"))}}
+    feed.write()
+    feed.play("CREATE TABLE t (id int PRIMARY KEY, first varchar(40), changed datetime(6) NOT NULL DEFAULT "
+              "CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6), KEY (changed))", "INSERT INTO t (id, first) VALUES (1, 'Ann')")
+    feed.daemon.start()
+
+    def stuck():
+        return feed.rows("SELECT pid, xact_start FROM pg_stat_activity WHERE application_name LIKE 'revcycled % sealer' "
+                         "AND datname = current_database() AND wait_event_type = 'Lock'")
+
+    def is_here(name):
+        return feed.value("SELECT count(*) FROM silver.patients WHERE is_current AND first_name = %s", name)
+
+    def is_committed_beside_it():
+        seal = jobs.until(stuck, what="a seal is stuck")
+        name = "Eva" if is_here("Ann") else "Ann"
+        feed.play(f"UPDATE t SET first = '{name}'")
+        jobs.until(lambda: is_here(name), what="the row has come")
+        return stuck() == seal
+    jobs.until(lambda: is_here("Ann"))
+    with contextlib.closing(feed.store.connect(feed.database)) as link, link.cursor() as lock:
+        lock.execute("LOCK TABLE ops.audit_seal IN SHARE ROW EXCLUSIVE MODE")  # the chain may be read
+        jobs.until(is_committed_beside_it, what="a page is committed while one seal is stuck")
+        link.rollback()
+    jobs.until(lambda: feed.value("SELECT count(*) FROM ops.audit_seal"), what="it goes on")
 
 
 def test_the_first_broken_link_is_named_and_alarms(trail, daemons):
