@@ -1,9 +1,11 @@
 """Hospitals' servers that misbehave: every wait has an end, a hospital that hangs keeps nobody else waiting, nothing
 of ours is left running at the source, and the rows are right afterwards."""
 import contextlib
+import ctypes
 import os
 import re
 import signal
+import socket
 import threading
 import time
 
@@ -132,6 +134,28 @@ def test_a_statement_that_could_not_be_interrupted_is_interrupted_again(hospital
     begun = time.monotonic()
     assert jobs.await_run(daemon, run)["state"] == "canceled"
     assert time.monotonic() - begun < LATE_S
+
+
+def test_an_interruption_that_comes_late_does_not_hit_the_next_run(hospital):
+    """The statement has ended when the second connection gets through to end it: the next run's has not begun."""
+    hospital.play("DELETE FROM t WHERE id > 3", SLOW.replace("SLEEP(1)", "SLEEP(0.3)"))
+    with Relay(hospital.server.port) as relay:
+        daemon = begin(hospital, {"timeout": "60s", "port": relay.port}, table="slow", reconcile="0", page_rows=2)
+        jobs.until(lambda: naps(hospital), what="a page is being read")
+        run = jobs.jobs(daemon)["h.f"]["last_run"]["id"]
+        relay.hold()
+        assert daemon.post(f"/v1/runs/{run}/cancel")[0] in (200, 202)
+        jobs.until(lambda: relay.n_held, what="the second connection is on its way")
+        jobs.until(lambda: not naps(hospital), what="the statement ends by itself")
+        chance = time.monotonic() + 1  # of a next run that does not wait for it; its time to connect is three seconds
+        while time.monotonic() < chance and not naps(hospital):
+            time.sleep(0.02)
+        relay.lead_on()
+        assert jobs.await_run(daemon, run)["state"] == "canceled"
+        jobs.until(lambda: jobs.jobs(daemon)["h.f"]["last_success_at"], what="the next run ends")
+    assert hospital.rows("SELECT run_id::text, state FROM ops.run WHERE job = 'h.f' AND state <> 'succeeded'") == [
+        (str(run), "canceled")]
+    await_equal(hospital)
 
 
 def test_a_statement_that_takes_too_long_is_ended_by_the_server_even_when_nobody_is_left_to_ask(hospital):
@@ -274,6 +298,39 @@ def test_an_idle_connection_whose_end_has_gone_does_not_fail_a_run(hospital):
         assert not failed(daemon, "")
 
 
+def test_the_other_end_of_an_idle_connection_is_looked_for_within_forty_seconds(hospital):
+    """A machine that has gone says nothing: the kernel asks, and gives up what is not confirmed."""
+    daemon = begin(hospital)
+    await_equal(hospital)
+    found = [options for peer, options in tcp_options(daemon.pid()) if peer == hospital.server.port]
+    assert found
+    for asks, idle_s, interval_s, tries, unconfirmed_ms in found:
+        assert asks == 1 and idle_s + interval_s * tries <= 40 and 0 < unconfirmed_ms <= 40_000
+
+
+def tcp_options(pid):
+    """[(the peer's port, its settings)] of a process's connections: copies of its descriptors, by pidfd_getfd(2)."""
+    settings = ((socket.SOL_SOCKET, socket.SO_KEEPALIVE), (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
+                (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL), (socket.IPPROTO_TCP, socket.TCP_KEEPCNT),
+                (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
+    syscall, pidfd_getfd = ctypes.CDLL(None).syscall, 438
+    process, found = os.pidfd_open(pid), []
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        copy = syscall(pidfd_getfd, process, int(name), 0)
+        if copy < 0:
+            continue  # closed meanwhile
+        try:
+            link = socket.socket(fileno=copy)
+        except OSError:
+            os.close(copy)  # of something else
+            continue
+        with link, contextlib.suppress(OSError):  # it listens
+            if link.family == socket.AF_INET:
+                found.append((link.getpeername()[1], [link.getsockopt(*setting) for setting in settings]))
+    os.close(process)
+    return found
+
+
 def test_another_server_takes_over_behind_the_same_address(hospital):
     """Its clock is two minutes behind; a row that had arrived is gone, another one bears a time that was passed."""
     server = hospital.server
@@ -292,6 +349,32 @@ def test_another_server_takes_over_behind_the_same_address(hospital):
             jobs.until(lambda: jobs.jobs(daemon)["reconcile.h.f"]["last_success_at"] != before, what="a reconcile follows")
         finally:
             server.execute("SET GLOBAL server_id = 1")
+
+
+def test_another_servers_clock_that_is_ahead_hides_no_row_that_came_late(stepped_hospital, stepped):
+    """The first had not got the row when it went; its time lies behind the cursor, and by the new clock far behind.
+    The poll reads it; the reconcile that follows would find it, too, in its own time."""
+    feed = stepped_hospital
+    with Relay(stepped.port) as relay:
+        daemon = begin(feed, {"port": relay.port}, reconcile="12h")
+        await_equal(feed)
+        jobs.until(lambda: jobs.jobs(daemon)["reconcile.h.f"]["last_success_at"], what="it was reconciled once")
+        before = jobs.jobs(daemon)["reconcile.h.f"]["last_success_at"]
+        jobs.until(lambda: position_of(feed) > source_text(feed, "(SELECT MAX(changed) FROM t)"), what="the cursor passes them")
+        relay.refuse()
+        stepped.step(3600)
+        stepped.execute("SET GLOBAL server_id = 77")
+        try:
+            feed.play("SET timestamp = UNIX_TIMESTAMP() - 3720", "UPDATE t SET first = 'Eva' WHERE id = 3")
+            assert source_text(feed, "(SELECT changed FROM t WHERE id = 3)") < position_of(feed)
+            relay.accept()
+            await_equal(feed)
+            jobs.until(lambda: jobs.jobs(daemon)["reconcile.h.f"]["last_success_at"] != before, what="a reconcile follows")
+            assert any("another server answers" in str(line) for line in daemon.log_lines())
+            assert feed.rows("SELECT r.job FROM ops.batch b JOIN ops.run r USING (run_id) "
+                             "WHERE b.feed = 'h.f' AND b.rows_changed = 1") == [("h.f",)]
+        finally:
+            stepped.execute("SET GLOBAL server_id = 1")
 
 
 def test_another_server_takes_over_while_no_daemon_runs(hospital):
@@ -344,6 +427,12 @@ def set_back(daemon):
 
 def position_of(feed):
     return feed.value("SELECT position FROM ops.cursor WHERE feed = 'h.f'")
+
+
+def source_text(feed, expression):
+    with contextlib.closing(feed.server.connect(feed.hospital)) as link, link.cursor() as cursor:
+        cursor.execute(f"SELECT CAST({expression} AS char)")
+        return cursor.fetchone()[0]
 
 
 def threads_of(server):
@@ -464,12 +553,6 @@ def test_a_clock_stepped_forward_under_a_running_statement_loses_nothing(stepped
     feed.play("UPDATE t SET first = 'Isa' WHERE id = 10")  # the cursor passes the statement when it has ended
     await_equal(feed)
     jobs.until(lambda: position_of(feed) > source_text(feed, "NOW(6) - INTERVAL 60 SECOND"), what="the cursor goes on")
-
-
-def source_text(feed, expression):
-    with contextlib.closing(feed.server.connect(feed.hospital)) as link, link.cursor() as cursor:
-        cursor.execute(f"SELECT CAST({expression} AS char)")
-        return cursor.fetchone()[0]
 
 
 @pytest.mark.parametrize("minutes, is_ahead", [(30, True), (120, False)])

@@ -12,6 +12,7 @@ Weather, which a test changes while connections live:
     cut()           all connections are reset now
     silence()       nothing is passed on any more, in either direction, and new connections are taken and never
                     answered: what a broken path looks like; speak() ends it, and what was said meanwhile arrives
+    hold()          new connections are taken, and led on only from lead_on() on; those there are go on as ever
     refuse()        nobody listens; accept() ends it
     target          the port that new connections are led to
 """
@@ -45,6 +46,9 @@ class Relay:
         self.bytes_left = None  # until an answer is cut
         self.speaking = threading.Event()
         self.speaking.set()
+        self.leading = threading.Event()
+        self.leading.set()
+        self.n_held = 0  # connections that were taken and not led on
         self.links = set()
         self.lock = threading.Lock()
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -58,6 +62,7 @@ class Relay:
     def __exit__(self, *exception):
         self.refuse()
         self.speak()
+        self.lead_on()
 
     # -- weather
 
@@ -92,6 +97,13 @@ class Relay:
     def speak(self):
         self.speaking.set()
 
+    def hold(self):
+        self.leading.clear()
+
+    def lead_on(self):
+        self.n_held = 0
+        self.leading.set()
+
     # -- connections
 
     def _accept(self, listener):
@@ -104,7 +116,9 @@ class Relay:
         with self.lock:
             end = self.ends.pop(0) if self.ends else None
             self.links.add(client)
+            self.n_held += not self.leading.is_set()
         self.speaking.wait()
+        self.leading.wait()
         with client, contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.target)) as server:
             if end:
                 self._cut_handshake(client, server, end)
