@@ -705,17 +705,16 @@ static void put_delivery(Buf *out, SilverPage *page, const Delivery *d) {
 }
 
 static bool copy(Pg *pg, SilverPage *page, const char *table, Choice choice, Error *err) {
-    if (count(page->claims, choice) == 0)
-        return true;
-    CLEANUP(row_stream_drop) RowStream out;
-    TRY(row_stream_begin(&out, pg, silver_copy_statement(page->arena, table, page->entity), err));
+    CLEANUP(row_stream_drop) RowStream out = {.pg = NULL};
     for (size_t i = 0; i < page->claims->n; i++) {
         if (!choice(&page->claims->deliveries[i]))
             continue;
+        if (!out.is_open)
+            TRY(row_stream_begin(&out, pg, silver_copy_statement(page->arena, table, page->entity), err));
         put_delivery(&out.rows, page, &page->claims->deliveries[i]);
         TRY(row_stream_next(&out, err));
     }
-    return row_stream_end(&out, err);
+    return !out.is_open || row_stream_end(&out, err);
 }
 
 typedef bool (*Verb)(Pg *pg, SilverPage *page, Error *err);

@@ -62,9 +62,12 @@ static size_t set_repeats_aside(Delivery *deliveries, size_t n) {
         deliveries[i].is_repeated = is_aside;
         if (is_aside)
             continue;
-        Delivery moved = deliveries[i];
-        deliveries[i] = deliveries[n_kept];
-        deliveries[n_kept++] = moved;
+        if (i != n_kept) {
+            Delivery moved = deliveries[i];
+            deliveries[i] = deliveries[n_kept];
+            deliveries[n_kept] = moved;
+        }
+        n_kept++;
     }
     return n_kept;
 }
