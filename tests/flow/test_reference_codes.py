@@ -240,14 +240,23 @@ def test_the_doctor_has_a_line_for_each_list(house, icd10, hcpcs):
     assert "the HCPCS list cannot be used: its answer is no list of codes" in lines()["hcpcs"]
 
 
-def test_texts_reach_bigquery_with_the_next_publication_and_nothing_else_does(loaded, icd10):
-    code = loaded.value("SELECT code FROM silver.diagnoses WHERE silver.is_icd10cm(code) ORDER BY code LIMIT 1")
+def test_texts_and_categories_reach_bigquery_with_the_next_publication_and_nothing_else_does(loaded, icd10):
+    chapters = {"E": "Endocrine, nutritional and metabolic diseases", "I": CIRCULATION, "J": "Diseases of the respiratory system"}
+    code = loaded.value("SELECT code FROM silver.diagnoses WHERE silver.is_icd10cm(code) AND left(code, 1) = ANY (%s) ORDER BY code LIMIT 1",
+                        list(chapters))
+    procedure = loaded.value("SELECT code FROM silver.procedures WHERE code_system = 'CPT' ORDER BY code LIMIT 1")
     icd10.rows = [{"code": code, "name": "What it is"}]
-    section = f"reference: {{icd10: {{endpoint: '{icd10.endpoint}', requests_per_second: 1000}}}}\n"
+    path = f"{loaded.directory}/cpt.csv"
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f"code,description,category\n{procedure},What is done,Its section\n")
+    section = f"reference: {{icd10: {{endpoint: '{icd10.endpoint}', requests_per_second: 1000}}, cpt: {{file: '{path}'}}}}\n"
     loaded.configure(lambda text: text + "\n" + section)
     loaded.once()
-    rows = list(loaded.warehouse.rows("SELECT description, reference_status FROM `healthcare_rcm.dim_diagnoses` "
-                                      f"WHERE code = '{code}'"))
-    assert rows == [{"description": "What it is", "reference_status": "listed"}]
+
+    def published(table, group, number):
+        return [(row["description"], row[group], row["reference_status"]) for row in loaded.warehouse.rows(
+            f"SELECT description, {group}, reference_status FROM `healthcare_rcm.{table}` WHERE code = '{number}'")]
+    assert published("dim_diagnoses", "chapter", code) == [("What it is", chapters[code[0]], "listed")]
+    assert published("dim_procedures", "category", procedure) == [("What is done", "Its section", "listed")]
     tables = loaded.value("SELECT tables FROM ops.publication WHERE state = 'succeeded' ORDER BY publication_id DESC LIMIT 1")
-    assert list(tables) == ["dim_diagnoses"], tables
+    assert sorted(tables) == ["dim_diagnoses", "dim_procedures"], tables
