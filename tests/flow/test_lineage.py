@@ -248,6 +248,28 @@ def test_a_line_that_repeats_what_was_received_leads_to_the_claim_and_to_the_tex
     assert back["publication"] == item["publication"]
 
 
+def test_of_a_claim_that_came_twice_each_line_leads_to_its_own_text_and_the_key_to_both(asked):
+    name, line, fields, _ = claims_line(asked.world)
+    path = f"{asked.world.directory}/hospital_a_2031-02.csv"
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([list(fields), list({**fields, "PaidAmount": "1.25"}.values())])
+    asked.world.drop_file(path)
+    run = jobs.run_job(asked.daemon, "claims.monthly")
+    assert run["state"] == "succeeded", run
+    files = dict(asked.world.rows("SELECT name, file_id::text FROM ops.file WHERE state IN ('done', 'superseded') ORDER BY file_id"))
+    lines = [(name, line), ("hospital_a_2031-02.csv", 2)]
+
+    def found(**question):
+        answer = asked.post("/v1/lineage/search", question)
+        asked.check("LineageForward", answer)
+        return sorted(((row["file"]["name"], row["line"]) for row in answer["source_rows"]), reverse=True), answer["items"]
+
+    for one in lines:
+        rows, items = found(file_id=files[one[0]], line=one[1])
+        assert rows == [one] and len(items) == 2 and [item["is_of_line"] for item in items] == [one == each for each in lines]
+    assert found(feed="claims.monthly", source_system="hospital_a", source_key=fields["ClaimID"])[0] == sorted(lines, reverse=True)
+
+
 def test_a_quarantined_row_is_found_from_its_source(asked):
     number, file_id, line = asked.world.rows(
         "SELECT natural_key, file_id::text, line FROM dq.quarantine WHERE feed = 'claims.monthly' AND "

@@ -14,10 +14,13 @@ from harness.world import World
 PLACES = {"extract", "receive", "reconcile"}
 
 
-def told(world, **lineage):
+def told(world, edit=lambda config: None, **lineage):
     """The world tells its runs so."""
-    world.configure(lambda text: yaml.safe_dump({**yaml.safe_load(jobs.rarely(text)), "lineage": lineage}, sort_keys=False,
-                                                allow_unicode=True))
+    def change(text):
+        config = {**yaml.safe_load(jobs.rarely(text)), "lineage": lineage}
+        edit(config)
+        return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+    world.configure(change)
     with open(world.config, encoding="utf-8") as file:
         return yaml.safe_load(file)
 
@@ -39,13 +42,17 @@ def output(event, name):
     return dataset
 
 
+def of_two_columns(config):
+    config["sources"]["hospital_a"]["feeds"]["patients"]["map"]["address"] = {"from": ["street", "city"], "clean": ["concat", "trim"]}
+
+
 @pytest.fixture(scope="module")
 def first(binary, small_base, tmp_path_factory):
     """A first load: the world, its configuration, the file of events."""
     world = World(small_base, "told", tmp_path_factory.mktemp("told"), binary).make()
     try:
         path = f"{world.directory}/lineage.ndjson"
-        config = told(world, file=path, namespace="the network")
+        config = told(world, of_two_columns, file=path, namespace="the network")
         world.once()
         yield world, config, path
     finally:
