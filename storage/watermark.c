@@ -53,22 +53,47 @@ static bool shows_ourselves(const MyPage *list) {
     return is_found;
 }
 
-/* The list without PROCESS shows ourselves alone, and says nothing of it; the readers are refused. */
-static WatermarkList list_by_rights(My *my, Arena *arena) {
-    if (can_read(my, arena, SQL_WATERMARK_READERS))
-        return my_is_mariadb(my) ? WATERMARK_LIST_MARIADB : WATERMARK_LIST_MYSQL;
-    return my_is_mariadb(my) ? WATERMARK_LIST_NONE : WATERMARK_LIST_MYSQL_THREADS;
-}
+/* What is known of the table, its server and what was declared. */
+typedef struct Grounds {
+    const SourceTable *table;
+    TableFacts facts;
+    ServerFacts server;
+    CursorClock clock;
+    WatermarkList list;
+    bool has_process;
+    bool is_list_off; /* the server keeps none */
+} Grounds;
 
-static WatermarkList find_list(My *my, Arena *arena, bool *ret_is_off) {
-    MyPage page;
-    Error ignored = {0};
-    WatermarkList list = list_by_rights(my, arena);
-    *ret_is_off = false;
-    if (list == WATERMARK_LIST_NONE || !my_read(my, LISTS[list], LIST_MAX_ROWS, LIST_MAX_BYTES, arena, &page, &ignored))
-        return WATERMARK_LIST_NONE;
-    *ret_is_off = !shows_ourselves(&page);
-    return *ret_is_off ? WATERMARK_LIST_NONE : list;
+/* Which lists there are to ask, the better first. Without PROCESS the first two show ourselves alone, and say nothing of it. */
+static const struct {
+    WatermarkList list;
+    bool is_of_mariadb, needs_process;
+} ASKED[] = {
+    {WATERMARK_LIST_MARIADB, true, true},
+    {WATERMARK_LIST_MYSQL, false, true}, /* since 8.0.22 */
+    {WATERMARK_LIST_MYSQL_THREADS, false, false},
+};
+
+/* What is refused, or is not there, is no list; a connection that broke is an error. */
+static bool find_list(My *my, Arena *arena, Grounds *grounds, Error *err) {
+    grounds->has_process = can_read(my, arena, SQL_WATERMARK_READERS); /* which are refused without it */
+    for (size_t i = 0; i < sizeof ASKED / sizeof *ASKED; i++) {
+        MyPage page;
+        Error why = {0};
+        if (ASKED[i].is_of_mariadb != my_is_mariadb(my) || (ASKED[i].needs_process && !grounds->has_process))
+            continue;
+        bool is_read = my_read(my, LISTS[ASKED[i].list], LIST_MAX_ROWS, LIST_MAX_BYTES, arena, &page, &why);
+        if (!is_read && error_class(&why) == ERROR_TRANSIENT) {
+            *err = why;
+            return false;
+        }
+        if (is_read && shows_ourselves(&page)) {
+            grounds->list = ASKED[i].list;
+            return true;
+        }
+        grounds->is_list_off = grounds->is_list_off || is_read;
+    }
+    return true;
 }
 
 static int64_t lock_wait_s(My *my, Arena *arena) {
@@ -80,16 +105,6 @@ static int64_t lock_wait_s(My *my, Arena *arena) {
     return seconds;
 }
 
-/* What is known of the table, its server and what was declared. */
-typedef struct Grounds {
-    const SourceTable *table;
-    TableFacts facts;
-    ServerFacts server;
-    CursorClock clock;
-    WatermarkList list;
-    bool is_list_off; /* the server keeps none */
-} Grounds;
-
 /* Of a query there is no one table to look at: what is declared has to do. */
 static bool is_not_innodb(const Grounds *g) { return !g->table->is_query && !g->facts.is_innodb; }
 static bool is_follower(const Grounds *g) {
@@ -97,7 +112,8 @@ static bool is_follower(const Grounds *g) {
 }
 static bool has_counter(const Grounds *g) { return g->table->cursor_kind == CURSOR_COUNTER; }
 static bool is_undeclared(const Grounds *g) { return g->clock == CURSOR_CLOCK_AUTO && !g->facts.is_cursor_kept; }
-static bool is_off(const Grounds *g) { return g->is_list_off; }
+static bool is_off(const Grounds *g) { return g->list == WATERMARK_LIST_NONE && g->is_list_off; }
+static bool is_too_old(const Grounds *g) { return g->list == WATERMARK_LIST_NONE && g->has_process; }
 static bool is_unseen(const Grounds *g) { return g->list == WATERMARK_LIST_NONE; }
 static bool is_application(const Grounds *g) { return g->clock == CURSOR_CLOCK_APPLICATION; }
 static bool is_query(const Grounds *g) { return g->table->is_query; }
@@ -126,6 +142,9 @@ static const struct {
      "nothing says whose clock fills {cursor}: it is not ON UPDATE CURRENT_TIMESTAMP; set `cursor_clock`"},
     {is_off, WATERMARK_BOUNDED, MARGIN_LATE,
      "the server keeps no list of statements: one that runs longer than {late_s} s can be missed; set performance_schema = ON"},
+    {is_too_old, WATERMARK_BOUNDED, MARGIN_LATE,
+     "this server's list of statements cannot be read: one that runs longer than {late_s} s can be missed; GRANT SELECT ON "
+     "performance_schema.threads"},
     {is_unseen, WATERMARK_BOUNDED, MARGIN_LATE,
      "the account lacks PROCESS: a statement that runs longer than {late_s} s can be missed; GRANT PROCESS ON *.*"},
     {is_application, WATERMARK_BOUNDED, MARGIN_OWN,
@@ -140,8 +159,8 @@ bool watermark_judge(My *my, const SourceTable *table, CursorClock clock, int64_
                      WatermarkBasis *ret_basis, Error *err) {
     CLEANUP(arena_drop) Arena *arena = arena_open();
     Grounds grounds = {.table = table, .clock = clock};
-    TRY(check_table(my, table, &grounds.facts, err) && check_server(my, &grounds.server, err));
-    grounds.list = find_list(my, arena, &grounds.is_list_off);
+    TRY(check_table(my, table, &grounds.facts, err) && check_server(my, &grounds.server, err) &&
+        find_list(my, arena, &grounds, err));
     int64_t late_s = lock_wait_s(my, arena) + AFTER_WAIT_S;
     const int64_t margins_s[] = {[MARGIN_OWN] = 0, [MARGIN_UNPROVEN] = UNPROVEN_MARGIN_S, [MARGIN_LATE] = late_s};
     size_t i = 0;

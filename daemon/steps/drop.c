@@ -269,6 +269,13 @@ bool drop_has_waiting(const Drop *drop, const char *name) {
     return fstatat(drop->fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+bool drop_has_claimed(const Drop *drop, const char *name) {
+    char path[sizeof RECEIVING + NAME_MAX + 2];
+    DropStamp ignored;
+    snprintf(path, sizeof path, RECEIVING "/%s", name);
+    return stamp_at(drop->fd, path, &ignored);
+}
+
 bool drop_has(const Drop *drop, DropEnd end, const char *name) {
     char path[16 + NAME_MAX];
     struct stat status;

@@ -92,6 +92,7 @@ bool drop_fetch_back(const Drop *drop, Arena *arena, DropEnd end, const char *st
 bool drop_give_back(const Drop *drop, const char *name, const DropStamp *stamp, bool *ret_moved, Error *err);
 
 bool drop_has_waiting(const Drop *drop, const char *name);
+bool drop_has_claimed(const Drop *drop, const char *name);
 bool drop_has(const Drop *drop, DropEnd end, const char *name);
 /* `name`, or one like it that is still free there: with a small number, else with the file's id. */
 const char *drop_free_name(const Drop *drop, Arena *arena, DropEnd end, const char *name, int64_t file_id);

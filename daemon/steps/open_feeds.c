@@ -1,6 +1,8 @@
 /* open_feeds.c - see open_feeds.h. */
 #include "steps/open_feeds.h"
 
+#include <stdlib.h>
+
 static bool serves(const OpenFeed *open, const FilePattern *pattern, const Field *fields, size_t n) {
     if (!open->arena || open->pattern != pattern || open->place.n_fields != n)
         return false;
@@ -71,16 +73,29 @@ static void blame_header(Error *err) {
         }
 }
 
+static OpenFeed *longest_not_used(OpenFeeds *feeds) {
+    OpenFeed *found = NULL;
+    for (OpenFeed *open = feeds->open; open < feeds->open + FEEDS_OPEN; open++)
+        if (open->holders == 0 && (!found || open->used < found->used))
+            found = open;
+    if (!found)
+        abort(); /* more are held than the header allows */
+    return found;
+}
+
+void open_feeds_hold(PlaceFeed *feed) { ((OpenFeed *)feed)->holders++; }
+
+void open_feeds_give(PlaceFeed *feed) { ((OpenFeed *)feed)->holders--; }
+
 PlaceFeed *open_feeds_take(OpenFeeds *feeds, const FilePattern *pattern, const Field *fields, size_t n, Error *err) {
     PlaceFeed *found = open_feeds_find(feeds, pattern, fields, n);
-    if (found)
+    if (found) {
+        open_feeds_hold(found);
         return found;
-    OpenFeed *open = &feeds->open[0];
-    for (int i = 1; i < FEEDS_OPEN; i++)
-        if (feeds->open[i].used < open->used)
-            open = &feeds->open[i];
+    }
+    OpenFeed *open = longest_not_used(feeds);
     close_feed(open);
-    *open = (OpenFeed){.arena = arena_open(), .pattern = pattern, .used = ++feeds->n_used};
+    *open = (OpenFeed){.arena = arena_open(), .pattern = pattern, .used = ++feeds->n_used, .holders = 1};
     if (open_place(feeds, open, fields, n, err))
         return &open->place;
     close_feed(open);

@@ -258,7 +258,7 @@ static bool end_together(Receiving *r, Error *err) {
 
 static bool receive_one(Receiving *r, const char *name, Found found, int64_t seen_id, Error *err);
 
-/* As if they had come so, with memory of their own: another file may be in hand. */
+/* As if they had come so, with memory of their own: another file may be in hand. One that somebody took away is gone. */
 static bool receive_each(Receiving *r, Error *err) {
     CLEANUP(arena_drop) Arena *arena = arena_open(), *pages = arena_open();
     Arena *in_hand = r->arena, *in_hand_pages = r->pages;
@@ -267,8 +267,9 @@ static bool receive_each(Receiving *r, Error *err) {
     r->pages = pages;
     r->is_each_alone = true;
     for (size_t i = 0; ok && i < r->together.n; i++)
-        ok = !step_is_canceled(r->run, err) &&
-             receive_one(r, r->together.files[i].name, FOUND_WAITING, r->together.files[i].seen.seen_id, err);
+        ok = !drop_has_claimed(&r->drop, r->together.files[i].name) ||
+             (!step_is_canceled(r->run, err) &&
+              receive_one(r, r->together.files[i].name, FOUND_WAITING, r->together.files[i].seen.seen_id, err));
     r->arena = in_hand;
     r->pages = in_hand_pages;
     r->is_each_alone = false;
@@ -285,8 +286,8 @@ static bool place_them(Receiving *r, Error *err) {
     Error why = {0};
     r->together.feed->cursor.page = r->page;
     if (!together_place(&r->together, &r->drop, page, &why)) {
-        if (is_one_of_theirs(&why))
-            return receive_each(r, err);
+        if (is_one_of_theirs(&why)) /* and none of whoever took over */
+            return is_ours_still(r, err) && receive_each(r, err);
         *err = why;
         return false;
     }
@@ -301,6 +302,7 @@ static bool place_together(Receiving *r, Error *err) {
     if (r->together.n == 0 || r->is_each_alone)
         return true;
     bool ok = !step_is_canceled(r->run, err) && place_them(r, err);
+    open_feeds_give(r->together.feed);
     together_empty(&r->together);
     return ok;
 }
@@ -464,7 +466,7 @@ static bool is_plain(const Reading *reading, const DeliveryPage *page) {
     size_t n = page->rows.n_rows;
     return !r->run->plan && !r->is_each_alone && !delivery_survey(reading->delivery) && reading->former.n == 0 &&
            file->entry.file_id == 0 && file->seen.seen_id > 0 && page->is_last && !page->was_cut && n > 0 &&
-           n <= TOGETHER_ROWS_A_FILE && n <= (size_t)r->claims->page_rows;
+           n <= TOGETHER_ROWS_A_FILE && n <= together_most_rows(reading->feed);
 }
 
 /* The feed may be one that they were of. */
@@ -480,6 +482,8 @@ static bool wait_with_others(Reading *reading, const DeliveryPage *page, Error *
     SmallFile small = {.name = file->name, .stamp = file->stamp, .bytes = file->bytes, .seen = file->seen, .detected = *file->detected};
     if (!together_fits(&r->together, reading->feed, page, r->pages))
         TRY(place_before(reading, err));
+    if (r->together.n == 0)
+        open_feeds_hold(reading->feed);
     together_add(&r->together, reading->feed, &small, page, r->pages);
     reading->waits = true;
     return true;
@@ -517,11 +521,7 @@ static void note_former(Reading *reading) {
 
 static void reading_done(Reading *reading) { former_close(&reading->claims_before); }
 
-static bool receive_rows(Receiving *r, Incoming *file, DeliveryFile *delivery, Error *err) {
-    size_t n;
-    const Field *fields = delivery_fields(delivery, &n);
-    PlaceFeed *feed = open_feeds_take(&r->feeds, file->pattern, fields, n, err);
-    TRY(feed);
+static bool receive_as(Receiving *r, Incoming *file, DeliveryFile *delivery, PlaceFeed *feed, Error *err) {
     note_position(r, feed);
     feed->cursor.page = r->page;
     CLEANUP(reading_done) Reading reading = {.r = r, .file = file, .delivery = delivery, .feed = feed};
@@ -536,6 +536,16 @@ static bool receive_rows(Receiving *r, Incoming *file, DeliveryFile *delivery, E
         return plan_file(r, file, OUTLOOK_RECEIVED);
     const char *warning = warning_of(&reading);
     return end(r, file, file->entry.file_id, DROP_DONE, "done", warning, err);
+}
+
+static bool receive_rows(Receiving *r, Incoming *file, DeliveryFile *delivery, Error *err) {
+    size_t n;
+    const Field *fields = delivery_fields(delivery, &n);
+    PlaceFeed *feed = open_feeds_take(&r->feeds, file->pattern, fields, n, err);
+    TRY(feed);
+    bool ok = receive_as(r, file, delivery, feed, err);
+    open_feeds_give(feed);
+    return ok;
 }
 
 /* ---- one file ---- */
@@ -729,7 +739,7 @@ static bool enter_seen(const Receiving *r, DropList *list, int64_t *ret_ids, Are
     return true;
 }
 
-static bool take_list(Receiving *r, DropList *list, DropPlace place, Arena *arena, int64_t *wait_ms, Error *err) {
+static bool take_entries(Receiving *r, DropList *list, DropPlace place, Arena *arena, int64_t *wait_ms, Error *err) {
     int64_t *seen_ids = ARENA_ARRAY(arena, int64_t, list->n + 1);
     if (place == DROP_WAITING && list->n > 0) /* whoever lost its lease claims no more */
         TRY(enter_seen(r, list, seen_ids, arena, err) && is_ours_still(r, err));
@@ -739,7 +749,17 @@ static bool take_list(Receiving *r, DropList *list, DropPlace place, Arena *aren
         TRY(place == DROP_CLAIMED ? receive_one(r, list->entries[i].name, FOUND_LEFT, 0, err)
                                   : take_entry(r, &list->entries[i], seen_ids[i], wait_ms, err));
     }
-    return place_together(r, err);
+    return true;
+}
+
+/* A file that ends the run leaves those behind that waited for it, not with it. */
+static bool take_list(Receiving *r, DropList *list, DropPlace place, Arena *arena, int64_t *wait_ms, Error *err) {
+    Error ignored = {0};
+    if (take_entries(r, list, place, arena, wait_ms, err))
+        return place_together(r, err);
+    if (is_files_fault(err) && is_ours_still(r, &ignored) && place_together(r, &ignored))
+        ended_move(&r->ended, &ignored);
+    return false;
 }
 
 /* `ret_wait_ms`: after so long the files that nobody writes any more may be complete; 0: there are none. */

@@ -7,7 +7,7 @@
 
 #include <xxhash.h>
 
-enum { ROWS_MOST = 2000, KEY_SLOTS = 4096 }; /* half of the slots are used at most */
+enum { ROWS_MOST = 2000, KEYS_A_ROW = 2, KEY_SLOTS = 8192 }; /* half of the slots are used at most */
 
 void together_init(Together *together) { *together = (Together){.arena = arena_open()}; }
 
@@ -33,13 +33,17 @@ bool together_has(const Together *together, const char *source_system, const Fil
 
 /* ---- what rows are about ---- */
 
-/* The claim, or the content of a row that has no id; two that meet by chance are merely placed apart. */
-static uint64_t key_of(const PlaceFeed *feed, const RawRows *rows, size_t i, Arena *scratch) {
+/* The claim, where it has an id, and the content; two that meet by chance are merely placed apart. */
+static size_t keys_of(const PlaceFeed *feed, const RawRows *rows, size_t i, Arena *scratch, uint64_t keys[KEYS_A_ROW]) {
     const Str *fields = rows->fields + i * feed->n_fields;
     Str id = rows->rejects[i].rule ? STR_NULL : mapping_id(feed->mapping, fields, scratch);
-    uint64_t key = str_is_null(id) ? (uint64_t)hash_source(feed->fields, fields, feed->n_fields)
-                                   : XXH3_64bits(id.at, id.size);
-    return key ? key : 1;
+    size_t n = 0;
+    keys[n++] = (uint64_t)hash_source(feed->fields, fields, feed->n_fields);
+    if (!str_is_null(id))
+        keys[n++] = XXH3_64bits(id.at, id.size);
+    for (size_t k = 0; k < n; k++)
+        keys[k] = keys[k] ? keys[k] : 1;
+    return n;
 }
 
 static uint64_t *slot_of(uint64_t *keys, uint64_t key) {
@@ -47,6 +51,22 @@ static uint64_t *slot_of(uint64_t *keys, uint64_t key) {
     while (keys[at] && keys[at] != key)
         at = (at + 1) % KEY_SLOTS;
     return &keys[at];
+}
+
+static bool has_met(const Together *together, const PlaceFeed *feed, const RawRows *rows, size_t i, Arena *scratch) {
+    uint64_t keys[KEYS_A_ROW];
+    bool is_met = false;
+    for (size_t n = keys_of(feed, rows, i, scratch, keys); n-- > 0;)
+        is_met = is_met || *slot_of(together->keys, keys[n]);
+    return is_met;
+}
+
+/* A wide header has fewer: the array of their fields is bounded as a page is. */
+size_t together_most_rows(const PlaceFeed *feed) {
+    const ClaimsConfig *claims = feed->run->claims;
+    size_t by_width = (size_t)claims->page_bytes / (feed->n_fields * sizeof(Str));
+    size_t most = (size_t)claims->page_rows < ROWS_MOST ? (size_t)claims->page_rows : ROWS_MOST;
+    return by_width < most ? by_width : most;
 }
 
 bool together_fits(const Together *together, const PlaceFeed *feed, const DeliveryPage *page, Arena *scratch) {
@@ -57,7 +77,7 @@ bool together_fits(const Together *together, const PlaceFeed *feed, const Delive
         together->size_bytes + page->size_bytes > (size_t)feed->run->claims->page_bytes)
         return false;
     for (size_t i = 0; i < rows->n_rows; i++)
-        if (*slot_of(together->keys, key_of(feed, rows, i, scratch)))
+        if (has_met(together, feed, rows, i, scratch))
             return false;
     return true;
 }
@@ -65,8 +85,7 @@ bool together_fits(const Together *together, const PlaceFeed *feed, const Delive
 /* ---- adding ---- */
 
 static void open_page(Together *together, PlaceFeed *feed) {
-    size_t most = (size_t)feed->run->claims->page_rows;
-    most = most < ROWS_MOST ? most : ROWS_MOST;
+    size_t most = together_most_rows(feed);
     together->feed = feed;
     together->most_rows = most;
     together->files = ARENA_ARRAY(together->arena, SmallFile, TOGETHER_MOST);
@@ -120,8 +139,9 @@ static void add_row(Together *together, const SmallFile *file, const RawRows *ro
     together->rejects[at] = (RawReject){.rule = reject.rule, .reason = copy(together->arena, reject.reason), .entry = STR_NULL};
     together->row_files[at] = (RowFile){file->seen.seen_id, str_of(file->seen.period),
                                         {(const char *)file->bytes.sha256, FILE_SHA256_BYTES}};
-    uint64_t key = key_of(together->feed, rows, i, scratch);
-    *slot_of(together->keys, key) = key;
+    uint64_t keys[KEYS_A_ROW];
+    for (size_t n = keys_of(together->feed, rows, i, scratch, keys); n-- > 0;)
+        *slot_of(together->keys, keys[n]) = keys[n];
 }
 
 void together_add(Together *together, PlaceFeed *feed, const SmallFile *file, const DeliveryPage *page, Arena *scratch) {

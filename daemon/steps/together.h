@@ -2,8 +2,8 @@
  *
  * A file of three rows costs as many statements as one of five thousand. So files of one source and header that their first
  * page holds whole wait here, and are placed as one page, each with an entry, counts and an end of its own: the ledger, silver
- * and quarantine are as if each had come alone. That takes that none of their rows is about a claim that another's is about, nor,
- * without an id, of its content; that nothing of their bytes was read before; and that nothing is to be said of them: what
+ * and quarantine are as if each had come alone. That takes that none of their rows is about a claim that another's is about, nor
+ * says what another's says (of which one may have been refused); that nothing of their bytes was read before; and that nothing is to be said of them: what
  * cannot be placed here is the caller's to place by itself. So is every one of them when the page fails, for whatever
  * reason that may be one file's alone: nothing of it is committed then.
  * They wait at most for the others of the list they came with (drop.h), and in receiving/, where a crash leaves them. */
@@ -32,7 +32,7 @@ typedef struct Together {
     int64_t *lines;
     RawReject *rejects;
     RowFile *row_files;
-    uint64_t *keys; /* what their rows are about: open addressing, 0 is free */
+    uint64_t *keys; /* what their rows are about, and what they say: open addressing, 0 is free */
     size_t n_rows, most_rows, size_bytes;
 } Together;
 
@@ -41,6 +41,8 @@ void together_done(Together *together);
 void together_empty(Together *together);
 /* A file of the same source and bytes waits here. */
 bool together_has(const Together *together, const char *source_system, const FileBytes *bytes);
+/* Of a file, and of all that wait. */
+size_t together_most_rows(const PlaceFeed *feed);
 /* Whether the rows of such a file may be placed with those that wait, if it is of their feed; `scratch` may grow. */
 bool together_fits(const Together *together, const PlaceFeed *feed, const DeliveryPage *page, Arena *scratch);
 /* Copies what it is given. Only what fits, and no more rows than a page has. */

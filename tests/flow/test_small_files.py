@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from harness import dump
-from test_claims import claims, make_claims, row, text  # noqa: F401  (fixtures and what they make)
+from test_claims import COLUMNS, claims, make_claims, row, text  # noqa: F401  (fixtures and what they make)
 from test_ledger import standing
 
 REFUSED = "R7"  # PostgreSQL will not have it
@@ -32,6 +32,8 @@ def files():
     yield "hospital2_b4_2024-04.csv", text([*three("I"), row(REFUSED)])
     yield "hospital2_b5_2024-05.csv", text(three("J"))
     yield "hospital2_b6_2024-06.csv", text(three("K"))
+    yield "hospital2_b7_2024-07.csv", text([[*row("L1"), "and more"], row("L2")])  # a value that wants its quotes
+    yield "hospital2_b8_2024-07.csv", text([[*row("L1")[:-1], f'"{row("L1")[-1]},and more"'], row("L3")])  # and has them
 
 
 def refuse(claims):  # noqa: F811
@@ -125,6 +127,38 @@ def test_a_file_that_changes_while_it_waits_for_the_others_takes_none_with_it(cl
     assert [line[1] for line in claims.claims()] == [f"{letter}{number}" for letter in "ABC" for number in range(3 + (letter == "B"))]
     assert [claims.file(name)["state"] for name in names] == ["done"] * 3
     assert [claims.file(name)["rows_new"] for name in names] == [3, 4, 3]
+
+
+def test_one_that_is_taken_away_while_it_waits_for_the_others_is_gone_alone(claims):  # noqa: F811
+    names = [f"hospital1_{number}_2024-01.csv" for number in range(3)]
+    for name, letter in zip(names, "ABC"):
+        claims.put(name, text(three(letter)))
+    with standing(claims, "receive.after_begin"):
+        os.unlink(os.path.join(claims.drop, "receiving", names[1]))
+    assert [line[1] for line in claims.claims()] == [f"{letter}{number}" for letter in "AC" for number in range(3)]
+    assert [claims.file(name)["state"] for name in (names[0], names[2])] == ["done"] * 2
+    assert claims.listed("receiving") == []
+
+
+def test_a_feed_that_files_wait_for_is_kept_open_whatever_comes_between(claims):  # noqa: F811
+    """Five headers, of which four can be open; those of three files that are refused were looked at since."""
+    headers = [[*COLUMNS, *(f"extra{n}" for n in range(number))] for number in range(5)]
+
+    def put(name, number, claim, **values):
+        claims.put(name, text([[*row(claim, **values), *["x"] * number]], headers[number]))
+    for number in range(4):
+        put(f"hospital1_0{number}_2024-01.csv", number, f"A{number}")
+    claims.put("hospital1_04_2024-01.csv", text([row("A4")], headers[0]))
+    claims.put("hospital1_05_2024-01.csv", text([row("A5")], headers[0]))
+    for number in range(1, 4):
+        put(f"hospital1_1{number}_2024-01.csv", number, f"B{number}", modified="03/04/2024")
+    put("hospital2_2_2024-01.csv", 4, "C4")
+    claims.once()
+    assert claims.rows("SELECT f.name, c.source_system, c.source_claim_id, c.source_patient_id FROM silver.claims c JOIN ops.file f USING (file_id) "
+                       "ORDER BY 1") == [(f"hospital1_0{number}_2024-01.csv", "hospital_a", f"A{number}", "P1") for number in range(6)] + [
+                           ("hospital2_2_2024-01.csv", "hospital_b", "C4", "P1")]
+    assert claims.rows("SELECT name, source_system FROM ops.file WHERE state = 'failed' ORDER BY 1") == [
+        (f"hospital1_1{number}_2024-01.csv", "hospital_a") for number in range(1, 4)]
 
 
 def test_many_small_files_take_few_transactions(claims):  # noqa: F811
