@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from harness import loader
+from harness.emulator import Emulator
 from harness.mariadb import MariaDB
 from harness.mysql import MySQL, explain
 from harness.postgres import Postgres
@@ -92,6 +93,19 @@ def test_a_server_ends_with_the_process_that_started_it(tmp_path):
     pid = int(done.stdout)
     handle_gone = start_time(pid) is None or server._await_end(pid, 20)
     assert handle_gone
+
+
+def test_a_forked_emulator_ends_with_whoever_started_it_and_knows_nothing_of_another(tmp_path):
+    """They have one ancestor, which has imported the emulator, and nothing else in common."""
+    program = ("import os, sys; from harness.emulator import Emulator; made = [Emulator(path).start() for path in sys.argv[1:]]; "
+               "made[0].stop(); print(made[0].pid(), made[1].pid(), made[1].is_ready(), flush=True); os.kill(os.getpid(), 9)")
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "one"), str(tmp_path / "two")], check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    first, second, is_ready = done.stdout.split()
+    assert (first, is_ready) == ("None", "True")
+    assert start_time(int(second)) is None or Emulator(tmp_path / "two")._await_end(int(second), 20)
+    for name in ("one", "two"):
+        assert os.path.exists(tmp_path / name / "data" / "bqemulator.duckdb")
 
 
 def test_a_port_in_use_is_not_given_out():
