@@ -65,8 +65,8 @@ bool file_see(Pg *pg, const char *feed, const char *const *names, size_t n, int6
     return true;
 }
 
-bool file_waiting(Pg *pg, const char *feed, Arena *arena, FileWaiting **ret_waiting, size_t *ret_n, Error *err) {
-    CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, SQL_FILE_WAITING, PG_PARAMS(feed), err);
+bool file_waiting(Pg *pg, const char *feed, const char *after_name, Arena *arena, FileWaiting **ret_waiting, size_t *ret_n, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, SQL_FILE_WAITING, PG_PARAMS(feed, after_name), err);
     TRY(rows);
     size_t n = (size_t)pg_rows(rows);
     FileWaiting *waiting = ARENA_ARRAY(arena, FileWaiting, n + 1);

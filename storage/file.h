@@ -32,12 +32,12 @@ typedef struct FileSeen {
 
 /* Enters names that wait as `seen`; those that were, keep their row. `ret_ids` in the order of the names. */
 bool file_see(Pg *pg, const char *feed, const char *const *names, size_t n, int64_t *ret_ids, Error *err);
-/* What waits, as the ledger has it. Names live in `arena`. */
+/* What waits, as the ledger has it: the next thousand at most by name, none at the end. Names live in `arena`. */
 typedef struct FileWaiting {
     int64_t file_id;
     const char *name;
 } FileWaiting;
-bool file_waiting(Pg *pg, const char *feed, Arena *arena, FileWaiting **ret_waiting, size_t *ret_n, Error *err);
+bool file_waiting(Pg *pg, const char *feed, const char *after_name, Arena *arena, FileWaiting **ret_waiting, size_t *ret_n, Error *err);
 /* Of this name; 0: there is none. */
 bool file_seen_id(Pg *pg, const char *feed, const char *name, int64_t *ret_file_id, Error *err);
 /* It was seen, and is not there any more. */

@@ -777,24 +777,35 @@ static bool look_through(Receiving *r, DropPlace place, int64_t *ret_wait_ms, Er
     return ended_move(&r->ended, err);
 }
 
+/* The directory is asked first: of a million that wait, the list would be gone through for each. It knows what is called
+ * otherwise there, and what another is about to receive. */
 static bool is_staying(const Receiving *r, const char *name) {
+    if (drop_has_waiting(&r->drop, name))
+        return true;
     for (const Staying *s = r->staying; s; s = s->before)
         if (strcmp(s->name, name) == 0)
             return true;
-    return drop_has_waiting(&r->drop, name);
+    return false;
 }
 
 /* What was seen and is not there any more, though nobody received it. */
 static bool forget_gone(const Receiving *r, Error *err) {
-    CLEANUP(arena_drop) Arena *arena = arena_open();
+    CLEANUP(arena_drop) Arena *list = arena_open(), *names = arena_open();
+    const char *last = "";
     FileWaiting *waiting;
-    size_t n;
     if (r->run->plan)
         return true;
-    TRY(file_waiting(r->run->pg, r->claims->name, arena, &waiting, &n, err));
-    for (size_t i = 0; i < n; i++)
-        if (!is_staying(r, waiting[i].name))
-            TRY(file_gone(r->run->pg, waiting[i].file_id, err));
+    for (size_t n = 1; n > 0;) {
+        if (step_is_canceled(r->run, err))
+            return false;
+        arena_empty(list);
+        TRY(file_waiting(r->run->pg, r->claims->name, last, list, &waiting, &n, err));
+        for (size_t i = 0; i < n; i++)
+            if (!is_staying(r, waiting[i].name))
+                TRY(file_gone(r->run->pg, waiting[i].file_id, err));
+        arena_empty(names);
+        last = n > 0 ? arena_string(names, str_of(waiting[n - 1].name)) : last;
+    }
     return true;
 }
 

@@ -8,7 +8,7 @@ ON CONFLICT (feed, name) WHERE state = 'seen' DO UPDATE SET name = f.name
 RETURNING file_id, name
 
 -- name: file_waiting
-SELECT file_id, name FROM ops.file WHERE feed = $1 AND state = 'seen' ORDER BY file_id
+SELECT file_id, name FROM ops.file WHERE feed = $1 AND state = 'seen' AND name > $2 ORDER BY name LIMIT 1000
 
 -- name: file_seen_id
 SELECT file_id FROM ops.file WHERE feed = $1 AND name = $2 AND state = 'seen'

@@ -511,6 +511,73 @@ def test_10000_small_files_in_under_60_seconds(claims):  # noqa: F811
     assert claims.rows("SELECT count(*) FROM silver.claims") == [(30_000,)]
 
 
+def peak_of(daemon, until):
+    """The most memory it held, until the condition is true."""
+    peak = 0
+    while not until():
+        with contextlib.suppress(OSError, RuntimeError):
+            peak = max(peak, daemon.resident_bytes("VmHWM"))
+        time.sleep(0.05)
+    return peak
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("n_files", [100_000, 1_000_000])
+def test_very_many_files_at_once_are_taken_in_lists(claims, record_property, n_files):  # noqa: F811
+    """The first are received though the directory was not read to its end, in memory that does not grow with it; TERM ends it in
+    time, and every file is in one place."""
+    for number in range(n_files):
+        claims.put(f"hospital{1 + number % 2}_{number:07}.csv", text([row(f"C{number}")]))
+    claims.daemon.choose_port()
+    began = time.monotonic()
+    claims.daemon._spawn()
+    try:
+        first_s, peak = [], 0
+
+        def is_done(wanted):
+            n = claims.rows("SELECT count(*) FROM ops.file WHERE state = 'done'")[0][0] if claims.listed("done") else 0
+            if n and not first_s:
+                first_s.append(time.monotonic() - began)
+            assert claims.daemon.is_alive() and time.monotonic() - began < 300
+            return n >= wanted
+        peak = peak_of(claims.daemon, lambda: is_done(2000))
+        took_s = time.monotonic() - began
+    finally:
+        stopping = time.monotonic()
+        claims.daemon.stop()
+    record_property("shown", f"{n_files} files at once: the first after {first_s[0]:.1f} s, 2,000 after {took_s:.1f} s, "
+                             f"at most {peak >> 20} MiB")
+    assert time.monotonic() - stopping < 10 and peak < 48 << 20
+    names = [name for folder in (".", "receiving", "done") for name in os.listdir(os.path.join(claims.drop, folder))
+             if name.endswith(".csv")]
+    assert len(names) == len(set(names)) == n_files
+    assert claims.rows("SELECT count(*) FILTER (WHERE state = 'done') >= 2000, count(*) FILTER (WHERE state = 'failed'), "
+                       "count(DISTINCT name) = count(*) FROM ops.file") == [(True, 0, True)]
+
+
+@pytest.mark.nightly
+def test_very_many_files_that_are_not_complete_are_looked_through_in_a_moment(make_claims, record_property):  # noqa: F811
+    """An empty file waits for its writer until it has not changed for so long."""
+    claims = make_claims(complete_after="1d")  # noqa: F811
+    names = [f"hospital1_{number:06}.csv" for number in range(300_000)]
+    for name in names:
+        claims.put(name, "")
+    claims.once()
+    taken = names[::100_000]
+    for name in taken:
+        os.unlink(os.path.join(claims.drop, name))
+    began = time.monotonic()
+    claims.daemon.begin_once()
+    peak = peak_of(claims.daemon, lambda: not claims.daemon.is_alive())
+    assert claims.daemon.end_once(timeout=600) == 0
+    took_s = time.monotonic() - began
+    record_property("shown", f"{len(names)} files that are not complete: looked through in {took_s:.1f} s, at most {peak >> 20} MiB")
+    assert took_s < 60 and peak < 96 << 20
+    states = claims.rows("SELECT state, count(*) FROM ops.file GROUP BY 1 ORDER BY 1")
+    assert states == [("failed", len(taken)), ("seen", len(names) - len(taken))]
+    assert claims.rows("SELECT DISTINCT name FROM ops.file WHERE state = 'failed' ORDER BY 1") == [(name,) for name in taken]
+
+
 GIB = 1 << 30
 
 
@@ -520,11 +587,8 @@ def test_a_sparse_file_of_gibibytes_is_streamed(claims, size):  # noqa: F811
         file.write(text([row("C1")]).encode())
         file.truncate(size)
     claims.daemon.begin_once()
-    pid, peak = claims.daemon.pid(), 0
-    while claims.daemon.is_alive():
-        with contextlib.suppress(OSError, RuntimeError):
-            peak = max(peak, claims.daemon.resident_bytes("VmHWM"))
-        time.sleep(0.05)
+    pid = claims.daemon.pid()
+    peak = peak_of(claims.daemon, lambda: not claims.daemon.is_alive())
     assert pid and claims.daemon.end_once(timeout=600) == 0
     if "/sanitize-" not in claims.daemon.binary:  # whose shadow memory counts
         assert 0 < peak < 48 << 20
