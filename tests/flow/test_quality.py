@@ -9,6 +9,7 @@ import yaml
 
 from harness import jobs
 from harness.world import World
+from test_replay import deliver
 
 SAYS = "<script>alert('x')</script> & \"more\""
 RULES = [{"name": "short_zip", "kind": "pattern", "entity": "patients", "column": "zip", "pattern": "[0-9]{5}", "says": SAYS},
@@ -28,9 +29,15 @@ def world(small_base, binary, tmp_path_factory):
     def edit(text):
         config = yaml.safe_load(jobs.rarely(text))
         config["rules"] = RULES
+        del config["sources"]["hospital_b"]["feeds"]["providers"]["map"]["npi"]  # a column that the feed fills nowhere
         return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
     world.configure(edit)
     world.once()
+    deliver(world, "hospital_a", world.value(
+        "SELECT source_claim_id FROM silver.claims WHERE source_system = 'hospital_a' AND is_final AND iteration = 1 AND NOT is_deleted "
+        "AND cardinality(dq_flags) > 0 ORDER BY 1 LIMIT 1"))  # its first iteration breaks rules, and is not in force
+    world.once()
+    assert world.value("SELECT count(*) FROM silver.claims WHERE NOT is_final AND cardinality(dq_flags) > 0") > 0
     world.daemon.make_token()
     world.daemon.start()
     jobs.until(lambda: world.value("SELECT count(*) FROM ops.run WHERE job = 'quality' AND state = 'running'") == 0)
@@ -311,7 +318,18 @@ def test_bigquery_finds_the_same_orphans_and_no_key_that_points_nowhere(world):
     counts = collections.Counter((entity, flag, sources[entity][key]) for entity, key, flag in flagged(world))
     ask = lambda: {(row["entity"], row["orphan"], row["source_system"]): (int(row["orphans"]), int(row["dangling"]), int(row["flagged"]))
                    for row in world.warehouse.rows(f"SELECT * FROM `{world.warehouse.dataset}.dq_orphans`")}
-    assert ask() == {place: (n, 0, n) for place, n in counts.items()}
+    wanted = {place: (n, 0, n) for place, n in counts.items()}
+    assert ask() == wanted
+    # what should never be: a key that points nowhere
+    table = f"`{world.warehouse.dataset}.fact_encounters`"
+    key, patient, source = next(iter(world.warehouse.rows(f"SELECT encounter_key, patient_key, source_system FROM {table} WHERE "
+                                                          "'orphan_patient' NOT IN UNNEST(dq_flags) ORDER BY 1 LIMIT 1"))).values()
+    world.warehouse.play(f"UPDATE {table} SET patient_key = -77 WHERE encounter_key = {key}")
+    place = "encounters", "orphan_patient", source
+    n = counts.get(place, 0)
+    assert ask() == {**wanted, place: (n, 1, n)}
+    world.warehouse.play(f"UPDATE {table} SET patient_key = {patient} WHERE encounter_key = {key}")
+    assert ask() == wanted
 
 
 def test_bigquery_has_the_same(world):

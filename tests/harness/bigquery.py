@@ -42,6 +42,10 @@ class BigQuery:
                 return
             answer = self._call(f"/queries/{job}?pageToken={token}&maxResults=50000")
 
+    def play(self, statement):
+        """A statement that changes rows."""
+        self._call("/queries", {"query": statement, "useLegacySql": False})
+
     @classmethod
     def _value(cls, value):
         if isinstance(value, list):
