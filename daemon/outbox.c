@@ -52,7 +52,7 @@ struct Outbox {
     pthread_cond_t moved;
     Line lines[LINES_MAX]; /* a ring */
     size_t first, n;
-    bool is_ending;
+    bool is_ending, has_ended;
     int64_t end_us; /* monotonic */
     /* the thread's */
     atomic_bool is_late; /* or whoever closes it */
@@ -228,8 +228,7 @@ static void tell(Outbox *box, Sent sent, const Error *err) {
     box->is_failing = sent == NOT_NOW || (sent == REFUSED && box->is_failing);
 }
 
-static void *send_all(void *context) {
-    Outbox *box = context;
+static void send_all(Outbox *box) {
     int64_t pause_ms = PAUSE_FIRST_MS;
     for (const Line *line; (line = await_line(box));) {
         Error err = {0};
@@ -246,6 +245,15 @@ static void *send_all(void *context) {
             box->options.sent(box->options.context, line->id);
         take_away(box);
     }
+}
+
+static void *work(void *context) {
+    Outbox *box = context;
+    send_all(box);
+    pthread_mutex_lock(&box->mutex);
+    box->has_ended = true;
+    pthread_cond_broadcast(&box->moved);
+    pthread_mutex_unlock(&box->mutex);
     return NULL;
 }
 
@@ -281,7 +289,7 @@ Outbox *outbox_open(const OutboxOptions *options, Error *err) {
     init_locks(box);
     HttpLimits limits = {.connect_ms = CONNECT_MS, .total_ms = SEND_MS, .answer_bytes_max = ANSWER_BYTES_MAX};
     bool ok = !options->url || (box->client = http_open(&limits, &box->is_late, err));
-    if (ok && pthread_create(&box->thread, NULL, send_all, box) == 0)
+    if (ok && pthread_create(&box->thread, NULL, work, box) == 0)
         return box;
     if (ok)
         error_set(err, STATE_RESOURCES, "cannot start the thread that sends lineage events");
@@ -302,13 +310,16 @@ void outbox_put(Outbox *box, char *line, int64_t id, bool may_stand) {
     }
 }
 
-/* The thread, when it is given up, ends at its next look: libcurl asks is_late several times a second. */
+/* The thread, when it is given up, ends at its next look: libcurl asks is_late several times a second. Its end is awaited
+ * before it is joined: TSan does not know a join with a limit on the monotonic clock. */
 static void await_end(Outbox *box) {
     struct timespec until;
     deadline(END_MS, &until);
-    if (pthread_clockjoin_np(box->thread, NULL, CLOCK_MONOTONIC, &until) == 0)
-        return;
-    atomic_store(&box->is_late, true);
+    pthread_mutex_lock(&box->mutex);
+    while (!box->has_ended && pthread_cond_timedwait(&box->moved, &box->mutex, &until) != ETIMEDOUT)
+        ;
+    atomic_store(&box->is_late, !box->has_ended);
+    pthread_mutex_unlock(&box->mutex);
     pthread_join(box->thread, NULL);
 }
 
