@@ -136,9 +136,10 @@ def test_a_statement_that_could_not_be_interrupted_is_interrupted_again(hospital
     assert time.monotonic() - begun < LATE_S
 
 
-def test_an_interruption_that_comes_late_does_not_hit_the_next_run(hospital):
+def test_an_interruption_that_comes_late_does_not_hit_the_next_run(make_feed, source_server):
     """The statement has ended when the second connection gets through to end it: the next run's has not begun."""
-    hospital.play("DELETE FROM t WHERE id > 3", SLOW.replace("SLEEP(1)", "SLEEP(0.3)"))
+    hospital = make_feed(source_server, PATIENTS)
+    hospital.play(TABLE, *ROWS[:4], SLOW.replace("SLEEP(1)", "SLEEP(0.3)"))
     with Relay(hospital.server.port) as relay:
         daemon = begin(hospital, {"timeout": "60s", "port": relay.port}, table="slow", reconcile="0", page_rows=2)
         jobs.until(lambda: naps(hospital), what="a page is being read")
