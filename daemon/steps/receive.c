@@ -757,7 +757,7 @@ static bool take_list(Receiving *r, DropList *list, DropPlace place, Arena *aren
     Error ignored = {0};
     if (take_entries(r, list, place, arena, wait_ms, err))
         return place_together(r, err);
-    if (is_files_fault(err) && is_ours_still(r, &ignored) && place_together(r, &ignored))
+    if (is_ours_still(r, &ignored) && place_together(r, &ignored))
         ended_move(&r->ended, &ignored);
     return false;
 }

@@ -140,6 +140,18 @@ def test_one_that_is_taken_away_while_it_waits_for_the_others_is_gone_alone(clai
     assert claims.listed("receiving") == []
 
 
+def test_a_file_that_ends_the_run_keeps_none_back_that_waited(claims):  # noqa: F811
+    claims.once()
+    receiving = os.path.join(claims.drop, "receiving")
+    with open(os.path.join(receiving, "hospital1_a_2024-01.csv"), "w", encoding="utf-8") as file:
+        file.write(text(three("A")))
+    claims.rows("INSERT INTO ops.file (source_system, feed, name, state) VALUES ('', 'claims.monthly', 'hospital1_a_2024-01.csv', 'seen') RETURNING 1")
+    os.symlink("elsewhere", os.path.join(receiving, "hospital1_b_2024-01.csv"))
+    assert claims.daemon.once(timeout=120).returncode != 0
+    assert [line[1] for line in claims.claims()] == ["A0", "A1", "A2"]
+    assert claims.file("hospital1_a_2024-01.csv")["state"] == "done" and os.listdir(receiving) == ["hospital1_b_2024-01.csv"]
+
+
 def test_a_feed_that_files_wait_for_is_kept_open_whatever_comes_between(claims):  # noqa: F811
     """Five headers, of which four can be open; those of three files that are refused were looked at since."""
     headers = [[*COLUMNS, *(f"extra{n}" for n in range(number))] for number in range(5)]
