@@ -777,8 +777,6 @@ static bool look_through(Receiving *r, DropPlace place, int64_t *ret_wait_ms, Er
     return ended_move(&r->ended, err);
 }
 
-/* The directory is asked first: of a million that wait, the list would be gone through for each. It knows what is called
- * otherwise there, and what another is about to receive. */
 static bool is_staying(const Receiving *r, const char *name) {
     if (drop_has_waiting(&r->drop, name))
         return true;
