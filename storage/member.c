@@ -267,46 +267,33 @@ static bool make_missing(const Members *m, Pg *pg, const SilverPage *page, const
     return ask(m, pg, dimension, list, err);
 }
 
-static void set_age(const Members *m, SilverRow *row, int32_t birth_days) {
-    bool is_out_of_range = false;
-    row->record.values[m->age] = derive_age(value_number(birth_days), row->record.values[m->service_date], &is_out_of_range);
-    if (is_out_of_range)
-        row->record.settle_flags |= 1u << SETTLE_AGE_OUT_OF_RANGE;
-}
-
-static void fill_in(const Members *m, size_t b, SilverRow *row, const MemberAnswer *answer) {
-    const Bound *bound = &m->bounds[b];
-    row->record.values[bound->key] = answer->is_known ? value_number(answer->key) : VALUE_NULL;
-    if (answer->is_inferred && bound->dimension->orphan != SETTLE_FLAGS)
-        row->record.settle_flags |= 1u << bound->dimension->orphan;
-    if ((int)b == m->patient && m->age != COLUMN_NONE && answer->has_birth)
-        set_age(m, row, answer->birth_days);
-}
-
 /* Names of the page that are not remembered; `waits[i]`: the place of the one that row i waits for, or 0. */
-typedef struct Asking {
-    NameList list;
-    uint32_t *waits;
-} Asking;
-
-static void look_at(const Members *m, size_t b, SilverRow *row, Asking *asking, uint32_t *ret_wait) {
-    MemberAnswer answer = {.is_known = true, .key = UNKNOWN_KEY};
-    Value named = row->record.values[m->bounds[b].reference];
-    if (named.is_set && !member_cache_find(&m->bounds[b].cache, named.text, &answer))
-        *ret_wait = names_add(&asking->list, named.text, day_of(m, row));
-    else
-        fill_in(m, b, row, &answer);
+static void gather(const Members *m, const Bound *bound, SilverPage *page, MemberAnswer *answers, uint32_t *waits,
+                   NameList *list) {
+    for (size_t i = 0; i < page->n_rows; i++) {
+        const SilverRow *row = &page->rows[i];
+        Value named = is_written(row) ? row->record.values[bound->reference] : VALUE_NULL;
+        if (!named.is_set)
+            continue;
+        if (!member_cache_find(&bound->cache, named.text, &answers[i]))
+            waits[i] = names_add(list, named.text, day_of(m, row));
+    }
 }
 
-/* Row by row, for a page's rows are more than the processor's cache holds. */
-static void gather(const Members *m, SilverPage *page, Asking askings[N_DIMENSIONS]) {
-    for (size_t b = 0; b < m->n_bounds; b++) {
-        names_init(&askings[b].list, m->scratch);
-        askings[b].waits = ARENA_ARRAY(m->scratch, uint32_t, page->n_rows);
+static void fill_in(const Bound *bound, SilverPage *page, const MemberAnswer *answers) {
+    for (size_t i = 0; i < page->n_rows; i++) {
+        SilverRow *row = &page->rows[i];
+        if (!is_written(row))
+            continue;
+        Value *key = &row->record.values[bound->key];
+        *key = VALUE_NULL;
+        if (!row->record.values[bound->reference].is_set)
+            *key = value_number(UNKNOWN_KEY);
+        else if (answers[i].is_known)
+            *key = value_number(answers[i].key);
+        if (answers[i].is_inferred && bound->dimension->orphan != SETTLE_FLAGS)
+            row->record.settle_flags |= 1u << bound->dimension->orphan;
     }
-    for (size_t i = 0; i < page->n_rows; i++)
-        for (size_t b = 0; b < m->n_bounds && is_written(&page->rows[i]); b++)
-            look_at(m, b, &page->rows[i], &askings[b], &askings[b].waits[i]);
 }
 
 static void remember(Bound *bound, const NameList *list) {
@@ -316,17 +303,23 @@ static void remember(Bound *bound, const NameList *list) {
 }
 
 /* What this page itself makes is not remembered: it may yet be rolled back. */
-static bool resolve(Members *m, size_t b, Pg *pg, SilverPage *page, Asking *asking, Error *err) {
-    Bound *bound = &m->bounds[b];
-    if (asking->list.n == 0)
-        return true;
-    TRY(ask(m, pg, bound->dimension, &asking->list, err));
-    remember(bound, &asking->list);
-    if (bound->dimension->make)
-        TRY(make_missing(m, pg, page, bound->dimension, &asking->list, err));
+static bool resolve(Members *m, Bound *bound, Pg *pg, SilverPage *page, MemberAnswer **ret_answers, Error *err) {
+    NameList list;
+    MemberAnswer *answers = ARENA_ARRAY(m->scratch, MemberAnswer, page->n_rows);
+    uint32_t *waits = ARENA_ARRAY(m->scratch, uint32_t, page->n_rows);
+    names_init(&list, m->scratch);
+    gather(m, bound, page, answers, waits, &list);
+    if (list.n > 0) {
+        TRY(ask(m, pg, bound->dimension, &list, err));
+        remember(bound, &list);
+        if (bound->dimension->make)
+            TRY(make_missing(m, pg, page, bound->dimension, &list, err));
+    }
     for (size_t i = 0; i < page->n_rows; i++)
-        if (asking->waits[i])
-            fill_in(m, b, &page->rows[i], &asking->list.names[asking->waits[i] - 1].answer);
+        if (waits[i])
+            answers[i] = list.names[waits[i] - 1].answer;
+    fill_in(bound, page, answers);
+    *ret_answers = answers;
     return true;
 }
 
@@ -348,6 +341,21 @@ static bool warm(Members *m, Pg *pg, Error *err) {
             last = arena_string(m->scratch, pg_value(found, n - 1, 0));
     }
     return true;
+}
+
+/* ---- ages ---- */
+
+static void set_ages(const Members *m, SilverPage *page, const MemberAnswer *patients) {
+    for (size_t i = 0; i < page->n_rows; i++) {
+        SilverRow *row = &page->rows[i];
+        if (!is_written(row) || !patients[i].has_birth)
+            continue;
+        bool is_out_of_range = false;
+        row->record.values[m->age] = derive_age(value_number(patients[i].birth_days),
+                                                row->record.values[m->service_date], &is_out_of_range);
+        if (is_out_of_range)
+            row->record.settle_flags |= 1u << SETTLE_AGE_OUT_OF_RANGE;
+    }
 }
 
 /* ---- what claims say of transactions ---- */
@@ -405,7 +413,7 @@ static bool look_at_claims(const Members *m, Pg *pg, SilverPage *page, Error *er
 static bool look_at_encounters(const Members *m, Pg *pg, SilverPage *page, Error *err) {
     NameList list;
     names_init(&list, m->scratch);
-    for (size_t i = 0; i < page->n_rows && list.n <= SAMPLE_ABOVE; i++)
+    for (size_t i = 0; i < page->n_rows; i++)
         if (is_written(&page->rows[i]) && page->rows[i].record.values[m->encounter].is_set)
             names_add(&list, page->rows[i].record.values[m->encounter].text, VALUE_NULL);
     size_t n_asked = list.n > SAMPLE_ABOVE ? SAMPLE_ROWS : list.n;
@@ -419,12 +427,11 @@ static bool look_at_encounters(const Members *m, Pg *pg, SilverPage *page, Error
     TRY(found);
     for (int r = 0; r < pg_rows(found); r++)
         names_find(&list, pg_value(found, r, 0))->answer.is_known = true;
-    bool are_others_known = (size_t)pg_rows(found) * 2 >= n_asked;
+    for (size_t i = n_asked; i < list.n; i++)
+        list.names[i].answer.is_known = (size_t)pg_rows(found) * 2 >= n_asked;
     for (size_t i = 0; i < page->n_rows; i++) {
         Value named = is_written(&page->rows[i]) ? page->rows[i].record.values[m->encounter] : VALUE_NULL;
-        const Name *asked = named.is_set ? names_find(&list, named.text) : NULL;
-        bool was_asked = asked && asked < list.names + n_asked;
-        if (named.is_set && !(was_asked ? asked->answer.is_known : are_others_known))
+        if (named.is_set && !names_find(&list, named.text)->answer.is_known)
             page->rows[i].record.settle_flags |= 1u << SETTLE_ORPHAN_ENCOUNTER;
     }
     return true;
@@ -518,24 +525,26 @@ static bool check_change(Members *m, Pg *pg, Error *err) {
     return true;
 }
 
+static bool resolve_dimension(Members *m, size_t i, Pg *pg, SilverPage *page, Error *err) {
+    MemberAnswer *answers;
+    TRY(resolve(m, &m->bounds[i], pg, page, &answers, err));
+    if ((int)i == m->patient && m->age != COLUMN_NONE)
+        set_ages(m, page, answers);
+    return true;
+}
+
 static bool done_with(Members *m, bool ok) {
     arena_empty(m->scratch);
     return ok;
-}
-
-static bool resolve_all(Members *m, Pg *pg, SilverPage *page, Error *err) {
-    Asking askings[N_DIMENSIONS];
-    gather(m, page, askings);
-    for (size_t b = 0; b < m->n_bounds; b++)
-        TRY(resolve(m, b, pg, page, &askings[b], err));
-    return true;
 }
 
 static bool resolve_dimensions(Members *m, Pg *pg, SilverPage *page, Error *err) {
     TRY(check_change(m, pg, err));
     if (m->is_cold)
         TRY(done_with(m, warm(m, pg, err)));
-    return done_with(m, resolve_all(m, pg, page, err));
+    for (size_t i = 0; i < m->n_bounds; i++)
+        TRY(done_with(m, resolve_dimension(m, i, pg, page, err)));
+    return true;
 }
 
 bool members_resolve(Members *m, Pg *pg, SilverPage *page, Error *err) {
