@@ -286,10 +286,12 @@ static bool place_them(Receiving *r, Error *err) {
     Error why = {0};
     r->together.feed->cursor.page = r->page;
     if (!together_place(&r->together, &r->drop, page, &why)) {
-        if (is_one_of_theirs(&why)) /* and none of whoever took over */
-            return is_ours_still(r, err) && receive_each(r, err);
-        *err = why;
-        return false;
+        if (!is_one_of_theirs(&why)) {
+            *err = why;
+            return false;
+        }
+        LOG_FAILURE(LOG_LEVEL_INFO, "small files are placed each by itself", &why, LOG_TEXT("feed", r->claims->name));
+        return is_ours_still(r, err) && receive_each(r, err); /* and not those of whoever took over */
     }
     FAILPOINT("receive.after_page");
     r->page = r->together.feed->cursor.page;

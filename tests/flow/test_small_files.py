@@ -36,6 +36,9 @@ def files():
     yield "hospital2_b8_2024-07.csv", text([[*row("L1")[:-1], f'"{row("L1")[-1]},and more"'], row("L3")])  # and has them
 
 
+APART = "small files are placed each by itself"  # the log's word
+
+
 def refuse(claims):  # noqa: F811
     claims.store.execute(f"ALTER TABLE silver.claims ADD CONSTRAINT refused CHECK (source_claim_id <> '{REFUSED}')", claims.database)
 
@@ -98,7 +101,8 @@ def without_ids(texts):
 def test_files_that_come_together_end_as_if_each_had_come_alone(make_claims, one_by_one):  # noqa: F811
     claims = make_claims()  # noqa: F811
     fill(claims)
-    claims.once()
+    done = claims.once()
+    assert (done.stdout + done.stderr).count(APART) == 1  # for the refused row
     assert state(claims) == {name: one_by_one[name] for name in state(claims)}
     assert reports(claims, "done").keys() == one_by_one["reports"].keys()
     assert without_ids(reports(claims, "done")) == without_ids(one_by_one["reports"])
@@ -165,7 +169,8 @@ def test_a_feed_that_files_wait_for_is_kept_open_whatever_comes_between(claims):
     for number in range(1, 4):
         put(f"hospital1_1{number}_2024-01.csv", number, f"B{number}", modified="03/04/2024")
     put("hospital2_2_2024-01.csv", 4, "C4")
-    claims.once()
+    done = claims.once()
+    assert APART not in done.stdout + done.stderr
     assert claims.rows("SELECT f.name, c.source_system, c.source_claim_id, c.source_patient_id FROM silver.claims c JOIN ops.file f USING (file_id) "
                        "ORDER BY 1") == [(f"hospital1_0{number}_2024-01.csv", "hospital_a", f"A{number}", "P1") for number in range(6)] + [
                            ("hospital2_2_2024-01.csv", "hospital_b", "C4", "P1")]
