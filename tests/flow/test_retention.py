@@ -274,6 +274,8 @@ def test_the_aged_world_has_everything_that_retention_could_get_wrong(aged):
 
 
 def test_exactly_what_nobody_needs_goes_as_the_plan_said_and_nothing_else_changes(aged):
+    # Of these silver shows other texts than bronze has: the newest copy of each stays for being the newest alone.
+    aged.store.execute("UPDATE silver.transactions SET source_hash = source_hash # 1 WHERE source_system = 'hospital_a'", aged.database)
     going, before, state = expected(aged), left(aged), aged.dump()
     total = sum(map(len, going.values()))
     done = aged.daemon.run("plan", "retention")
