@@ -16,10 +16,16 @@ typedef struct MemberSlot {
 
 static bool is_free(const Slot *slot) { return (slot->hash[0] | slot->hash[1] | slot->hash[2]) == 0; }
 
+/* The place that the hash gives it, and those behind it. */
+static Slot *slot_at(const MemberCache *cache, const uint32_t hash[3], size_t i) {
+    size_t place = (size_t)((uint64_t)hash[0] * cache->n_slots >> 32) + i;
+    return &cache->slots[place < cache->n_slots ? place : place - cache->n_slots];
+}
+
 /* The slot that holds the hash, else the first free one of its window, else NULL. */
 static Slot *cache_slot(const MemberCache *cache, const uint32_t hash[3]) {
     for (size_t i = 0; i < WINDOW; i++) {
-        Slot *slot = &cache->slots[(hash[0] + i) & (cache->n_slots - 1)];
+        Slot *slot = slot_at(cache, hash, i);
         if (is_free(slot) || memcmp(slot->hash, hash, sizeof slot->hash) == 0)
             return slot;
     }
@@ -52,7 +58,7 @@ bool member_cache_find(const MemberCache *cache, Str name, MemberAnswer *ret_ans
 static void cache_insert(MemberCache *cache, const Slot *new) {
     Slot *slot = cache_slot(cache, new->hash);
     if (!slot)
-        slot = &cache->slots[(new->hash[0] + cache->turn++ % WINDOW) & (cache->n_slots - 1)];
+        slot = slot_at(cache, new->hash, cache->turn++ % WINDOW);
     else if (is_free(slot))
         cache->n_used++;
     *slot = *new;
@@ -61,6 +67,7 @@ static void cache_insert(MemberCache *cache, const Slot *new) {
 static void cache_grow(MemberCache *cache) {
     MemberCache old = *cache;
     *cache = (MemberCache){.n_slots = old.n_slots ? old.n_slots * GROWTH : CACHE_MIN};
+    cache->n_slots = cache->n_slots < MEMBER_CACHE_MAX ? cache->n_slots : MEMBER_CACHE_MAX;
     cache->slots = calloc(cache->n_slots, sizeof *cache->slots);
     if (!cache->slots)
         abort();

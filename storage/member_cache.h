@@ -6,7 +6,7 @@
 #pragma once
 #include "base/str.h"
 
-enum { MEMBER_CACHE_MAX = 1 << 18 /* 6 MiB */ };
+enum { MEMBER_CACHE_MAX = 7 << 15 /* 5.25 MiB */ };
 
 /* What is known of a member on a day. */
 typedef struct MemberAnswer {
