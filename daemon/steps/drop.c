@@ -264,23 +264,23 @@ bool drop_give_back(const Drop *drop, const char *name, const DropStamp *stamp, 
     return errno == EEXIST || errno == ENOENT || error_set_errno(err, errno, "cannot move a file within %s", drop->path);
 }
 
-bool drop_has_waiting(const Drop *drop, const char *name) {
-    struct stat status;
-    return fstatat(drop->fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0;
+static bool is_there(const Drop *drop, const char *path) {
+    DropStamp ignored;
+    return stamp_at(drop->fd, path, &ignored);
 }
+
+bool drop_has_waiting(const Drop *drop, const char *name) { return is_there(drop, name); }
 
 bool drop_has_claimed(const Drop *drop, const char *name) {
     char path[sizeof RECEIVING + NAME_MAX + 2];
-    DropStamp ignored;
     snprintf(path, sizeof path, RECEIVING "/%s", name);
-    return stamp_at(drop->fd, path, &ignored);
+    return is_there(drop, path);
 }
 
 bool drop_has(const Drop *drop, DropEnd end, const char *name) {
     char path[16 + NAME_MAX];
-    struct stat status;
     snprintf(path, sizeof path, "%s/%s", ENDS[end], name);
-    return fstatat(drop->fd, path, &status, AT_SYMLINK_NOFOLLOW) == 0;
+    return is_there(drop, path);
 }
 
 /* Of a name in UTF-8: as many bytes as fit, and no part of a letter. */

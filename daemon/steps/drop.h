@@ -91,6 +91,7 @@ bool drop_fetch_back(const Drop *drop, Arena *arena, DropEnd end, const char *st
  * any more. On disk when it returns. */
 bool drop_give_back(const Drop *drop, const char *name, const DropStamp *stamp, bool *ret_moved, Error *err);
 
+/* Whether an entry of that name lies there: where it waits, in receiving/, where it ended. */
 bool drop_has_waiting(const Drop *drop, const char *name);
 bool drop_has_claimed(const Drop *drop, const char *name);
 bool drop_has(const Drop *drop, DropEnd end, const char *name);

@@ -1,4 +1,5 @@
-/* acknowledgement.h - what a receiver says of the sets it was sent: 999 (005010X231A1; 997 says the same by AK5), and of an interchange: TA1.
+/* acknowledgement.h - what a receiver says of the sets it was sent: 999 (005010X231A1; 997 says the same by AK5); and of an
+ * interchange: TA1.
  *
  * One acknowledgement per set that is named (AK2 … IK5), and one of the whole group (AK9), whose `set_control` is "".
  * Pure; one thread at a time. */

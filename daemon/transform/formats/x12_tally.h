@@ -8,9 +8,9 @@
  *     line         SVC02 - its CAS amounts = SVC03
  *     claim        CLP03 - all CAS amounts of the claim and its lines = CLP04
  *     transaction  the claims' CLP04 - PLB amounts = BPR02
- * BPR02 bears no sign. BPR03 = D is, by the guide, a debit that the payee draws on the payer: it balances as a credit does. Payers write
- * it, too, of what they take back: where the claims less PLB come to just as much below nothing, that is what it says, and `check` is
- * negative. Any other sum of a debit is out of balance as a credit's is.
+ * BPR02 bears no sign. BPR03 = D is a debit that the payee draws on the payer, and balances as a credit does. Payers write
+ * it, too, of what they take back: where the claims less PLB come to just as much below nothing, that is what it says, and
+ * `check` is negative. Any other sum of a debit is out of balance as a credit's is.
  * An 837 has no balances; its lines' charges should add up to the claim's (CLM02). */
 #pragma once
 #include "transform/formats/x12.h"
