@@ -254,6 +254,28 @@ def test_adjustments_are_written_off_but_not_the_patients_share(ask, database):
     assert {row["missing"] for row in rows} == {None}
 
 
+# X12 835 CAS: deductible, coinsurance, copay, and what the contract's fee leaves of the charge, of these groups alone.
+NO_DENIALS = (("PR", "1"), ("PR", "2"), ("PR", "3"), ("CO", "45"))
+DENIALS = (("PR", "4"), ("PR", "45"), ("PR", "96"), ("CO", "1"), ("CO", "3"), ("CO", "29"), ("OA", "45"), ("PI", "2"))
+
+
+def adjustments(*codes):
+    """(statement, values) of each: 1.00, 2.00, 4.00 …, so that a sum tells of which."""
+    for place, (group, reason) in enumerate(codes):
+        yield ("INSERT INTO silver.adjustments (adjustment_key, source_system, source_claim_id, iteration, service_line, group_code, "
+               "reason_code, position, claim_date, amount, batch_id) VALUES (%s, 'hospital_a', 'C1', 1, 0, %s, %s, %s, '2024-02-02', "
+               "%s, 1)", (place, group, reason, place, 2 ** place))
+
+
+def test_the_patients_share_and_the_contracts_fee_are_no_denials(ask, database):
+    for statement, values in adjustments(*DENIALS, *NO_DENIALS):
+        run(database, statement, *values)
+    rows = [row for row in ask("denial_reasons", by=["group_code", "reason_code"]) if row["missing"] is None]
+    found = {(row["method"], row["group_code"], row["reason_code"]): row["numerator"] for row in rows}
+    assert found == {(method, *codes): 1 if method == "count" else 2 ** place
+                     for place, codes in enumerate(DENIALS) for method in ("count", "amount")}
+
+
 def test_a_status_that_nobody_mapped_is_reported_and_in_no_rate(ask, database):
     before = value(ask("denial_rate", by=[]), method="count")
     run(database, "UPDATE silver.claims SET claim_status = 'Lost In Mail' WHERE claim_status = 'Pending'")

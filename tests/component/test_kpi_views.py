@@ -3,6 +3,8 @@ from decimal import Decimal
 
 import pytest
 
+from component.test_kpi import DENIALS, NO_DENIALS, adjustments
+
 KPIS = {"total_billed": [], "total_paid": [], "gross_collection_rate": [], "coverage_rate": ["method"],
         "outstanding_ar": [], "days_in_ar": [], "ar_aging": ["age_band"], "claim_status_mix": ["claim_status"],
         "approval_rate": [], "denial_rate": ["method"], "patient_volume": ["measure"],
@@ -92,3 +94,15 @@ def test_what_the_data_cannot_support_is_not_computable(figures):
     rows = figures("write_off_amount")
     assert [(row["value"], row["missing"], row["source_system"]) for row in rows] == [
         (None, "adjustments.amount", "hospital_a")]
+
+
+def test_the_patients_share_and_the_contracts_fee_are_no_denials(figures, publishing):
+    publishing.new_batch()
+    for statement, values in adjustments(*DENIALS, *NO_DENIALS):
+        publishing.sql(statement, *values)
+    publishing.sql("UPDATE silver.adjustments SET batch_id = %s", publishing.batch)
+    publishing.publish()
+    rows = [row for row in figures("denial_reasons") if row["missing"] is None]
+    assert {(row["method"], row["group_code"], row["reason_code"]): Decimal(row["numerator"]) for row in rows} == {
+        (method, *codes): 1 if method == "count" else 2 ** place
+        for place, codes in enumerate(DENIALS) for method in ("count", "amount")}

@@ -183,6 +183,32 @@ def test_flags_are_what_the_rows_in_force_make_them(store):
     assert set(seen) == set(RULES) and min(seen.values()) > 3
 
 
+def test_a_rule_is_asked_again_when_the_other_table_alone_changes(store):
+    store.place("patients", "a", "P1", member_id="M1", first_name="F1", last_name="L1", birth_date="2024-01-01")
+    store.place("encounters", "a", "E1", source_patient_id="P1", encounter_date="2024-01-01")
+    store.place("transactions", "a", "T1", source_patient_id="P1", source_encounter_id="E1", service_date="2024-01-01", amount=50,
+                paid_amount=0)
+    store.place("claims", "a", "C1", source_patient_id="P1", source_transaction_id="T1", source_encounter_id=None,
+                claim_date="2024-01-01", claim_amount=60, paid_amount=20)
+    store.settle(RULES)
+    assert store.flags(RULES) == expected(store.rows, RULES) == set()
+    broken = {
+        "served_when_born": lambda: store.place("patients", "a", "P1", **{**store.rows["patients"]["a", "P1"], "birth_date": "2024-01-02"}),
+        "encounter_there": lambda: store.delete("encounters", "a", "E1"),
+        "paid_once": lambda: store.place("transactions", "a", "T1", **{**store.rows["transactions"]["a", "T1"], "amount": 10}),
+        "patient_there": lambda: store.delete("patients", "a", "P1"),
+    }
+    late = []
+    for rule, change_other in broken.items():
+        store.new_batch()
+        change_other()
+        store.settle(RULES)
+        wanted = expected(store.rows, RULES)
+        assert rule in {name for name, *_ in wanted}
+        late += [rule] if store.flags(RULES) != wanted else []
+    assert late == []
+
+
 def test_a_rule_that_changes_or_goes_takes_its_flags_along(store):
     rng = random.Random(3)
     for _ in range(15):
