@@ -454,7 +454,8 @@ static bool fill_survey(Surveying *s, X12Survey *ret_survey, Error *err) {
     if (is_empty && s->first_fault[0])
         return error_set(err, STATE_DATA, "%s", s->first_fault);
     if (is_empty)
-        return error_set(err, STATE_DATA, "none of its transaction sets is an 835, 837, 277 or 999");
+        return error_set(err, STATE_DATA, "the file holds no transaction set 835, 837, 277 or 999 and no TA1 that names "
+                         "an interchange");
     *ret_survey = (X12Survey){
         .sets = s->sets, .n_sets = s->n_sets, .n_quarantined = s->n_quarantined, .warning = warning_of(s),
         .sets_json = finish_json(s, &s->sets_json, err),

@@ -405,13 +405,25 @@ def test_a_file_that_holds_an_interchange_acknowledgement_alone_is_taken_as_one(
     assert not {line[1:] for line in desk.rows(SAID)} & {("E", "Accepted with errors"), ("R", "Rejected")}
 
 
+def test_claims_from_before_interchanges_were_noted_are_acknowledged_when_their_file_is_read_again(desk):
+    desk.put("a_1.837", sent_on("250105", "000000077", "77"))
+    desk.put("a_2.ta1", interchange_answer("R", "025"))
+    desk.once()
+    said = desk.rows(SAID)
+    desk.store.execute("UPDATE ops.x12_set SET interchange_control = NULL, interchange_made = NULL", desk.database)
+    assert said and desk.rows(SAID) == []
+    desk.store.execute("UPDATE ops.file SET replay_asked_at = now() WHERE name = 'a_1.837'", desk.database)
+    desk.once()
+    assert desk.rows(SAID) == said
+
+
 def test_an_interchange_acknowledgement_that_was_cut_is_kept_and_told(desk):
     desk.put("a_1.ta1", interchange_answer("A").partition(b"IEA")[0])
     desk.put("a_2.ta1", interchange_answer("A").replace(b"TA1*000000077*", b"TA1**"))  # names nothing
     desk.once()
     assert desk.file("a_1.ta1")["state"] == "done" and "segment" in desk.file("a_1.ta1")["error"]
     assert (desk.file("a_2.ta1")["state"], desk.file("a_2.ta1")["error"]) == \
-        ("failed", "none of its transaction sets is an 835, 837, 277 or 999")
+        ("failed", "the file holds no transaction set 835, 837, 277 or 999 and no TA1 that names an interchange")
     assert desk.rows("SELECT code FROM ops.x12_interchange_acknowledgement") == [("A",)]
 
 
@@ -652,7 +664,7 @@ BAD = { # name: content, state, sentence
     "a_csv": (CSV + claim("C1"), "failed", "segment 1, line 1, byte 0: an interchange begins with ISA, and none does here"),
     "a_isa": (b"ISA*00*nothing~", "failed", "the ISA has not its sixteen elements, so the delimiters are not known"),
     "a_kind": (x12.envelope("835", [["BHT*1"]]).replace(b"ST*835", b"ST*270"), "failed",
-               "none of its transaction sets is an 835, 837, 277 or 999"),
+               "the file holds no transaction set 835, 837, 277 or 999 and no TA1 that names an interchange"),
     "a_cut": (remit(["CLP*X1*1*1*1"])[:-20], "done", "the file ends before the interchange does: it was cut; send it again, whole"),
     "a_half": (remit(["CLP*X2*1*1*1"])[:-36], "done", "the file ends before the interchange does: it was cut; send it again, whole"),
     "a_group": (remit(["CLP*X3*1*1*1"]).replace(b"GE*1*", b"GE*2*"), "done",
