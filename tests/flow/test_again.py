@@ -151,6 +151,21 @@ def test_a_mended_mapping_corrects_every_version_in_place(with_history):
     assert world.dump() == state and batches(world) == batches_now
 
 
+def test_a_remap_that_finds_nothing_else_writes_nothing(with_history):
+    """Of each kind of table one, patients in several versions."""
+    world = with_history
+    world.configure(jobs.rarely)
+    world.daemon.make_token()
+    world.daemon.start()
+    jobs.await_quiet(world.daemon)
+    state, batches_before = world.dump(), batches(world)
+    for feed in ("hospital_a.patients", "hospital_a.departments", "hospital_a.encounters", "hospital_a.transactions", "claims.monthly"):
+        run = jobs.run_job(world.daemon, feed, mode="remap")
+        assert (run["state"], run["mode"], run["rows_changed"]) == ("succeeded", "remap", 0) and run["rows_read"] > 0, run
+    jobs.await_quiet(world.daemon)
+    assert world.dump() == state and batches(world) == batches_before
+
+
 STRICT = ("bigquery:\n", "rules:\n  - {name: paid_above_billed, entity: transactions, severity: quarantine}\n\nbigquery:\n")
 
 

@@ -1,5 +1,6 @@
 """Rules with severity stop over several rows and over feeds: while one is broken nothing is published, unless a person says so."""
 import contextlib
+import math
 import signal
 
 import pytest
@@ -90,13 +91,17 @@ def test_a_stop_over_rows_holds_publications_until_it_holds_or_is_approved(loade
     loaded.once(expect=3)
 
 
-def test_a_share_that_is_allowed_stops_nothing(loaded):
-    share = 200 * 100 // departments(loaded) // 100 + 1  # two rows are below it, by less than two hundredths
-    assert 2 * 100 <= share * departments(loaded) and share < 100
-    loaded.configure(with_rules({**ONCE, "stop_percent": share}))
-    call(loaded, "One", "One")
+def test_a_share_that_is_allowed_stops_nothing_and_a_row_more_does(loaded):
+    rows = departments(loaded)
+    allowed = rows // math.gcd(rows, 100)  # the fewest rows that are whole hundredths
+    assert 1 < allowed < len(there(loaded))
+    loaded.configure(with_rules({**ONCE, "stop_percent": allowed * 100 // rows}))
+    call(loaded, *["One"] * allowed)
     loaded.once()
-    assert there(loaded).count("One") == 2
+    assert there(loaded).count("One") == allowed
+    call(loaded, *["One"] * (allowed + 1))
+    loaded.once(expect=3)
+    assert there(loaded).count("One") == allowed
 
 
 @pytest.mark.parametrize("severity, code", [("stop", 3), ("flag", 0)])
