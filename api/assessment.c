@@ -42,9 +42,10 @@ static void put_element(Buf *out, const char *element, const char *text) {
     buf_printf(out, "</%s>\n", element);
 }
 
-/* Never rounded up to a whole: 99.996 % is not all. */
+/* Never rounded up to a whole: 99.996 % is not all. A share of whole hundredths is a little less in binary (0.819), and
+ * what is added is less than any row's share. */
 static void put_percent(Buf *out, double share) {
-    double percent = share < 1 ? floor(share * 10000) / 100 : 100;
+    double percent = share < 1 ? floor(share * 10000 + 1e-6) / 100 : 100;
     buf_printf(out, "%.2f %%", percent);
 }
 

@@ -1,7 +1,10 @@
 """Scores, the assessment and the dq_ views, against what Python counts in the rows themselves."""
 import collections
 import html.parser
+import math
+import re
 import signal
+from decimal import Decimal
 from fractions import Fraction
 
 import pytest
@@ -227,6 +230,57 @@ def test_the_assessment_is_a_page_with_pictures_and_nothing_that_runs(world):
     assert world.daemon.get("/v1/reports/quality?format=pdf")[0] == 400
     ids = [number for number, in world.rows("SELECT source_patient_id FROM silver.patients ORDER BY 1 LIMIT 50")]
     assert not any(number in page.texts for number in ids)
+
+
+def shares_of(page, feeds):
+    """{(feed, label): what stands behind its bar}"""
+    found, feed, before = {}, None, ""
+    for text in filter(None, map(str.strip, page.texts)):
+        feed = text if text in feeds else feed
+        if feed and re.fullmatch(r"\d+\.\d\d %", text):
+            found[feed, before] = text
+        before = text
+    return found
+
+
+def percent(share):
+    """Never rounded up: 99.996 % is not all."""
+    return f"{Decimal(math.floor(share * 10000)) / 100:.2f} %"
+
+
+@pytest.fixture
+def one_of_hundredths(world):
+    """A column is filled in a share that has no binary form: 81.9 %."""
+    place = "WHERE feed = 'hospital_a.patients' AND column_name = 'phone'"
+    rows, filled = world.rows(f"SELECT rows, filled FROM dq.column_fill {place}")[0]
+    count = lambda rows, filled: world.store.execute(f"UPDATE dq.column_fill SET rows = {rows}, filled = {filled} {place}", world.database)
+    count(1000, 819)
+    yield "hospital_a.patients", "phone"
+    count(rows, filled)
+
+
+def test_the_assessment_says_what_is_broken_and_filled_and_each_share_in_whole_hundredths(world, one_of_hundredths):
+    told = world.daemon.get("/v1/reports/quality?format=json")[2]
+    found = counted(world)
+    assert {(feed["feed"], item["rule"]): (item["dimension"], item["checked"], item["failed"]) for feed in told["feeds"]
+            for item in feed["broken"] if item["subject"] != "adjustments"} == {
+                place: tuple(counts) for place, counts in found.items() if counts[2]}
+    sizes, filled = collections.Counter(), collections.Counter()
+    for entity in CURRENT:
+        for feed, row in table(world, entity):
+            sizes[feed] += 1
+            filled.update((feed, name) for name, value in row.items() if value is not None)
+    columns = {(feed["feed"], item["column"]): (item["rows"], item["filled"]) for feed in told["feeds"] for item in feed["columns"]
+               if item["subject"] != "adjustments"}
+    assert len(columns) > 100 and columns.pop(one_of_hundredths) == (1000, 819)
+    assert columns == {(feed, name): (sizes[feed], filled[feed, name]) for feed, name in columns}
+    assert {(item["entity"], item["source_system"], item["versions"], item["members"]) for item in told["versions"]} == set(
+        world.rows("SELECT entity, source_system, versions, members FROM dq.scd_versions ORDER BY 1, 2, 3"))
+    wanted = {place: percent(round(share, 6)) for place, share in scores(found).items()}
+    wanted |= {place: percent(Fraction(n, rows)) for place, (rows, n) in columns.items() if n}
+    wanted[one_of_hundredths] = "81.90 %"
+    shown = shares_of(Page(world.daemon.get("/v1/reports/quality")[2]), {feed for feed, _ in wanted})
+    assert {place: shown.get(place) for place in wanted} == wanted and len(wanted) > 150
 
 
 def flagged(world):
