@@ -4,8 +4,9 @@ import signal
 
 import pytest
 
-from harness import dump
+from harness import dump, jobs
 from test_claims import COLUMNS, claims, make_claims, row, text  # noqa: F401  (fixtures and what they make)
+from test_drop_fence import LATE_S, Pair
 from test_ledger import standing
 
 REFUSED = "R7"  # PostgreSQL will not have it
@@ -119,6 +120,149 @@ def test_killed_between_them_each_ends_as_if_it_had_come_alone(make_claims, one_
     claims.once()
     assert state(claims) == {name: one_by_one[name] for name in state(claims)}
     dump.assert_equal(one_by_one["silver_dump"], claims.dump(dump.ORDER))
+
+
+# ---- another daemon takes over ----
+
+ELEVEN = [f"hospital{1 + number // 6}_{number:02}_2024-01.csv" for number in range(11)]
+PLACED = "SELECT f.name, c.line, c.source_claim_id, c.source_system, c.iteration FROM silver.claims c JOIN ops.file f USING (file_id) ORDER BY 1, 2"
+OF_ELEVEN = [(name, line + 2, f"{chr(65 + number)}{line}", "hospital_a" if number < 6 else "hospital_b", 1)
+             for number, name in enumerate(ELEVEN) for line in range(3)]
+
+
+def put_eleven(claims):  # noqa: F811
+    """Two sources': two batches."""
+    for number, name in enumerate(ELEVEN):
+        claims.put(name, text(three(chr(65 + number))))
+
+
+def assert_eleven_once(claims):  # noqa: F811
+    assert claims.rows(PLACED) == OF_ELEVEN
+    assert claims.rows("SELECT count(*), count(DISTINCT source_key) FROM bronze.claims__monthly_raw") == [(33, 33)]
+    assert claims.rows("SELECT name, state, rows_read, rows_new FROM ops.file ORDER BY name, file_id") == [(name, "done", 3, 3) for name in ELEVEN]
+    assert [name for name in claims.listed("done") if name.endswith(".csv")] == ELEVEN
+    assert claims.listed("receiving") == claims.listed("failed") == []
+    assert [name for name in os.listdir(claims.drop) if name.endswith(".csv")] == []
+
+
+@pytest.mark.parametrize("point", ["receive.after_detected:4", "receive.after_begin", "receive.before_done:3"])
+def test_one_that_is_stopped_between_them_wakes_when_another_daemon_has_placed_them(make_claims, point):  # noqa: F811
+    """While files wait in its memory; in the middle of their page, which holds the cursor."""
+    claims = make_claims()  # noqa: F811
+    pair = Pair(claims)
+    put_eleven(claims)
+    try:
+        pair.first.start_until(point)
+        assert claims.listed("done") == [] and len(claims.listed("receiving")) > 2
+        pair.take_over()
+        jobs.until(lambda: claims.listed("receiving") == [] and
+                   claims.rows("SELECT count(*) FROM ops.file WHERE state = 'done'") == [(len(ELEVEN),)], LATE_S, "the second has placed them")
+        assert_eleven_once(claims)
+        batches = claims.rows("SELECT count(*) FROM ops.batch WHERE feed = 'claims.monthly'")
+        pair.first.go_on()
+        pair.await_loss()
+        assert_eleven_once(claims)
+        assert claims.rows("SELECT count(*) FROM ops.batch WHERE feed = 'claims.monthly'") == batches
+    finally:
+        for daemon in (pair.first, pair.second):
+            if daemon.pid():
+                daemon.kill()
+
+
+def test_who_lost_the_lease_while_files_waited_places_none_of_them(claims):  # noqa: F811
+    """Its sessions live on. It ends with a conflict, and places them neither together nor each by itself."""
+    put_eleven(claims)
+    claims.daemon.extra["REVCYCLED_FAILPOINT"] = "receive.after_detected:4:stop"
+    claims.daemon.begin_once()
+    jobs.until(claims.daemon.is_stopped, what="it stands still")
+    claims.store.execute("UPDATE ops.job SET epoch = epoch + 1000", claims.database)
+    claims.store.execute("UPDATE ops.cursor SET epoch = epoch + 1000", claims.database)
+    claims.daemon.go_on()
+    assert claims.daemon.end_once(timeout=120) not in (0, -signal.SIGKILL)
+    assert "40001" in str(list(claims.daemon.log_lines()))
+    assert claims.rows(PLACED) == [] and claims.listed("done") == claims.listed("failed") == []
+    assert claims.rows("SELECT DISTINCT state FROM ops.file") == [("seen",)]
+    assert sorted(claims.listed("receiving") + [name for name in os.listdir(claims.drop) if name.endswith(".csv")]) == ELEVEN
+    del claims.daemon.extra["REVCYCLED_FAILPOINT"]
+    claims.once()
+    assert_eleven_once(claims)
+
+
+# ---- wide headers ----
+
+WIDE_PAGE_BYTES, BYTES_A_FIELD = 64 * 1024, 16
+ROWS_OF_WIDE = [3, 1, 4, 2, 3, 13, 1, 14, 1, 5, 5, 3, 1]
+
+
+def test_files_of_a_wide_header_wait_for_fewer_and_end_as_if_each_had_come_alone(make_claims):  # noqa: F811
+    """A page's fields are bounded by its memory: of 300 columns 13 rows."""
+    width, most = 300, WIDE_PAGE_BYTES // (300 * BYTES_A_FIELD)
+    columns = [*COLUMNS, *(f"x{number}" for number in range(width - len(COLUMNS)))]
+    worlds = []
+    for is_alone in (True, False):
+        world = make_claims()
+        with open(world.daemon.config, encoding="utf-8") as file:
+            config = file.read().replace("    page_rows:", f"    page_bytes: {WIDE_PAGE_BYTES}\n    page_rows:")
+        with open(world.daemon.config, "w", encoding="utf-8") as file:
+            file.write(config)
+        for number, n in enumerate(ROWS_OF_WIDE):
+            rows = [[*row(f"{chr(65 + number)}{line}"), *(f"{line + place}" for place in range(width - len(COLUMNS)))] for line in range(n)]
+            world.put(f"hospital1_{number:02}_2024-01.csv", text(rows, columns))
+            if is_alone:
+                world.once()
+        world.once()
+        worlds.append(world)
+    alone, together = worlds
+    assert state(together) == state(alone)
+    dump.assert_equal(alone.dump(dump.ORDER), together.dump(dump.ORDER))
+    batches = [0]
+    for n in ROWS_OF_WIDE:  # those that are too many to wait are pages of their own
+        if batches[-1] + n > most:
+            batches.append(0)
+        batches[-1] += n
+    assert together.rows("SELECT rows_read FROM ops.batch WHERE feed = 'claims.monthly' ORDER BY batch_id") == [(n,) for n in batches]
+
+
+# ---- what quarantine holds, beside a copy that was mended ----
+
+TURNED = [*COLUMNS[1:], COLUMNS[0]]  # the id is last
+
+
+def turned(claim, **values):
+    return [*row(claim, **values)[1:], claim]
+
+
+MENDED = {  # by kind: a row that is held, and the same row when it was mended
+    "quotes": ([*turned("M1")[:-1], "M1,and more"], [*turned("M1")[:-1], '"M1,and more"']),  # the same values
+    "amount": (turned("M2", amount="ten"), turned("M2")),
+    "short": (turned("M3")[:-2], turned("M3")),
+    "no id": (turned(""), turned("M4"))}
+
+
+@pytest.mark.parametrize("is_held_before", [False, True], ids=["", "held before"])
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["mended after", "mended before"])
+def test_what_is_held_and_its_mended_copy_end_together_as_behind_one_another(make_claims, order, is_held_before):  # noqa: F811
+    worlds = []
+    for is_alone in (True, False):
+        world = make_claims()
+        if is_held_before:
+            world.put("hospital1_0_2024-01.csv", text([held for held, _ in MENDED.values()], TURNED))
+            world.once()
+            assert world.rows("SELECT DISTINCT state FROM dq.quarantine") == [("open",)]
+        for number, (kind, copies) in enumerate(MENDED.items()):
+            for place, which in enumerate(order):
+                filler = turned(f"F{number}{which}")
+                world.put(f"hospital1_1{number}{place}_2024-01.csv", text([copies[which], filler], TURNED))
+                if is_alone:
+                    world.once()
+        world.once()
+        worlds.append(world)
+    alone, together = worlds
+    assert {line[2][:2] for line in state(alone)["silver"]} >= {"M1", "M2", "M3", "M4"} and len(state(alone)["quarantine"]) >= 3
+    assert state(together) == state(alone)
+    dump.assert_equal(alone.dump(dump.ORDER), together.dump(dump.ORDER))
+    batches = [world.rows("SELECT count(*) FROM ops.batch WHERE feed = 'claims.monthly'")[0][0] for world in worlds]
+    assert batches[1] < batches[0]
 
 
 def test_a_file_that_changes_while_it_waits_for_the_others_takes_none_with_it(claims):  # noqa: F811
