@@ -1,13 +1,17 @@
 """plan and dry_run of claims files: the numbers are those of the run that follows, and nothing is written or moved."""
+import gzip
 import os
 import random
 import re
 
 import pytest
 
-from harness import jobs, untouched
+from harness import jobs, untouched, x12
+from harness.desk import CSV, claim
 from test_claims import make_claims, row, text  # noqa: F401  (a fixture and what it makes)
 from test_remap_claims import MODIFIED, READABLE, STATUS, configure
+from test_remittances import desk, make_desk  # noqa: F401  (fixtures)
+from test_remittances import DENIED, PAID, UNSOUND, acknowledgement, claims_out, interchange_answer, remit, status
 
 
 def state(claims):
@@ -130,3 +134,55 @@ def test_a_plan_of_a_directory_that_was_never_used_makes_nothing_in_it(make_clai
     assert done.returncode == 0, done.stderr
     assert re.search(r"^claims\.monthly +2 +2 +0$", done.stdout, re.M) and re.search(r"^settle +0 +0 +0$", done.stdout, re.M)
     assert os.listdir(claims.drop) == ["hospital1_2024-03.csv"]
+
+
+# ---- X12 ----
+
+X12_FILES = {  # name: content, what becomes of it
+    "a_01.837": (claims_out(), "received"),
+    "a_02.999": (acknowledgement("A"), "received"),
+    "a_03.ta1": (interchange_answer("A"), "received"),
+    "a_04.277": (status("A2:20", "20250107"), "received"),
+    "a_05.835": (remit(PAID, DENIED), "received"),
+    "a_06.835": (UNSOUND[0][0], "received"),  # its set goes to quarantine
+    "a_07.835": (remit(PAID, DENIED), "known"),
+    "a_08.270": (x12.envelope("835", [["BHT*1"]]).replace(b"ST*835", b"ST*270"), "refused"),
+    "a_09.835": (CSV + claim("C1"), "refused"),
+    "a_10.835": (b"", "refused"),
+    "a_11.835": (remit(["CLP*X1*1*1*1"], number="X1")[:-20], "received"),  # cut behind its set
+    "a_12.gz": (gzip.compress(remit(["CLP*X2*1*1*1"]))[:-8] + bytes(8), "refused"),
+    "a_13.gz": (gzip.compress(remit(["CLP*X3*1*1*1"])), "received"),
+    "a_14.835": (remit(["CLP*X4*1*5*5"]), "known"),  # it came before
+    "b_15.837": (claims_out(), "received"),  # another hospital's
+    "c_16.835": (remit(["CLP*X5*1*1*1"]), "refused")}
+BECAME = {"done": "received", "superseded": "received", "failed": "refused", "duplicate": "known"}
+
+
+def outlook_of(note):
+    """The names behind each word of a plan's note."""
+    parts = re.findall(r"(\d+) (?:to be |)(received|refused|known)(?: already|): ([^;]*)", note)
+    found = {name: word for _, word, names in parts for name in names.split(", ")}
+    assert sum(int(n) for n, *_ in parts) == len(found)
+    return found
+
+
+def test_x12_files_that_nobody_has_seen_are_told_as_they_become(desk):  # noqa: F811
+    def seen():
+        return untouched.state(desk.rows) | {"drop": sorted((folder, tuple(sorted(files))) for folder, _, files in os.walk(desk.x12))}
+    desk.put("a_00.835", X12_FILES["a_14.835"][0])
+    desk.once()
+    with desk.serving() as daemon:
+        jobs.await_quiet(daemon)  # a run that is under way would take some of the files
+        assert daemon.post("/v1/jobs/claims.remits/pause")[0] == 200
+        for name, (content, _) in X12_FILES.items():
+            desk.put(name, content)
+        jobs.run_job(daemon, "settle")
+        before = seen()
+        told = jobs.run_job(daemon, "claims.remits", dry_run=True)
+        untouched.assert_equal(before, seen())
+        assert told["state"] == "succeeded" and told["dry_run"], told
+        assert outlook_of(told["steps"][0]["note"]) == {name: word for name, (_, word) in X12_FILES.items()}
+        done = jobs.run_job(daemon, "claims.remits")
+    assert counts(told) == counts(done) and told["rows_quarantined"] > 0
+    assert {name: BECAME[state] for name, state in desk.rows("SELECT name, state FROM ops.file WHERE name <> 'a_00.835'")} == {
+        name: word for name, (_, word) in X12_FILES.items()}
