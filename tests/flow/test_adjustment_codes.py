@@ -127,7 +127,8 @@ def test_the_api_shows_the_texts_and_asks_by_codes_alone(desk):  # noqa: F811
 
 
 def test_adjustments_from_before_there_were_texts_have_their_codes_too(postgres, database_name):
-    """0068 in a database that has adjustments: their codes come in a batch that the next publication takes."""
+    """0068 in a database that has adjustments: their codes come in a batch that the next publication takes; and so do those that only
+    a delivery bears which does not show (0090)."""
     name = postgres.create_database(database_name)
     try:
         postgres.apply_migrations(name, upto="0066")
@@ -136,12 +137,17 @@ def test_adjustments_from_before_there_were_texts_have_their_codes_too(postgres,
             cursor.execute("INSERT INTO silver.adjustments (adjustment_key, source_system, source_claim_id, iteration, service_line, "
                            "group_code, reason_code, position, remark_codes, amount, batch_id) VALUES "
                            "(1, 'h', 'C1', 1, 0, 'CO', '45', 1, NULL, 5, 1), (2, 'h', 'C1', 1, 1, 'PR', '96', 1, 'N130,M15', 5, 1)")
+            cursor.execute("INSERT INTO silver.claims_absorbed (claim_key, source_system, source_claim_id, iteration, is_final, source_hash, "
+                           "record_hash, mapping_version, batch_id, adjustment_list) VALUES (1, 'h', 'C1', 1, false, 1, decode(repeat('11', 16), 'hex'), 1, 1, '0|OA|23|1|500||;1|CO|97|1|300|2|M15,MA01'), "
+                           "(2, 'h', 'C2', 1, false, 2, decode(repeat('12', 16), 'hex'), 1, 1, NULL)")
         postgres.apply_migrations(name)
         with link, link.cursor() as cursor:
-            cursor.execute("SELECT code_system, code, reference_status FROM silver.adjustment_codes JOIN ops.batch b USING (batch_id) "
-                           "WHERE b.publication_id IS NULL AND b.rows_changed = 6 AND b.settled_by = b.batch_id ORDER BY 1, 2")
-            assert cursor.fetchall() == [("CAGC", "CO", "listed"), ("CAGC", "PR", "listed"), ("CARC", "45", "unlisted"),
-                                         ("CARC", "96", "unlisted"), ("RARC", "M15", "unlisted"), ("RARC", "N130", "unlisted")]
+            cursor.execute("SELECT b.rows_changed, code_system, code, reference_status FROM silver.adjustment_codes JOIN ops.batch b USING (batch_id) "
+                           "WHERE b.publication_id IS NULL AND b.settled_by = b.batch_id ORDER BY b.batch_id, 2, 3")
+            assert cursor.fetchall() == [(6, "CAGC", "CO", "listed"), (6, "CAGC", "PR", "listed"), (6, "CARC", "45", "unlisted"),
+                                         (6, "CARC", "96", "unlisted"), (6, "RARC", "M15", "unlisted"), (6, "RARC", "N130", "unlisted"),
+                                         (4, "CAGC", "OA", "listed"), (4, "CARC", "23", "unlisted"), (4, "CARC", "97", "unlisted"),
+                                         (4, "RARC", "MA01", "unlisted")]
         link.close()
     finally:
         postgres.drop_database(name)
