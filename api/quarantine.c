@@ -159,7 +159,8 @@ static bool start(Call *call, FeedReplay *feed) {
 }
 
 static json_t *feed_json(const FeedReplay *feed) {
-    const char *busy = feed->run_id || feed->why_not ? NULL : "another run of this feed is under way; the next replay takes these along";
+    const char *busy = feed->run_id || feed->why_not ? NULL
+                     : "another run of this feed is under way; the next replay takes these along";
     return json_pack("{s:s, s:I, s:o, s:o}", "feed", feed->feed, "entries", feed->n, "run",
                      feed->run_id ? json_id(feed->run_id) : json_null(), "why_not",
                      json_text(feed->why_not ? feed->why_not : busy));

@@ -375,7 +375,8 @@ static void read_claim(Loader *loader, const TreeItem *item, ClaimsConfig *claim
         return;
     read_patterns(loader, section_of(item->value, "from"), claims);
     const MapDefault standard = {X12_MAP, N_X12_MAP};
-    map_read(&loader->mistakes, item->value, loader->config->path, claims->format == FORMAT_X12 ? &standard : NULL, &claims->mapping);
+    map_read(&loader->mistakes, item->value, loader->config->path, claims->format == FORMAT_X12 ? &standard : NULL,
+             &claims->mapping);
     layout_read(&loader->mistakes, item->value, claims);
     map_check(&loader->mistakes, &claims->mapping, item->value, loader->config->path);
     claims->mapping.rules = loader->config->rules;

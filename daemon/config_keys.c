@@ -120,7 +120,7 @@ const ConfigKey CONFIG_KEYS[] = {
     {"claims.*.directory", KEY_PATH, IN(ClaimsConfig, directory), .is_required = true, .help = "the drop directory"},
     {"claims.*.format", KEY_CHOICE, IN(ClaimsConfig, format), "csv",
      .choices = CHOICES("csv", "tsv", "semicolon", "pipe", "fixed", "detect", "x12"),
-     .help = "what parts the fields: a comma (or `delimiter`), a tab, a semicolon, a pipe, their places; detect: the one that finds the columns; x12: 837, 835, 277 and 999, and `map` is not needed"},
+     .help = "what parts the fields: a comma (or `delimiter`), a tab, a semicolon, a pipe, their places; detect: the one that finds the columns; x12: 837, 835, 277, 999 and TA1, and `map` is not needed"},
     {"claims.*.delimiter", KEY_BYTE, IN(ClaimsConfig, delimiter), .help = "with format csv: another character between fields; \\t is a tab"},
     {"claims.*.quote", KEY_CHOICE, IN(ClaimsConfig, quote), "double", .choices = CHOICES("double", "none", "backslash"),
      .help = "how a field holds a delimiter or a quote: \"say \"\"so\"\"\", not at all, or \"say \\\"so\\\"\""},

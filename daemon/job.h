@@ -46,9 +46,10 @@ bool jobs_are_idle(const Jobs *jobs);
 /* No new runs; running ones are canceled; `done(context)` when the last has ended. */
 void jobs_drain(Jobs *jobs, LoopCall done, void *context);
 
-/* Cancels what runs, then goes on with the jobs of another configuration, which must live as long as they
- * do; what was canceled for it begins again, also when the old jobs stay. `done(context, NULL)` afterwards, and then the old configuration is in no use; or with the error
- * that left the old jobs in place. False when a stop or another reload is on its way. */
+/* Cancels what runs, then goes on with the jobs of another configuration, which must live as long as they do; what was
+ * canceled for it begins again, also when the old jobs stay. `done(context, NULL)` afterwards, and then the old
+ * configuration is in no use; or with the error that left the old jobs in place. False when a stop or another reload is on
+ * its way. */
 typedef void (*JobsReloaded)(void *context, const Error *err);
 bool jobs_reload(Jobs *jobs, const Config *config, JobsReloaded done, void *context);
 

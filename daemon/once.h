@@ -1,8 +1,8 @@
 /* once.h - runs that a command line asks for: every job once in the order of what names what, one job, or a
  * reconcile; then the end.
  *
- * Phases, one after the other: members, encounters, transactions and claims, settle, reference, publish, kpi, retention. A reconcile
- * begins with its own phase and goes on likewise. Jobs that are paused, or that another daemon holds, are said
+ * Phases, one after the other: members, encounters, transactions and claims, settle, reference, publish, kpi, retention. A
+ * reconcile begins with its own phase and goes on likewise. Jobs that are paused, or that another daemon holds, are said
  * and passed over. jobs_start() is not called: nothing else runs. jobs_drain() ends it without a `done`.
  * Loop thread only. */
 #pragma once

@@ -2,7 +2,8 @@
  *
  * Whoever puts a line never waits: lines stand in a bounded queue, and a thread of its own sends them in their order. What finds
  * the queue full, what the receiver refuses for good (4xx), and what is left at the end is dropped and counted:
- * lineage_events_total{outcome}; another process may be given it again. A receiver that is away is tried again, at intervals that double up to a minute. */
+ * lineage_events_total{outcome}; another process may be given it again. A receiver that is away is tried again, at
+ * intervals that double up to a minute. */
 #pragma once
 #include "base/error.h"
 

@@ -26,7 +26,8 @@ bool again_schemas(Pg *pg, const char *feed, Arena *arena, AgainSchema **ret_sch
     TRY(rows);
     size_t n_columns = (size_t)pg_rows(rows), n = 0;
     AgainSchema *schemas = ARENA_ARRAY(arena, AgainSchema, count_schemas(rows) + 1);
-    const char **names = ARENA_ARRAY(arena, const char *, n_columns + 1), **types = ARENA_ARRAY(arena, const char *, n_columns + 1);
+    const char **names = ARENA_ARRAY(arena, const char *, n_columns + 1);
+    const char **types = ARENA_ARRAY(arena, const char *, n_columns + 1);
     for (int r = 0; r < pg_rows(rows); r++) {
         names[r] = arena_string(arena, pg_value(rows, r, 1));
         types[r] = arena_string(arena, pg_value(rows, r, 2));

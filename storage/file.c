@@ -65,7 +65,8 @@ bool file_see(Pg *pg, const char *feed, const char *const *names, size_t n, int6
     return true;
 }
 
-bool file_waiting(Pg *pg, const char *feed, const char *after_name, Arena *arena, FileWaiting **ret_waiting, size_t *ret_n, Error *err) {
+bool file_waiting(Pg *pg, const char *feed, const char *after_name, Arena *arena, FileWaiting **ret_waiting, size_t *ret_n,
+                  Error *err) {
     CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, SQL_FILE_WAITING, PG_PARAMS(feed, after_name), err);
     TRY(rows);
     size_t n = (size_t)pg_rows(rows);
@@ -306,7 +307,8 @@ bool file_count(Pg *pg, int64_t file_id, const FileCounts *counts, Error *err) {
 
 bool file_done(Pg *pg, int64_t file_id, const char *warning, Error *err) {
     PgNumber id = pg_number(file_id);
-    TRY(pg_exec(pg, SQL_FILE_DONE, PG_PARAMS(id.text, warning), NULL, err) && file_restate(pg, &file_id, 1, FILE_MOSTLY_SHOWS, err));
+    TRY(pg_exec(pg, SQL_FILE_DONE, PG_PARAMS(id.text, warning), NULL, err) &&
+        file_restate(pg, &file_id, 1, FILE_MOSTLY_SHOWS, err));
     return !warning || pg_exec(pg, SQL_FILE_ALERT, PG_PARAMS(id.text, warning), NULL, err);
 }
 

@@ -37,7 +37,8 @@ typedef struct FileWaiting {
     int64_t file_id;
     const char *name;
 } FileWaiting;
-bool file_waiting(Pg *pg, const char *feed, const char *after_name, Arena *arena, FileWaiting **ret_waiting, size_t *ret_n, Error *err);
+bool file_waiting(Pg *pg, const char *feed, const char *after_name, Arena *arena, FileWaiting **ret_waiting, size_t *ret_n,
+                  Error *err);
 /* Of this name; 0: there is none. */
 bool file_seen_id(Pg *pg, const char *feed, const char *name, int64_t *ret_file_id, Error *err);
 /* It was seen, and is not there any more. */

@@ -1,8 +1,9 @@
 /* lookup.h - one question to a public register about one number or code, over http.h.
  *
  * Which registers there are stands in transform/reference.h; how a question is put to one and what its answer says, on
- * a page of its own (nppes.h, clinical_tables.h). Only the number or code leaves the house, and only one that has the form of such. Answers are taken with
- * their validators, and asked for by them again; a 304 is an answer only to a question that had some.
+ * a page of its own (nppes.h, clinical_tables.h). Only the number or code leaves the house, and only one that has the form
+ * of such. Answers are taken with their validators, and asked for by them again; a 304 is an answer only to a question that
+ * had some.
  * Not a retrier and not a cache: see steps/reference.c. */
 #pragma once
 #include "base/arena.h"

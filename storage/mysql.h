@@ -8,8 +8,8 @@
  * asks, by keepalive. The server ends our statement itself after `timeout_s`, and the session after ten idle minutes:
  * nothing of ours is left running there when this process or the network between goes away.
  *
- * Binary columns come as hex, upper case. Client-side failures (2002-2013, 2055) become class 08, 1205 and 1213 class 40, refused accounts 28,
- * missing tables and columns 42: "may I try again?" has one answer, error_class().
+ * Binary columns come as hex, upper case. Client-side failures (2002-2013, 2055) become class 08, 1205 and 1213 class 40,
+ * refused accounts 28, missing tables and columns 42: "may I try again?" has one answer, error_class().
  * Not a query layer: what is asked of a hospital stands in source.c. */
 #pragma once
 #include "base/arena.h"

@@ -27,7 +27,8 @@ bool person_rules_differ(Pg *pg, const PersonRule *rules, size_t n_rules, Arena 
 
 /* Makes the temporary tables; the caller then puts into person_found (source_patient_id,
  * source_system) who changed, each once. After person_link() person_moved holds whose rows of
- * silver.patients bear another id than their person's; those are the caller's to write. Changes the session's planner settings. */
+ * silver.patients bear another id than their person's; those are the caller's to write. Changes the session's planner
+ * settings. */
 bool person_begin(Pg *tx, Error *err);
 typedef struct PersonWork {
     bool is_all;       /* everybody, whatever person_found says */

@@ -268,7 +268,8 @@ bool reference_list_keep(Pg *pg, Reference reference, const ReferenceList *list,
 /* ---- services ---- */
 
 bool reference_service_rest(Pg *pg, Reference reference, int64_t *ret_ms, Error *err) {
-    CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, SQL_REFERENCE_SERVICE_REST, PG_PARAMS(REFERENCE_KINDS[reference].name), err);
+    CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, SQL_REFERENCE_SERVICE_REST,
+                                                      PG_PARAMS(REFERENCE_KINDS[reference].name), err);
     TRY(rows);
     *ret_ms = pg_rows(rows) > 0 ? pg_int(rows, 0, 0) : 0;
     return true;

@@ -536,10 +536,12 @@ static Str *texts_of(const DeliveryFile *file, const RawRows *rows, int field, A
 
 static bool refuse_dates(const char *name, const char *const *formats, size_t n, Error *err) {
     if (n > 1) {
-        error_set(err, STATE_DATA, "whether the dates of column `%s` have the month or the day first cannot be told from them, and nothing declares it", name);
+        error_set(err, STATE_DATA, "whether the dates of column `%s` have the month or the day first "
+                  "cannot be told from them, and nothing declares it", name);
         return error_hint(err, "say `date_format: \"%s\"` or `date_format: \"%s\"`", formats[0], formats[1]);
     }
-    error_set(err, STATE_DATA, "the dates of column `%s` are not written as declared, and all first ones fit %s", name, formats[0]);
+    error_set(err, STATE_DATA, "the dates of column `%s` are not written as declared, and all first ones fit %s",
+              name, formats[0]);
     return error_hint(err, "if the sender means that, say `date_format: \"%s\"`", formats[0]);
 }
 
@@ -554,7 +556,8 @@ static bool check_amounts(const char *name, const Str *texts, size_t n, Error *e
     bool is_comma = evidence.n_comma > 0;
     if (evidence.n_neither > 0 || (evidence.n_comma > 0) == (evidence.n_point > 0))
         return true;
-    error_set(err, STATE_DATA, "the amounts of column `%s` have a decimal %s, and that is not declared", name, is_comma ? "comma" : "point");
+    error_set(err, STATE_DATA, "the amounts of column `%s` have a decimal %s, and that is not declared", name,
+              is_comma ? "comma" : "point");
     return error_hint(err, "say `decimal: %s`, or so in the column's `clean`", is_comma ? "comma" : "point");
 }
 

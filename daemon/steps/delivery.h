@@ -47,8 +47,9 @@ static inline void delivery_drop(DeliveryFile **owner) {
  * nothing. */
 const char *delivery_column_name(const ClaimsConfig *claims, Str name);
 const Field *delivery_fields(const DeliveryFile *file, size_t *ret_n);
-/* Do the first rows' dates and amounts read as the mapping says? False and a sentence of class data when a column's do not, and all of
- * them fit another way: that is the sender's, and has to be declared. Reads a page, into `arena`, and goes back; before the first one. */
+/* Do the first rows' dates and amounts read as the mapping says? False and a sentence of class data when a column's do not,
+ * and all of them fit another way: that is the sender's, and has to be declared. Reads a page, into `arena`, and goes back;
+ * before the first one. */
 bool delivery_check_values(DeliveryFile *file, const Mapping *mapping, Arena *arena, Error *err);
 /* How the file is written, as far as its first 64 KiB show it, and its header. Lives with the file and the arena. */
 const FileDetected *delivery_detected(DeliveryFile *file, Arena *arena);

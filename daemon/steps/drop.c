@@ -364,7 +364,8 @@ bool drop_finish(const Drop *drop, Arena *arena, const char *name, const DropSta
     const char *from = path_in(arena, RECEIVING, name), *to = path_in(arena, ENDS[end], stored_as);
     if (!is_file_at(drop, from, stamp))
         return is_file_at(drop, to, stamp) || /* whoever took over has moved it */
-               error_set(err, STATE_CONFLICT, "a file in %s/" RECEIVING " is another by now, and left to whoever claimed it", drop->path);
+               error_set(err, STATE_CONFLICT, "a file in %s/" RECEIVING " is another by now, and left to whoever claimed it",
+                         drop->path);
     if (drop_has(drop, end, stored_as)) /* no report of ours beside somebody else's file */
         return error_set_errno(err, EEXIST, "cannot move a file to %s/%s", drop->path, ENDS[end]);
     TRY(write_report(drop, arena, ENDS[end], stored_as, "json", report->json, err));

@@ -565,7 +565,8 @@ bool feed_extract(RunContext *run, Error *err) {
     glance_forget(&run->session->polls.glance);
     bool whole = run->mode != RUN_INCREMENTAL;
     CLEANUP(arena_drop) Arena *page_arena = arena_open();
-    CLEANUP(extraction_close) Extraction x = {.page_arena = page_arena, .is_compared = true, .my_mutex = PTHREAD_MUTEX_INITIALIZER};
+    CLEANUP(extraction_close) Extraction x = {.page_arena = page_arena, .is_compared = true,
+                                              .my_mutex = PTHREAD_MUTEX_INITIALIZER};
     if (!open_extraction(run, &x, err) || !read_table(&x, whole, err))
         return judge_failure(&x, err);
     TRY(settle_full(&x, err));

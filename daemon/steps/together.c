@@ -177,8 +177,8 @@ static FileCounts count_rows(const SilverRow *rows, size_t n) {
     PlaceOutcome outcome = {0};
     place_count(rows, n, &outcome);
     return (FileCounts){
-        .rows_read = (int64_t)n, .rows_new = outcome.rows_new, .rows_corrected = outcome.rows_changed, .rows_same = outcome.rows_same,
-        .rows_flagged = outcome.rows_flagged, .rows_quarantined = outcome.rows_quarantined};
+        .rows_read = (int64_t)n, .rows_new = outcome.rows_new, .rows_corrected = outcome.rows_changed,
+        .rows_same = outcome.rows_same, .rows_flagged = outcome.rows_flagged, .rows_quarantined = outcome.rows_quarantined};
 }
 
 /* Nothing is superseded that does not say something which does not show. */

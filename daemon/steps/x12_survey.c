@@ -463,7 +463,8 @@ static bool fill_survey(Surveying *s, X12Survey *ret_survey, Error *err) {
         .acknowledgements_json = finish_json(s, &s->acks_json, err),
         .interchanges_json = finish_json(s, &s->interchanges_json, err),
     };
-    return ret_survey->sets_json && ret_survey->provider_json && ret_survey->acknowledgements_json && ret_survey->interchanges_json;
+    return ret_survey->sets_json && ret_survey->provider_json && ret_survey->acknowledgements_json &&
+           ret_survey->interchanges_json;
 }
 
 static void surveying_done(Surveying *s) {

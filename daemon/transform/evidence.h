@@ -1,7 +1,7 @@
 /* evidence.h - what the texts of a column show of how its sender writes dates and amounts.
  *
- * Nothing is read by it: it only finds out that a column's declared way cannot be the sender's, and what would be. Whether 03/04/2025 is in
- * March or in April no text tells; that is then said. Pure; any thread. */
+ * Nothing is read by it: it only finds out that a column's declared way cannot be the sender's, and what would be. Whether
+ * 03/04/2025 is in March or in April no text tells; that is then said. Pure; any thread. */
 #pragma once
 #include "base/str.h"
 #include "transform/money.h"

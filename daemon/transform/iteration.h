@@ -3,15 +3,14 @@
  * Deliveries are ordered by (source_modified_at, file period, SHA-256 of the file, line). Of X12 the place is that of its
  * set: by when the set was made, or, of a payer's whose clock is not known, when its day was over; what was made at the same
  * instant in the order of a claim's life (sent, acknowledged, adjudicated). A remittance that was made again, of the same
- * payment, takes the place of the first one, and of such those of the last made count alone: see `payment`. An acknowledgement that
- * names the set it answers stands behind the claim of that set, whatever was sent since: see `reference`. Neighbours that
- * agree in status and amounts form a run; each run is an iteration, 1, 2, … in that order, the last is
- * final. An iteration shows the content of its run's newest delivery, as it first came with that
- * content: so source_modified_at is the last change of content.
- * The result is a function of the set, whatever order the deliveries came in. That is why those that do
- * not show are remembered ("absorbed"): late ones may slot in between them. (Keeping only the first and the
- * last of neighbours with equal text was tried: two late ones that differ, either side of one left
- * out, then become neighbours.)
+ * payment, takes the place of the first one, and of such those of the last made count alone: see `payment`. An
+ * acknowledgement that names the set it answers stands behind the claim of that set, whatever was sent since: see
+ * `reference`. Neighbours that agree in status and amounts form a run; each run is an iteration, 1, 2, … in that order, the
+ * last is final. An iteration shows the content of its run's newest delivery, as it first came with that content: so
+ * source_modified_at is the last change of content. The result is a function of the set, whatever order the deliveries came
+ * in. That is why those that do not show are remembered ("absorbed"): late ones may slot in between them. (Keeping only the
+ * first and the last of neighbours with equal text was tried: two late ones that differ, either side of one left out, then
+ * become neighbours.)
  * Pure; any thread. */
 #pragma once
 #include "base/str.h"

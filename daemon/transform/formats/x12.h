@@ -5,8 +5,9 @@
  *
  * The delimiters come from each ISA: the element separator is its fourth byte, the component separator and
  * the terminator stand behind its sixteenth element, wherever that is (senders pad wrongly). Takes what senders
- * really write: a byte order mark (also behind an interchange: files put together), LF, CRLF, CR or nothing behind the terminator, a line end as the terminator, blanks
- * before a segment, lines folded at a fixed width, several interchanges with delimiters of their own.
+ * really write: a byte order mark (also behind an interchange: files put together), LF, CRLF, CR or nothing behind the
+ * terminator, a line end as the terminator, blanks before a segment, lines folded at a fixed width, several interchanges
+ * with delimiters of their own.
  * What comes out does not depend on how the file was cut into chunks.
  *
  * Envelopes (ISA/IEA, GS/GE, ST/SE) are counted and their control numbers compared; what is wrong comes out
