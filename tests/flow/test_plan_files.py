@@ -56,6 +56,7 @@ def running(make_claims):  # noqa: F811
         claims.daemon.make_token()
         claims.daemon.start()
         started.append(claims.daemon)
+        jobs.await_quiet(claims.daemon)  # a run that is under way would take files that are put now
         assert claims.daemon.post("/v1/jobs/claims.monthly/pause")[0] == 200
         return claims
     yield start
@@ -172,7 +173,7 @@ def test_x12_files_that_nobody_has_seen_are_told_as_they_become(desk):  # noqa: 
     desk.put("a_00.835", X12_FILES["a_14.835"][0])
     desk.once()
     with desk.serving() as daemon:
-        jobs.await_quiet(daemon)  # a run that is under way would take some of the files
+        jobs.await_quiet(daemon)  # as above
         assert daemon.post("/v1/jobs/claims.remits/pause")[0] == 200
         for name, (content, _) in X12_FILES.items():
             desk.put(name, content)
