@@ -141,7 +141,7 @@ static bool take_step(Run *run, Pg *pg, Arena *arena, Error *err) {
     if (run->was_asked)
         TRY(record(run, pg, RUN_RUNNING, err));
     RunContext context = {
-        .config = run->config, .feed = run->feed, .claims = run->claims, .pg = pg,
+        .config = run->config, .feed = run->feed, .claims = run->claims, .pg = pg, .pg_pool = run->pg_pool,
         .session = run->session, .arena = arena, .run_id = run->id, .job = run->job,
         .trigger = run->trigger, .epoch = run->epoch, .mode = run->mode,
         .mode_name = run_mode_name(run->mode), .range_from = run->range_from[0] ? run->range_from : NULL,

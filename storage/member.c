@@ -7,6 +7,7 @@
 #include "storage/silver_row.h"
 #include "transform/derive.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <xxhash.h>
 
@@ -47,6 +48,8 @@ typedef struct Bound {
 } Bound;
 
 struct Members {
+    pthread_mutex_t mutex; /* while a page is resolved */
+    MembersWay way;        /* of that page */
     const Entity *entity;
     const char *source_system;
     char fiscal_month[12];
@@ -111,6 +114,7 @@ Members *members_open(const Entity *entity, const char *source_system, int fisca
     Members *m = calloc(1, sizeof *m);
     if (!m)
         abort();
+    pthread_mutex_init(&m->mutex, NULL);
     m->entity = entity;
     m->source_system = source_system;
     m->scratch = arena_open();
@@ -133,6 +137,7 @@ void members_free(Members *m) {
     member_cache_empty(&m->known_dates);
     member_cache_empty(&m->known_spellings);
     arena_free(m->scratch);
+    pthread_mutex_destroy(&m->mutex);
     free(m);
 }
 
@@ -250,6 +255,10 @@ static const char *batch_text(const SilverPage *page) {
     return arena_printf(page->arena, "%lld", (long long)page->batch_id);
 }
 
+static bool may_make(const Members *m, Error *err) {
+    return m->way == MEMBERS_MAKE || error_set(err, STATE_CONFLICT, "a page names what is to be made in its turn");
+}
+
 /* Makes the members that nobody named before, and asks for their keys. */
 static bool make_missing(const Members *m, Pg *pg, const SilverPage *page, const Dimension *dimension,
                          NameList *list, Error *err) {
@@ -263,7 +272,7 @@ static bool make_missing(const Members *m, Pg *pg, const SilverPage *page, const
     if (n_missing == 0)
         return true;
     const char *array = pg_array_end(&ids, err);
-    TRY(array && pg_exec(pg, dimension->make, PG_PARAMS(array, m->source_system, batch_text(page)), NULL, err));
+    TRY(may_make(m, err) && array && pg_exec(pg, dimension->make, PG_PARAMS(array, m->source_system, batch_text(page)), NULL, err));
     return ask(m, pg, dimension, list, err);
 }
 
@@ -464,7 +473,9 @@ static bool make_dates(Members *m, Pg *pg, SilverPage *page, Error *err) {
     TRY(found);
     for (int r = 0; r < pg_rows(found); r++)
         member_cache_put(&m->known_dates, list.names[pg_int(found, r, 0) - 1].id, &(MemberAnswer){.is_known = true});
-    return (size_t)pg_rows(found) == list.n ||
+    if ((size_t)pg_rows(found) == list.n)
+        return true;
+    return may_make(m, err) &&
            pg_exec(pg, SQL_MEMBER_MAKE_DATES, PG_PARAMS(array, m->fiscal_month, batch_text(page)), NULL, err);
 }
 
@@ -508,9 +519,10 @@ static bool spell_payers(Members *m, Pg *pg, SilverPage *page, int field, Error 
     TRY(found);
     for (int r = 0; r < pg_rows(found); r++)
         member_cache_put(&m->known_spellings, list.names[pg_int(found, r, 0) - 1].id, &(MemberAnswer){.is_known = true});
-    return (size_t)pg_rows(found) == list.n ||
-           pg_exec(pg, SQL_MEMBER_SPELL,
-                   PG_PARAMS(id_array, spelling_array, m->source_system, batch_text(page)), NULL, err);
+    if ((size_t)pg_rows(found) == list.n)
+        return true;
+    return may_make(m, err) && pg_exec(pg, SQL_MEMBER_SPELL,
+                                       PG_PARAMS(id_array, spelling_array, m->source_system, batch_text(page)), NULL, err);
 }
 
 /* ---- the whole ---- */
@@ -547,7 +559,7 @@ static bool resolve_dimensions(Members *m, Pg *pg, SilverPage *page, Error *err)
     return true;
 }
 
-bool members_resolve(Members *m, Pg *pg, SilverPage *page, Error *err) {
+static bool resolve_page(Members *m, Pg *pg, SilverPage *page, Error *err) {
     bool has_written = silver_count(page, ROW_NEW) + silver_count(page, ROW_CHANGED) > 0;
     if (has_written)
         TRY(resolve_dimensions(m, pg, page, err));
@@ -559,4 +571,12 @@ bool members_resolve(Members *m, Pg *pg, SilverPage *page, Error *err) {
     if (has_written && m->encounter != COLUMN_NONE)
         TRY(done_with(m, look_at_encounters(m, pg, page, err)));
     return m->n_dates == 0 || done_with(m, make_dates(m, pg, page, err));
+}
+
+bool members_resolve(Members *m, Pg *pg, MembersWay way, SilverPage *page, Error *err) {
+    pthread_mutex_lock(&m->mutex);
+    m->way = way;
+    bool ok = resolve_page(m, pg, page, err);
+    pthread_mutex_unlock(&m->mutex);
+    return ok;
 }

@@ -10,7 +10,7 @@
  * key is the same on every day. A member that changes after it was remembered is put right by settle, which
  * looks at all facts of changed members; once a settle has done that, what was remembered before it is
  * forgotten.
- * One Members belongs to one run on one thread. Not a resolver of facts' keys: gold joins for those. */
+ * One Members belongs to one run; its threads take turns. Not a resolver of facts' keys: gold joins for those. */
 #pragma once
 #include "storage/silver.h"
 
@@ -21,6 +21,10 @@ Members *members_open(const Entity *entity, const char *source_system, int fisca
                       bool is_first_load);
 void members_free(Members *members);
 
+typedef enum MembersWay {
+    MEMBERS_MAKE,
+    MEMBERS_KNOWN /* nothing may be made or learned: where that is due it is a conflict */
+} MembersWay;
 /* In the page's transaction, which holds the placement lock; `page->batch_id` is set. Works on rows of fate
  * NEW and CHANGED; how payers are spelled is learned from those of fate TOUCHED too. */
-bool members_resolve(Members *members, Pg *pg, SilverPage *page, Error *err);
+bool members_resolve(Members *members, Pg *pg, MembersWay way, SilverPage *page, Error *err);

@@ -56,12 +56,17 @@ static void block_release(Arena *arena, Block *block) {
     free(block);
 }
 
+void arena_trim(Arena *arena) {
+    for (Block *older; arena->spares; arena->spares = older) {
+        older = arena->spares->older;
+        arena->size_bytes -= sizeof *arena->spares + arena->spares->capacity;
+        free(arena->spares);
+    }
+}
+
 void arena_free(Arena *arena) {
     arena_empty(arena);
-    for (Block *block = arena->spares, *older; block; block = older) {
-        older = block->older;
-        free(block);
-    }
+    arena_trim(arena);
     free(arena);
 }
 

@@ -37,6 +37,8 @@ ArenaMark arena_mark(const Arena *arena);
 void arena_rewind(Arena *arena, ArenaMark mark);
 /* Everything is gone; the memory stays for what comes next. */
 static inline void arena_empty(Arena *arena) { arena_rewind(arena, (ArenaMark){NULL, 0}); }
+/* Of an empty one: the memory goes back, too. */
+void arena_trim(Arena *arena);
 /* Bytes held from the system. */
 size_t arena_size_bytes(const Arena *arena);
 

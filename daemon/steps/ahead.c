@@ -1,19 +1,20 @@
-/* ahead.c - see ahead.h. Two slots between one writer (the thread) and one reader (the run): the thread fills
- * them in turn and waits while both are full; where one slot goes on may stand in the other, so a
+/* ahead.c - see ahead.h. A few slots between one writer (the thread) and one reader (the run): the thread fills
+ * them in turn and waits while all are full; where one slot goes on may stand in the other, so a
  * slot is emptied by the thread alone, when it fills it again. */
 #include "steps/ahead.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 
-enum { SLOTS = 2 };
+enum { SLOTS_MAX = 3 };
 
 struct Ahead {
     AheadReader reader;
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    AheadPage slots[SLOTS];
+    AheadPage slots[SLOTS_MAX];
+    uint64_t n_slots, n_in_hand; /* of them, at most */
     uint64_t n_filled, n_taken, n_given_back; /* pages since the start */
     bool stops; /* the reader wants no more */
     bool failed;
@@ -32,7 +33,7 @@ static bool fill(const AheadReader *reader, AheadPage *page, Error *err) {
 /* True when there is a slot to fill. */
 static bool await_slot(Ahead *ahead) {
     pthread_mutex_lock(&ahead->mutex);
-    while (!ahead->stops && ahead->n_filled - ahead->n_given_back == SLOTS)
+    while (!ahead->stops && ahead->n_filled - ahead->n_given_back == ahead->n_slots)
         pthread_cond_wait(&ahead->changed, &ahead->mutex);
     bool goes_on = !ahead->stops;
     pthread_mutex_unlock(&ahead->mutex);
@@ -57,7 +58,7 @@ static void *read_pages(void *context) {
     if (reader->thread_open)
         reader->thread_open();
     for (uint64_t n = 0; goes_on && await_slot(ahead); n++) {
-        AheadPage *page = &ahead->slots[n % SLOTS];
+        AheadPage *page = &ahead->slots[n % ahead->n_slots];
         Error err = {0};
         goes_on = fill(reader, page, &err);
         hand_over(ahead, goes_on, &err);
@@ -71,7 +72,7 @@ static void *read_pages(void *context) {
 /* ---- on the run's thread ---- */
 
 static void give_back(Ahead *ahead) {
-    for (int i = 0; i < SLOTS; i++)
+    for (uint64_t i = 0; i < ahead->n_slots; i++)
         arena_free(ahead->slots[i].arena);
     pthread_cond_destroy(&ahead->changed);
     pthread_mutex_destroy(&ahead->mutex);
@@ -83,7 +84,9 @@ Ahead *ahead_open(const AheadReader *reader, Error *err) {
     if (!ahead)
         abort();
     ahead->reader = *reader;
-    for (int i = 0; i < SLOTS; i++)
+    ahead->n_in_hand = reader->holds_two ? 2 : 1;
+    ahead->n_slots = ahead->n_in_hand + 1;
+    for (uint64_t i = 0; i < ahead->n_slots; i++)
         ahead->slots[i].arena = arena_open();
     pthread_mutex_init(&ahead->mutex, NULL);
     pthread_cond_init(&ahead->changed, NULL);
@@ -99,12 +102,13 @@ Ahead *ahead_open(const AheadReader *reader, Error *err) {
 AheadPage *ahead_next(Ahead *ahead, Error *err) {
     AheadPage *page = NULL;
     pthread_mutex_lock(&ahead->mutex);
-    ahead->n_given_back = ahead->n_taken;
+    if (ahead->n_taken >= ahead->n_in_hand)
+        ahead->n_given_back = ahead->n_taken - ahead->n_in_hand + 1;
     pthread_cond_broadcast(&ahead->changed);
     while (ahead->n_filled == ahead->n_taken && !ahead->failed)
         pthread_cond_wait(&ahead->changed, &ahead->mutex);
     if (ahead->n_filled > ahead->n_taken)
-        page = &ahead->slots[ahead->n_taken++ % SLOTS];
+        page = &ahead->slots[ahead->n_taken++ % ahead->n_slots];
     else
         *err = ahead->error;
     pthread_mutex_unlock(&ahead->mutex);

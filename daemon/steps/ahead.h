@@ -2,7 +2,7 @@
  *
  * Who reads rows page by page has two things to wait for, where they come from and PostgreSQL; one thread more lets it
  * wait for both at once. The thread reads pages behind one another and prepares them (place_prepare: ids, hashes, and
- * the cleaning where most rows are new). At most two pages are in memory: the one that is placed and the next.
+ * the cleaning where most rows are new). In memory are those in hand, one or two, and the next.
  * Not for cursor pages: what follows from a page placed decides where they go on.
  * Readers: a table in key order (table_pages.h), a file (receive.c). */
 #pragma once
@@ -26,11 +26,12 @@ typedef struct AheadReader {
     void (*thread_open)(void), (*thread_close)(void); /* or NULL */
     void *ctx;
     const PlaceFeed *place;
+    bool holds_two; /* the page before the one that was taken last stays in hand, too */
 } AheadReader;
 
 /* The reader is copied, its context is not. NULL and an error when the system gives no further thread. */
 Ahead *ahead_open(const AheadReader *reader, Error *err);
-/* The next page; the one before it is given back. NULL and an error when it could not be read. Not to be
+/* The next page; the one before it, or before that, is given back. NULL and an error when it could not be read. Not to be
  * called behind the last one. */
 AheadPage *ahead_next(Ahead *ahead, Error *err);
 /* Waits for the page in hand; what was read and not taken is dropped. */

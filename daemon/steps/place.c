@@ -68,6 +68,7 @@ static bool open_ledgers(RunContext *run, const PlaceSource *source, PlaceFeed *
 bool place_open(RunContext *run, const PlaceSource *source, PlaceFeed *ret_feed, Error *err) {
     PlaceFeed feed = {
         .run = run,
+        .pg = run->pg,
         .feed = source->feed,
         .source_system = source->source_system,
         .entity = source->mapping->entity,
@@ -203,8 +204,8 @@ static bool look_up(PlaceFeed *feed, const RawRows *rows, SilverPage *page, Erro
     if (kind->last_counts && feed->tells == TELLS_NOW)
         mark_repeated(feed, rows, page);
     if (!rows->is_first_load || feed->entity->kind != ENTITY_FACT)
-        TRY(kind->look_up(feed->run->pg, page, err));
-    TRY(quarantine_look_up(feed->run->pg, feed->feed, page, err));
+        TRY(kind->look_up(feed->pg, page, err));
+    TRY(quarantine_look_up(feed->pg, feed->feed, page, err));
     if (page->memory)
         hold_planned(feed, page);
     return true;
@@ -260,7 +261,7 @@ void place_count(const SilverRow *rows, size_t n, PlaceOutcome *outcome) {
 
 static bool decide_fates(const PlaceFeed *feed, SilverPage *page, PlaceOutcome *outcome, Error *err) {
     const Kind *kind = &KINDS[feed->entity->kind];
-    TRY(!kind->decide || kind->decide(feed->run->pg, page, err));
+    TRY(!kind->decide || kind->decide(feed->pg, page, err));
     place_count(page->rows, page->n_rows, outcome);
     outcome->rows_deleted += (int64_t)page->n_withdrawn;
     return true;
@@ -375,7 +376,7 @@ static bool note_run(const RunContext *run, Error *err) {
 
 static bool write_ledgers(const PlaceFeed *feed, const SilverPage *page, const PlaceOutcome *outcome,
                           Error *err) {
-    Pg *pg = feed->run->pg;
+    Pg *pg = feed->pg;
     BatchCounts counts = {
         .rows_read = (int64_t)page->n_rows,
         .rows_changed = rows_written(outcome),
@@ -452,8 +453,13 @@ static void count_run(PlaceFeed *feed, const SilverPage *page, const PlaceOutcom
 static bool lock_page(PlaceFeed *feed, Error *err) {
     if (feed->run->plan)
         return true;
-    TRY(state_placement_lock_shared(feed->run->pg, err));
-    return state_cursor_lock(feed->run->pg, feed->feed, feed->run->epoch, feed->cursor.page, err);
+    TRY(state_placement_lock_shared(feed->pg, err));
+    return state_cursor_lock(feed->pg, feed->feed, feed->run->epoch, feed->cursor.page, err);
+}
+
+static bool enter_file(const PlaceFeed *feed, const RawRows *rows, SilverPage *page, Error *err) {
+    const PlaceEntry *entry = rows->entry;
+    return feed->run->plan || !entry || !entry->enter || entry->enter(entry->ctx, feed->pg, &page->file_id, err);
 }
 
 static bool enter(PlaceFeed *feed, const RawRows *rows, SilverPage *page, Error *err) {
@@ -461,27 +467,32 @@ static bool enter(PlaceFeed *feed, const RawRows *rows, SilverPage *page, Error 
     if (!entry || !entry->is_beside)
         TRY(lock_page(feed, err));
     else
-        TRY(state_placement_lock_shared(feed->run->pg, err) &&
-            state_cursor_lock_beside(feed->run->pg, feed->feed, feed->run->epoch, err));
-    return feed->run->plan || !entry || !entry->enter || entry->enter(entry->ctx, &page->file_id, err);
+        TRY(state_placement_lock_shared(feed->pg, err) &&
+            state_cursor_lock_beside(feed->pg, feed->feed, feed->run->epoch, err));
+    return enter_file(feed, rows, page, err);
 }
 
-static bool conclude(const RawRows *rows, const SilverPage *page, Error *err) {
+static bool conclude(const PlaceFeed *feed, const RawRows *rows, const SilverPage *page, Error *err) {
     const PlaceEntry *entry = rows->entry;
-    return !entry || !entry->conclude || entry->conclude(entry->ctx, page, err);
+    return !entry || !entry->conclude || entry->conclude(entry->ctx, feed->pg, page, err);
 }
 
-static bool write_page(PlaceFeed *feed, SilverPage *page, const PlaceOutcome *outcome, Error *err) {
-    Pg *pg = feed->run->pg;
+static bool write_rows(const PlaceFeed *feed, MembersWay way, SilverPage *page, Error *err) {
+    Pg *pg = feed->pg;
     TRY(state_batch_id(pg, &page->batch_id, err));
-    TRY(members_resolve(feed->members, pg, page, err));
+    TRY(members_resolve(feed->members, pg, way, page, err));
     FAILPOINT("page.after_members");
     TRY(bronze_write(pg, &feed->bronze, page, err));
     FAILPOINT("page.after_bronze");
     TRY(KINDS[feed->entity->kind].write(pg, page, err));
     FAILPOINT("page.after_silver");
-    TRY(quarantine_write(pg, feed->feed, feed->fields, feed->n_fields, page, err));
-    return write_ledgers(feed, page, outcome, err);
+    return true;
+}
+
+static bool write_page(PlaceFeed *feed, SilverPage *page, const PlaceOutcome *outcome, Error *err) {
+    return write_rows(feed, MEMBERS_MAKE, page, err) &&
+           quarantine_write(feed->pg, feed->feed, feed->fields, feed->n_fields, page, err) &&
+           write_ledgers(feed, page, outcome, err);
 }
 
 static bool count_file(const PlaceFeed *feed, const SilverPage *page, const PlaceOutcome *outcome,
@@ -495,13 +506,13 @@ static bool count_file(const PlaceFeed *feed, const SilverPage *page, const Plac
         .rows_quarantined = outcome->rows_quarantined,
         .rows_withdrawn = (int64_t)page->n_withdrawn,
     };
-    return file_count(feed->run->pg, page->file_id, &counts, err);
+    return file_count(feed->pg, page->file_id, &counts, err);
 }
 
 static bool write_cursor(PlaceFeed *feed, const CursorState *next, CursorState *ret_moved, Error *err) {
     CursorState moved = next ? *next : feed->cursor;
     moved.page = feed->cursor.page;
-    TRY(state_cursor_write(feed->run->pg, feed->feed, &moved, err));
+    TRY(state_cursor_write(feed->pg, feed->feed, &moved, err));
     *ret_moved = moved;
     return true;
 }
@@ -573,7 +584,7 @@ static void plan_page(PlaceFeed *feed, const SilverPage *page, const CursorState
 static bool withdraw_entries(const PlaceFeed *feed, const SilverPage *page, int64_t *ret_n, Error *err) {
     if (!page->former || feed->run->plan)
         return true;
-    TRY(quarantine_withdraw(feed->run->pg, page, ret_n, err));
+    TRY(quarantine_withdraw(feed->pg, page, ret_n, err));
     FAILPOINT("page.after_withdrawn");
     return true;
 }
@@ -584,7 +595,7 @@ static bool place_once(PlaceFeed *feed, const RawRows *rows, const CursorState *
     PlaceOutcome outcome = {0};
     int64_t n_entries = 0;
     mark_rejected(rows, page);
-    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(feed->run->pg, err);
+    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(feed->pg, err);
     TRY(tx && enter(feed, rows, page, err));
     FAILPOINT("page.after_lock");
     TRY(withdraw_entries(feed, page, &n_entries, err) && look_up(feed, rows, page, err));
@@ -603,10 +614,10 @@ static bool place_once(PlaceFeed *feed, const RawRows *rows, const CursorState *
         TRY(write_page(feed, page, &outcome, err));
     if (page->file_id)
         TRY(count_file(feed, page, &outcome, err));
-    TRY(spelling_take(feed->run->pg, feed->feed, rows->takes, rows->n_takes, err));
+    TRY(spelling_take(feed->pg, feed->feed, rows->takes, rows->n_takes, err));
     if (rows->is_trial)
         return true;
-    TRY(conclude(rows, page, err));
+    TRY(conclude(feed, rows, page, err));
     if (rows->entry && rows->entry->is_beside)
         TRY(commit_beside(feed, &tx, has_news, &outcome, err));
     else if (has_news || next || rows->n_takes)
@@ -629,6 +640,61 @@ bool place_page(PlaceFeed *feed, const RawRows *rows, const CursorState *next, A
         again.is_first_load = false;
         again.prepared = NULL;
     }
+    return true;
+}
+
+/* ---- before its turn ---- */
+
+static bool may_go_early(const RawRows *rows) {
+    bool is_plain = rows->prepared && !rows->former && !rows->files && rows->n_takes == 0;
+    for (size_t i = 0; is_plain && i < rows->n_rows; i++)
+        is_plain = !is_rejected(rows, i);
+    return is_plain;
+}
+
+static bool is_all_new(const SilverPage *page) {
+    for (size_t i = 0; i < page->n_rows; i++)
+        if (page->rows[i].fate != ROW_NEW || page->rows[i].held.is_found || page->rows[i].held.lacked_id)
+            return false;
+    return true;
+}
+
+bool place_early(PlaceFeed *feed, const RawRows *rows, EarlyPage *ret_early) {
+    Error ignored = {0}; /* whatever it is, the page's turn tells it */
+    if (!may_go_early(rows))
+        return false;
+    EarlyPage early = {.page = tell_origin(rows->prepared, rows)};
+    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(feed->pg, &ignored);
+    TRY(tx && state_placement_lock_shared(feed->pg, &ignored) && look_up(feed, rows, early.page, &ignored));
+    clean_rows(feed, rows, early.page);
+    TRY(decide_fates(feed, early.page, &early.outcome, &ignored) && is_all_new(early.page));
+    TRY(check_stops(feed, early.page, &ignored) && write_rows(feed, MEMBERS_KNOWN, early.page, &ignored));
+    FAILPOINT("page.early");
+    early.tx = TAKE(tx);
+    *ret_early = early;
+    return true;
+}
+
+void early_page_drop(EarlyPage *early) {
+    pg_tx_drop(&early->tx);
+    early->tx = NULL;
+}
+
+bool place_in_turn(PlaceFeed *feed, EarlyPage *early, const RawRows *rows, const CursorState *next, PlaceOutcome *ret_outcome,
+                   Error *err) {
+    PlaceFeed lane = *feed;
+    lane.pg = early->tx;
+    SilverPage *page = early->page;
+    PlaceOutcome outcome = early->outcome;
+    TRY(state_cursor_lock(lane.pg, lane.feed, lane.run->epoch, lane.cursor.page, err) && enter_file(&lane, rows, page, err));
+    FAILPOINT("page.in_turn");
+    TRY(write_ledgers(&lane, page, &outcome, err));
+    TRY(!page->file_id || count_file(&lane, page, &outcome, err));
+    TRY(conclude(&lane, rows, page, err) && commit_page(&lane, &early->tx, next, true, &outcome, err));
+    feed->cursor = lane.cursor;
+    count_run(feed, page, &outcome);
+    count_metrics(feed, page, &outcome);
+    *ret_outcome = outcome;
     return true;
 }
 
@@ -659,7 +725,7 @@ static void mark_gone(SilverPage *page) {
 bool place_gone(PlaceFeed *feed, const Str *ids, size_t n, Arena *arena, PlaceOutcome *ret_outcome, Error *err) {
     SilverPage *page = make_gone_page(feed, ids, n, arena);
     PlaceOutcome outcome = {0};
-    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(feed->run->pg, err);
+    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(feed->pg, err);
     TRY(tx && lock_page(feed, err));
     FAILPOINT("page.after_lock");
     TRY(look_up(feed, &(RawRows){0}, page, err));
@@ -697,10 +763,10 @@ static bool is_past(const PlaceFeed *feed, const SilverRow *row) {
 static bool look_up_again(PlaceFeed *feed, const AgainRows *again, SilverPage *page, Error *err) {
     if (again->kind == AGAIN_HELD)
         return look_up(feed, &again->rows, page, err);
-    TRY(KINDS[feed->entity->kind].look_up(feed->run->pg, page, err));
+    TRY(KINDS[feed->entity->kind].look_up(feed->pg, page, err));
     for (size_t i = 0; i < page->n_rows; i++)
         page->rows[i].fate = is_past(feed, &page->rows[i]) ? ROW_REPEATED : ROW_SAME;
-    TRY(quarantine_look_up(feed->run->pg, feed->feed, page, err));
+    TRY(quarantine_look_up(feed->pg, feed->feed, page, err));
     for (size_t i = 0; i < page->n_rows; i++)
         page->rows[i].fate = ROW_SAME;
     return true;
@@ -731,9 +797,9 @@ static bool decide_again(const PlaceFeed *feed, AgainKind kind, SilverPage *page
 }
 
 static bool write_again(PlaceFeed *feed, SilverPage *page, const PlaceOutcome *outcome, Error *err) {
-    Pg *pg = feed->run->pg;
+    Pg *pg = feed->pg;
     TRY(state_batch_id(pg, &page->batch_id, err));
-    TRY(members_resolve(feed->members, pg, page, err));
+    TRY(members_resolve(feed->members, pg, MEMBERS_MAKE, page, err));
     FAILPOINT("page.after_members");
     TRY(KINDS[feed->entity->kind].write(pg, page, err));
     FAILPOINT("page.after_silver");
@@ -745,7 +811,7 @@ bool place_again(PlaceFeed *feed, const AgainRows *again, Arena *arena, PlaceOut
     SilverPage *page = make_page(feed, &again->rows, arena);
     PlaceOutcome outcome = {0};
     TRY(check_ids(feed, again, page, err));
-    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(feed->run->pg, err);
+    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(feed->pg, err);
     TRY(tx && lock_page(feed, err));
     FAILPOINT("page.after_lock");
     TRY(look_up_again(feed, again, page, err));
@@ -757,7 +823,7 @@ bool place_again(PlaceFeed *feed, const AgainRows *again, Arena *arena, PlaceOut
         return true;
     }
     int64_t n_entries = 0;
-    TRY(quarantine_again(feed->run->pg, feed->feed, page, &n_entries, err));
+    TRY(quarantine_again(feed->pg, feed->feed, page, &n_entries, err));
     bool has_news = outcome.rows_same < (int64_t)page->n_rows || silver_count(page, ROW_TOUCHED) > 0;
     if (has_news)
         TRY(write_again(feed, page, &outcome, err));
@@ -772,9 +838,9 @@ bool place_again(PlaceFeed *feed, const AgainRows *again, Arena *arena, PlaceOut
 /* ---- pages of other steps ---- */
 
 static bool write_work(PlaceFeed *feed, SilverPage *page, const PlaceWork *work, const PlaceOutcome *outcome, Error *err) {
-    Pg *pg = feed->run->pg;
+    Pg *pg = feed->pg;
     TRY(state_batch_id(pg, &page->batch_id, err));
-    TRY(members_resolve(feed->members, pg, page, err));
+    TRY(members_resolve(feed->members, pg, MEMBERS_MAKE, page, err));
     FAILPOINT("page.after_members");
     TRY(work->write(work->ctx, page, err));
     FAILPOINT("page.after_silver");
@@ -784,7 +850,7 @@ static bool write_work(PlaceFeed *feed, SilverPage *page, const PlaceWork *work,
 bool place_work(PlaceFeed *feed, SilverPage *page, const PlaceWork *work, PlaceOutcome *ret_outcome, Error *err) {
     PlaceOutcome outcome = {0};
     bool has_news;
-    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(feed->run->pg, err);
+    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(feed->pg, err);
     TRY(tx && lock_page(feed, err));
     FAILPOINT("page.after_lock");
     TRY(work->decide(work->ctx, page, &has_news, err));
@@ -803,7 +869,7 @@ bool place_cursor(PlaceFeed *feed, const CursorState *next, PgCommit commit, Err
         feed->cursor = *next;
         return true;
     }
-    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(feed->run->pg, err);
+    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(feed->pg, err);
     TRY(tx && lock_page(feed, err));
     CursorState moved;
     TRY(write_cursor(feed, next, &moved, err));

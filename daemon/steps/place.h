@@ -13,6 +13,7 @@
 
 typedef struct PlaceFeed {
     RunContext *run;
+    Pg *pg; /* the session its pages are placed by: the run's */
     const char *feed;
     const char *source_system;
     const Entity *entity;
@@ -56,11 +57,11 @@ typedef struct RawReject {
 
 /* What belongs to a page beside its rows, in its transaction. `enter` makes the file's entry once the feed is locked;
  * `conclude` is given what became of every row before the page commits, news or none. False from either ends the page,
- * and nothing happened. Either may be NULL. Rows that are placed beside the feed's run, as they come: the fence is the
+ * and nothing happened. Either may be NULL. `pg`: the session that the page is placed by. Rows that are placed beside the feed's run, as they come: the fence is the
  * lease alone, and no cursor moves, so that neither drops the other's page. */
 typedef struct PlaceEntry {
-    bool (*enter)(void *ctx, int64_t *ret_file_id, Error *err);
-    bool (*conclude)(void *ctx, const SilverPage *page, Error *err);
+    bool (*enter)(void *ctx, Pg *pg, int64_t *ret_file_id, Error *err);
+    bool (*conclude)(void *ctx, Pg *pg, const SilverPage *page, Error *err);
     void *ctx;
     bool is_beside;
 } PlaceEntry;
@@ -100,6 +101,22 @@ SilverPage *place_prepare(const PlaceFeed *feed, const RawRows *rows, Arena *pag
  * `page` is rewound by the caller. */
 bool place_page(PlaceFeed *feed, const RawRows *rows, const CursorState *next, Arena *page,
                 PlaceOutcome *ret_outcome, Error *err);
+/* A page whose rows are written before its turn, while the page before it is placed: in a transaction of its own, by the
+ * session `feed->pg`, which is not the run's, on any thread (lane.h). Only one of which every row is new: nothing is known of
+ * it, nothing is quarantined, no member is made for it; and none of its ids may stand in the page before it. True: it stands,
+ * and is dropped unless place_in_turn() commits it. False: it goes by place_page() as any other, and nothing happened.
+ * Its rows hold what others may wait for, so it must not wait for its turn without an end.
+ * What is late is the fence alone: the cursor is locked, judged and moved by place_in_turn(), in the same transaction. */
+typedef struct EarlyPage {
+    Pg *tx;
+    SilverPage *page; /* in the arena of `rows` */
+    PlaceOutcome outcome;
+} EarlyPage;
+bool place_early(PlaceFeed *feed, const RawRows *rows, EarlyPage *ret_early);
+void early_page_drop(EarlyPage *ahead);
+/* When the page before it is committed; `feed` is the run's, and moves on as by place_page(). On the run's thread. */
+bool place_in_turn(PlaceFeed *feed, EarlyPage *ahead, const RawRows *rows, const CursorState *next, PlaceOutcome *ret_outcome,
+                   Error *err);
 /* Rows that are no longer at the source, by natural id as mapping_id() gives it; a page's worth of them. Facts
  * and plain members are marked, members with versions get a tombstone (storage/history.h), what quarantine holds
  * of them is superseded. An id that is not here, or deleted already, is passed over; when all are, nothing is

@@ -117,32 +117,32 @@ static bool write_answer(const Posting *p, const SilverPage *page, Arena *arena,
 
 /* ---- the page ---- */
 
-static bool find_answer(Posting *p, Error *err) {
+static bool find_answer(Posting *p, Pg *pg, Error *err) {
     PostedAnswer found;
     PostResult *result = p->result;
-    TRY(posted_find(p->run->pg, p->feed->feed, p->post->key, p->run->arena, &found, &result->file_id, &result->answer, err));
+    TRY(posted_find(pg, p->feed->feed, p->post->key, p->run->arena, &found, &result->file_id, &result->answer, err));
     p->is_answered = found != POSTED_UNKNOWN;
     result->outcome = found == POSTED_SAME ? POST_ANSWERED : POST_KEY_TAKEN;
     return !p->is_answered || error_set(err, STATE_CONFLICT, "the post was answered before");
 }
 
-static bool enter(void *ctx, int64_t *ret_file_id, Error *err) {
+static bool enter(void *ctx, Pg *pg, int64_t *ret_file_id, Error *err) {
     Posting *p = ctx;
     if (p->post->key)
-        TRY(find_answer(p, err));
+        TRY(find_answer(p, pg, err));
     FileSeen seen = {.feed = p->feed->feed, .source_system = p->feed->source_system, .name = "POST /v1/claims",
                      .period = p->period, .bytes = &p->post->bytes};
-    TRY(posted_enter(p->run->pg, &seen, &p->file_id, err));
+    TRY(posted_enter(pg, &seen, &p->file_id, err));
     *ret_file_id = p->file_id;
     return true;
 }
 
-static bool conclude(void *ctx, const SilverPage *page, Error *err) {
+static bool conclude(void *ctx, Pg *pg, const SilverPage *page, Error *err) {
     Posting *p = ctx;
     PostResult result = {.outcome = POST_PLACED, .file_id = p->file_id};
     TRY(write_answer(p, page, p->run->arena, &result.answer, err));
     if (p->post->key)
-        TRY(posted_keep(p->run->pg, p->feed->feed, p->post->key, p->file_id, result.answer.at, err));
+        TRY(posted_keep(pg, p->feed->feed, p->post->key, p->file_id, result.answer.at, err));
     *p->result = result;
     FAILPOINT("post.before_commit");
     return true;

@@ -13,6 +13,7 @@
 #include "steps/ahead.h"
 #include "steps/delivery.h"
 #include "steps/ended.h"
+#include "steps/lane.h"
 #include "steps/open_feeds.h"
 #include "steps/planned.h"
 #include "steps/put_back.h"
@@ -225,12 +226,12 @@ static bool is_files_fault(const Error *why) {
 }
 
 /* A row that PostgreSQL will not have must not keep the others out. */
-static bool place_or_reject(PlaceFeed *feed, const RawRows *rows, const CursorState *next, Arena *page_arena, Error *err) {
+static bool place_or_reject(PlaceFeed *feed, const RawRows *rows, const CursorState *next, Arena *page_arena,
+                            PlaceOutcome *ret_outcome, Error *err) {
     Error why = {0};
     RawRows again = *rows;
     RawReject *rejects;
-    PlaceOutcome outcome;
-    if (place_page(feed, rows, next, page_arena, &outcome, &why))
+    if (place_page(feed, rows, next, page_arena, ret_outcome, &why))
         return true;
     if (!refused_is_likely(&why)) {
         *err = why;
@@ -239,7 +240,7 @@ static bool place_or_reject(PlaceFeed *feed, const RawRows *rows, const CursorSt
     again.prepared = NULL; /* whose rows bear what this attempt found */
     TRY(refused_find(feed, &again, &why, page_arena, &rejects, err));
     again.rejects = rejects;
-    return place_page(feed, &again, next, page_arena, &outcome, err);
+    return place_page(feed, &again, next, page_arena, ret_outcome, err);
 }
 
 /* ---- small files ---- */
@@ -322,22 +323,26 @@ typedef struct Reading {
     Progress ahead;
     FormerReading former; /* .n 0: nothing of these bytes was read before */
     FormerClaims claims_before;
+    SilverPage *page;      /* as it was read ahead, or NULL */
+    const RawRows *behind; /* of the page after it, described, where the lane may write them meanwhile; or NULL */
+    Lane *lane;            /* or NULL */
+    bool has_no_lane;      /* there was none to be had */
+    bool is_all_new;       /* the page placed last: the next may be, too */
     bool is_last;
     FileEntry entry;
     char position[POSITION_BYTES];
     bool waits; /* with others, to be placed and ended with them */
 } Reading;
 
-static bool note_survey(const Reading *reading, const X12Survey *survey, Error *err) {
+static bool note_survey(const Reading *reading, Pg *pg, const X12Survey *survey, Error *err) {
     X12Notes notes = {reading->entry.file_id, reading->file->seen.source_system, survey->sets_json, survey->provider_json,
                       survey->acknowledgements_json, survey->interchanges_json};
-    return x12_note(reading->r->run->pg, &notes, err);
+    return x12_note(pg, &notes, err);
 }
 
 /* With the first page of this run; whoever goes on has its entry. */
-static bool enter(void *ctx, int64_t *ret_file_id, Error *err) {
+static bool enter(void *ctx, Pg *pg, int64_t *ret_file_id, Error *err) {
     Reading *reading = ctx;
-    Pg *pg = reading->r->run->pg;
     const X12Survey *survey = delivery_survey(reading->delivery);
     bool begins = !reading->file->entry.file_id || (reading->progress.offset == 0 && reading->progress.line == 0);
     reading->entry = reading->file->entry;
@@ -348,12 +353,14 @@ static bool enter(void *ctx, int64_t *ret_file_id, Error *err) {
     } else if (begins) {
         TRY(file_restart(pg, reading->entry.file_id, &reading->entry.readings, err));
     }
-    TRY(!survey || !begins || note_survey(reading, survey, err));
+    TRY(!survey || !begins || note_survey(reading, pg, survey, err));
     snprintf(reading->position, sizeof reading->position, "%lld %lld %lld %d %llx", (long long)reading->entry.file_id,
              (long long)reading->ahead.offset, (long long)reading->ahead.line, reading->ahead.was_cut,
              (unsigned long long)way_of_reading(reading->r->claims, reading->entry.readings));
     FAILPOINT("receive.after_begin");
     *ret_file_id = reading->entry.file_id;
+    if (reading->behind)
+        lane_begin(reading->lane, reading->page, reading->behind);
     return true;
 }
 
@@ -364,7 +371,7 @@ static const char *warning_of(const Reading *reading) {
 }
 
 /* With the last page. */
-static bool conclude(void *ctx, const SilverPage *page, Error *err) {
+static bool conclude(void *ctx, Pg *pg, const SilverPage *page, Error *err) {
     Reading *reading = ctx;
     (void)page;
     if (!reading->is_last)
@@ -373,9 +380,9 @@ static bool conclude(void *ctx, const SilverPage *page, Error *err) {
     if (reading->file->is_changed)
         return error_set(err, STATE_DATA, "the file changed while it was read");
     if (delivery_survey(reading->delivery))
-        TRY(x12_mend(reading->r->run->pg, reading->entry.file_id, err));
+        TRY(x12_mend(pg, reading->entry.file_id, err));
     FAILPOINT("receive.before_done");
-    return file_done(reading->r->run->pg, reading->entry.file_id, warning_of(reading), err);
+    return file_done(pg, reading->entry.file_id, warning_of(reading), err);
 }
 
 /* An X12 page ends with its last row's segment, another before the next one's line. */
@@ -400,22 +407,44 @@ static bool take_former(Reading *reading, RawRows *rows, Arena *page, Error *err
     return true;
 }
 
-static bool place_delivered(Reading *reading, DeliveryPage *page, Arena *page_arena, Error *err) {
+static void describe(const Reading *reading, RawRows *rows) {
     const Incoming *file = reading->file;
+    rows->file_id = file->entry.file_id;
+    rows->period = str_of(file->seen.period);
+    rows->sha256 = (Str){(const char *)file->bytes.sha256, FILE_SHA256_BYTES};
+    rows->source_now_us = clock_wall_us();
+}
+
+/* By the session that has written its rows already, or by the run's. */
+static bool place_rows_of(Reading *reading, LaneAnswer answer, RawRows *rows, const CursorState *next, Arena *page_arena,
+                          PlaceOutcome *ret_outcome, Error *err) {
+    if (answer == LANE_STANDS) {
+        bool ok = place_in_turn(reading->feed, lane_page(reading->lane), rows, next, ret_outcome, err);
+        lane_done(reading->lane);
+        return ok;
+    }
+    if (answer == LANE_REFUSED)
+        rows->prepared = NULL;
+    return place_or_reject(reading->feed, rows, next, page_arena, ret_outcome, err);
+}
+
+static bool place_delivered(Reading *reading, DeliveryPage *page, Arena *page_arena, Error *err) {
     PlaceEntry entry = {.enter = enter, .conclude = conclude, .ctx = reading};
+    PlaceOutcome outcome = {0};
+    LaneAnswer answer = LANE_NOTHING;
     CursorState next = reading->feed->cursor;
+    TRY(!reading->lane || lane_take(reading->lane, &page->rows, &answer, err));
     next.is_loading = false;
     next.n_load_key = 0;
     next.position = reading->position; /* written when the file has its entry */
     page->rows.entry = &entry;
     TRY(take_former(reading, &page->rows, page_arena, err));
-    page->rows.file_id = file->entry.file_id;
-    page->rows.period = str_of(file->seen.period);
-    page->rows.sha256 = (Str){(const char *)file->bytes.sha256, FILE_SHA256_BYTES};
-    page->rows.source_now_us = clock_wall_us();
+    describe(reading, &page->rows);
     reading->r->run->counts.bytes_read += (int64_t)page->size_bytes;
-    bool ok = place_or_reject(reading->feed, &page->rows, &next, page_arena, err);
+    reading->page = page->rows.prepared;
+    bool ok = place_rows_of(reading, answer, &page->rows, &next, page_arena, &outcome, err);
     reading->feed->cursor.position = NULL; /* the reading's; the next page brings its own */
+    reading->is_all_new = ok && outcome.rows_new == (int64_t)page->rows.n_rows;
     return ok;
 }
 
@@ -425,7 +454,7 @@ static bool place_nothing(Reading *reading, Error *err) {
     if (reading->r->run->plan)
         return true;
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(reading->r->run->pg, err);
-    TRY(tx && enter(reading, &file_id, err) && conclude(reading, NULL, err));
+    TRY(tx && enter(reading, tx, &file_id, err) && conclude(reading, tx, NULL, err));
     return commit_fenced(reading->r, &tx, PG_RELAXED, err);
 }
 
@@ -491,9 +520,53 @@ static bool wait_with_others(Reading *reading, const DeliveryPage *page, Error *
     return true;
 }
 
+/* The page after this one may be written by a lane while this one is placed: of a file whose rows were new so far. */
+static bool may_go_by_twos(Reading *reading, const AheadPage *page) {
+    const Receiving *r = reading->r;
+    if (page->is_last || !reading->is_all_new || r->run->plan || delivery_survey(reading->delivery) || reading->former.n > 0)
+        return false;
+    Error ignored = {0}; /* then one session does it all */
+    if (!reading->lane && !reading->has_no_lane)
+        reading->lane = lane_open(reading->feed, r->run->pg_pool, &ignored);
+    reading->has_no_lane = !reading->lane;
+    return reading->lane != NULL;
+}
+
+/* A page that cannot be read ends the file when those before it are placed. */
+static bool place_two(Reading *reading, Ahead *ahead, const AheadPage *page, bool *ret_is_last, Error *err) {
+    Error later = {0};
+    const AheadPage *behind = ahead_next(ahead, &later);
+    if (behind) {
+        describe(reading, behind->rows);
+        reading->behind = behind->rows;
+    }
+    bool ok = place_next(reading, page, err);
+    reading->behind = NULL;
+    TRY(ok);
+    if (!behind) {
+        *err = later;
+        return false;
+    }
+    *ret_is_last = behind->is_last;
+    return place_next(reading, behind, err);
+}
+
+static bool place_rest(Reading *reading, Ahead *ahead, Error *err) {
+    arena_empty(reading->r->pages); /* the first page's: the others have memory of their own */
+    arena_trim(reading->r->pages);
+    for (bool is_last = false; !is_last;) {
+        const AheadPage *page = ahead_next(ahead, err);
+        TRY(page);
+        is_last = page->is_last;
+        TRY(may_go_by_twos(reading, page) ? place_two(reading, ahead, page, &is_last, err) : place_next(reading, page, err));
+    }
+    return true;
+}
+
 /* Most files are one page, which is not worth a thread; of others the next is read and cleaned meanwhile. */
 static bool place_rows(Reading *reading, Error *err) {
-    AheadReader reader = {.what = "a claims file", .read = read_delivered, .ctx = reading->delivery, .place = reading->feed};
+    AheadReader reader = {.what = "a claims file", .read = read_delivered, .ctx = reading->delivery, .place = reading->feed,
+                          .holds_two = true};
     AheadPage first = {.arena = reading->r->pages};
     arena_empty(first.arena);
     TRY(read_delivered(reading->delivery, &first, err));
@@ -503,13 +576,9 @@ static bool place_rows(Reading *reading, Error *err) {
     if (first.is_last)
         return place_next(reading, &first, err);
     CLEANUP(ahead_drop) Ahead *ahead = ahead_open(&reader, err);
-    TRY(ahead && place_next(reading, &first, err));
-    for (bool is_last = false; !is_last;) {
-        const AheadPage *page = ahead_next(ahead, err);
-        TRY(page && place_next(reading, page, err));
-        is_last = page->is_last;
-    }
-    return true;
+    bool ok = ahead && place_next(reading, &first, err) && place_rest(reading, ahead, err);
+    lane_drop(&reading->lane); /* before the pages that it may be at */
+    return ok;
 }
 
 /* It is read anew when it was put back for that, or began to be read in another way. */

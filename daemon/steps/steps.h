@@ -3,8 +3,8 @@
  * A step is one straight-line blocking function on a worker thread. It opens what it needs through its
  * RunContext, works page by page, looks at `canceled` between pages, counts what it did, and returns
  * true, or false with an Error whose class run.c decides upon. It never retries, logs only progress,
- * and leaves nothing half done: every page is one transaction. Two steps have a second thread, which ends
- * with them: extract, while it walks a table, and receive, while it reads a file (ahead.h). */
+ * and leaves nothing half done: every page is one transaction. Two steps have further threads, which end
+ * with them: extract, while it walks a table, and receive, while it reads a file (ahead.h, lane.h). */
 #pragma once
 #include "base/arena.h"
 #include "base/error.h"
@@ -69,6 +69,7 @@ typedef struct RunContext {
     const FeedConfig *feed;     /* extract, reconcile; else NULL */
     const ClaimsConfig *claims; /* receive; else NULL */
     struct Pg *pg;              /* the daemon's role; this run's alone */
+    struct PgPool *pg_pool;     /* where there is another one to be had */
     FeedSession *session;       /* extract, reconcile: the job's */
     Arena *arena;               /* this run's; released after it */
     int64_t run_id;             /* of ops.run; 0 while a quiet poll has none */

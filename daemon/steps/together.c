@@ -161,13 +161,13 @@ typedef struct Placing {
     Arena *arena;
 } Placing;
 
-static bool enter(void *ctx, int64_t *ret_file_id, Error *err) {
+static bool enter(void *ctx, Pg *pg, int64_t *ret_file_id, Error *err) {
     const Placing *p = ctx;
     const Together *together = p->together;
     FileBegun *begun = ARENA_ARRAY(p->arena, FileBegun, together->n);
     for (size_t i = 0; i < together->n; i++)
         begun[i] = (FileBegun){together->files[i].seen, &together->files[i].detected};
-    TRY(file_begin_all(together->feed->run->pg, begun, together->n, err));
+    TRY(file_begin_all(pg, begun, together->n, err));
     FAILPOINT("receive.after_begin");
     *ret_file_id = 0; /* the rows say whose they are */
     return true;
@@ -189,7 +189,7 @@ static bool is_any_absorbed(const SilverRow *rows, size_t n) {
     return false;
 }
 
-static bool conclude(void *ctx, const SilverPage *page, Error *err) {
+static bool conclude(void *ctx, Pg *pg, const SilverPage *page, Error *err) {
     const Placing *p = ctx;
     const Together *together = p->together;
     int64_t ids[TOGETHER_MOST], absorbed[TOGETHER_MOST];
@@ -206,7 +206,6 @@ static bool conclude(void *ctx, const SilverPage *page, Error *err) {
         if (is_any_absorbed(rows, file->n_rows))
             absorbed[n_absorbed++] = ids[i];
     }
-    Pg *pg = together->feed->run->pg;
     return file_done_all(pg, ids, counts, together->n, err) &&
            (n_absorbed == 0 || file_restate(pg, absorbed, n_absorbed, FILE_MOSTLY_SHOWS, err));
 }

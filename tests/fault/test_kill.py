@@ -21,7 +21,7 @@ ELSEWHERE = {"hospitals.before_commit": "flow/test_reload.py", "hospitals.after_
              "stop.after_approved": "flow/test_stops.py",
              "upload.before_name": "flow/test_sent_files.py", "upload.after_name": "flow/test_sent_files.py",
              "receive.before_put_back": "flow/test_sent_files.py", "receive.before_fetch_back": "flow/test_drop_fence.py",
-             "page.after_withdrawn": "flow/test_read_anew.py", "receive.after_failed": "flow/test_claims.py",
+             "page.after_withdrawn": "flow/test_read_anew.py", "page.early": "flow/test_lane.py", "page.in_turn": "flow/test_lane.py", "receive.after_failed": "flow/test_claims.py",
              "receive.before_give_back": "flow/test_ledger.py",
              "post.before_commit": "flow/test_posted_claims.py", "post.after_commit": "flow/test_posted_claims.py",
              "lineage.after_sent": "flow/test_openlineage.py", "lineage.after_told": "flow/test_openlineage.py",

@@ -46,9 +46,9 @@ def peak_resident(pid):
 
 
 def cpu_seconds(pid):
-    """User and system time of all its threads (proc(5), fields 14 and 15 of stat)."""
+    """User and system time of all its threads (proc(5), fields 14 and 15 of stat); 0 when it has ended meanwhile."""
     fields = process.stat_fields(pid)
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    return (int(fields[11]) + int(fields[12])) / TICKS if fields else 0.0
 
 
 def children_of(parent):

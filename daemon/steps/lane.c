@@ -1,0 +1,198 @@
+/* lane.c - see lane.h. One page at a time goes through the states in their order, under one mutex. */
+#include "steps/lane.h"
+
+#include "base/failpoint.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { GIVE_WAY_MS = 2000, LOOK_MS = 100 };
+
+typedef enum LaneState {
+    LANE_IDLE,
+    LANE_ASKED,  /* `rows` are the thread's */
+    LANE_WRITES,
+    LANE_STANDING,
+    LANE_TAKEN,  /* `ahead` is the run's */
+    LANE_GAVE_UP /* nothing of it is left */
+} LaneState;
+
+struct Lane {
+    PlaceFeed feed; /* with a session of its own */
+    PgPool *pool;
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    LaneState state;
+    bool stops;
+    const RawRows *rows;
+    EarlyPage ahead;
+};
+
+static void change(Lane *lane, LaneState state) {
+    lane->state = state;
+    pthread_cond_broadcast(&lane->changed);
+}
+
+static struct timespec in_ms(int ms) {
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    at.tv_sec += ms / 1000;
+    at.tv_nsec += ms % 1000 * 1000000L;
+    if (at.tv_nsec >= 1000000000L) {
+        at.tv_sec++;
+        at.tv_nsec -= 1000000000L;
+    }
+    return at;
+}
+
+/* ---- on the thread ---- */
+
+/* True when there is a page to write. */
+static bool await_page(Lane *lane) {
+    while (!lane->stops && lane->state != LANE_ASKED)
+        pthread_cond_wait(&lane->changed, &lane->mutex);
+    return !lane->stops;
+}
+
+static void give_up(Lane *lane) {
+    pthread_mutex_unlock(&lane->mutex); /* a rollback waits for PostgreSQL; nobody else uses the page meanwhile */
+    early_page_drop(&lane->ahead);
+    pthread_mutex_lock(&lane->mutex);
+    change(lane, LANE_GAVE_UP);
+}
+
+/* Until the run takes it; not without an end. */
+static void stand(Lane *lane) {
+    struct timespec until = in_ms(GIVE_WAY_MS);
+    int rc = 0;
+    change(lane, LANE_STANDING);
+    while (lane->state == LANE_STANDING && !lane->stops && rc == 0)
+        rc = pthread_cond_timedwait(&lane->changed, &lane->mutex, &until);
+    if (lane->state == LANE_STANDING) {
+        change(lane, LANE_WRITES);
+        give_up(lane);
+    }
+}
+
+static void write_page(Lane *lane) {
+    change(lane, LANE_WRITES);
+    pthread_mutex_unlock(&lane->mutex);
+    bool stands = place_early(&lane->feed, lane->rows, &lane->ahead);
+    pthread_mutex_lock(&lane->mutex);
+    if (stands)
+        stand(lane);
+    else
+        change(lane, LANE_GAVE_UP);
+}
+
+static void *write_pages(void *context) {
+    Lane *lane = context;
+    pthread_mutex_lock(&lane->mutex);
+    while (await_page(lane))
+        write_page(lane);
+    pthread_mutex_unlock(&lane->mutex);
+    return NULL;
+}
+
+/* ---- on the run's thread ---- */
+
+static void init_locks(Lane *lane) {
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&lane->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    pthread_mutex_init(&lane->mutex, NULL);
+}
+
+static void give_back(Lane *lane) {
+    pg_pool_give(lane->pool, lane->feed.pg);
+    pthread_cond_destroy(&lane->changed);
+    pthread_mutex_destroy(&lane->mutex);
+    free(lane);
+}
+
+Lane *lane_open(const PlaceFeed *feed, PgPool *pool, Error *err) {
+    Pg *pg = pg_pool_take(pool, err);
+    TRY_NULL(pg);
+    Lane *lane = calloc(1, sizeof *lane);
+    if (!lane)
+        abort();
+    lane->feed = *feed;
+    lane->feed.pg = pg;
+    lane->pool = pool;
+    init_locks(lane);
+    if (pthread_create(&lane->thread, NULL, write_pages, lane) != 0) {
+        give_back(lane);
+        error_set(err, STATE_RESOURCES, "the system gives no thread to write pages ahead");
+        return NULL;
+    }
+    return lane;
+}
+
+static bool share_an_id(SilverPage *before, const SilverPage *page) {
+    const RowIndex *index = row_index_make(page->arena, before);
+    for (size_t i = 0; i < page->n_rows; i++)
+        if (!str_is_null(page->rows[i].id) && row_index_find(index, page->rows[i].id))
+            return true;
+    return false;
+}
+
+void lane_begin(Lane *lane, SilverPage *before, const RawRows *rows) {
+    pthread_mutex_lock(&lane->mutex);
+    if (lane->state == LANE_IDLE && before && rows->prepared && !share_an_id(before, rows->prepared)) {
+        lane->rows = rows;
+        change(lane, LANE_ASKED);
+    }
+    pthread_mutex_unlock(&lane->mutex);
+}
+
+static bool is_over(LaneState state) { return state == LANE_STANDING || state == LANE_GAVE_UP; }
+
+static void await_end(Lane *lane) {
+    while (!is_over(lane->state) && !atomic_load(lane->feed.run->canceled)) {
+        struct timespec until = in_ms(LOOK_MS);
+        pthread_cond_timedwait(&lane->changed, &lane->mutex, &until);
+    }
+}
+
+bool lane_take(Lane *lane, const RawRows *rows, LaneAnswer *ret_answer, Error *err) {
+    *ret_answer = LANE_NOTHING;
+    pthread_mutex_lock(&lane->mutex);
+    bool is_asked = lane->state != LANE_IDLE && lane->rows == rows;
+    if (is_asked)
+        await_end(lane);
+    bool ok = !is_asked || is_over(lane->state);
+    if (is_asked && ok) {
+        *ret_answer = lane->state == LANE_STANDING ? LANE_STANDS : LANE_REFUSED;
+        change(lane, lane->state == LANE_STANDING ? LANE_TAKEN : LANE_IDLE);
+    }
+    pthread_mutex_unlock(&lane->mutex);
+    return ok || error_set(err, STATE_CANCELED, "the run was canceled");
+}
+
+EarlyPage *lane_page(Lane *lane) { return &lane->ahead; }
+
+void lane_done(Lane *lane) {
+    early_page_drop(&lane->ahead);
+    pthread_mutex_lock(&lane->mutex);
+    change(lane, LANE_IDLE);
+    pthread_mutex_unlock(&lane->mutex);
+}
+
+void lane_free(Lane *lane) {
+    pthread_mutex_lock(&lane->mutex);
+    bool is_writing = lane->state == LANE_WRITES;
+    lane->stops = true;
+    pthread_cond_broadcast(&lane->changed);
+    pthread_mutex_unlock(&lane->mutex);
+    if (is_writing) { /* what it waits for ends, in PostgreSQL too; the session is nobody's any more */
+        pg_cancel(lane->feed.pg);
+        pg_sever(lane->feed.pg);
+    }
+    pthread_join(lane->thread, NULL);
+    early_page_drop(&lane->ahead);
+    give_back(lane);
+}

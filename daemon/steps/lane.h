@@ -1,0 +1,41 @@
+/* lane.h - the page behind the one that is placed, written by a second session meanwhile.
+ *
+ * PostgreSQL's one backend is the bottleneck of placing, and its pages of new rows do not depend on one another. So while
+ * the run places a page, a thread writes the next one's rows (place_early) in a transaction that stands until the page
+ * before it is committed, and is then fenced and committed by the run itself (place_in_turn): pages become visible in
+ * their order, the cursor says how far, and whoever is killed leaves nothing of the later one.
+ * What may go wrong is left to the page's turn: a page that is not all new, a lock, a connection.
+ *
+ * Why two transactions of one run never wait for each other in a circle: what stands waits for the run, the run may wait in
+ * PostgreSQL for somebody else, and that one for what stands, which PostgreSQL cannot see. So what stands longer than
+ * GIVE_WAY_MS gives way: it is rolled back, and its page is placed in its turn.
+ * Reader: receive.c. Not for cursor pages, nor for pages of which something may be known. */
+#pragma once
+#include "steps/place.h"
+#include "storage/pg_pool.h"
+
+typedef struct Lane Lane;
+
+/* For pages of `feed`, which is copied: its members, mapping and names must outlive the lane. NULL and an error where there
+ * is no session or thread to be had: one can go on without. */
+Lane *lane_open(const PlaceFeed *feed, PgPool *pool, Error *err);
+/* The run has locked the feed's cursor, and is placing `before`. Nothing where the lane has a page already, or where an id
+ * stands in both. `rows` are described as for placing, and stay where they are until lane_done(). */
+void lane_begin(Lane *lane, SilverPage *before, const RawRows *rows);
+
+typedef enum LaneAnswer {
+    LANE_NOTHING, /* it was not asked for these rows */
+    LANE_REFUSED, /* it tried: what was prepared of them is spent */
+    LANE_STANDS   /* lane_page() is to be placed in turn */
+} LaneAnswer;
+/* Waits for the lane to be done with these rows, which are the run's again. False when the run is canceled meanwhile. */
+bool lane_take(Lane *lane, const RawRows *rows, LaneAnswer *ret_answer, Error *err);
+EarlyPage *lane_page(Lane *lane);
+/* The page is committed, or given up. */
+void lane_done(Lane *lane);
+/* Ends what it waits for. */
+void lane_free(Lane *lane);
+static inline void lane_drop(Lane **owner) {
+    if (*owner)
+        lane_free(*owner);
+}
