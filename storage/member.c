@@ -272,7 +272,8 @@ static bool make_missing(const Members *m, Pg *pg, const SilverPage *page, const
     if (n_missing == 0)
         return true;
     const char *array = pg_array_end(&ids, err);
-    TRY(may_make(m, err) && array && pg_exec(pg, dimension->make, PG_PARAMS(array, m->source_system, batch_text(page)), NULL, err));
+    TRY(may_make(m, err) && array);
+    TRY(pg_exec(pg, dimension->make, PG_PARAMS(array, m->source_system, batch_text(page)), NULL, err));
     return ask(m, pg, dimension, list, err);
 }
 

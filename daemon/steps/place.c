@@ -645,6 +645,9 @@ bool place_page(PlaceFeed *feed, const RawRows *rows, const CursorState *next, A
 
 /* ---- before its turn ---- */
 
+/* Whose rows others may wait for waits for nobody long: the run, which may be canceled, waits for it. */
+static const char PATIENCE[] = "2s";
+
 static bool may_go_early(const RawRows *rows) {
     bool is_plain = rows->prepared && !rows->former && !rows->files && rows->n_takes == 0;
     for (size_t i = 0; is_plain && i < rows->n_rows; i++)
@@ -665,7 +668,8 @@ bool place_early(PlaceFeed *feed, const RawRows *rows, EarlyPage *ret_early) {
         return false;
     EarlyPage early = {.page = tell_origin(rows->prepared, rows)};
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(feed->pg, &ignored);
-    TRY(tx && state_placement_lock_shared(feed->pg, &ignored) && look_up(feed, rows, early.page, &ignored));
+    TRY(tx && state_patience(feed->pg, PATIENCE, &ignored) && state_placement_lock_shared(feed->pg, &ignored));
+    TRY(look_up(feed, rows, early.page, &ignored));
     clean_rows(feed, rows, early.page);
     TRY(decide_fates(feed, early.page, &early.outcome, &ignored) && is_all_new(early.page));
     TRY(check_stops(feed, early.page, &ignored) && write_rows(feed, MEMBERS_KNOWN, early.page, &ignored));

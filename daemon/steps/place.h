@@ -3,7 +3,7 @@
  * place_page() locks the feed's cursor (the fence), looks up what is known of the page's keys, drops rows
  * whose source hash is known, cleans the others, and writes bronze, silver, quarantine, counts, audit
  * line and cursor together, or nothing. A page in which nothing is new writes nothing at all.
- * Used by extract and receive; one PlaceFeed belongs to one run on one thread. */
+ * Used by extract and receive; one PlaceFeed belongs to one run, and is placed by one thread. */
 #pragma once
 #include "steps/steps.h"
 #include "storage/bronze.h"
@@ -57,7 +57,8 @@ typedef struct RawReject {
 
 /* What belongs to a page beside its rows, in its transaction. `enter` makes the file's entry once the feed is locked;
  * `conclude` is given what became of every row before the page commits, news or none. False from either ends the page,
- * and nothing happened. Either may be NULL. `pg`: the session that the page is placed by. Rows that are placed beside the feed's run, as they come: the fence is the
+ * and nothing happened. Either may be NULL. `pg`: the session that the page is placed by. Rows that are placed beside the
+ * feed's run, as they come: the fence is the
  * lease alone, and no cursor moves, so that neither drops the other's page. */
 typedef struct PlaceEntry {
     bool (*enter)(void *ctx, Pg *pg, int64_t *ret_file_id, Error *err);
@@ -114,7 +115,9 @@ typedef struct EarlyPage {
 } EarlyPage;
 bool place_early(PlaceFeed *feed, const RawRows *rows, EarlyPage *ret_early);
 void early_page_drop(EarlyPage *ahead);
-/* When the page before it is committed; `feed` is the run's, and moves on as by place_page(). On the run's thread. */
+/* When the page before it is committed; `feed` is the run's, and moves on as by place_page(). On the run's thread. False:
+ * whatever it is, also when it is not known whether it was committed, the page goes by place_page() once it is dropped: its
+ * fence tells. */
 bool place_in_turn(PlaceFeed *feed, EarlyPage *ahead, const RawRows *rows, const CursorState *next, PlaceOutcome *ret_outcome,
                    Error *err);
 /* Rows that are no longer at the source, by natural id as mapping_id() gives it; a page's worth of them. Facts

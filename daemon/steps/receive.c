@@ -32,7 +32,7 @@
 #include <sys/stat.h>
 #include <xxhash.h>
 
-enum { WAIT_SLICE_MS = 100, WAIT_MOST_MS = 30 * 1000, LOOKS = 2, FILES_A_LIST = 128, POSITION_BYTES = 112 };
+enum { WAIT_SLICE_MS = 100, WAIT_MOST_MS = 30 * 1000, LOOKS = 2, FILES_A_LIST = 128, POSITION_BYTES = 112, IN_VAIN_MOST = 4 };
 
 /* What waits in the drop directory, and is known by another name than it bears there. */
 typedef struct Staying {
@@ -327,6 +327,7 @@ typedef struct Reading {
     const RawRows *behind; /* of the page after it, described, where the lane may write them meanwhile; or NULL */
     Lane *lane;            /* or NULL */
     bool has_no_lane;      /* there was none to be had */
+    int n_in_vain;         /* pages that it had to leave, one behind the other */
     bool is_all_new;       /* the page placed last: the next may be, too */
     bool is_last;
     FileEntry entry;
@@ -418,13 +419,18 @@ static void describe(const Reading *reading, RawRows *rows) {
 /* By the session that has written its rows already, or by the run's. */
 static bool place_rows_of(Reading *reading, LaneAnswer answer, RawRows *rows, const CursorState *next, Arena *page_arena,
                           PlaceOutcome *ret_outcome, Error *err) {
+    Error ignored = {0}; /* the page's turn tells it */
+    bool is_placed = false;
     if (answer == LANE_STANDS) {
-        bool ok = place_in_turn(reading->feed, lane_page(reading->lane), rows, next, ret_outcome, err);
+        is_placed = place_in_turn(reading->feed, lane_page(reading->lane), rows, next, ret_outcome, &ignored);
         lane_done(reading->lane);
-        return ok;
     }
-    if (answer == LANE_REFUSED)
-        rows->prepared = NULL;
+    if (answer != LANE_NOTHING)
+        reading->n_in_vain = is_placed ? 0 : reading->n_in_vain + 1;
+    if (is_placed)
+        return true;
+    if (answer != LANE_NOTHING)
+        rows->prepared = NULL; /* whose rows bear what that attempt found */
     return place_or_reject(reading->feed, rows, next, page_arena, ret_outcome, err);
 }
 
@@ -432,8 +438,8 @@ static bool place_delivered(Reading *reading, DeliveryPage *page, Arena *page_ar
     PlaceEntry entry = {.enter = enter, .conclude = conclude, .ctx = reading};
     PlaceOutcome outcome = {0};
     LaneAnswer answer = LANE_NOTHING;
-    CursorState next = reading->feed->cursor;
     TRY(!reading->lane || lane_take(reading->lane, &page->rows, &answer, err));
+    CursorState next = reading->feed->cursor;
     next.is_loading = false;
     next.n_load_key = 0;
     next.position = reading->position; /* written when the file has its entry */
@@ -520,12 +526,22 @@ static bool wait_with_others(Reading *reading, const DeliveryPage *page, Error *
     return true;
 }
 
+/* Of such a file one can go by twos at all. */
+static bool has_unknown_rows(const Reading *reading) {
+    return !reading->r->run->plan && !delivery_survey(reading->delivery) && reading->former.n == 0;
+}
+
 /* The page after this one may be written by a lane while this one is placed: of a file whose rows were new so far. */
 static bool may_go_by_twos(Reading *reading, const AheadPage *page) {
     const Receiving *r = reading->r;
-    if (page->is_last || !reading->is_all_new || r->run->plan || delivery_survey(reading->delivery) || reading->former.n > 0)
+    if (page->is_last || !reading->is_all_new || !has_unknown_rows(reading))
         return false;
     Error ignored = {0}; /* then one session does it all */
+    if (reading->n_in_vain == IN_VAIN_MOST) {
+        lane_drop(&reading->lane);
+        reading->lane = NULL;
+        return false;
+    }
     if (!reading->lane && !reading->has_no_lane)
         reading->lane = lane_open(reading->feed, r->run->pg_pool, &ignored);
     reading->has_no_lane = !reading->lane;
@@ -566,7 +582,7 @@ static bool place_rest(Reading *reading, Ahead *ahead, Error *err) {
 /* Most files are one page, which is not worth a thread; of others the next is read and cleaned meanwhile. */
 static bool place_rows(Reading *reading, Error *err) {
     AheadReader reader = {.what = "a claims file", .read = read_delivered, .ctx = reading->delivery, .place = reading->feed,
-                          .holds_two = true};
+                          .holds_two = has_unknown_rows(reading)};
     AheadPage first = {.arena = reading->r->pages};
     arena_empty(first.arena);
     TRY(read_delivered(reading->delivery, &first, err));

@@ -27,6 +27,10 @@ FROM ops.cursor WHERE feed = $1
 -- name: state_cursor_lock
 SELECT 1 FROM ops.cursor WHERE feed = $1 AND epoch = $2::bigint AND page = $3::bigint FOR UPDATE
 
+-- For whom others may wait: the transaction waits for no lock longer than this.
+-- name: state_patience
+SELECT set_config('lock_timeout', $1, true)
+
 -- name: state_cursor_lock_beside
 SELECT 1 FROM ops.cursor WHERE feed = $1 AND epoch = $2::bigint FOR UPDATE
 

@@ -3,6 +3,7 @@ one session leaves, whoever is killed, stopped or in the way.
 """
 import contextlib
 import signal
+import threading
 
 import pytest
 
@@ -116,6 +117,29 @@ def test_what_stands_gives_way_to_whom_the_run_waits_for(make_claims):  # noqa: 
         link.rollback()
     assert claims.daemon.end_once(timeout=120) == 0
     assert content_of(claims) == content_of(by_one(make_claims, text(NEW)))
+
+
+def test_whoever_has_the_cursor_when_a_page_has_its_turn_fails_no_run(make_claims):  # noqa: F811
+    """As a post of a claim that stands in it: the other session waits for the cursor, whose holder waits for its rows."""
+    claims = make_claims(page_rows=PAGE)
+    claims.put(NAME, text(NEW))
+    with contextlib.closing(claims.store.connect(claims.database)) as first, first.cursor() as holder, \
+            contextlib.closing(claims.store.connect(claims.database)) as second, second.cursor() as poster:
+        holder.execute(INSERT % (1, PAGE))  # of the second page
+        poster.execute("SET statement_timeout = '60s'")
+        claims.daemon.begin_once()
+        jobs.until(lambda: waiting(claims) == (1, 1), 60, "one session waits, the other stands")
+        lock = threading.Thread(target=poster.execute, args=("SELECT FROM ops.cursor FOR UPDATE",))
+        lock.start()
+        jobs.until(lambda: claims.rows("SELECT count(*)::int FROM pg_stat_activity WHERE usename = 'postgres' AND wait_event_type = 'Lock' "
+                                       f"AND datname = '{claims.database}'") == [(1,)], 60, "the poster waits for the page before")
+        first.rollback()
+        lock.join()
+        poster.execute(INSERT % (2, 2 * PAGE))  # of the third
+        second.rollback()
+    assert claims.daemon.end_once(timeout=120) == 0
+    assert [line for line in claims.daemon.log_lines() if line.get("message") == "run failed"] == []
+    assert unsettled(claims) == unsettled(by_one(make_claims, text(NEW)))
 
 
 def test_a_run_that_is_canceled_ends_what_the_other_session_waits_for(make_claims):  # noqa: F811
