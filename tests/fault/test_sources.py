@@ -454,7 +454,7 @@ def test_a_clock_stepped_to_and_fro_under_a_living_connection_loses_nothing(step
         stepped_hospital.play(f"UPDATE t SET first = '{name}' WHERE id = {n}")
         await_equal(stepped_hospital)
         if seconds < 0:
-            assert set_back(daemon) > told and position_of(stepped_hospital) < position
+            jobs.until(lambda: set_back(daemon) > told and position_of(stepped_hospital) < position, what="it is told and goes back")
             jobs.until(lambda: jobs.jobs(daemon)["reconcile.h.f"]["last_success_at"] != reconciled, what="a reconcile follows")
         else:
             assert set_back(daemon) == told
