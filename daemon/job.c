@@ -174,7 +174,8 @@ static void wake_followers(Jobs *jobs, const Job *job, const Run *run) {
         {JOB_SETTLE, JOB_SETTLE, JOB_QUALITY},
     };
     for (size_t i = 0; i < sizeof FOLLOWERS / sizeof *FOLLOWERS; i++) {
-        bool follows = job->kind >= FOLLOWERS[i].first && job->kind <= FOLLOWERS[i].last;
+        bool follows = (job->kind >= FOLLOWERS[i].first && job->kind <= FOLLOWERS[i].last) ||
+                       (FOLLOWERS[i].first == JOB_SETTLE && run->has_settled);
         Job *next = follows && has_news ? job_table_find_kind(jobs->table, FOLLOWERS[i].next) : NULL;
         if (next)
             jobs_wake(jobs, next);

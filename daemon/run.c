@@ -154,6 +154,7 @@ static bool take_step(Run *run, Pg *pg, Arena *arena, Error *err) {
     run->wants_reconcile = context.wants_reconcile;
     run->wants_full = context.wants_full;
     run->wants_more = context.wants_more;
+    run->has_settled = context.has_settled;
     memcpy(run->note, context.note, sizeof run->note);
     return ok;
 }

@@ -56,7 +56,7 @@ typedef struct Run {
     int64_t queued_us, started_us, finished_us;
     RunCounts counts;
     CursorReport cursor;
-    bool wants_reconcile, wants_full, wants_more;
+    bool wants_reconcile, wants_full, wants_more, has_settled;
     char note[RUN_NOTE_BYTES];
     Error error;
     atomic_bool canceled;
