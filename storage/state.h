@@ -41,9 +41,9 @@ bool state_counter_write(Pg *pg, const char *feed, int64_t epoch, const CounterM
 /* The placement lock (rules, section 3): pages hold it shared until their transaction ends, and use indexes until then. */
 bool state_placement_lock_shared(Pg *pg, Error *err);
 /* And settle, a publication's claim and who else writes silver have it alone. */
+bool state_placement_lock_alone(Pg *pg, Error *err);
 /* For the transaction: it waits for no lock longer than that, as PostgreSQL writes a time. */
 bool state_patience(Pg *pg, const char *most, Error *err);
-bool state_placement_lock_alone(Pg *pg, Error *err);
 
 /* Until it is taken back, every transaction of the session may only read: for plans. */
 bool state_read_only(Pg *pg, bool is_read_only, Error *err);

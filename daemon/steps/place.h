@@ -13,7 +13,7 @@
 
 typedef struct PlaceFeed {
     RunContext *run;
-    Pg *pg; /* the session its pages are placed by: the run's */
+    Pg *pg; /* the session its pages are placed by: the run's, of a lane's feed the lane's */
     const char *feed;
     const char *source_system;
     const Entity *entity;
@@ -58,8 +58,7 @@ typedef struct RawReject {
 /* What belongs to a page beside its rows, in its transaction. `enter` makes the file's entry once the feed is locked;
  * `conclude` is given what became of every row before the page commits, news or none. False from either ends the page,
  * and nothing happened. Either may be NULL. `pg`: the session that the page is placed by. Rows that are placed beside the
- * feed's run, as they come: the fence is the
- * lease alone, and no cursor moves, so that neither drops the other's page. */
+ * feed's run, as they come: the fence is the lease alone, and no cursor moves, so that neither drops the other's page. */
 typedef struct PlaceEntry {
     bool (*enter)(void *ctx, Pg *pg, int64_t *ret_file_id, Error *err);
     bool (*conclude)(void *ctx, Pg *pg, const SilverPage *page, Error *err);
@@ -114,11 +113,11 @@ typedef struct EarlyPage {
     PlaceOutcome outcome;
 } EarlyPage;
 bool place_early(PlaceFeed *feed, const RawRows *rows, EarlyPage *ret_early);
-void early_page_drop(EarlyPage *ahead);
+void early_page_drop(EarlyPage *early);
 /* When the page before it is committed; `feed` is the run's, and moves on as by place_page(). On the run's thread. False:
  * whatever it is, also when it is not known whether it was committed, the page goes by place_page() once it is dropped: its
  * fence tells. */
-bool place_in_turn(PlaceFeed *feed, EarlyPage *ahead, const RawRows *rows, const CursorState *next, PlaceOutcome *ret_outcome,
+bool place_in_turn(PlaceFeed *feed, EarlyPage *early, const RawRows *rows, const CursorState *next, PlaceOutcome *ret_outcome,
                    Error *err);
 /* Rows that are no longer at the source, by natural id as mapping_id() gives it; a page's worth of them. Facts
  * and plain members are marked, members with versions get a tombstone (storage/history.h), what quarantine holds

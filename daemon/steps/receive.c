@@ -526,7 +526,7 @@ static bool wait_with_others(Reading *reading, const DeliveryPage *page, Error *
     return true;
 }
 
-/* Of such a file one can go by twos at all. */
+/* Nothing of its rows is known before: one can go by twos. */
 static bool has_unknown_rows(const Reading *reading) {
     return !reading->r->run->plan && !delivery_survey(reading->delivery) && reading->former.n == 0;
 }
