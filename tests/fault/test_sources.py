@@ -458,6 +458,8 @@ def test_a_clock_stepped_to_and_fro_under_a_living_connection_loses_nothing(step
             jobs.until(lambda: jobs.jobs(daemon)["reconcile.h.f"]["last_success_at"] != reconciled, what="a reconcile follows")
         else:
             assert set_back(daemon) == told
+            jobs.until(lambda: position_of(stepped_hospital) > source_text(stepped_hospital, f"(SELECT changed FROM t WHERE id = {n})"),
+                       what="the cursor passes it")  # so that it has something to go back from
     assert threads <= threads_of(stepped), "the connections are those of the beginning"
 
 
