@@ -536,14 +536,17 @@ static bool may_go_by_twos(Reading *reading, const AheadPage *page) {
     const Receiving *r = reading->r;
     if (page->is_last || !reading->is_all_new || !has_unknown_rows(reading))
         return false;
-    Error ignored = {0}; /* then one session does it all */
     if (reading->n_in_vain == IN_VAIN_MOST) {
+        if (reading->lane)
+            LOG_INFO("pages written by a second session had to be left; one places the rest", LOG_TEXT("feed", r->claims->name),
+                     LOG_INT("file", reading->entry.file_id), LOG_INT("pages", reading->n_in_vain));
         lane_drop(&reading->lane);
         reading->lane = NULL;
         return false;
     }
-    if (!reading->lane && !reading->has_no_lane)
-        reading->lane = lane_open(reading->feed, r->run->pg_pool, &ignored);
+    Error why = {0}; /* then one session does it all */
+    if (!reading->lane && !reading->has_no_lane && !(reading->lane = lane_open(reading->feed, r->run->pg_pool, &why)))
+        LOG_FAILURE(LOG_LEVEL_INFO, "no second session writes pages", &why, LOG_TEXT("feed", r->claims->name));
     reading->has_no_lane = !reading->lane;
     return reading->lane != NULL;
 }

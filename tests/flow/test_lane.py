@@ -95,6 +95,23 @@ def test_a_file_of_claims_that_are_there_is_placed_by_one_session(make_claims): 
     assert claims.rows("SELECT count(*)::int, count(DISTINCT source_claim_id)::int FROM silver.claims") == [(2 * len(NEW), len(NEW))]
 
 
+LEFT = "pages written by a second session had to be left; one places the rest"
+
+
+@pytest.mark.parametrize("pages, told", [(12, []), (18, [4])])
+def test_a_second_session_that_writes_in_vain_again_and_again_is_given_up_and_told_once(make_claims, pages, told):  # noqa: F811
+    """Of every three pages the third is not to be written early: one goes alone after it, then two together."""
+    rows = [row(f"V{number:03}", amount="ten" if number % (3 * PAGE) == 3 * PAGE - 1 else "120.00") for number in range(pages * PAGE)]
+    claims = make_claims(page_rows=PAGE)
+    claims.put(NAME, text(rows))
+    claims.daemon.begin_once()
+    assert claims.daemon.end_once(timeout=120) == 0
+    lines = [line for line in claims.daemon.log_lines() if line.get("message") == LEFT]
+    assert [line["pages"] for line in lines] == told
+    assert all(line["feed"] == "claims.monthly" and [(line["file"],)] == claims.rows("SELECT file_id FROM ops.file") for line in lines)
+    assert content_of(claims) == content_of(by_one(make_claims, text(rows)))
+
+
 def waiting(claims):  # noqa: F811
     """Sessions of the daemon: those that wait for another's row, and those that stand in a transaction."""
     return claims.rows("SELECT count(*) FILTER (WHERE wait_event = 'transactionid')::int, count(*) FILTER (WHERE state = 'idle in transaction')::int "
