@@ -57,7 +57,7 @@ static Delivery stored_form(ClaimMemory *memory, const Delivery *decided) {
     d.payment = keep(memory, d.payment);
     d.reference = keep(memory, d.reference);
     if (d.status.is_set)
-        d.status = value_text(arena_copy(memory->arena, d.status.text));
+        d.status = value_text(arena_copy(memory->arena, value_str(d.status)));
     d.origin = is_shown ? DELIVERY_STORED_SHOWN : DELIVERY_STORED_ABSORBED;
     d.claim_key = is_shown ? (d.key ? d.key : --memory->n_keys) : 0;
     d.was_iteration = d.iteration;

@@ -285,8 +285,8 @@ static void gather(const Members *m, const Bound *bound, SilverPage *page, Membe
         Value named = is_written(row) ? row->record.values[bound->reference] : VALUE_NULL;
         if (!named.is_set)
             continue;
-        if (!member_cache_find(&bound->cache, named.text, &answers[i]))
-            waits[i] = names_add(list, named.text, day_of(m, row));
+        if (!member_cache_find(&bound->cache, value_str(named), &answers[i]))
+            waits[i] = names_add(list, value_str(named), day_of(m, row));
     }
 }
 
@@ -386,7 +386,7 @@ static void take_claims(const Members *m, SilverPage *page, const PgResult *foun
         Value named = row->record.values[m->claim];
         of->is_named = true;
         of->is_undenied |= !pg_bool(found, r, 2);
-        of->bears_it |= named.is_set && str_equal(named.text, pg_value(found, r, 1));
+        of->bears_it |= named.is_set && str_equal(value_str(named), pg_value(found, r, 1));
     }
 }
 
@@ -425,7 +425,7 @@ static bool look_at_encounters(const Members *m, Pg *pg, SilverPage *page, Error
     names_init(&list, m->scratch);
     for (size_t i = 0; i < page->n_rows; i++)
         if (is_written(&page->rows[i]) && page->rows[i].record.values[m->encounter].is_set)
-            names_add(&list, page->rows[i].record.values[m->encounter].text, VALUE_NULL);
+            names_add(&list, value_str(page->rows[i].record.values[m->encounter]), VALUE_NULL);
     size_t n_asked = list.n > SAMPLE_ABOVE ? SAMPLE_ROWS : list.n;
     if (n_asked == 0)
         return true;
@@ -441,7 +441,7 @@ static bool look_at_encounters(const Members *m, Pg *pg, SilverPage *page, Error
         list.names[i].answer.is_known = (size_t)pg_rows(found) * 2 >= n_asked;
     for (size_t i = 0; i < page->n_rows; i++) {
         Value named = is_written(&page->rows[i]) ? page->rows[i].record.values[m->encounter] : VALUE_NULL;
-        if (named.is_set && !names_find(&list, named.text)->answer.is_known)
+        if (named.is_set && !names_find(&list, value_str(named))->answer.is_known)
             page->rows[i].record.settle_flags |= 1u << SETTLE_ORPHAN_ENCOUNTER;
     }
     return true;
@@ -510,7 +510,7 @@ static bool spell_payers(Members *m, Pg *pg, SilverPage *page, int field, Error 
     CLEANUP(buf_drop) Buf spellings = pg_array(PAGE_MAX_BYTES);
     for (size_t i = 0; i < list.n; i++) {
         const SilverRow *row = &page->rows[rows[i]];
-        pg_array_text(&ids, row->record.values[m->payer].text);
+        pg_array_text(&ids, value_str(row->record.values[m->payer]));
         pg_array_text(&spellings, mapping_spelling(page->mapping, m->payer, row->fields, m->scratch));
     }
     const char *id_array = pg_array_end(&ids, err), *spelling_array = pg_array_end(&spellings, err);

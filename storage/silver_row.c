@@ -152,7 +152,7 @@ void silver_put_value(Buf *out, ColumnType type, Value value) {
     switch (type) {
     case TYPE_TEXT:
     case TYPE_BYTES:
-        put_sized(out, value.text);
+        put_sized(out, value_str(value));
         break;
     case TYPE_DATE:
         buf_put_i32(out, 4);

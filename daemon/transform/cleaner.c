@@ -14,6 +14,11 @@
 
 #define COUNT(list) (sizeof(list) / sizeof *(list))
 
+/* Of a cell that is not NULL. */
+static Str text_of(const Cell *cell) { return (Str){cell->value->at, cell->value->size}; }
+
+static void set_text(Cell *cell, Str text) { *cell->value = value_text(text); }
+
 static void flag(Cell *cell, Flag which) {
     cell->row->flags |= UINT64_C(1) << which;
     *cell->value = VALUE_NULL;
@@ -21,7 +26,7 @@ static void flag(Cell *cell, Flag which) {
 
 /* A value that could not be read: words for "nothing known" are NULL, all else is flagged. */
 static void give_up(Cell *cell, Flag which) {
-    if (text_is_unknown_word(text_trim(cell->value->text)))
+    if (text_is_unknown_word(text_trim(text_of(cell))))
         *cell->value = VALUE_NULL;
     else
         flag(cell, which);
@@ -31,37 +36,37 @@ static void give_up(Cell *cell, Flag which) {
 
 static void clean_trim(Cell *cell, const void *args) {
     (void)args;
-    cell->value->text = text_trim(cell->value->text);
+    set_text(cell, text_trim(text_of(cell)));
 }
 
 static void clean_collapse(Cell *cell, const void *args) {
     (void)args;
-    cell->value->text = text_collapse(cell->row->page, cell->value->text);
+    set_text(cell, text_collapse(cell->row->page, text_of(cell)));
 }
 
 static void clean_upper(Cell *cell, const void *args) {
     (void)args;
-    cell->value->text = text_upper(cell->row->page, cell->value->text);
+    set_text(cell, text_upper(cell->row->page, text_of(cell)));
 }
 
 static void clean_lower(Cell *cell, const void *args) {
     (void)args;
-    cell->value->text = text_lower(cell->row->page, cell->value->text);
+    set_text(cell, text_lower(cell->row->page, text_of(cell)));
 }
 
 static void clean_title(Cell *cell, const void *args) {
     (void)args;
-    cell->value->text = text_title(cell->row->page, cell->value->text);
+    set_text(cell, text_title(cell->row->page, text_of(cell)));
 }
 
 static void clean_proper_case(Cell *cell, const void *args) {
     (void)args;
-    cell->value->text = name_case(cell->row->page, cell->value->text);
+    set_text(cell, name_case(cell->row->page, text_of(cell)));
 }
 
 static void clean_digits(Cell *cell, const void *args) {
     (void)args;
-    Str digits = text_digits(cell->row->page, cell->value->text);
+    Str digits = text_digits(cell->row->page, text_of(cell));
     *cell->value = digits.size > 0 ? value_text(digits) : VALUE_NULL;
 }
 
@@ -80,19 +85,19 @@ static bool is_among(Str text, const Words *words) {
 
 static void clean_unknown_words(Cell *cell, const void *args) {
     const Words *words = args;
-    Str trimmed = text_trim(cell->value->text);
+    Str trimmed = text_trim(text_of(cell));
     if (words->n > 0 ? is_among(trimmed, words) : text_is_unknown_word(trimmed))
         *cell->value = VALUE_NULL;
 }
 
 static void clean_null_if(Cell *cell, const void *args) {
-    if (is_among(text_trim(cell->value->text), args))
+    if (is_among(text_trim(text_of(cell)), args))
         *cell->value = VALUE_NULL;
 }
 
 static void clean_text(Cell *cell, const void *args) {
     (void)args;
-    Str text = text_collapse(cell->row->page, cell->value->text);
+    Str text = text_collapse(cell->row->page, text_of(cell));
     *cell->value = text_is_unknown_word(text) ? VALUE_NULL : value_text(text);
 }
 
@@ -104,7 +109,7 @@ static void clean_code(Cell *cell, const void *args) {
 
 /* Ids are folded where the source's collation joins 'abc' and 'ABC'. */
 static void clean_id(Cell *cell, const void *args) {
-    Str text = text_trim(cell->value->text);
+    Str text = text_trim(text_of(cell));
     *cell->value = text_is_unknown_word(text) ? VALUE_NULL : value_text(text);
     if (cell->value->is_set && cell->source->folds_case)
         clean_upper(cell, args);
@@ -113,30 +118,30 @@ static void clean_id(Cell *cell, const void *args) {
 static void clean_map(Cell *cell, const void *args) {
     const Words *words = args;
     const char *otherwise = NULL;
-    Str text = text_trim(cell->value->text);
+    Str text = text_trim(text_of(cell));
     for (size_t i = 0; i < words->n; i++) {
         if (str_equal_nocase(text, str_of(words->at[i].key))) {
-            cell->value->text = str_of(words->at[i].value);
+            set_text(cell, str_of(words->at[i].value));
             return;
         }
         if (strcmp(words->at[i].key, "*") == 0)
             otherwise = words->at[i].value;
     }
     if (otherwise)
-        cell->value->text = str_of(otherwise);
+        set_text(cell, str_of(otherwise));
 }
 
 static void clean_default(Cell *cell, const void *args) {
     const Words *words = args;
-    if (!cell->value->is_set || text_trim(cell->value->text).size == 0)
-        *cell->value = value_text(str_of(words->at[0].value));
+    if (!cell->value->is_set || text_trim(text_of(cell)).size == 0)
+        set_text(cell, str_of(words->at[0].value));
 }
 
 /* The `from` columns in order, those that are NULL or empty left out. */
 static void clean_concat(Cell *cell, const void *args) {
     const Words *words = args;
     Str between = words->n > 0 ? str_of(words->at[0].value) : STR(" ");
-    Str first = cell->value->is_set ? cell->value->text : STR("");
+    Str first = cell->value->is_set ? text_of(cell) : STR("");
     size_t size = first.size;
     for (size_t i = 0; i < cell->source->n_others; i++)
         size += between.size + cell->fields[cell->source->others[i]].size;
@@ -185,7 +190,7 @@ static int64_t floor_days(int64_t us) { return us / US_PER_DAY - (us % US_PER_DA
 
 static void clean_timestamp(Cell *cell, const void *args) {
     CivilTime civil;
-    if (read_civil(text_trim(cell->value->text), args, &civil))
+    if (read_civil(text_trim(text_of(cell)), args, &civil))
         *cell->value = value_number(instant_of(cell, &civil));
     else
         give_up(cell, FLAG_DATE_INVALID);
@@ -194,7 +199,7 @@ static void clean_timestamp(Cell *cell, const void *args) {
 /* The day a civil time names is the day; an instant's day is the one in the source's zone. */
 static void clean_date(Cell *cell, const void *args) {
     CivilTime civil;
-    if (!read_civil(text_trim(cell->value->text), args, &civil)) {
+    if (!read_civil(text_trim(text_of(cell)), args, &civil)) {
         give_up(cell, FLAG_DATE_INVALID);
         return;
     }
@@ -206,7 +211,7 @@ static void clean_date(Cell *cell, const void *args) {
 
 static void clean_cents(Cell *cell, const void *args) {
     int64_t cents;
-    if (money_parse(cell->value->text, *(const MoneyStyle *)args, &cents))
+    if (money_parse(text_of(cell), *(const MoneyStyle *)args, &cents))
         *cell->value = value_number(cents);
     else
         give_up(cell, FLAG_AMOUNT_UNREADABLE);
@@ -214,7 +219,7 @@ static void clean_cents(Cell *cell, const void *args) {
 
 static void read_whole_number(Cell *cell, int64_t least, int64_t most) {
     int64_t number;
-    if (str_to_int64(text_trim(cell->value->text), &number) && number >= least && number <= most)
+    if (str_to_int64(text_trim(text_of(cell)), &number) && number >= least && number <= most)
         *cell->value = value_number(number);
     else
         give_up(cell, FLAG_AMOUNT_UNREADABLE);
@@ -240,7 +245,7 @@ typedef struct PhoneArgs {
 static void clean_phone(Cell *cell, const void *args) {
     const PhoneArgs *which = args;
     Phone phone;
-    if (!phone_parse(cell->row->page, text_trim(cell->value->text), which->country, &phone))
+    if (!phone_parse(cell->row->page, text_trim(text_of(cell)), which->country, &phone))
         give_up(cell, FLAG_PHONE_INVALID);
     else
         *cell->value = value_text(which->is_extension ? phone.extension : phone.number);
@@ -248,31 +253,31 @@ static void clean_phone(Cell *cell, const void *args) {
 
 static void clean_email(Cell *cell, const void *args) {
     (void)args;
-    Str text = text_trim(cell->value->text);
+    Str text = text_trim(text_of(cell));
     if (email_is_valid(text))
-        *cell->value = value_text(text_lower(cell->row->page, text));
+        set_text(cell, text_lower(cell->row->page, text));
     else
         give_up(cell, FLAG_EMAIL_INVALID);
 }
 
 static void clean_ssn(Cell *cell, const void *args) {
     (void)args;
-    *cell->value = value_text(ssn_parse(cell->row->page, cell->value->text));
+    set_text(cell, ssn_parse(cell->row->page, text_of(cell)));
 }
 
 static void clean_icd10(Cell *cell, const void *args) {
     clean_text(cell, args);
     if (cell->value->is_set)
-        cell->value->text = icd10_format(cell->row->page, cell->value->text);
+        set_text(cell, icd10_format(cell->row->page, text_of(cell)));
 }
 
 static void clean_npi(Cell *cell, const void *args) {
     (void)args;
-    Str npi = npi_parse(cell->value->text);
+    Str npi = npi_parse(text_of(cell));
     if (str_is_null(npi))
         give_up(cell, FLAG_NPI_CHECK_DIGIT);
     else
-        cell->value->text = npi;
+        set_text(cell, npi);
 }
 
 /* A ZIP kept as a number has lost its leading zeros. */
@@ -287,11 +292,11 @@ static Str restore_zeros(Cell *cell, Str text) {
 
 static void clean_zip(Cell *cell, const void *args) {
     (void)args;
-    Str zip = zip_parse(cell->row->page, restore_zeros(cell, text_trim(cell->value->text)));
+    Str zip = zip_parse(cell->row->page, restore_zeros(cell, text_trim(text_of(cell))));
     if (str_is_null(zip))
         give_up(cell, FLAG_ADDRESS_UNPARSED);
     else
-        cell->value->text = zip;
+        set_text(cell, zip);
 }
 
 static void clean_gender(Cell *cell, const void *args) {
@@ -301,33 +306,33 @@ static void clean_gender(Cell *cell, const void *args) {
         {"man", "Male"}, {"o", "Other"}, {"other", "Other"}, {"x", "Other"},
         {"nonbinary", "Other"}, {"non-binary", "Other"},
     };
-    Str text = cell->value->is_set ? text_trim(cell->value->text) : STR("");
-    *cell->value = value_text(STR("Unknown"));
+    Str text = cell->value->is_set ? text_trim(text_of(cell)) : STR("");
+    set_text(cell, STR("Unknown"));
     for (size_t i = 0; i < COUNT(WORDS); i++)
         if (str_equal_nocase(text, str_of(WORDS[i][0])))
-            cell->value->text = str_of(WORDS[i][1]);
+            set_text(cell, str_of(WORDS[i][1]));
 }
 
 static const Address *address_of(Cell *cell) {
     CleanRow *row = cell->row;
-    if (row->address_at != cell->value->text.at || row->address_size != cell->value->text.size) {
-        row->address = address_parse(row->page, cell->value->text);
-        row->address_at = cell->value->text.at;
-        row->address_size = cell->value->text.size;
+    if (row->address_at != cell->value->at || row->address_size != cell->value->size) {
+        row->address = address_parse(row->page, text_of(cell));
+        row->address_at = cell->value->at;
+        row->address_size = cell->value->size;
     }
     return &row->address;
 }
 
 /* `args` is the offset of the part in an Address. */
 static void clean_us_address(Cell *cell, const void *args) {
-    if (text_is_unknown_word(text_trim(cell->value->text))) {
+    if (text_is_unknown_word(text_trim(text_of(cell)))) {
         *cell->value = VALUE_NULL;
         return;
     }
     const Address *address = address_of(cell);
     if (!address->is_complete)
         cell->row->flags |= UINT64_C(1) << FLAG_ADDRESS_UNPARSED;
-    *cell->value = value_text(*(const Str *)((const char *)address + *(const size_t *)args));
+    set_text(cell, *(const Str *)((const char *)address + *(const size_t *)args));
 }
 
 /* ---- the table ----------------------------------------------------------------------------- */

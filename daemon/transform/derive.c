@@ -15,10 +15,10 @@ struct Derivation {
 };
 
 Str derive_claim_status(const ClaimAmounts *claim) {
-    if (claim->status.is_set && (str_equal_nocase(claim->status.text, STR("Denied")) ||
-                                 str_equal_nocase(claim->status.text, STR("Rejected"))))
+    if (claim->status.is_set && (str_equal_nocase(value_str(claim->status), STR("Denied")) ||
+                                 str_equal_nocase(value_str(claim->status), STR("Rejected"))))
         return STR("Denied");
-    if (claim->status.is_set && str_equal_nocase(claim->status.text, STR("Pending")))
+    if (claim->status.is_set && str_equal_nocase(value_str(claim->status), STR("Pending")))
         return STR("Pending");
     if (!claim->claimed.is_set || !claim->paid.is_set)
         return STR("Pending");
@@ -78,7 +78,7 @@ static void derive_claim(const Derivation *d, Record *record) {
  * be one; whether it is, the registry says: unchecked until then. */
 static void derive_provider(const Derivation *d, Record *record) {
     Value npi = record->values[d->input[0]];
-    if (npi.is_set && !npi_check_digit_is_valid(npi.text))
+    if (npi.is_set && !npi_check_digit_is_valid(value_str(npi)))
         record->flags |= UINT64_C(1) << FLAG_NPI_CHECK_DIGIT;
     bool is_bad = record->flags & UINT64_C(1) << FLAG_NPI_CHECK_DIGIT;
     record->values[d->output[0]] = value_text(is_bad ? STR("bad_check_digit") : STR("unchecked"));

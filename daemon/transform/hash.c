@@ -181,8 +181,8 @@ static void record_put_value(RecordInput *input, bool is_text, const Value *valu
         record_put_u64(input, (uint64_t)value->number);
         return;
     }
-    record_put_u64(input, value->text.size);
-    record_put(input, value->text.at, value->text.size);
+    record_put_u64(input, value->size);
+    record_put(input, value->at, value->size);
 }
 
 HashPlan hash_plan(const Entity *entity) {

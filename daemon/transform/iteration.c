@@ -44,7 +44,7 @@ static bool is_same_iteration(const Delivery *a, const Delivery *b) {
         if (!is_same_number(a->amounts[i], b->amounts[i]))
             return false;
     return a->status.is_set == b->status.is_set &&
-           (!a->status.is_set || str_equal(a->status.text, b->status.text));
+           (!a->status.is_set || str_equal(value_str(a->status), value_str(b->status)));
 }
 
 static bool is_same_content(const Delivery *a, const Delivery *b) {

@@ -419,19 +419,18 @@ Mapping *mapping_compile(Arena *arena, const MappingSpec *spec, const Field *fie
 
 static void repair(CleanRow *row, Value *value) {
     bool is_repaired = false;
-    value->text = text_repair(row->page, value->text, &is_repaired);
+    *value = value_text(text_repair(row->page, value_str(*value), &is_repaired));
     row->flags |= is_repaired ? BIT(FLAG_TEXT_REPAIRED) : 0;
 }
 
 static void clean_target(const Target *target, const Str *fields, CleanRow *row, Value *ret_value) {
     Str text = target->source.field < 0 ? STR_NULL : fields[target->source.field];
-    ret_value->is_set = text.at != NULL;
-    ret_value->text = text;
+    *ret_value = value_text(text);
     Cell cell = {.value = ret_value, .fields = fields, .source = &target->source, .row = row};
     if (text.at && !text_is_clean_utf8(text))
         repair(row, ret_value);
     chain_run(&target->chain, &cell);
-    if (target->is_text && ret_value->is_set && ret_value->text.size == 0)
+    if (target->is_text && ret_value->is_set && ret_value->size == 0)
         ret_value->is_set = false; /* an empty text tells nothing */
 }
 
@@ -521,7 +520,7 @@ Str mapping_id(const Mapping *mapping, const Str *fields, Arena *page) {
     Value id = VALUE_NULL;
     if (mapping->id)
         clean_target(mapping->id, fields, &row, &id);
-    return id.is_set ? id.text : STR_NULL;
+    return value_str(id);
 }
 
 int mapping_id_field(const Mapping *mapping) {
@@ -544,7 +543,7 @@ Str mapping_spelling(const Mapping *mapping, int column, const Str *fields, Aren
     CleanRow row = {.page = page, .zone = mapping->zone};
     Value text = VALUE_NULL;
     clean_target(&target, fields, &row, &text);
-    return text.is_set ? text.text : STR_NULL;
+    return value_str(text);
 }
 
 HistoryMode mapping_history(const Mapping *mapping, int column) { return mapping->history[column]; }

@@ -63,14 +63,14 @@ static bool are_known(Value *top) {
 static int number_order(const Value *a, const Value *b) {
     return (a->number > b->number) - (a->number < b->number);
 }
-static int text_order(const Value *a, const Value *b) { return str_compare(a->text, b->text); }
+static int text_order(const Value *a, const Value *b) { return str_compare(value_str(*a), value_str(*b)); }
 COMPARE(run_number_eq, number_order, ==)
 COMPARE(run_number_ne, number_order, !=)
 COMPARE(run_number_lt, number_order, <)
 COMPARE(run_number_le, number_order, <=)
 COMPARE(run_number_gt, number_order, >)
 COMPARE(run_number_ge, number_order, >=)
-static bool text_differs(const Value *a, const Value *b) { return !str_equal(a->text, b->text); }
+static bool text_differs(const Value *a, const Value *b) { return !str_equal(value_str(*a), value_str(*b)); }
 COMPARE(run_text_eq, text_differs, ==)
 COMPARE(run_text_ne, text_differs, !=)
 COMPARE(run_text_lt, text_order, <)
@@ -148,7 +148,7 @@ static Value *run_text_in(const Instruction *i, const Value *row, Value *top) {
         return top;
     bool is_in = false;
     for (int k = 0; k < i->n_items && !is_in; k++)
-        is_in = str_equal(i->items[k].text, top[-1].text);
+        is_in = str_equal(value_str(i->items[k]), value_str(top[-1]));
     top[-1] = value_number(is_in);
     return top;
 }
@@ -156,14 +156,14 @@ static Value *run_text_in(const Instruction *i, const Value *row, Value *top) {
 static Value *run_matches(const Instruction *i, const Value *row, Value *top) {
     (void)row;
     if (top[-1].is_set)
-        top[-1] = value_number(pattern_matches(i->pattern, top[-1].text));
+        top[-1] = value_number(pattern_matches(i->pattern, value_str(top[-1])));
     return top;
 }
 
 static Value *run_has_form(const Instruction *i, const Value *row, Value *top) {
     (void)row;
     if (top[-1].is_set)
-        top[-1] = value_number(i->has_form(top[-1].text));
+        top[-1] = value_number(i->has_form(value_str(top[-1])));
     return top;
 }
 
@@ -346,11 +346,11 @@ static bool settle_literal(Compiler *c, Operand *operand, int type) {
     }
     Value *literal = &c->code[operand->literal].literal;
     int64_t number;
-    bool fits = operand->type == TYPE_LITERAL_NUMBER ? number_as(literal->text, type, &number)
-                                                     : time_as(literal->text, type, &number);
+    bool fits = operand->type == TYPE_LITERAL_NUMBER ? number_as(value_str(*literal), type, &number)
+                                                     : time_as(value_str(*literal), type, &number);
     if (!fits)
         return error_set(c->err, STATE_CONFIG, "check \"%s\": `%.*s` is no %s", c->text,
-                         STR_ARG(literal->text), type_name(type));
+                         STR_ARG(value_str(*literal)), type_name(type));
     *literal = value_number(number);
     *operand = (Operand){type, NO_LITERAL, false};
     return true;

@@ -114,7 +114,7 @@ static void texts_run_through_their_cleaners(void **state) {
     for (size_t i = 0; i < sizeof TRIES / sizeof *TRIES; i++) {
         uint64_t flags;
         Value value = run(entity_find(STR("patients")), &TRIES[i], &flags);
-        Str text = value.is_set ? value.text : STR_NULL;
+        Str text = value_str(value);
         if (!str_equal(text, str_of(TRIES[i].expected)) || flags != TRIES[i].flags)
             fail_msg("%s of \"%s\": %.*s, flags %llx", TRIES[i].column, TRIES[i].text ? TRIES[i].text : "NULL",
                      STR_ARG(text), (unsigned long long)flags);
@@ -215,7 +215,7 @@ static void several_columns_meet_in_concat(void **state) {
         CellSource source = {.others = OTHERS, .n_others = 2};
         Cell cell = {.value = &value, .fields = fields, .source = &source, .row = &clean};
         chain_run(&chain, &cell);
-        assert_str(value.is_set ? value.text : STR_NULL, CASES[i].expected);
+        assert_str(value_str(value), CASES[i].expected);
         assert_int_equal(clean.flags, strchr(CASES[i].expected ? CASES[i].expected : "", '\xC3') ? BIT(FLAG_TEXT_REPAIRED) : 0);
     }
 }

@@ -67,7 +67,7 @@ static void assert_shown(const Store *store, size_t i, int64_t key, const char *
     assert_true(i < store->n_shown);
     assert_int_equal(store->shown[i].iteration, i + 1);
     assert_int_equal(store->shown[i].key, key);
-    assert_str(store->shown[i].status.text, status);
+    assert_str(value_str(store->shown[i].status), status);
     assert_int_equal(store->shown[i].is_final, is_final);
 }
 
@@ -155,7 +155,7 @@ static bool comes_before(const Delivery *a, const Delivery *b) {
 }
 
 static bool makes_iteration(const Delivery *before, const Delivery *d) {
-    return !str_equal(before->status.text, d->status.text) ||
+    return !str_equal(value_str(before->status), value_str(d->status)) ||
            before->amounts[1].number != d->amounts[1].number;
 }
 
@@ -289,7 +289,7 @@ static void assert_life(const Delivery *deliveries, size_t n, const char *const 
         assert_int_equal(store.n_shown, n_words);
         for (size_t i = 0; i < n_words; i++) {
             assert_int_equal(store.shown[i].iteration, i + 1);
-            assert_str(store.shown[i].status.text, words[i]);
+            assert_str(value_str(store.shown[i].status), words[i]);
             assert_int_equal(store.shown[i].is_final, i + 1 == n_words);
             for (size_t k = 0; k < i; k++)
                 assert_int_not_equal(store.shown[k].key, store.shown[i].key);

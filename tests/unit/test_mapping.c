@@ -82,7 +82,7 @@ static Value value_of(const Record *record, const char *column) {
 #define assert_text(record, column, expected)                              \
     do {                                                                   \
         Value value_ = value_of(&(record), column);                        \
-        assert_str(value_.is_set ? value_.text : STR_NULL, expected);      \
+        assert_str(value_str(value_), expected);      \
     } while (0)
 #define assert_number(record, column, expected)                            \
     do {                                                                   \
