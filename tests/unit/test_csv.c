@@ -262,15 +262,14 @@ static void reading_goes_on_behind_any_row(void **state) {
 
 static void the_fast_search_finds_what_the_slow_one_does(void **state) {
     (void)state;
-    char bytes[67];
+    char block[CSV_BLOCK_BYTES];
     for (int round = 0; round < 2000; round++) {
-        size_t size = random_below(sizeof bytes);
-        for (size_t i = 0; i < size; i++)
-            bytes[i] = random_below(40) == 0 ? "\n\r,\xAC"[random_below(4)] : (char)random_below(256);
-        size_t from = size ? random_below(size) : 0, at = from;
-        while (at < size && bytes[at] != ',' && bytes[at] != '\n' && bytes[at] != '\r')
-            at++;
-        assert_ptr_equal(csv_find_stop(bytes + from, bytes + size, ','), bytes + at);
+        uint64_t stops = 0;
+        for (size_t i = 0; i < sizeof block; i++) {
+            block[i] = random_below(10) == 0 ? "\n\r,\xAC"[random_below(4)] : (char)random_below(256);
+            stops |= (uint64_t)(block[i] == ',' || block[i] == '\n' || block[i] == '\r') << i;
+        }
+        assert_true(csv_stops(block, ',') == stops);
     }
 }
 

@@ -19,12 +19,6 @@
 
 enum { LINE_BYTES_DEFAULT = 1024 * 1024, FIELD_BYTES_DEFAULT = 64 * 1024, FIELDS_START = 64 };
 
-/* A field within the row, before doubled quotes and backslashes are undone. */
-typedef struct Slice {
-    size_t from, to;
-    bool has_escapes;
-} Slice;
-
 struct CsvParser {
     char delimiter;
     CsvQuote quote;
@@ -36,9 +30,9 @@ struct CsvParser {
     size_t kept;    /* > 0: within a line too long, of which these first bytes are kept at `start` */
     int64_t skipped; /* bytes of that line that were thrown away behind them */
     bool is_finished;
-    Slice *slices;
-    Str *fields;
-    size_t n_fields, fields_capacity;
+    Str *fields;      /* of the row; until it is whole, as they are written */
+    size_t *escaped;  /* indices of those with doubled quotes or backslashes to be undone */
+    size_t n_fields, n_escaped, fields_capacity;
     int64_t inner_lines; /* line ends inside quotes of the row */
 };
 
@@ -47,6 +41,8 @@ typedef enum ScanEnd { SCAN_ROW, SCAN_MORE, SCAN_BROKEN } ScanEnd;
 typedef struct Scan {
     const char *text;
     size_t window;   /* bytes that may be looked at */
+    uint64_t stops;  /* of the last block looked at */
+    size_t block_end; /* where it ends; 0: none was */
     bool is_last;    /* nothing follows the window in the file */
     size_t size, end;
     CsvProblem problem;
@@ -60,22 +56,40 @@ static void *grow(void *memory, size_t size_bytes) {
     return grown;
 }
 
-const char *csv_find_stop(const char *at, const char *end, char delimiter) {
+uint64_t csv_stops(const char *block, char delimiter) {
+    uint64_t stops = 0;
 #ifdef __SSE2__
     const __m128i delimiters = _mm_set1_epi8(delimiter);
     const __m128i feeds = _mm_set1_epi8('\n'), returns = _mm_set1_epi8('\r');
-    for (; end - at >= 16; at += 16) {
-        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
+    for (int i = 0; i < CSV_BLOCK_BYTES; i += 16) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(block + i));
         __m128i found = _mm_or_si128(_mm_cmpeq_epi8(bytes, delimiters),
             _mm_or_si128(_mm_cmpeq_epi8(bytes, feeds), _mm_cmpeq_epi8(bytes, returns)));
-        int mask = _mm_movemask_epi8(found);
-        if (mask != 0)
-            return at + __builtin_ctz((unsigned)mask);
+        stops |= (uint64_t)(unsigned)_mm_movemask_epi8(found) << i;
     }
+#else
+    for (int i = 0; i < CSV_BLOCK_BYTES; i++)
+        stops |= (uint64_t)(block[i] == delimiter || block[i] == '\n' || block[i] == '\r') << i;
 #endif
-    while (at < end && *at != delimiter && *at != '\n' && *at != '\r')
-        at++;
-    return at;
+    return stops;
+}
+
+/* The first stop from `at` on, or the window's end. Fields are shorter than blocks: one look at a block finds several.
+ * Behind the window the buffer has a block's bytes more, whatever they are. */
+static size_t find_stop(Scan *scan, size_t at, char delimiter) {
+    while (at < scan->window) {
+        if (at >= scan->block_end) {
+            scan->stops = csv_stops(scan->text + at, delimiter);
+            scan->block_end = at + CSV_BLOCK_BYTES;
+        }
+        uint64_t ahead = scan->stops >> (at + CSV_BLOCK_BYTES - scan->block_end);
+        if (ahead != 0) {
+            size_t stop = at + (size_t)__builtin_ctzll(ahead);
+            return stop < scan->window ? stop : scan->window;
+        }
+        at = scan->block_end;
+    }
+    return scan->window;
 }
 
 static bool is_line_end(char c) { return c == '\n' || c == '\r'; }
@@ -96,13 +110,15 @@ static int64_t count_line_ends(const char *at, size_t size) {
     return n;
 }
 
-static void add_field(CsvParser *csv, Slice slice) {
+static void add_field(CsvParser *csv, Str field, bool has_escapes) {
     if (csv->n_fields == csv->fields_capacity) {
         csv->fields_capacity *= 2;
-        csv->slices = grow(csv->slices, csv->fields_capacity * sizeof *csv->slices);
         csv->fields = grow(csv->fields, csv->fields_capacity * sizeof *csv->fields);
+        csv->escaped = grow(csv->escaped, csv->fields_capacity * sizeof *csv->escaped);
     }
-    csv->slices[csv->n_fields++] = slice;
+    if (has_escapes)
+        csv->escaped[csv->n_escaped++] = csv->n_fields;
+    csv->fields[csv->n_fields++] = field;
 }
 
 static ScanEnd scan_broken(Scan *scan, CsvProblem problem) {
@@ -124,10 +140,10 @@ static ScanEnd scan_runs_out(const CsvParser *csv, Scan *scan, bool in_quotes) {
 }
 
 /* The closing quote from `from` on, NULL when the window has none; a quote that is doubled or escaped is none. */
-static const char *find_closing(const CsvParser *csv, const Scan *scan, size_t from, Slice *slice) {
+static const char *find_closing(const CsvParser *csv, const Scan *scan, size_t from, bool *ret_has_escapes) {
     const char *at = scan->text + from, *end = scan->text + scan->window;
     bool backslash = csv->quote == CSV_QUOTE_BACKSLASH;
-    for (;; slice->has_escapes = true, at += 2) {
+    for (;; *ret_has_escapes = true, at += 2) {
         const char *quote = at < end ? memchr(at, '"', (size_t)(end - at)) : NULL;
         const char *escape = backslash && at < end ? memchr(at, '\\', (size_t)((quote ? quote : end) - at)) : NULL;
         if (!escape && (!quote || backslash || quote + 1 == end || quote[1] != '"'))
@@ -138,55 +154,44 @@ static const char *find_closing(const CsvParser *csv, const Scan *scan, size_t f
 
 /* From the byte after the opening quote; leaves `*at` after the closing one. False: no such quote. */
 static bool scan_quoted(CsvParser *csv, const Scan *scan, size_t *at) {
-    Slice slice = {.from = *at};
-    const char *quote = find_closing(csv, scan, *at, &slice);
+    bool has_escapes = false;
+    const char *from = scan->text + *at, *quote = find_closing(csv, scan, *at, &has_escapes);
     if (!quote)
         return false;
-    slice.to = (size_t)(quote - scan->text);
-    csv->inner_lines += count_line_ends(scan->text + slice.from, slice.to - slice.from);
-    *at = slice.to + 1;
-    add_field(csv, slice);
+    Str field = {from, (size_t)(quote - from)};
+    csv->inner_lines += count_line_ends(field.at, field.size);
+    *at += field.size + 1;
+    add_field(csv, field, has_escapes);
     return true;
 }
 
 /* Where escapes are, those before the stop may hide it. */
-static const char *pass_escapes(const CsvParser *csv, const Scan *scan, const char *from, const char *stop,
-                                Slice *slice) {
-    const char *end = scan->text + scan->window;
-    for (const char *escape; (escape = memchr(from, '\\', (size_t)(stop - from)));) {
-        slice->has_escapes = true;
-        from = escape + 2 < end ? escape + 2 : end;
-        stop = from > stop ? csv_find_stop(from, end, csv->delimiter) : stop;
+static size_t pass_escapes(const CsvParser *csv, Scan *scan, size_t from, size_t stop, bool *ret_has_escapes) {
+    for (const char *escape; (escape = memchr(scan->text + from, '\\', stop - from));) {
+        *ret_has_escapes = true;
+        from = (size_t)(escape - scan->text) + 2;
+        from = from < scan->window ? from : scan->window;
+        stop = from > stop ? find_stop(scan, from, csv->delimiter) : stop;
     }
     return stop;
 }
 
-static void scan_escaped(CsvParser *csv, const Scan *scan, size_t *at, const char *stop) {
-    const char *from = scan->text + *at;
-    Slice slice = {.from = *at};
-    stop = pass_escapes(csv, scan, from, stop, &slice);
-    csv->inner_lines += slice.has_escapes ? count_line_ends(from, (size_t)(stop - from)) : 0;
-    slice.to = (size_t)(stop - scan->text);
-    add_field(csv, slice);
-    *at = slice.to;
-}
-
-static void scan_plain(CsvParser *csv, const Scan *scan, size_t *at) {
-    const char *stop =
-        csv_find_stop(scan->text + *at, scan->text + scan->window, csv->delimiter);
-    if (csv->quote == CSV_QUOTE_BACKSLASH) {
-        scan_escaped(csv, scan, at, stop);
-        return;
-    }
-    size_t to = (size_t)(stop - scan->text);
-    add_field(csv, (Slice){.from = *at, .to = to});
-    *at = to;
+static void scan_plain(CsvParser *csv, Scan *scan, size_t *at) {
+    bool has_escapes = false;
+    size_t stop = find_stop(scan, *at, csv->delimiter);
+    if (csv->quote == CSV_QUOTE_BACKSLASH)
+        stop = pass_escapes(csv, scan, *at, stop, &has_escapes);
+    Str field = {scan->text + *at, stop - *at};
+    if (has_escapes)
+        csv->inner_lines += count_line_ends(field.at, field.size);
+    add_field(csv, field, has_escapes);
+    *at = stop;
 }
 
 /* One row from the start of the window. */
 static ScanEnd scan_row(CsvParser *csv, Scan *scan) {
     size_t at = 0;
-    csv->n_fields = 0;
+    csv->n_fields = csv->n_escaped = 0;
     csv->inner_lines = 0;
     scan->has_end = true;
     scan->problem = CSV_FINE;
@@ -221,18 +226,22 @@ static void consume(CsvParser *csv, size_t bytes, int64_t lines) {
     csv->line += lines;
 }
 
-/* Fields as the caller sees them: of doubled quotes one stays, of escapes what they escape, in place. */
-static void unescape(char *text, const Slice *slice, char escape, Str *ret_field) {
-    char *from = text + slice->from, *to = from;
-    const char *end = text + slice->to;
-    *ret_field = (Str){from, (size_t)(end - from)};
-    if (!slice->has_escapes)
-        return;
-    for (const char *at = from; at < end; at++) {
+/* As the caller sees it: of doubled quotes one stays, of escapes what they escape, in place. */
+static size_t unescape(char *text, size_t size, char escape) {
+    char *to = text;
+    const char *end = text + size;
+    for (const char *at = text; at < end; at++) {
         at += *at == escape && at + 1 < end;
         *to++ = *at;
     }
-    ret_field->size = (size_t)(to - ret_field->at);
+    return (size_t)(to - text);
+}
+
+static bool has_long_field(const CsvParser *csv) {
+    for (size_t i = 0; i < csv->n_fields; i++)
+        if (csv->fields[i].size > csv->max_field_bytes)
+            return true;
+    return false;
 }
 
 static CsvProblem finish_fields(CsvParser *csv, char *text, size_t size) {
@@ -240,12 +249,12 @@ static CsvProblem finish_fields(CsvParser *csv, char *text, size_t size) {
         return CSV_TOO_MANY_FIELDS;
     if (memchr(text, '\0', size))
         return CSV_NUL;
-    for (size_t i = 0; i < csv->n_fields; i++)
-        if (csv->slices[i].to - csv->slices[i].from > csv->max_field_bytes)
-            return CSV_FIELD_TOO_LONG;
-    char escape = csv->quote == CSV_QUOTE_BACKSLASH ? '\\' : '"';
-    for (size_t i = 0; i < csv->n_fields; i++)
-        unescape(text, &csv->slices[i], escape, &csv->fields[i]);
+    if (size > csv->max_field_bytes && has_long_field(csv))
+        return CSV_FIELD_TOO_LONG;
+    for (size_t i = 0; i < csv->n_escaped; i++) {
+        Str *field = &csv->fields[csv->escaped[i]];
+        field->size = unescape(text + (field->at - text), field->size, csv->quote == CSV_QUOTE_BACKSLASH ? '\\' : '"');
+    }
     return CSV_FINE;
 }
 
@@ -359,16 +368,16 @@ CsvParser *csv_open(const CsvOptions *options) {
             options->max_field_bytes ? options->max_field_bytes : FIELD_BYTES_DEFAULT,
         .line = 1,
         .fields_capacity = FIELDS_START,
-        .slices = grow(NULL, FIELDS_START * sizeof(Slice)),
         .fields = grow(NULL, FIELDS_START * sizeof(Str)),
+        .escaped = grow(NULL, FIELDS_START * sizeof(size_t)),
     };
     return csv;
 }
 
 void csv_free(CsvParser *csv) {
     free(csv->data);
-    free(csv->slices);
     free(csv->fields);
+    free(csv->escaped);
     free(csv);
 }
 
@@ -387,7 +396,7 @@ void csv_feed(CsvParser *csv, Str chunk) {
         return;
     if (held + chunk.size > csv->capacity) {
         csv->capacity = held + chunk.size;
-        csv->data = grow(csv->data, csv->capacity);
+        csv->data = grow(csv->data, csv->capacity + CSV_BLOCK_BYTES);
     }
     memcpy(csv->data + held, chunk.at, chunk.size);
     csv->end += chunk.size;

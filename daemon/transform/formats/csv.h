@@ -75,5 +75,7 @@ CsvStatus csv_next(CsvParser *csv, CsvRow *ret_row);
 
 /* "a quoted field never ends": half a sentence, without values. */
 const char *csv_problem_text(CsvProblem problem);
-/* First byte of [at, end) that is the delimiter, CR or LF, or end: the inner loop (SSE2 where there is). */
-const char *csv_find_stop(const char *at, const char *end, char delimiter);
+/* A bit for each byte of a block that is the delimiter, CR or LF, the first byte's lowest: the inner loop (SSE2 where
+ * there is). */
+enum { CSV_BLOCK_BYTES = 64 };
+uint64_t csv_stops(const char *block, char delimiter);
