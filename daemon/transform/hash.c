@@ -8,43 +8,23 @@
 #define XXH_INLINE_ALL
 #include "transform/hash.h"
 
+#include "base/copy.h"
+
 #include <openssl/sha.h>
 #include <xxhash.h>
 
 enum { GATHER_BYTES = 4096, PREFIX_BYTES = 21 };
 
-/* memcpy() for texts of which most are shorter than a call of it takes. */
-static inline void copy(char *to, const char *from, size_t size) {
-    if (size > 16 || size < 4) {
-        memcpy(to, from, size);
-    } else if (size >= 8) {
-        uint64_t first, last;
-        memcpy(&first, from, 8);
-        memcpy(&last, from + size - 8, 8);
-        memcpy(to, &first, 8);
-        memcpy(to + size - 8, &last, 8);
-    } else {
-        uint32_t first, last;
-        memcpy(&first, from, 4);
-        memcpy(&last, from + size - 4, 4);
-        memcpy(to, &first, 4);
-        memcpy(to + size - 4, &last, 4);
-    }
-}
-
+/* Most lengths have one digit or two. */
 static char *put_number(char *at, size_t number) {
-    if (number < 10) {
-        *at = (char)('0' + number);
-        return at + 1;
-    }
-    char digits[20];
-    size_t count = 0;
-    do {
-        digits[count++] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    while (count > 0)
-        *at++ = digits[--count];
+    char digits[20], *first = digits + sizeof digits;
+    for (; number >= 100; number /= 10)
+        *--first = (char)('0' + number % 10);
+    if (number >= 10)
+        *at++ = (char)('0' + number / 10);
+    *at++ = (char)('0' + number % 10);
+    while (first < digits + sizeof digits)
+        *at++ = *first++;
     return at;
 }
 
@@ -123,7 +103,7 @@ static void source_put(SourceInput *input, FieldKind kind, Str field) {
         SHA256_Update(&input->sha, field.at, field.size);
         return;
     }
-    copy(at, field.at, field.size);
+    copy_short(at, field.at, field.size);
     input->used += field.size;
 }
 
@@ -156,33 +136,28 @@ static void record_flush(RecordInput *input) {
     input->used = 0;
 }
 
-static void record_put(RecordInput *input, const void *bytes, size_t size) {
+static void record_put(RecordInput *input, const char *bytes, size_t size) {
     if (size > GATHER_BYTES - input->used)
         record_flush(input);
     if (size > GATHER_BYTES) {
         XXH3_128bits_update(&input->state, bytes, size);
         return;
     }
-    copy(input->bytes + input->used, bytes, size);
+    copy_short(input->bytes + input->used, bytes, size);
     input->used += size;
-}
-
-static void record_put_u64(RecordInput *input, uint64_t number) {
-    uint64_t wire = __builtin_bswap64(number);
-    record_put(input, &wire, sizeof wire);
 }
 
 /* NULL is one byte 0; else a byte 1, then a number in network order, or the length and the text. */
 static void record_put_value(RecordInput *input, bool is_text, const Value *value) {
-    record_put(input, value->is_set ? "\1" : "\0", 1);
-    if (!value->is_set)
-        return;
-    if (!is_text) {
-        record_put_u64(input, (uint64_t)value->number);
-        return;
-    }
-    record_put_u64(input, value->size);
-    record_put(input, value->at, value->size);
+    char head[1 + sizeof(uint64_t)] = {(char)value->is_set};
+    uint64_t wire = __builtin_bswap64(is_text ? value->size : (uint64_t)value->number);
+    memcpy(head + 1, &wire, sizeof wire);
+    if (sizeof head > GATHER_BYTES - input->used)
+        record_flush(input);
+    memcpy(input->bytes + input->used, head, sizeof head);
+    input->used += value->is_set ? sizeof head : 1;
+    if (is_text && value->is_set)
+        record_put(input, value->at, value->size);
 }
 
 HashPlan hash_plan(const Entity *entity) {
@@ -217,7 +192,8 @@ void hash_record_by(const HashPlan *plan, const Record *record, uint8_t ret_hash
     input.used = 0;
     for (int i = 0; i < plan->n; i++)
         record_put_value(&input, plan->is_text[i], &record->values[plan->columns[i]]);
-    record_put_u64(&input, record->flags & ~(UINT64_C(1) << FLAG_TIME_INFERRED));
+    uint64_t flags = __builtin_bswap64(record->flags & ~(UINT64_C(1) << FLAG_TIME_INFERRED));
+    record_put(&input, (const char *)&flags, sizeof flags);
     XXH128_hash_t hash;
     if (input.is_streaming) {
         record_flush(&input);

@@ -28,7 +28,10 @@ static uint64_t load_u64(const char *at) {
     return word;
 }
 
-/* Every byte of a text of up to seven, some twice, in a word without other zeros or high bits. */
+#define EVERY_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
+static const uint64_t HIGHS = EVERY_BYTE(0x80);
+
+/* Every byte of a text of up to seven, some twice, in a word that is else filled with digits. */
 static uint64_t load_short(Str text) {
     if (text.size >= 4) {
         uint32_t first, last;
@@ -37,39 +40,39 @@ static uint64_t load_short(Str text) {
         return (uint64_t)first << 32 | last;
     }
     if (text.size == 0)
-        return UINT64_C(0x0101010101010101);
+        return EVERY_BYTE('0');
     uint64_t first = (uint8_t)text.at[0], middle = (uint8_t)text.at[text.size / 2],
              last = (uint8_t)text.at[text.size - 1];
-    return UINT64_C(0x0101010101000000) | first << 16 | middle << 8 | last;
+    return (EVERY_BYTE('0') & ~UINT64_C(0xFFFFFF)) | first << 16 | middle << 8 | last;
 }
 
-bool text_is_ascii(Str text) {
-    const uint64_t highs = UINT64_C(0x8080808080808080);
+/* Of eight bytes some high bits, where one is what is looked for; none where none is. */
+typedef uint64_t WordTest(uint64_t word);
+
+/* Eight bytes at a time, without a look at what is found where: nearly every field passes. */
+static inline __attribute__((always_inline)) bool has_any(Str text, WordTest *test) {
     if (text.size < 8)
-        return (load_short(text) & highs) == 0;
-    uint64_t all = load_u64(text.at + text.size - 8);
+        return test(load_short(text)) != 0;
+    uint64_t found = test(load_u64(text.at + text.size - 8));
     for (size_t i = 0; i + 8 < text.size; i += 8)
-        all |= load_u64(text.at + i);
-    return (all & highs) == 0;
+        found |= test(load_u64(text.at + i));
+    return found != 0;
 }
 
-/* ASCII without NUL: what nearly every field is, eight bytes at a time. */
-static bool is_plain(Str text) {
-    const uint64_t ones = UINT64_C(0x0101010101010101), highs = UINT64_C(0x8080808080808080);
-    uint64_t odd = 0;
-    if (text.size < 8) {
-        uint64_t word = load_short(text);
-        return ((word | (word - ones)) & highs) == 0;
-    }
-    for (size_t i = 0; i + 8 < text.size; i += 8) {
-        uint64_t word = load_u64(text.at + i);
-        odd |= word | (word - ones); /* a high bit set already, or borrowed by a zero byte */
-    }
-    uint64_t last = load_u64(text.at + text.size - 8);
-    return ((odd | last | (last - ones)) & highs) == 0;
+static uint64_t beyond_ascii(uint64_t word) { return word & HIGHS; }
+/* A high bit set already, or borrowed by a byte that is less. */
+static uint64_t nul_or_beyond_ascii(uint64_t word) { return (word | (word - EVERY_BYTE(1))) & HIGHS; }
+static uint64_t blank_or_beyond_ascii(uint64_t word) { return (word | (word - EVERY_BYTE('!'))) & HIGHS; }
+/* Bytes in [from, from + 25], of eight ASCII characters. */
+static uint64_t letters_in(uint64_t word, unsigned from) {
+    return (word + EVERY_BYTE(0x80 - from)) & ~(word + EVERY_BYTE(0x80 - from - 26)) & HIGHS;
 }
+static uint64_t capitals_in(uint64_t word) { return letters_in(word, 'A'); }
+static uint64_t small_letters_in(uint64_t word) { return letters_in(word, 'a'); }
 
-bool text_is_clean_utf8(Str text) { return is_plain(text) || clean_prefix(text) == text.size; }
+bool text_is_ascii(Str text) { return !has_any(text, beyond_ascii); }
+
+bool text_is_clean_utf8(Str text) { return !has_any(text, nul_or_beyond_ascii) || clean_prefix(text) == text.size; }
 
 /* Windows-1252 where it differs from Latin-1 (unicode.org, VENDORS/MICSFT/WINDOWS/CP1252.TXT). */
 uint32_t text_from_windows_1252(uint8_t byte) {
@@ -136,6 +139,8 @@ static bool has_run_of_blanks(Str text) {
 }
 
 Str text_collapse(Arena *arena, Str text) {
+    if (!has_any(text, blank_or_beyond_ascii))
+        return text;
     text = text_trim(text);
     if (!has_run_of_blanks(text))
         return text;
@@ -167,26 +172,9 @@ static Str map_unicode(Arena *arena, Str text, MapCharacter *map) {
     return (Str){(const char *)made, used};
 }
 
-/* High bits of the bytes in [from, from + 25], of eight ASCII characters. */
-static uint64_t letters_in(uint64_t word, char from) {
-    const uint64_t ones = UINT64_C(0x0101010101010101), highs = UINT64_C(0x8080808080808080);
-    uint64_t from_first = word + ones * (uint64_t)(0x80 - from);
-    uint64_t beyond_last = word + ones * (uint64_t)(0x80 - from - 26);
-    return from_first & ~beyond_last & highs;
-}
-
-static bool has_letters(Str text, char from) {
-    if (text.size < 8)
-        return letters_in(load_short(text), from) != 0;
-    uint64_t found = letters_in(load_u64(text.at + text.size - 8), from);
-    for (size_t i = 0; i + 8 < text.size; i += 8)
-        found |= letters_in(load_u64(text.at + i), from);
-    return found != 0;
-}
-
 /* `from` is the first letter of the case to be changed: 'a' for upper, 'A' for lower. */
 static Str map_ascii(Arena *arena, Str text, char from) {
-    if (!has_letters(text, from))
+    if (from == 'a' ? !has_any(text, small_letters_in) : !has_any(text, capitals_in))
         return text;
     size_t i = 0;
     while ((uint8_t)(text.at[i] - from) >= 26)
@@ -251,10 +239,19 @@ Str text_digits(Arena *arena, Str text) {
     return used == text.size ? text : (Str){made, used};
 }
 
+static bool may_begin_unknown_word(char c) {
+    switch (c) {
+    case 'n': case 'N': case 'u': case 'U': case '-': case '(': case '<': case '#': case '?': case '.':
+        return true;
+    default:
+        return false;
+    }
+}
+
 bool text_is_unknown_word(Str trimmed) {
     static const char *const WORDS[] = {"NULL", "(null)", "<null>", "N/A", "#N/A", "n.a.", "-",
                                         "none", "unknown", "?", "."};
-    if (trimmed.size > 7 || (trimmed.size > 0 && !strchr("nNuU-(<#?.", trimmed.at[0])))
+    if (trimmed.size > 7 || (trimmed.size > 0 && !may_begin_unknown_word(trimmed.at[0])))
         return false;
     for (size_t i = 0; i < sizeof WORDS / sizeof *WORDS; i++)
         if (str_equal_nocase(trimmed, str_of(WORDS[i])))

@@ -95,8 +95,10 @@ static void take_header(Bench *bench, const CsvRow *row) {
 }
 
 static void clean_row(Bench *bench, const CsvRow *row, Arena *page) {
-    Str fields[FIELDS_MAX] = {STR_NULL};
+    Str fields[FIELDS_MAX];
     memcpy(fields, row->fields, row->n_fields * sizeof *fields);
+    for (size_t i = row->n_fields; i < bench->n_fields; i++)
+        fields[i] = STR_NULL;
     Record record = {.values = ARENA_ARRAY(page, Value, (size_t)bench->spec.entity->n_columns)};
     int64_t hash = bench->work >= WORK_HASH ? hash_source(bench->fields, fields, bench->n_fields) : 0;
     mapping_clean(bench->mapping, fields, hash, page, &record);

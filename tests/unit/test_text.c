@@ -51,6 +51,24 @@ static void one_odd_byte_is_found_at_every_place_of_every_length(void **state) {
         }
 }
 
+static void one_blank_or_letter_is_found_at_every_place_of_every_length(void **state) {
+    (void)state;
+    char text[40], expected[40];
+    for (size_t size = 1; size <= sizeof text; size++)
+        for (size_t at = 0; at < size; at++) {
+            memset(text, '~', sizeof text);
+            text[at] = '\t';
+            memset(expected, '~', sizeof expected);
+            expected[at] = ' ';
+            Str all = {expected, size}, found = text_collapse(arena, (Str){text, size});
+            assert_true(str_equal(found, str_trim(all)));
+            text[at] = 'z';
+            expected[at] = 'Z';
+            assert_true(str_equal(text_upper(arena, (Str){text, size}), all));
+            assert_true(str_equal(text_lower(arena, all), (Str){text, size}));
+        }
+}
+
 static void bytes_that_are_not_utf8_are_taken_for_windows_1252(void **state) {
     (void)state;
     static const struct {
@@ -108,7 +126,8 @@ static void words_of_one_case_get_capitals_and_others_stay(void **state) {
 
 static void words_for_nothing_known_are_known(void **state) {
     (void)state;
-    static const char *const KNOWN[] = {"NULL", "null", "N/A", "n/a", "-", "none", "None", "Unknown", "", "?"};
+    static const char *const KNOWN[] = {"NULL", "null", "N/A", "n/a", "-", "none", "None", "Unknown", "unknown", "", "?",
+                                        "(null)", "<NULL>", "#N/A", "n.a.", "N.A.", "."};
     static const char *const OTHERS[] = {"Noone", "--", "0", "Nan", "Na", "no", "nil", "Unknowns", "x"};
     for (size_t i = 0; i < sizeof KNOWN / sizeof *KNOWN; i++)
         assert_true(text_is_unknown_word(str_of(KNOWN[i])));
@@ -182,6 +201,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_sequence_of_bytes_is_judged_as_rfc_3629_does),
         cmocka_unit_test(one_odd_byte_is_found_at_every_place_of_every_length),
+        cmocka_unit_test(one_blank_or_letter_is_found_at_every_place_of_every_length),
         cmocka_unit_test(bytes_that_are_not_utf8_are_taken_for_windows_1252),
         cmocka_unit_test(blanks_are_trimmed_and_collapsed),
         cmocka_unit_test(case_is_mapped_in_any_script),
