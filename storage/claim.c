@@ -22,7 +22,7 @@ static const char *const AMOUNTS[CLAIM_AMOUNTS] = {"claim_amount", "paid_amount"
 struct ClaimWork {
     Delivery *deliveries;
     size_t n_stored;  /* of them, as they were looked up */
-    Delivery *sets;   /* of the page's rows: what their X12 sets say of their place, and nothing else; NULL: they are in none */
+    const DeliverySet **sets; /* of the page's rows, NULL for those in none; NULL: all are in none */
     Carried *carried; /* what each takes over from its row that was withdrawn; NULL: none was */
     size_t n;
     bool is_cleaned_again;
@@ -47,13 +47,19 @@ static Value found_number(const PgResult *found, int row, int column) {
                                                      : value_number(pg_int(found, row, column));
 }
 
-/* What the set that a delivery stands in says of its place; nothing where it stands in none. */
-static void take_set(const PgResult *found, int row, int first, Arena *arena, Delivery *d) {
-    d->ordered_at = found_number(found, row, first + SET_ORDERED);
-    d->stage = (int)pg_int(found, row, first + SET_STAGE);
-    d->set_begin = pg_int(found, row, first + SET_BEGIN);
-    d->payment = found_text(found, row, first + SET_PAYMENT, arena);
-    d->reference = found_text(found, row, first + SET_REFERENCE, arena);
+/* What the set that a delivery stands in says of its place; NULL where it stands in none. */
+static const DeliverySet *take_set(const PgResult *found, int row, int first, Arena *arena) {
+    if (str_is_null(pg_value(found, row, first + SET_BEGIN)))
+        return NULL;
+    DeliverySet *set = ARENA_NEW(arena, DeliverySet);
+    *set = (DeliverySet){
+        .ordered_at = found_number(found, row, first + SET_ORDERED),
+        .begin = pg_int(found, row, first + SET_BEGIN),
+        .payment = found_text(found, row, first + SET_PAYMENT, arena),
+        .reference = found_text(found, row, first + SET_REFERENCE, arena),
+        .stage = (int)pg_int(found, row, first + SET_STAGE),
+    };
+    return set;
 }
 
 static Delivery stored_delivery(const PgResult *found, int row, Arena *arena) {
@@ -72,8 +78,8 @@ static Delivery stored_delivery(const PgResult *found, int row, Arena *arena) {
         .was_final = pg_bool(found, row, FOUND_FINAL),
         .file_id = pg_int(found, row, FOUND_FILE),
         .inserted_at = found_number(found, row, FOUND_INSERTED),
+        .set = take_set(found, row, FOUND_SET, arena),
     };
-    take_set(found, row, FOUND_SET, arena, &d);
     for (int i = 0; i < CLAIM_AMOUNTS; i++)
         d.amounts[i] = found_number(found, row, FOUND_AMOUNTS + i);
     Str hash = pg_value(found, row, FOUND_RECORD_HASH);
@@ -151,9 +157,9 @@ static bool look_up_sets(Pg *pg, const SilverPage *page, struct ClaimWork *work,
     CLEANUP(pg_result_drop) PgResult *found =
         pg_query_as(pg, PG_BINARY, SQL_CLAIM_SETS, PG_PARAMS(file_array, line_array), err);
     TRY(found);
-    work->sets = ARENA_ARRAY(page->arena, Delivery, page->n_rows);
+    work->sets = ARENA_ARRAY(page->arena, const DeliverySet *, page->n_rows);
     for (int r = 0; r < pg_rows(found); r++)
-        take_set(found, r, 1, page->arena, &work->sets[pg_int(found, r, 0) - 1]);
+        work->sets[pg_int(found, r, 0) - 1] = take_set(found, r, 1, page->arena);
     return true;
 }
 
@@ -249,19 +255,12 @@ static Delivery new_delivery(const SilverPage *page, size_t i, const Places *pla
         .origin = DELIVERY_NEW,
         .file_id = file.file_id,
         .has_row = true,
-        .row = i,
+        .row = (uint32_t)i,
+        .set = page->claims->sets ? page->claims->sets[i] : NULL,
     };
     for (int a = 0; a < CLAIM_AMOUNTS; a++)
         d.amounts[a] = row->record.values[places->amounts[a]];
     memcpy(d.record_hash, row->record.record_hash, sizeof d.record_hash);
-    if (page->claims->sets) {
-        const Delivery *set = &page->claims->sets[i];
-        d.ordered_at = set->ordered_at;
-        d.stage = set->stage;
-        d.set_begin = set->set_begin;
-        d.payment = set->payment;
-        d.reference = set->reference;
-    }
     return d;
 }
 

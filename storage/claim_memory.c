@@ -48,14 +48,23 @@ static void grow(ClaimMemory *memory) {
 
 static Str keep(ClaimMemory *memory, Str text) { return str_is_null(text) ? text : arena_copy(memory->arena, text); }
 
+static const DeliverySet *keep_set(ClaimMemory *memory, const DeliverySet *set) {
+    if (!set)
+        return NULL;
+    DeliverySet *kept = ARENA_NEW(memory->arena, DeliverySet);
+    *kept = *set;
+    kept->payment = keep(memory, set->payment);
+    kept->reference = keep(memory, set->reference);
+    return kept;
+}
+
 static Delivery stored_form(ClaimMemory *memory, const Delivery *decided) {
     Delivery d = *decided;
     bool is_shown = d.fate == DELIVERY_SHOWN;
     d.claim_id = keep(memory, d.claim_id);
     d.period = keep(memory, d.period);
     d.sha256 = keep(memory, d.sha256);
-    d.payment = keep(memory, d.payment);
-    d.reference = keep(memory, d.reference);
+    d.set = keep_set(memory, d.set);
     if (d.status.is_set)
         d.status = value_text(arena_copy(memory->arena, value_str(d.status)));
     d.origin = is_shown ? DELIVERY_STORED_SHOWN : DELIVERY_STORED_ABSORBED;

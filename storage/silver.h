@@ -35,9 +35,9 @@ typedef struct Known {
 
 /* What quarantine holds of a row: an open or dismissed entry, by its id or, without one, by its content. */
 typedef struct Held {
-    bool is_found;
     int64_t source_hash;
     int32_t mapping_version;
+    bool is_found;
     bool lacked_id; /* this very content is held as that of a row without an id */
     bool was_refused; /* by PostgreSQL, not by us: it may have the row by now */
 } Held;

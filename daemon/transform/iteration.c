@@ -11,12 +11,15 @@ static int compare_instants(Value a, Value b) {
     return compare_numbers(a.number, b.number);
 }
 
-static Value order_of(const Delivery *d) { return d->ordered_at.is_set ? d->ordered_at : d->modified_at; }
+static const DeliverySet NO_SET;
+static const DeliverySet *set_of(const Delivery *d) { return d->set ? d->set : &NO_SET; }
+
+static Value order_of(const Delivery *d) { return set_of(d)->ordered_at.is_set ? set_of(d)->ordered_at : d->modified_at; }
 
 static int compare_places(const Delivery *a, const Delivery *b) {
     int order = compare_instants(order_of(a), order_of(b));
     if (order == 0)
-        order = compare_numbers(a->stage, b->stage);
+        order = compare_numbers(set_of(a)->stage, set_of(b)->stage);
     if (order == 0)
         order = compare_instants(a->modified_at, b->modified_at);
     if (order == 0)
@@ -24,7 +27,7 @@ static int compare_places(const Delivery *a, const Delivery *b) {
     if (order == 0)
         order = str_compare(a->sha256, b->sha256);
     if (order == 0)
-        order = compare_numbers(a->set_begin, b->set_begin);
+        order = compare_numbers(set_of(a)->begin, set_of(b)->begin);
     return order != 0 ? order : compare_numbers(a->line, b->line);
 }
 
@@ -76,19 +79,20 @@ static size_t set_repeats_aside(Delivery *deliveries, size_t n) {
 
 static int compare_payments(const void *a, const void *b) {
     const Delivery *x = a, *y = b;
-    int order = compare_numbers(!str_is_null(x->payment), !str_is_null(y->payment));
-    if (order == 0 && !str_is_null(x->payment))
-        order = str_compare(x->payment, y->payment);
-    return order ? order : compare_numbers((int64_t)x->seat, (int64_t)y->seat);
+    int order = compare_numbers(!str_is_null(set_of(x)->payment), !str_is_null(set_of(y)->payment));
+    if (order == 0 && !str_is_null(set_of(x)->payment))
+        order = str_compare(set_of(x)->payment, set_of(y)->payment);
+    return order ? order : compare_numbers(x->seat, y->seat);
 }
 
 static bool is_same_set(const Delivery *a, const Delivery *b) {
-    return a->set_begin == b->set_begin && str_equal(a->sha256, b->sha256) && str_equal(a->period, b->period);
+    return set_of(a)->begin == set_of(b)->begin && str_equal(a->sha256, b->sha256) && str_equal(a->period, b->period);
 }
 
 /* All deliveries of one payment, in their order: those of the last made take the first place, and the keys of the others. */
 static void supersede(Delivery *deliveries, size_t n) {
-    size_t first_seat = deliveries[0].seat, n_last = 0, n_set = 0;
+    uint32_t first_seat = deliveries[0].seat;
+    size_t n_last = 0, n_set = 0;
     const Delivery *last = &deliveries[n - 1];
     while (n_last < n && is_same_set(&deliveries[n - 1 - n_last], last))
         n_last++;
@@ -108,10 +112,10 @@ static int compare_seats(const void *a, const void *b) {
     const Delivery *x = a, *y = b;
     int order = compare_numbers(x->is_superseded, y->is_superseded);
     if (order == 0)
-        order = compare_numbers((int64_t)x->seat, (int64_t)y->seat);
+        order = compare_numbers(x->seat, y->seat);
     if (order == 0)
-        order = compare_numbers(x->stage, y->stage);
-    return order ? order : compare_numbers((int64_t)x->place, (int64_t)y->place);
+        order = compare_numbers(set_of(x)->stage, set_of(y)->stage);
+    return order ? order : compare_numbers(x->place, y->place);
 }
 
 /* Of the claims that were sent in a set of this name the last before the answer, else the first; NULL: none. */
@@ -119,7 +123,8 @@ static const Delivery *find_answered(const Delivery *deliveries, size_t n, const
     const Delivery *found = NULL;
     for (size_t i = 0; i < n; i++) {
         const Delivery *d = &deliveries[i];
-        bool is_named = d->stage == 0 && !str_is_null(d->reference) && str_equal(d->reference, answer->reference);
+        const DeliverySet *set = set_of(d);
+        bool is_named = set->stage == 0 && !str_is_null(set->reference) && str_equal(set->reference, set_of(answer)->reference);
         if (is_named && (!found || d < answer))
             found = d;
     }
@@ -129,7 +134,8 @@ static const Delivery *find_answered(const Delivery *deliveries, size_t n, const
 /* In their order. */
 static void seat_answers(Delivery *deliveries, size_t n) {
     for (size_t i = 0; i < n; i++) {
-        bool is_answer = deliveries[i].stage == 1 && !str_is_null(deliveries[i].reference);
+        const DeliverySet *set = set_of(&deliveries[i]);
+        bool is_answer = set->stage == 1 && !str_is_null(set->reference);
         const Delivery *answered = is_answer ? find_answered(deliveries, n, &deliveries[i]) : NULL;
         if (answered)
             deliveries[i].seat = answered->place;
@@ -141,18 +147,18 @@ static size_t set_superseded_aside(Delivery *deliveries, size_t n) {
     bool has_sets = false;
     size_t n_kept = 0;
     for (size_t i = 0; i < n; i++) {
-        deliveries[i].place = deliveries[i].seat = i;
+        deliveries[i].place = deliveries[i].seat = (uint32_t)i;
         deliveries[i].is_superseded = false;
         deliveries[i].heir_key = 0;
-        has_sets |= !str_is_null(deliveries[i].payment) || !str_is_null(deliveries[i].reference);
+        has_sets |= !str_is_null(set_of(&deliveries[i])->payment) || !str_is_null(set_of(&deliveries[i])->reference);
     }
     if (!has_sets)
         return n;
     seat_answers(deliveries, n);
     qsort(deliveries, n, sizeof *deliveries, compare_payments);
     for (size_t first = 0, end; first < n; first = end) {
-        for (end = first + 1; end < n && !str_is_null(deliveries[first].payment) &&
-                              str_equal(deliveries[first].payment, deliveries[end].payment);)
+        for (end = first + 1; end < n && !str_is_null(set_of(&deliveries[first])->payment) &&
+                              str_equal(set_of(&deliveries[first])->payment, set_of(&deliveries[end])->payment);)
             end++;
         supersede(deliveries + first, end - first);
     }
@@ -204,7 +210,8 @@ static void settle_run(Delivery *run, size_t n, int32_t iteration, bool is_final
 }
 
 void iterations_derive(Delivery *deliveries, size_t n) {
-    qsort(deliveries, n, sizeof *deliveries, compare_deliveries);
+    if (n > 1) /* most claims have one, and qsort() first makes a copy */
+        qsort(deliveries, n, sizeof *deliveries, compare_deliveries);
     size_t n_kept = set_superseded_aside(deliveries, set_repeats_aside(deliveries, n));
     int32_t iteration = 0;
     for (size_t first = 0, end; first < n_kept; first = end) {

@@ -18,18 +18,28 @@
 
 enum { CLAIM_AMOUNTS = 5 }; /* claim_amount, paid_amount, deductible, coinsurance, copay */
 
-typedef enum DeliveryOrigin {
+typedef enum __attribute__((packed)) DeliveryOrigin { /* one byte, as the next */
     DELIVERY_STORED_SHOWN,    /* a row of silver.claims */
     DELIVERY_STORED_ABSORBED, /* a row of silver.claims_absorbed */
     DELIVERY_NEW
 } DeliveryOrigin;
 
-typedef enum DeliveryFate {
+typedef enum __attribute__((packed)) DeliveryFate {
     DELIVERY_SHOWN,    /* is an iteration */
     DELIVERY_ABSORBED, /* remembered */
     DELIVERY_FORGOTTEN /* the same delivery twice, or one that is gone */
 } DeliveryFate;
 
+/* The X12 set that a delivery stands in, as its place in the order wants it. */
+typedef struct DeliverySet {
+    Value ordered_at; /* instead of modified_at; NULL: by that */
+    int64_t begin;    /* line of its first segment */
+    Str payment;      /* of remittances: payer, check, day, payee and amount; else STR_NULL */
+    Str reference;    /* stage 0: what its sender calls the set; stage 1: the one it answers; else STR_NULL */
+    int stage;        /* 0 sent, 1 acknowledged, 2 adjudicated */
+} DeliverySet;
+
+/* In the order of sizes, here and below: a page holds thousands. */
 typedef struct Delivery {
     Str claim_id; /* for the caller to group by */
     /* its place in the order */
@@ -37,11 +47,7 @@ typedef struct Delivery {
     Str period;
     Str sha256; /* raw bytes */
     int64_t line;
-    Value ordered_at;  /* X12: instead of modified_at */
-    int stage;         /* X12: 0 sent, 1 acknowledged, 2 adjudicated; else 0 */
-    int64_t set_begin; /* X12: line of the set's first segment; else 0 */
-    Str payment;       /* X12 remittances: payer, check, day, payee and amount; else STR_NULL */
-    Str reference;     /* X12: stage 0: what its sender calls the set; stage 1: the one it answers; else STR_NULL */
+    const DeliverySet *set; /* NULL: it stands in none */
     /* what makes an iteration, and what corrects one */
     Value status;
     Value amounts[CLAIM_AMOUNTS];
@@ -49,25 +55,25 @@ typedef struct Delivery {
     int64_t source_hash;
     uint8_t record_hash[16];
     /* where it stands now */
-    DeliveryOrigin origin;
+    int64_t file_id;
     int64_t claim_key;     /* STORED_SHOWN */
     int32_t was_iteration; /* STORED_SHOWN */
+    uint32_t row;          /* with has_row: index in the page */
+    DeliveryOrigin origin;
     bool was_final;        /* STORED_SHOWN */
-    int64_t file_id;
-    bool has_row;  /* the caller's: its content stands in a page; of all NEW ones, and of stored ones cleaned again */
-    bool differs;  /* the caller's: a stored one whose content is not what is stored */
-    size_t row;    /* with has_row: index in the page */
-    bool is_gone;  /* the caller's: a stored one that its file does not hold any more, read in another way; with `differs` */
+    bool has_row; /* the caller's: its content stands in a page; of all NEW ones, and of stored ones cleaned again */
+    bool differs; /* the caller's: a stored one whose content is not what is stored */
+    bool is_gone; /* the caller's: a stored one that its file does not hold any more, read in another way; with `differs` */
     /* what becomes of it: set by iterations_derive() */
-    size_t place;       /* in the order */
-    size_t seat;        /* its place, or that of the remittance which it is made again of, or of the claim that it answers */
-    bool is_superseded; /* the remittance was made again, and tells of this claim there: remembered, counts no more */
-    int64_t heir_key;   /* key of the superseded one whose part this one plays now; 0: none */
     DeliveryFate fate;
-    int32_t iteration; /* SHOWN */
-    bool is_final;     /* SHOWN */
-    int64_t key;       /* SHOWN: the key that stays with the iteration; 0: it wants a new one */
-    bool is_repeated;  /* text equal to that of a neighbour, or the same delivery twice */
+    bool is_superseded; /* the remittance was made again, and tells of this claim there: remembered, counts no more */
+    bool is_final;      /* SHOWN */
+    bool is_repeated;   /* text equal to that of a neighbour, or the same delivery twice */
+    int32_t iteration;  /* SHOWN */
+    uint32_t place;     /* in the order */
+    uint32_t seat;      /* its place, or that of the remittance which it is made again of, or of the claim that it answers */
+    int64_t heir_key;   /* key of the superseded one whose part this one plays now; 0: none */
+    int64_t key;        /* SHOWN: the key that stays with the iteration; 0: it wants a new one */
 } Delivery;
 
 /* All deliveries of one claim: sorts them and decides. */

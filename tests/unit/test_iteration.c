@@ -260,11 +260,18 @@ static void keys_stay_with_their_content(void **state) {
 
 /* ---- X12: stages of a claim's life, and remittances made again ---- */
 
-static Delivery of_set(Delivery d, int64_t ordered_at, int stage, int64_t set_begin, const char *payment) {
-    d.ordered_at = ordered_at ? value_number(ordered_at) : VALUE_NULL;
-    d.stage = stage;
-    d.set_begin = set_begin;
-    d.payment = payment ? str_of(payment) : STR_NULL;
+static DeliverySet *new_set(void) {
+    static DeliverySet sets[MOST];
+    static size_t n;
+    assert_true(n < MOST);
+    return &sets[n++];
+}
+
+static Delivery of_set(Delivery d, int64_t ordered_at, int stage, int64_t begin, const char *payment) {
+    DeliverySet *set = new_set();
+    *set = (DeliverySet){.ordered_at = ordered_at ? value_number(ordered_at) : VALUE_NULL, .stage = stage, .begin = begin,
+                         .payment = payment ? str_of(payment) : STR_NULL};
+    d.set = set;
     return d;
 }
 
@@ -312,7 +319,10 @@ static void an_answer_follows_what_it_answers(void **state) {
 }
 
 static Delivery referring(Delivery d, const char *reference) {
-    d.reference = str_of(reference);
+    DeliverySet *set = new_set();
+    *set = *d.set;
+    set->reference = str_of(reference);
+    d.set = set;
     return d;
 }
 
