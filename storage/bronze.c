@@ -2,6 +2,7 @@
 #include "storage/bronze.h"
 
 #include "base/own.h"
+#include "base/words.h"
 #include "sql.h"
 #include "storage/hexkey.h"
 #include "storage/silver_row.h"
@@ -9,10 +10,6 @@
 
 #include <stdlib.h>
 #include <unistr.h>
-
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
 
 enum { COPY_COLUMNS = 9, NAME_MAX_BYTES = 256, KEYS_MAX_BYTES = 64 << 20 };
 
@@ -154,29 +151,15 @@ static size_t plain_length(Str text, bool is_valid) {
     return i;
 }
 
-/* Most texts are short and of visible ASCII, which nothing has to be looked up for. */
-static bool is_easy(Str text) {
-    size_t i = 0;
-#ifdef __SSE2__
-    const __m128i blank = _mm_set1_epi8(' '), backslash = _mm_set1_epi8('\\');
-    for (; text.size - i >= 16; i += 16) { /* compared with their signs: above ASCII is below the blank */
-        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(text.at + i));
-        __m128i hard = _mm_or_si128(_mm_cmplt_epi8(bytes, blank), _mm_cmpeq_epi8(bytes, backslash));
-        if (_mm_movemask_epi8(hard) != 0)
-            return false;
-    }
-#endif
-    while (i < text.size && (signed char)text.at[i] >= ' ' && text.at[i] != '\\')
-        i++;
-    return i == text.size;
-}
+/* What COPY escapes, and what is no ASCII. */
+static uint64_t hard_in(uint64_t word) { return word_below(word, ' ') | word_equal(word, '\\'); }
 
 static void put_field(Buf *out, Str text) {
     if (str_is_null(text)) {
         buf_put(out, "\\N", 2);
         return;
     }
-    if (is_easy(text)) {
+    if (!words_have(text, hard_in)) { /* as most are */
         buf_put_str(out, text);
         return;
     }
@@ -247,35 +230,21 @@ static const char *op_of(const SilverRow *row) {
     return is_first ? "insert" : "update";
 }
 
-static void put_text(Buf *out, Str text) {
-    if (str_is_null(text)) {
-        buf_put_i32(out, -1);
-        return;
-    }
-    buf_put_i32(out, (int32_t)text.size);
-    buf_put_str(out, text);
-}
-
-static void put_bigint(Buf *out, int64_t value) {
-    buf_put_i32(out, 8);
-    buf_put_i64(out, value);
-}
-
 static void put_bigint_or_null(Buf *out, int64_t value) {
     if (value)
-        put_bigint(out, value);
+        buf_put_i64_field(out, value);
     else
-        buf_put_i32(out, -1);
+        buf_put_null_field(out);
 }
 
 static void put_row(Buf *out, const BronzeFeed *bronze, const SilverPage *page, const SilverRow *row) {
     buf_put_i16(out, COPY_COLUMNS);
-    put_bigint(out, page->batch_id);
-    put_text(out, str_of(op_of(row)));
-    put_text(out, row->id);
-    put_bigint(out, row->source_hash);
-    put_bigint(out, page->received_us - PG_EPOCH_US);
-    put_bigint(out, bronze->schema_id);
+    buf_put_i64_field(out, page->batch_id);
+    buf_put_str_field(out, str_of(op_of(row)));
+    buf_put_str_field(out, row->id);
+    buf_put_i64_field(out, row->source_hash);
+    buf_put_i64_field(out, page->received_us - PG_EPOCH_US);
+    buf_put_i64_field(out, bronze->schema_id);
     put_bigint_or_null(out, silver_row_file(page, row).file_id);
     put_bigint_or_null(out, row->line);
     size_t length_at = out->size;

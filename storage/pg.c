@@ -2,6 +2,7 @@
 #include "storage/pg.h"
 
 #include "base/own.h"
+#include "base/words.h"
 
 #include <fcntl.h>
 #include <libpq-fe.h>
@@ -373,6 +374,8 @@ static void array_comma(Buf *out) {
         buf_put_byte(out, ',');
 }
 
+static uint64_t escaped_in(uint64_t word) { return word_equal(word, '"') | word_equal(word, '\\'); }
+
 void pg_array_text(Buf *out, Str value) {
     array_comma(out);
     if (str_is_null(value)) {
@@ -380,6 +383,11 @@ void pg_array_text(Buf *out, Str value) {
         return;
     }
     buf_put_byte(out, '"');
+    if (!words_have(value, escaped_in)) { /* as most are */
+        buf_put_str(out, value);
+        buf_put_byte(out, '"');
+        return;
+    }
     size_t from = 0;
     for (size_t i = 0; i < value.size; i++) {
         if (value.at[i] != '"' && value.at[i] != '\\')

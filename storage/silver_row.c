@@ -52,18 +52,6 @@ static void flag_list_add_joined(FlagList *list, Str joined, FlagChoice is_wante
     }
 }
 
-static void put_sized(Buf *out, Str bytes) {
-    buf_put_i32(out, (int32_t)bytes.size);
-    buf_put_str(out, bytes);
-}
-
-static void put_sized_or_null(Buf *out, Str bytes) {
-    if (str_is_null(bytes))
-        buf_put_i32(out, -1);
-    else
-        put_sized(out, bytes);
-}
-
 /* text[] in PostgreSQL's binary form (array_send) */
 static void put_flag_list(Buf *out, const FlagList *list) {
     size_t size = list->n ? 20 : 12;
@@ -78,7 +66,7 @@ static void put_flag_list(Buf *out, const FlagList *list) {
         buf_put_i32(out, 1); /* lower bound */
     }
     for (size_t i = 0; i < list->n; i++)
-        put_sized(out, list->names[i]);
+        buf_put_str_field(out, list->names[i]);
 }
 
 static FlagList list_flags(const SilverPage *page, const Record *record, Str carried) {
@@ -122,61 +110,57 @@ void silver_put_names(Buf *out, Str joined, bool is_time_inferred) {
 
 /* ---- values and rows ---- */
 
-/* numeric in PostgreSQL's binary form (numeric_send): digits in base 10000, two decimals shown. */
+/* numeric in PostgreSQL's binary form (numeric_send): how many digits in base 10000, the weight of the first, the sign,
+ * two decimals shown; then the digits. */
 static void put_numeric(Buf *out, int64_t hundredths) {
+    enum { DIGITS_MAX = 6, HEAD = 4 };
     uint64_t rest = hundredths < 0 ? 0 - (uint64_t)hundredths : (uint64_t)hundredths;
-    int16_t digits[6]; /* least significant first; digits[0] is the fraction */
+    uint16_t digits[DIGITS_MAX], wire[HEAD + DIGITS_MAX]; /* digits: least significant first, the fraction */
     int n = 0;
-    digits[n++] = (int16_t)(rest % 100 * 100);
+    digits[n++] = (uint16_t)(rest % 100 * 100);
     for (rest /= 100; rest > 0; rest /= 10000)
-        digits[n++] = (int16_t)(rest % 10000);
-    int weight = n - 2; /* of the most significant digit */
-    int last = digits[0] == 0 ? 1 : 0;
+        digits[n++] = (uint16_t)(rest % 10000);
+    int last = 0;
     while (last < n && digits[last] == 0)
         last++;
     int count = n - last;
-    buf_put_i32(out, 8 + 2 * count);
-    buf_put_i16(out, (int16_t)count);
-    buf_put_i16(out, (int16_t)(count ? weight : 0));
-    buf_put_i16(out, hundredths < 0 && count ? 0x4000 : 0);
-    buf_put_i16(out, 2); /* display scale */
-    for (int i = n - 1; i >= last; i--)
-        buf_put_i16(out, digits[i]);
+    wire[0] = __builtin_bswap16((uint16_t)count);
+    wire[1] = __builtin_bswap16((uint16_t)(count ? n - 2 : 0));
+    wire[2] = __builtin_bswap16(hundredths < 0 && count ? 0x4000 : 0);
+    wire[3] = __builtin_bswap16(2);
+    for (int i = 0; i < count; i++)
+        wire[HEAD + i] = __builtin_bswap16(digits[n - 1 - i]);
+    buf_put_field(out, wire, (size_t)(HEAD + count) * sizeof *wire);
 }
 
 void silver_put_value(Buf *out, ColumnType type, Value value) {
     if (!value.is_set) {
-        buf_put_i32(out, -1);
+        buf_put_null_field(out);
         return;
     }
     switch (type) {
     case TYPE_TEXT:
     case TYPE_BYTES:
-        put_sized(out, value_str(value));
+        buf_put_field(out, value.at, value.size);
         break;
     case TYPE_DATE:
-        buf_put_i32(out, 4);
-        buf_put_i32(out, (int32_t)(value.number - PG_EPOCH_DAYS));
+        buf_put_i32_field(out, (int32_t)(value.number - PG_EPOCH_DAYS));
         break;
     case TYPE_TIMESTAMP:
-        buf_put_i32(out, 8);
-        buf_put_i64(out, value.number == INT64_MAX ? INT64_MAX : value.number - PG_EPOCH_US);
+        buf_put_i64_field(out, value.number == INT64_MAX ? INT64_MAX : value.number - PG_EPOCH_US);
         break;
     case TYPE_MONEY:
     case TYPE_PERCENT:
         put_numeric(out, value.number);
         break;
     case TYPE_INT:
-        buf_put_i32(out, 4);
-        buf_put_i32(out, (int32_t)value.number);
+        buf_put_i32_field(out, (int32_t)value.number);
         break;
     case TYPE_BIGINT:
-        buf_put_i32(out, 8);
-        buf_put_i64(out, value.number);
+        buf_put_i64_field(out, value.number);
         break;
     case TYPE_BOOL:
-        buf_put_i32(out, 1);
-        buf_put_byte(out, value.number != 0);
+        buf_put_field(out, value.number != 0 ? "\1" : "\0", 1);
         break;
     case TYPE_TEXTS:
     case TYPE_UUID:
@@ -186,21 +170,31 @@ void silver_put_value(Buf *out, ColumnType type, Value value) {
 
 void silver_put_row(Buf *out, const SilverPage *page, const Record *record, const Carried *carried) {
     const Entity *entity = record->entity;
-    int n_stored = 0;
-    for (int i = 0; i < entity->n_columns; i++)
-        n_stored += column_is_stored(&entity->columns[i]);
-    buf_put_i16(out, (int16_t)n_stored);
+    size_t count_at = out->size;
+    uint16_t n_stored = 0;
+    buf_put_i16(out, 0);
     for (int i = 0; i < entity->n_columns; i++) {
         const Column *column = &entity->columns[i];
         if (!column_is_stored(column))
             continue;
+        n_stored++;
         if (column->type == TYPE_UUID)
-            put_sized_or_null(out, carried ? carried->person_id : STR_NULL);
+            buf_put_str_field(out, carried ? carried->person_id : STR_NULL);
         else if (column->type == TYPE_TEXTS)
             silver_put_flags(out, page, record, carried ? carried->flags : STR_NULL);
         else
             silver_put_value(out, column->type, record->values[i]);
     }
+    if (buf_overflowed(out))
+        return;
+    n_stored = __builtin_bswap16(n_stored);
+    memcpy(out->data + count_at, &n_stored, sizeof n_stored);
+}
+
+static char *put_digits(char *at, int number, int n_digits) {
+    for (int i = n_digits; i-- > 0; number /= 10)
+        at[i] = (char)('0' + number % 10);
+    return at + n_digits;
 }
 
 void silver_put_day(Buf *array, Value day) {
@@ -209,9 +203,11 @@ void silver_put_day(Buf *array, Value day) {
         return;
     }
     CivilDate date = date_from_days(day.number);
-    char text[32];
-    int size = snprintf(text, sizeof text, "%04d-%02d-%02d", date.year, date.month, date.day);
-    pg_array_text(array, (Str){text, (size_t)size});
+    char text[] = "YYYY-MM-DD";
+    put_digits(text, date.year, 4);
+    put_digits(text + 5, date.month, 2);
+    put_digits(text + 8, date.day, 2);
+    pg_array_text(array, (Str){text, sizeof text - 1});
 }
 
 /* ---- COPY ---- */

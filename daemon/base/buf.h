@@ -4,6 +4,7 @@
  * goes on and the owner asks once, at the end, with buf_overflowed(). Owns its memory.
  * Binary writers put integers in network order, as PostgreSQL's COPY wants them. */
 #pragma once
+#include "base/copy.h"
 #include "base/str.h"
 
 typedef struct Buf {
@@ -35,7 +36,14 @@ static inline void buf_put(Buf *buf, const void *bytes, size_t size) {
         buf->size += size;
     }
 }
-static inline void buf_put_str(Buf *buf, Str text) { buf_put(buf, text.at, text.size); }
+/* Most are short. */
+static inline void buf_put_str(Buf *buf, Str text) {
+    char *room = buf_reserve(buf, text.size);
+    if (!room)
+        return;
+    copy_short(room, text.at, text.size);
+    buf->size += text.size;
+}
 static inline void buf_put_byte(Buf *buf, uint8_t byte) { buf_put(buf, &byte, 1); }
 static inline void buf_put_i16(Buf *buf, int16_t value) {
     uint16_t wire = __builtin_bswap16((uint16_t)value);
@@ -48,6 +56,31 @@ static inline void buf_put_i32(Buf *buf, int32_t value) {
 static inline void buf_put_i64(Buf *buf, int64_t value) {
     uint64_t wire = __builtin_bswap64((uint64_t)value);
     buf_put(buf, &wire, sizeof wire);
+}
+/* A field of COPY's binary rows: how long it is, and it; -1 and nothing for NULL. Room is asked for once. */
+static inline void buf_put_field(Buf *buf, const void *bytes, size_t size) {
+    uint32_t wire = __builtin_bswap32((uint32_t)size);
+    char *room = buf_reserve(buf, sizeof wire + size);
+    if (!room)
+        return;
+    memcpy(room, &wire, sizeof wire);
+    copy_short(room + sizeof wire, bytes, size);
+    buf->size += sizeof wire + size;
+}
+static inline void buf_put_null_field(Buf *buf) { buf_put_i32(buf, -1); }
+static inline void buf_put_str_field(Buf *buf, Str text) {
+    if (str_is_null(text))
+        buf_put_null_field(buf);
+    else
+        buf_put_field(buf, text.at, text.size);
+}
+static inline void buf_put_i32_field(Buf *buf, int32_t value) {
+    uint32_t wire = __builtin_bswap32((uint32_t)value);
+    buf_put_field(buf, &wire, sizeof wire);
+}
+static inline void buf_put_i64_field(Buf *buf, int64_t value) {
+    uint64_t wire = __builtin_bswap64((uint64_t)value);
+    buf_put_field(buf, &wire, sizeof wire);
 }
 /* A text in quotes, as JSON writes it. */
 void buf_put_json(Buf *buf, const char *text);

@@ -422,9 +422,21 @@ static size_t most_rows(const DeliveryFile *file) {
     return most ? most : 1;
 }
 
+/* A row as most are: its texts stand in their order, and are copied with what parts them. */
+static void copy_whole(const DeliveryFile *file, PageInHand *hand, const CsvRow *row) {
+    const Str *last = &row->fields[row->n_fields - 1];
+    const char *from = row->fields[0].at;
+    size_t size = (size_t)(last->at + last->size - from);
+    Str copy = arena_copy(hand->arena, (Str){from, size});
+    Str *fields = hand->fields + hand->n_rows * file->n_fields;
+    for (size_t i = 0; i < row->n_fields; i++)
+        fields[i] = (Str){copy.at + (row->fields[i].at - from), row->fields[i].size};
+    hand->page->size_bytes += size + 1;
+}
+
 /* The row's texts, copied behind one another. Fields it lacks stay NULL; those too many stand in the last
  * one, joined, so that nothing of the raw text is lost. */
-static void copy_fields(const DeliveryFile *file, PageInHand *hand, const CsvRow *row) {
+static void copy_parts(const DeliveryFile *file, PageInHand *hand, const CsvRow *row) {
     size_t size = 0, last = file->n_fields - 1;
     for (size_t i = 0; i < row->n_fields; i++)
         size += row->fields[i].size + 1;
@@ -441,6 +453,11 @@ static void copy_fields(const DeliveryFile *file, PageInHand *hand, const CsvRow
         field->size = (size_t)(at - field->at);
     }
     hand->page->size_bytes += size;
+}
+
+static void copy_fields(const DeliveryFile *file, PageInHand *hand, const CsvRow *row) {
+    bool is_whole = row->n_fields == file->n_fields && file->claims->format != FORMAT_FIXED;
+    (is_whole ? copy_whole : copy_parts)(file, hand, row);
 }
 
 /* A last line without an end has all its fields, but may be cut within the last one: sure when that is

@@ -1,6 +1,8 @@
 /* text.c - see text.h. */
 #include "transform/text.h"
 
+#include "base/words.h"
+
 #include <unicase.h>
 #include <unistr.h>
 
@@ -22,57 +24,18 @@ static size_t clean_prefix(Str text) {
     return i;
 }
 
-static uint64_t load_u64(const char *at) {
-    uint64_t word;
-    memcpy(&word, at, sizeof word);
-    return word;
-}
-
-#define EVERY_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
-static const uint64_t HIGHS = EVERY_BYTE(0x80);
-
-/* Every byte of a text of up to seven, some twice, in a word that is else filled with digits. */
-static uint64_t load_short(Str text) {
-    if (text.size >= 4) {
-        uint32_t first, last;
-        memcpy(&first, text.at, sizeof first);
-        memcpy(&last, text.at + text.size - 4, sizeof last);
-        return (uint64_t)first << 32 | last;
-    }
-    if (text.size == 0)
-        return EVERY_BYTE('0');
-    uint64_t first = (uint8_t)text.at[0], middle = (uint8_t)text.at[text.size / 2],
-             last = (uint8_t)text.at[text.size - 1];
-    return (EVERY_BYTE('0') & ~UINT64_C(0xFFFFFF)) | first << 16 | middle << 8 | last;
-}
-
-/* Of eight bytes some high bits, where one is what is looked for; none where none is. */
-typedef uint64_t WordTest(uint64_t word);
-
-/* Eight bytes at a time, without a look at what is found where: nearly every field passes. */
-static inline __attribute__((always_inline)) bool has_any(Str text, WordTest *test) {
-    if (text.size < 8)
-        return test(load_short(text)) != 0;
-    uint64_t found = test(load_u64(text.at + text.size - 8));
-    for (size_t i = 0; i + 8 < text.size; i += 8)
-        found |= test(load_u64(text.at + i));
-    return found != 0;
-}
-
-static uint64_t beyond_ascii(uint64_t word) { return word & HIGHS; }
-/* A high bit set already, or borrowed by a byte that is less. */
-static uint64_t nul_or_beyond_ascii(uint64_t word) { return (word | (word - EVERY_BYTE(1))) & HIGHS; }
-static uint64_t blank_or_beyond_ascii(uint64_t word) { return (word | (word - EVERY_BYTE('!'))) & HIGHS; }
+static uint64_t nul_or_beyond_ascii(uint64_t word) { return word_below(word, 1); }
+static uint64_t blank_or_beyond_ascii(uint64_t word) { return word_below(word, '!'); }
 /* Bytes in [from, from + 25], of eight ASCII characters. */
 static uint64_t letters_in(uint64_t word, unsigned from) {
-    return (word + EVERY_BYTE(0x80 - from)) & ~(word + EVERY_BYTE(0x80 - from - 26)) & HIGHS;
+    return (word + EVERY_BYTE(0x80 - from)) & ~(word + EVERY_BYTE(0x80 - from - 26)) & EVERY_HIGH;
 }
 static uint64_t capitals_in(uint64_t word) { return letters_in(word, 'A'); }
 static uint64_t small_letters_in(uint64_t word) { return letters_in(word, 'a'); }
 
-bool text_is_ascii(Str text) { return !has_any(text, beyond_ascii); }
+bool text_is_ascii(Str text) { return !words_have(text, word_beyond_ascii); }
 
-bool text_is_clean_utf8(Str text) { return !has_any(text, nul_or_beyond_ascii) || clean_prefix(text) == text.size; }
+bool text_is_clean_utf8(Str text) { return !words_have(text, nul_or_beyond_ascii) || clean_prefix(text) == text.size; }
 
 /* Windows-1252 where it differs from Latin-1 (unicode.org, VENDORS/MICSFT/WINDOWS/CP1252.TXT). */
 uint32_t text_from_windows_1252(uint8_t byte) {
@@ -139,7 +102,7 @@ static bool has_run_of_blanks(Str text) {
 }
 
 Str text_collapse(Arena *arena, Str text) {
-    if (!has_any(text, blank_or_beyond_ascii))
+    if (!words_have(text, blank_or_beyond_ascii))
         return text;
     text = text_trim(text);
     if (!has_run_of_blanks(text))
@@ -174,7 +137,7 @@ static Str map_unicode(Arena *arena, Str text, MapCharacter *map) {
 
 /* `from` is the first letter of the case to be changed: 'a' for upper, 'A' for lower. */
 static Str map_ascii(Arena *arena, Str text, char from) {
-    if (from == 'a' ? !has_any(text, small_letters_in) : !has_any(text, capitals_in))
+    if (from == 'a' ? !words_have(text, small_letters_in) : !words_have(text, capitals_in))
         return text;
     size_t i = 0;
     while ((uint8_t)(text.at[i] - from) >= 26)

@@ -50,10 +50,41 @@ static void a_buffer_stops_at_its_maximum_and_says_so(void **state) {
     buf_done(&buf);
 }
 
+static void a_field_is_its_length_and_its_bytes_or_nothing(void **state) {
+    (void)state;
+    char text[80];
+    for (size_t size = 0; size <= sizeof text; size++) {
+        CLEANUP(buf_drop) Buf buf;
+        buf_init(&buf, 4 + sizeof text - 1);
+        for (size_t i = 0; i < sizeof text; i++)
+            text[i] = (char)(i * 7);
+        buf_put_str_field(&buf, (Str){text, size});
+        assert_int_equal(buf_overflowed(&buf), size == sizeof text); /* no length without its bytes */
+        assert_int_equal(buf.size, size == sizeof text ? 0 : 4 + size);
+        if (size == sizeof text)
+            continue;
+        assert_memory_equal(buf.data, "\0\0\0", 3);
+        assert_int_equal(buf.data[3], size);
+        assert_memory_equal(buf.data + 4, text, size);
+        buf_clear(&buf);
+        buf_put_str(&buf, (Str){text, size});
+        assert_int_equal(buf.size, size);
+        assert_memory_equal(buf.data, text, size);
+    }
+    CLEANUP(buf_drop) Buf buf;
+    buf_init(&buf, 100);
+    buf_put_str_field(&buf, STR_NULL);
+    buf_put_i32_field(&buf, -2);
+    buf_put_i64_field(&buf, 258);
+    assert_int_equal(buf.size, 4 + 8 + 12);
+    assert_memory_equal(buf.data, "\xFF\xFF\xFF\xFF\0\0\0\4\xFF\xFF\xFF\xFE\0\0\0\10\0\0\0\0\0\0\1\2", buf.size);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rewinding_gives_back_what_came_after_the_mark),
         cmocka_unit_test(pieces_that_grow_take_what_the_largest_needs),
+        cmocka_unit_test(a_field_is_its_length_and_its_bytes_or_nothing),
         cmocka_unit_test(a_buffer_stops_at_its_maximum_and_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

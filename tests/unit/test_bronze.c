@@ -3,6 +3,7 @@
 #include "base/own.h"
 #include "storage/bronze.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Bytes that COPY escapes, that no text can hold, and that look like escapes. */
@@ -39,6 +40,29 @@ static void what_was_packed_comes_out_byte_for_byte(void **state) {
     }
 }
 
+/* At every place of texts of every length, for they are looked at eight bytes at a time. */
+static void what_copy_escapes_is_found_anywhere(void **state) {
+    (void)state;
+    static const struct {
+        char byte;
+        const char *written;
+    } CASES[] = {{'\\', "\\\\"}, {'\t', "\\t"}, {'\n', "\\n"}, {'\r', "\\r"}, {'\xFF', "\\xff"},
+                 {'\xDC', "\\xdc"}, {'\x1F', "\x1F"}, {' ', " "}, {'\x7F', "\x7F"}};
+    for (size_t kind = 0; kind < sizeof CASES / sizeof *CASES; kind++)
+        for (size_t size = 1; size <= 40; size++)
+            for (size_t at = 0; at < size; at++) {
+                CLEANUP(buf_drop) Buf packed;
+                char text[40], expected[50];
+                memset(text, 'x', sizeof text);
+                text[at] = CASES[kind].byte;
+                snprintf(expected, sizeof expected, "%.*s%s%.*s", (int)at, text, CASES[kind].written, (int)(size - at - 1),
+                         text + at + 1);
+                buf_init(&packed, 1 << 10);
+                bronze_pack(&packed, &(Str){text, size}, 1);
+                assert_str(buf_str(&packed), expected);
+            }
+}
+
 static void another_number_of_columns_is_told(void **state) {
     (void)state;
     CLEANUP(arena_drop) Arena *arena = arena_open();
@@ -52,6 +76,7 @@ static void another_number_of_columns_is_told(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_packed_comes_out_byte_for_byte),
+        cmocka_unit_test(what_copy_escapes_is_found_anywhere),
         cmocka_unit_test(another_number_of_columns_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
