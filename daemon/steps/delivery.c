@@ -5,6 +5,7 @@
  * decoding it again up to there. A gzip that was cut ends where it is cut, like a plain file. */
 #include "steps/delivery.h"
 
+#include "base/copy.h"
 #include "base/own.h"
 #include "steps/unpack.h"
 #include "steps/x12_delivery.h"
@@ -448,7 +449,7 @@ static void copy_parts(const DeliveryFile *file, PageInHand *hand, const CsvRow 
             *at++ = file->delimiter;
         else
             field->at = at;
-        memcpy(at, row->fields[i].at, row->fields[i].size);
+        copy_short(at, row->fields[i].at, row->fields[i].size);
         at += row->fields[i].size;
         field->size = (size_t)(at - field->at);
     }

@@ -59,7 +59,7 @@ static Delivery delivery(int64_t modified_at, const char *period, const char *sh
     snprintf((char *)d.record_hash, sizeof d.record_hash, "%s/%lld/%d", status, (long long)paid, other);
     d.source_hash = modified_at;
     for (const uint8_t *c = d.record_hash; *c; c++)
-        d.source_hash = d.source_hash * 31 + *c;
+        d.source_hash = (int64_t)((uint64_t)d.source_hash * 31 + *c);
     return d;
 }
 
