@@ -1,7 +1,7 @@
 /* claim_memory.h - what a run that writes nothing would have made of claims by now (steps/plan.h).
  *
  * A claim's iterations depend on all of its deliveries, so each page needs those that the pages before it would have
- * placed. Keeps a claim's deliveries as they would be stored, some 250 bytes each. One run, one thread. */
+ * placed. Keeps a claim's deliveries as they would be stored, some 300 bytes each. One run, one thread. */
 #pragma once
 #include "base/arena.h"
 #include "transform/iteration.h"
