@@ -130,7 +130,7 @@ Api *api_open(const ApiOptions *options, Error *err) {
     api->auth = auth_open(rate > 0 ? rate : REQUESTS_PER_SECOND, burst > 0 ? burst : BURST);
     api->idempotency = idempotency_open();
     api->trail = trail_open();
-    api->connections = pg_pool_open(options->store_dsn, "revcycled api");
+    api->connections = pg_pool_open(options->store_dsn, options->session);
     api->pool = pool_open(options->loop, API_WORKERS, no_thread_setup, no_thread_setup, err);
     if (!api->pool || !open_server(api, err)) {
         api_free(api);

@@ -12,6 +12,7 @@ typedef struct ApiOptions {
     struct uv_loop_s *loop;
     const ServerConfig *server; /* outlives the API */
     const char *store_dsn;      /* outlives the API */
+    const char *session;        /* outlives the API; what its sessions there are called (lease_session_name()) */
     const char *audit_key_file; /* outlives the API; NULL: the audit trail is not sealed */
     Control control;
     double requests_per_second; /* per token; 0: 100 */

@@ -70,6 +70,8 @@ static const char *why_not(const Jobs *jobs, const Job *job) {
         return "it is queued and waits for a worker or for another run of its group";
     if (job->is_paused)
         return "it is paused";
+    if (!job->has_lease && job->is_lease_locked)
+        return "its lease cannot be taken: another session of PostgreSQL holds its row of ops.job";
     if (!job->has_lease)
         return "another daemon holds its lease";
     if (job->is_stopped)

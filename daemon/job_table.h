@@ -36,6 +36,7 @@ typedef struct Job {
     bool is_paused;
     char paused_by[64];
     bool has_lease;
+    bool is_lease_locked;       /* another session holds its row */
     const char *owner;          /* whose the lease is, as of the last look; "": nobody's */
     int64_t epoch;
     bool is_stopped;            /* a configuration error: until triggered or reloaded */

@@ -11,6 +11,8 @@ struct Leases {
     LeasesOptions options;
     LeaseJob *jobs; /* one for each of the table's, as are `leases` */
     Lease *leases;
+    int64_t *runs_out_us; /* monotonic: until when each was renewed */
+    size_t n_locked;      /* that could not be renewed or taken, at the last look */
     HeldRun *waiting; /* as of the claim; in the table's arena */
     size_t n_waiting;
     int64_t until_us; /* monotonic, from before the leases were taken: behind it others may have them */
@@ -28,6 +30,7 @@ Leases *leases_make(const LeasesOptions *options) {
     leases->options = *options;
     leases->jobs = ARENA_ARRAY(table->arena, LeaseJob, table->n);
     leases->leases = ARENA_ARRAY(table->arena, Lease, table->n);
+    leases->runs_out_us = ARENA_ARRAY(table->arena, int64_t, table->n);
     for (size_t i = 0; i < table->n; i++) {
         const Job *job = &table->jobs[i];
         leases->jobs[i] = (LeaseJob){job->name, job_kind_name(job->kind),
@@ -50,9 +53,26 @@ static void tell_jobs(Leases *leases) {
     for (size_t i = 0; i < table->n; i++) {
         const Lease *lease = lease_of(leases, leases->leases, i);
         table->jobs[i].has_lease = lease->is_held;
+        table->jobs[i].is_lease_locked = lease->is_locked;
         table->jobs[i].epoch = lease->epoch;
         table->jobs[i].owner = lease->owner;
     }
+}
+
+/* Until when which are ours, and how many are in somebody's way: told when it begins. */
+static void note(Leases *leases, const Lease *held, int64_t begun_us) {
+    const JobTable *table = leases->options.table;
+    size_t n = 0, first = 0;
+    for (size_t i = table->n; i-- > 0;) {
+        if (held[i].is_held && !held[i].is_locked)
+            leases->runs_out_us[i] = begun_us + leases->options.lease_ms * 1000;
+        if (held[i].is_locked)
+            n++, first = i;
+    }
+    if (n > 0 && leases->n_locked == 0)
+        LOG_WARN("leases can be neither taken nor renewed: another session holds their rows of ops.job",
+                 LOG_TEXT("job", table->jobs[first].name), LOG_INT("jobs", n));
+    leases->n_locked = n;
 }
 
 static void tell_pause(Job *job, const Lease *lease) {
@@ -68,6 +88,7 @@ bool leases_claim(Leases *leases, Pg *pg, Error *err) {
     TRY(run_find_held(pg, options->owner, options->table->arena, &leases->waiting, &leases->n_waiting, err));
     TRY(run_reserve_ids(pg, IDS_KEPT, leases->ids, err));
     leases->n_ids = IDS_KEPT;
+    note(leases, leases->leases, leases->until_us - options->lease_ms * 1000);
     tell_jobs(leases);
     for (size_t i = 0; i < options->table->n; i++)
         tell_pause(&options->table->jobs[i], &leases->leases[i]);
@@ -127,7 +148,7 @@ static bool take_over(Renewal *renewal, Pg *pg, Error *err) {
         if (!held[i].is_held)
             wanted[n] = leases->jobs[i], index[n++] = i;
     if (n == 0)
-        return true;
+        return lease_end_overdue(pg, options->owner, err);
     TRY(lease_claim(pg, options->owner, options->lease_ms, wanted, n, taken, err));
     for (size_t i = 0; i < n; i++) {
         held[index[i]] = taken[i];
@@ -139,13 +160,23 @@ static bool take_over(Renewal *renewal, Pg *pg, Error *err) {
     return take_runs(renewal, pg, names, n_taken, err);
 }
 
+/* One whose row somebody holds stays ours as long as it was renewed for. */
+static void give_up_run_out(Renewal *renewal) {
+    const Leases *leases = renewal->leases;
+    for (size_t i = 0; i < leases->options.table->n; i++)
+        if (renewal->held[i].is_locked && renewal->begun_us >= leases->runs_out_us[i])
+            renewal->held[i].is_held = false;
+}
+
 static bool renewal_try(Renewal *renewal, Error *err) {
     const Leases *leases = renewal->leases;
     const LeasesOptions *options = &leases->options;
     Pg *pg = pg_pool_take(options->pg_pool, err);
     TRY(pg);
-    bool ok = lease_renew(pg, options->owner, options->lease_ms, leases->jobs, options->table->n, renewal->held, err) &&
-              take_over(renewal, pg, err);
+    bool ok = lease_renew(pg, options->owner, options->lease_ms, leases->jobs, options->table->n, renewal->held, err);
+    if (ok)
+        give_up_run_out(renewal);
+    ok = ok && take_over(renewal, pg, err);
     if (ok && renewal->n_ids > 0)
         ok = run_reserve_ids(pg, renewal->n_ids, renewal->ids, err);
     pg_pool_give(options->pg_pool, pg);
@@ -189,6 +220,7 @@ static void renewal_done(void *context) {
         for (int i = 0; i < renewal->n_ids && leases->n_ids < IDS_KEPT; i++)
             leases->ids[leases->n_ids++] = renewal->ids[i];
         tell_held(leases, renewal->waiting, renewal->n_waiting);
+        note(leases, renewal->held, renewal->begun_us);
         exchange(leases, renewal->held);
     }
     arena_free(renewal->arena);

@@ -3,7 +3,8 @@
  * A job with a lease is this daemon's to run, and every page that it commits bears the lease's epoch, so that
  * nothing of a former holder's can commit any more. A reconcile places pages of its feed and goes by the lease
  * of the feed's job: one epoch fences both. Claimed when a table of jobs is taken, then renewed; a renewal also
- * takes over the jobs of an owner whose leases have run out, with what a person has to decide on them.
+ * takes over the jobs of an owner whose leases have run out, with what a person has to decide on them, and ends that
+ * owner's sessions. Neither waits for a job's row that somebody holds: that lease runs out, or is taken later, alone.
  *
  * When no renewal got through in time others may have the jobs: leases_are_current() is false, and
  * leases_sever_overdue() gives up the store's connections.

@@ -51,7 +51,7 @@ typedef struct Daemon {
     const char **directories; /* the inbox's: one per claims feed */
     LoopTimer *limit;
     char owner[LEASE_OWNER_BYTES];
-    char session[LEASE_SESSION_BYTES], sealer_session[LEASE_SESSION_BYTES + 8];
+    char session[LEASE_SESSION_BYTES], sealer_session[LEASE_SESSION_BYTES + 8], api_session[LEASE_SESSION_BYTES + 8];
     bool is_stopping;
     int n_ending; /* jobs and API: what is still to end before the loop stops */
     int status;
@@ -141,6 +141,7 @@ static void name_owner(Daemon *daemon) {
     snprintf(daemon->owner, sizeof daemon->owner, "%s:%s", host, daemon->boot_config->path);
     lease_session_name(daemon->owner, daemon->session);
     snprintf(daemon->sealer_session, sizeof daemon->sealer_session, "%s sealer", daemon->session);
+    snprintf(daemon->api_session, sizeof daemon->api_session, "%s api", daemon->session);
 }
 
 static bool open_store(Daemon *daemon, Error *err) {
@@ -191,6 +192,7 @@ static bool open_api(Daemon *daemon, Error *err) {
     const ApiOptions options = {.loop = loop_uv(daemon->loop),
                                 .server = &daemon->boot_config->server,
                                 .store_dsn = daemon->boot_config->store_dsn,
+                                .session = daemon->api_session,
                                 .audit_key_file = daemon->boot_config->audit_key_file,
                                 .control = control_of(daemon->jobs, daemon->reloads)};
     daemon->api = api_open(&options, err);

@@ -5,14 +5,18 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "sql.h"
+#include "storage/state.h"
 
 enum { ARRAY_MAX_BYTES = 1 << 20 };
+
+/* Less than systemd waits for a start. Who has the locks may be stopped: better to fail, and to be started again. */
+static const char PATIENCE[] = "30s";
 
 static bool rename_one(Pg *pg, const char *owner, const Hospital *hospital, bool *ret_any, Error *err) {
     CLEANUP(pg_result_drop) PgResult *row =
         pg_query(pg, SQL_HOSPITAL_RENAME, PG_PARAMS(hospital->renamed_from, hospital->name, owner), err);
     TRY(row);
-    if (str_is_null(pg_value(row, 0, 0)))
+    if (pg_rows(row) == 0 || str_is_null(pg_value(row, 0, 0)))
         return true;
     *ret_any = true;
     LOG_INFO("source renamed", LOG_TEXT("source", hospital->name), LOG_TEXT("from", hospital->renamed_from),
@@ -41,12 +45,12 @@ static bool register_one(Pg *pg, const char *owner, const Hospital *hospital, Er
     return pg_rows(row) == 1 || refuse_old_name(pg, hospital, err);
 }
 
-static bool retire_others(Pg *pg, const char *owner, const Hospital *hospitals, size_t n, Error *err) {
+static bool own_these_alone(Pg *pg, const char *owner, const Hospital *hospitals, size_t n, Error *err) {
     CLEANUP(buf_drop) Buf names = pg_array(ARRAY_MAX_BYTES);
     for (size_t i = 0; i < n; i++)
         pg_array_text(&names, str_of(hospitals[i].name));
     const char *array = pg_array_end(&names, err);
-    TRY(array);
+    TRY(array && pg_exec(pg, SQL_HOSPITAL_OWN, PG_PARAMS(owner, array), NULL, err));
     CLEANUP(pg_result_drop) PgResult *gone = pg_query(pg, SQL_HOSPITAL_RETIRE, PG_PARAMS(owner, array), err);
     TRY(gone);
     for (int r = 0; r < pg_rows(gone); r++) {
@@ -67,15 +71,16 @@ bool hospitals_take(Pg *pg, const char *owner, const Hospital *hospitals, size_t
                     size_t n_jobs, Error *err) {
     bool renamed = false;
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(pg, err);
-    TRY(tx && rename_all(tx, owner, hospitals, n, &renamed, err));
+    TRY(tx && state_patience(tx, PATIENCE, err) && rename_all(tx, owner, hospitals, n, &renamed, err));
     if (renamed)
         FAILPOINT("hospitals.before_commit");
     for (size_t i = 0; i < n; i++)
         TRY(register_one(tx, owner, &hospitals[i], err));
-    TRY(retire_others(tx, owner, hospitals, n, err) && free_jobs(tx, owner, jobs, n_jobs, err));
+    TRY(own_these_alone(tx, owner, hospitals, n, err) && free_jobs(tx, owner, jobs, n_jobs, err));
     TRY(pg_commit(&tx, PG_FLUSHED, err));
     if (renamed)
         FAILPOINT("hospitals.after_commit");
+    FAILPOINT("hospitals.taken");
     return true;
 }
 

@@ -104,10 +104,13 @@ void pg_dsn_place(const char *dsn, Arena *arena, const char **ret_address, const
 }
 
 Pg *pg_open(const char *dsn, const char *application_name, int statement_timeout_ms, Error *err) {
-    char options[160];
+    char options[320];
+    /* The last three are PostgreSQL's to count: of a client whose machine is gone it would hold the locks for hours. One that
+     * stands still in a transaction is ended by those that take its jobs over; without any, by the time. */
     snprintf(options, sizeof options,
              "-c statement_timeout=%d -c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres "
-             "-c lock_timeout=600000 -c extra_float_digits=1", statement_timeout_ms);
+             "-c lock_timeout=600000 -c extra_float_digits=1 -c idle_in_transaction_session_timeout=600000 "
+             "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3", statement_timeout_ms);
     PGconn *conn = connect_with(dsn, application_name, "10", options);
     if (!conn || PQstatus(conn) != CONNECTION_OK) {
         fail_connect(conn, err);

@@ -331,6 +331,7 @@ Pg *publication_snapshot(Pg *pg, const Publication *publication, Error *err) {
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(pg, err);
     char id[24];
     if (!tx || !pg_script(tx, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY", err) ||
+        !pg_script(tx, "SET LOCAL idle_in_transaction_session_timeout = 0", err) || /* BigQuery takes its time */
         !pg_exec(tx, SQL_PUBLISH_SET_ID, PG_PARAMS(number_text(publication->id, id)), NULL, err))
         return NULL;
     const char *epoch; /* the first read takes the snapshot */

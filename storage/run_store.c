@@ -4,11 +4,15 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "sql.h"
+#include "storage/state.h"
 
 #include <stdio.h>
 #include <xxhash.h>
 
 enum { ARRAY_MAX_BYTES = 1 << 20 };
+
+/* With a job's row, for whoever asks while few workers are there for what must not wait. */
+static const char PATIENCE[] = "5s";
 
 static PgNumber milliseconds(int64_t ms) {
     PgNumber n;
@@ -49,10 +53,11 @@ void lease_session_name(const char *owner, char ret_name[LEASE_SESSION_BYTES]) {
     snprintf(ret_name, LEASE_SESSION_BYTES, "revcycled %016llx", (unsigned long long)XXH3_64bits(owner, strlen(owner)));
 }
 
-static bool end_sessions(Pg *pg, const char *owner, Error *err) {
+/* Those that were there when its leases ran out. */
+static bool end_sessions(Pg *pg, const char *owner, const char *until, Error *err) {
     char name[LEASE_SESSION_BYTES];
     lease_session_name(owner, name);
-    CLEANUP(pg_result_drop) PgResult *count = pg_query(pg, SQL_JOB_END_SESSIONS, PG_PARAMS(name), err);
+    CLEANUP(pg_result_drop) PgResult *count = pg_query(pg, SQL_JOB_END_SESSIONS, PG_PARAMS(name, until), err);
     TRY(count);
     if (pg_int(count, 0, 0) > 0) /* else it ended, in order or not */
         LOG_WARN("another daemon was not heard of any more; its sessions were ended", LOG_TEXT("owner", owner),
@@ -60,14 +65,32 @@ static bool end_sessions(Pg *pg, const char *owner, Error *err) {
     return true;
 }
 
-/* Who has what is not held. */
-static bool find_owners(Pg *pg, const char *names, const LeaseJob *jobs, size_t n, Lease *leases, Error *err) {
-    CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, SQL_JOB_OWNERS, PG_PARAMS(names), err);
+/* `ret_owners`: an array of those whose sessions were ended. */
+static bool end_overdue(Pg *pg, const char *owner, Buf *ret_owners, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *overdue = pg_query(pg, SQL_JOB_OVERDUE, PG_PARAMS(owner), err);
+    TRY(overdue);
+    for (int r = 0; r < pg_rows(overdue); r++) {
+        TRY(end_sessions(pg, pg_text(overdue, r, 0), pg_text(overdue, r, 1), err));
+        pg_array_text(ret_owners, pg_value(overdue, r, 0));
+    }
+    return true;
+}
+
+bool lease_end_overdue(Pg *pg, const char *owner, Error *err) {
+    CLEANUP(buf_drop) Buf owners = pg_array(ARRAY_MAX_BYTES);
+    return end_overdue(pg, owner, &owners, err);
+}
+
+/* Who has what is not held, by `params` of job_owners; what could be had would be held if its row had been free. */
+static bool find_owners(Pg *pg, const PgParams *params, const LeaseJob *jobs, size_t n, Lease *leases, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *rows = pg_query(pg, SQL_JOB_OWNERS, params, err);
     TRY(rows);
     for (int r = 0; r < pg_rows(rows); r++) {
         size_t i = find_job(jobs, n, pg_text(rows, r, 0));
-        if (i < n)
-            snprintf(leases[i].owner, sizeof leases[i].owner, "%s", pg_text(rows, r, 1));
+        if (i == n)
+            continue;
+        snprintf(leases[i].owner, sizeof leases[i].owner, "%s", pg_text(rows, r, 1));
+        leases[i].is_locked = !leases[i].is_held && pg_bool(rows, r, 2);
     }
     return true;
 }
@@ -87,18 +110,18 @@ bool lease_claim(Pg *pg, const char *owner, int64_t lease_ms, const LeaseJob *jo
     const char *const arrays[] = {pg_array_end(&names, err), pg_array_end(&kinds, err), pg_array_end(&feeds, err),
                                   pg_array_end(&schedules, err)};
     TRY(arrays[0] && arrays[1] && arrays[2] && arrays[3]);
-    CLEANUP(pg_result_drop) PgResult *overdue = pg_query(pg, SQL_JOB_OVERDUE, PG_PARAMS(arrays[0], owner), err);
-    TRY(overdue);
+    CLEANUP(buf_drop) Buf overdue = pg_array(ARRAY_MAX_BYTES);
+    TRY(end_overdue(pg, owner, &overdue, err));
+    const char *ended = pg_array_end(&overdue, err);
+    TRY(ended);
     CLEANUP(pg_result_drop) PgResult *rows =
         pg_query(pg, SQL_JOB_CLAIM, PG_PARAMS(arrays[0], arrays[1], arrays[2], arrays[3], owner,
-                                              milliseconds(lease_ms).text), err);
+                                              milliseconds(lease_ms).text, ended), err);
     TRY(rows);
     for (size_t i = 0; i < n; i++)
         ret_leases[i] = (Lease){.is_held = false};
     take_leases(rows, jobs, n, owner, ret_leases);
-    for (int r = 0; r < pg_rows(overdue); r++)
-        TRY(end_sessions(pg, pg_text(overdue, r, 0), err));
-    return find_owners(pg, arrays[0], jobs, n, ret_leases, err);
+    return find_owners(pg, PG_PARAMS(arrays[0], owner, ended), jobs, n, ret_leases, err);
 }
 
 bool lease_renew(Pg *pg, const char *owner, int64_t lease_ms, const LeaseJob *jobs, size_t n, Lease *leases,
@@ -117,11 +140,13 @@ bool lease_renew(Pg *pg, const char *owner, int64_t lease_ms, const LeaseJob *jo
         pg_query(pg, SQL_JOB_RENEW, PG_PARAMS(name_array, epoch_array, milliseconds(lease_ms).text, owner), err);
     TRY(rows);
     for (size_t i = 0; i < n; i++)
-        leases[i].is_held = false;
+        leases[i].is_held = leases[i].is_locked = false;
     for (int r = 0; r < pg_rows(rows); r++) {
         size_t i = find_job(jobs, n, pg_text(rows, r, 0));
-        if (i < n)
-            leases[i].is_held = true;
+        if (i == n)
+            continue;
+        leases[i].is_held = true;
+        leases[i].is_locked = !pg_bool(rows, r, 1);
     }
     return true;
 }
@@ -148,7 +173,10 @@ bool run_close_orphans(Pg *pg, const char *owner, const char *const *jobs, size_
 }
 
 bool job_store_pause(Pg *pg, const char *job, bool paused, const char *by, Error *err) {
-    return pg_exec(pg, SQL_JOB_PAUSE, PG_PARAMS(job, paused ? "true" : "false", by), NULL, err);
+    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(pg, err);
+    TRY(tx && state_patience(tx, PATIENCE, err));
+    TRY(pg_exec(tx, SQL_JOB_PAUSE, PG_PARAMS(job, paused ? "true" : "false", by), NULL, err));
+    return pg_commit(&tx, PG_FLUSHED, err);
 }
 
 bool run_reserve_ids(Pg *pg, int n, int64_t *ret_ids, Error *err) {

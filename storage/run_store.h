@@ -8,6 +8,7 @@ typedef struct LeaseJob {
 enum { LEASE_OWNER_BYTES = 320 };
 typedef struct Lease {
     bool is_held;
+    bool is_locked; /* somebody holds its row: held, and not renewed; or not taken, though nobody else has it */
     int64_t epoch;
     bool is_paused;
     char paused_by[64];
@@ -22,13 +23,15 @@ void lease_session_name(const char *owner, char ret_name[LEASE_SESSION_BYTES]);
  * Waits up to the connection's statement timeout, then 55P03. */
 bool instance_lock(Pg *pg, const char *owner, Error *err);
 
-/* Takes the lease of every job that is free, ours, or whose owner's lease has run out; each taking raises
- * the epoch, which fences pages of whoever held it before, and ends the sessions of an owner that was not heard of
- * any more: it may have been stopped with locks in its hands. `ret_leases` has one entry per job, and says of one that
- * is not held who has it. */
+/* Ends the sessions of every other owner all of whose leases have run out: it was not heard of any more, and may have been
+ * stopped with locks in its hands that somebody waits for, be it not for a job of its own. */
+bool lease_end_overdue(Pg *pg, const char *owner, Error *err);
+/* That, and takes the lease of every job that is free, ours, or such an owner's; each taking raises the epoch, which fences
+ * pages of whoever held it before. Waits for no row that somebody holds. `ret_leases` has one entry per job, and says of one
+ * that is not held who has it. */
 bool lease_claim(Pg *pg, const char *owner, int64_t lease_ms, const LeaseJob *jobs, size_t n, Lease *ret_leases,
                  Error *err);
-/* Renews in one statement; clears is_held of those that somebody else took. */
+/* Renews in one statement, which waits for no row; clears is_held of those that somebody else took. */
 bool lease_renew(Pg *pg, const char *owner, int64_t lease_ms, const LeaseJob *jobs, size_t n, Lease *leases,
                  Error *err);
 bool lease_release(Pg *pg, const char *owner, Error *err);

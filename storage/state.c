@@ -10,9 +10,14 @@
 enum { ARRAY_MAX_BYTES = 16 << 20 };
 
 bool state_source(Pg *pg, const char *source_system, const char *timezone, Error *err) {
-    CLEANUP(pg_result_drop) PgResult *row = pg_query(pg, SQL_STATE_SOURCE, PG_PARAMS(source_system, timezone), err);
+    return pg_exec(pg, SQL_STATE_SOURCE, PG_PARAMS(source_system, timezone), NULL, err);
+}
+
+bool state_source_hold(Pg *pg, const char *source_system, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *row = pg_query(pg, SQL_STATE_SOURCE_HOLD, PG_PARAMS(source_system), err);
     TRY(row);
-    return pg_rows(row) == 0 || error_set(err, STATE_CONFIG, "source %s was renamed: its rows bear the name %s",
+    bool is_renamed = pg_rows(row) == 1 && !str_is_null(pg_value(row, 0, 0));
+    return !is_renamed || error_set(err, STATE_CONFIG, "source %s was renamed: its rows bear the name %s",
                                           source_system, pg_text(row, 0, 0));
 }
 

@@ -16,8 +16,11 @@ typedef struct CursorState {
     int64_t clock_ahead_us; /* of that clock before ours when the position was taken; 0: not known */
 } CursorState;
 
-/* Keeps ops.source equal to the configuration. */
+/* Keeps ops.source equal to the configuration. In no longer transaction: it may lock the source's row, which daemons that
+ * start want. */
 bool state_source(Pg *pg, const char *source_system, const char *timezone, Error *err);
+/* In a transaction: the source keeps its name until its end. False when it has another one already. */
+bool state_source_hold(Pg *pg, const char *source_system, Error *err);
 /* Keeps ops.feed_entity equal to it: lineage finds a table's raw rows by it, and retention those that newer ones replace.
  * `tells_past`: rows of one key stand beside each other. */
 bool state_feed(Pg *pg, const char *feed, const char *entity, bool tells_past, Error *err);

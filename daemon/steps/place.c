@@ -50,9 +50,9 @@ static bool open_ledgers(RunContext *run, const PlaceSource *source, PlaceFeed *
         names[i] = source->fields[i].name;
     int64_t schema_id;
     bool schema_is_new;
+    TRY(state_source(run->pg, source->source_system, source->timezone, err));
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(run->pg, err);
-    TRY(tx);
-    TRY(state_source(tx, source->source_system, source->timezone, err));
+    TRY(tx && state_source_hold(tx, source->source_system, err));
     TRY(state_feed(tx, source->feed, source->mapping->entity->name, source->tells == TELLS_PAST, err));
     TRY(state_schema(tx, source->feed, names, source->types, source->n_fields, &schema_id,
                      &schema_is_new, err));
@@ -62,6 +62,7 @@ static bool open_ledgers(RunContext *run, const PlaceSource *source, PlaceFeed *
     mapping_fingerprint(source->mapping, fingerprint);
     TRY(state_mapping(tx, source->feed, fingerprint, &feed->mapping_version, err));
     TRY(state_cursor_open(tx, source->feed, run->epoch, run->arena, &feed->cursor, err));
+    FAILPOINT("feed.before_opened");
     return pg_commit(&tx, PG_FLUSHED, err);
 }
 

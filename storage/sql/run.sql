@@ -3,36 +3,61 @@
 -- name: instance_lock
 SELECT pg_advisory_lock(7302, hashtext($1))
 
+-- A row that somebody holds is left for the next look: who waited for it would keep everybody waiting, and himself hold the
+-- rows before it. Another's is taken only where its sessions were ended ($7).
 -- name: job_claim
-INSERT INTO ops.job AS j (name, kind, feed, schedule, owner, epoch, lease_until)
-SELECT u.name, u.kind, u.feed, u.schedule, $5, 1, now() + $6::interval
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS u(name, kind, feed, schedule)
-ON CONFLICT (name) DO UPDATE
-SET kind = EXCLUDED.kind, feed = EXCLUDED.feed, schedule = EXCLUDED.schedule, owner = EXCLUDED.owner,
-    epoch = j.epoch + 1, lease_until = EXCLUDED.lease_until
-WHERE j.owner IS NULL OR j.owner = EXCLUDED.owner OR j.lease_until < now()
-RETURNING name, epoch, paused, coalesce(paused_by, '')
+WITH wanted AS (
+    SELECT u.* FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS u(name, kind, feed, schedule)
+), free AS (
+    SELECT j.name FROM ops.job j
+    WHERE j.name = ANY ($1::text[])
+      AND (j.owner IS NULL OR j.owner = $5 OR (j.lease_until < now() AND j.owner = ANY ($7::text[])))
+    FOR NO KEY UPDATE SKIP LOCKED
+), taken AS (
+    UPDATE ops.job j SET kind = w.kind, feed = w.feed, schedule = w.schedule, owner = $5, epoch = j.epoch + 1,
+        lease_until = now() + $6::interval
+    FROM free f JOIN wanted w USING (name) WHERE j.name = f.name
+    RETURNING j.name, j.epoch, j.paused, j.paused_by
+), made AS (
+    INSERT INTO ops.job AS j (name, kind, feed, schedule, owner, epoch, lease_until)
+    SELECT w.name, w.kind, w.feed, w.schedule, $5, 1, now() + $6::interval
+    FROM wanted w WHERE NOT EXISTS (SELECT FROM ops.job j WHERE j.name = w.name)
+    ON CONFLICT (name) DO NOTHING
+    RETURNING j.name, j.epoch, j.paused, j.paused_by
+)
+SELECT t.name, t.epoch, t.paused, coalesce(t.paused_by, '') FROM (SELECT * FROM taken UNION ALL SELECT * FROM made) AS t
 
--- Whose jobs are about to be taken: they have not been heard of since the lease ran out.
+-- Who has not been heard of since all that it had ran out, and since when. What ran out alone is its owner's to renew.
 -- name: job_overdue
-SELECT DISTINCT owner FROM ops.job WHERE name = ANY ($1::text[]) AND owner <> $2 AND lease_until < now()
+SELECT j.owner, max(j.lease_until) FROM ops.job j WHERE j.owner <> $1 GROUP BY j.owner HAVING max(j.lease_until) < now()
 
--- A daemon that was stopped in a transaction, or cut off, keeps its locks; what it had not committed is read again.
+-- A daemon that was stopped in a transaction, or cut off, keeps its locks; what it had not committed is read again. Not the
+-- sessions of one that is being started again.
 -- name: job_end_sessions
 SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
 WHERE datname = current_database() AND usename = current_user AND starts_with(application_name, $1)
+  AND backend_start < $2::timestamptz
 
 -- name: job_owners
-SELECT name, coalesce(owner, '') FROM ops.job WHERE name = ANY ($1::text[])
+SELECT name, coalesce(owner, ''), owner IS NULL OR owner = $2 OR (lease_until < now() AND owner = ANY ($3::text[]))
+FROM ops.job WHERE name = ANY ($1::text[])
 
+-- Those that are ours still, and whether they could be renewed: a row that somebody holds keeps no other waiting.
 -- name: job_renew
-UPDATE ops.job j SET lease_until = now() + $3::interval
-FROM unnest($1::text[], $2::bigint[]) AS u(name, epoch)
-WHERE j.name = u.name AND j.epoch = u.epoch AND j.owner = $4
-RETURNING j.name
+WITH ours AS (
+    SELECT j.name FROM ops.job j JOIN unnest($1::text[], $2::bigint[]) AS u(name, epoch) USING (name, epoch) WHERE j.owner = $4
+), free AS (
+    SELECT j.name FROM ops.job j JOIN unnest($1::text[], $2::bigint[]) AS u(name, epoch) USING (name, epoch) WHERE j.owner = $4
+    FOR NO KEY UPDATE OF j SKIP LOCKED
+), renewed AS (
+    UPDATE ops.job j SET lease_until = now() + $3::interval FROM free f WHERE j.name = f.name RETURNING j.name
+)
+SELECT o.name, r.name IS NOT NULL FROM ours o LEFT JOIN renewed r USING (name)
 
+-- What is not released, because somebody holds its row, runs out.
 -- name: job_release
-UPDATE ops.job SET lease_until = now() WHERE owner = $1
+UPDATE ops.job SET lease_until = now()
+WHERE name IN (SELECT j.name FROM ops.job j WHERE j.owner = $1 FOR NO KEY UPDATE SKIP LOCKED)
 
 -- The lease under which a run began, if it is still that one.
 -- name: job_epoch

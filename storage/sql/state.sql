@@ -1,13 +1,18 @@
 -- Where feeds stand, and what was committed.
 
--- Under a name that was given up nothing is read (storage/hospitals.h): the new one comes back.
+-- ON CONFLICT locks the row even where its WHERE says no: it is come to only when there is something to write.
 -- name: state_source
-WITH kept AS (
-    INSERT INTO ops.source AS s (source_system, timezone) VALUES ($1, $2)
-    ON CONFLICT (source_system) DO UPDATE SET timezone = EXCLUDED.timezone, retired_at = NULL
-    WHERE s.renamed_to IS NULL AND (s.timezone <> EXCLUDED.timezone OR s.retired_at IS NOT NULL)
-)
-SELECT renamed_to FROM ops.source WHERE source_system = $1 AND renamed_to IS NOT NULL
+INSERT INTO ops.source AS s (source_system, timezone)
+SELECT $1, $2 WHERE NOT EXISTS (
+    SELECT FROM ops.source s
+    WHERE s.source_system = $1 AND (s.renamed_to IS NOT NULL OR (s.timezone = $2 AND s.retired_at IS NULL)))
+ON CONFLICT (source_system) DO UPDATE SET timezone = EXCLUDED.timezone, retired_at = NULL
+WHERE s.renamed_to IS NULL
+
+-- Under a name that was given up nothing is read (storage/hospitals.h): the new one comes back. Until the transaction ends
+-- nobody renames it; whoever starts meanwhile waits for nothing.
+-- name: state_source_hold
+SELECT renamed_to FROM ops.source WHERE source_system = $1 FOR KEY SHARE
 
 -- What a feed once told stands in its raw rows for ever: `past` and `mixed` stay.
 -- name: state_feed

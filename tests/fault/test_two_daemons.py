@@ -42,7 +42,7 @@ class Pair:
         self.second = Daemon(os.path.join(world.directory, "second"), self.first.binary, self.config)
 
     def start(self, failpoint=None, store=None):
-        """The first, and when it has every lease, the second."""
+        """The first, and when it has every lease, or stopped, the second."""
         self.world.configure()
         with open(self.world.config, encoding="utf-8") as file:
             plain = file.read()
@@ -53,8 +53,8 @@ class Pair:
         self.first.token = self.second.token = self.first.make_token()
         self.first.extra = {"REVCYCLED_FAILPOINT": failpoint} if failpoint else {}
         self.first._spawn() if failpoint else self.first.start()
-        jobs.until(lambda: self.world.value("SELECT count(*) FROM ops.job WHERE owner LIKE '%%revcycled.yaml'"),
-                   what="the first has its leases")
+        if failpoint:
+            jobs.until(self.first.is_stopped, 60, "the first stopped")
         self.second.start()
         return self
 
@@ -65,6 +65,7 @@ class Pair:
         jobs.await_quiet(self.second, 120)
         assert self.second.run("verify").returncode == 0, "the audit trail's chain is whole"
         self.first.kill()
+        self.first.extra = {}
         self.second.stop()
         assert placed_twice(self.world) == []
         assert not self.world.value("SELECT count(*) FROM ops.publication WHERE state NOT IN ('succeeded', 'abandoned')")
@@ -117,7 +118,6 @@ def test_one_is_killed_and_the_other_goes_on(pair, loaded_order_dump):
 def test_one_is_stopped_in_a_page_and_wakes_when_the_other_has_placed_it(pair, loaded_order_dump):
     """It stops with its feed's cursor row, and the placement lock, in its hands."""
     pair.start(failpoint="page.before_commit:9:stop")
-    jobs.until(pair.first.is_stopped, what="it stopped")
     pair.await_take_over()
     assert pair.world.value("SELECT min(epoch) FROM ops.job") > 1, "a take-over has an epoch of its own"
     jobs.await_quiet(pair.second, 120)
@@ -126,6 +126,13 @@ def test_one_is_stopped_in_a_page_and_wakes_when_the_other_has_placed_it(pair, l
     everything = set(jobs.jobs(pair.second))
     jobs.until(lambda: states(pair.first, "elsewhere") == everything, LATE_S, "it sees that it has lost its jobs")
     assert pair.world.value("SELECT count(*) FROM ops.batch WHERE feed IS NOT NULL") == placed
+    pair.end(loaded_order_dump)
+
+
+def test_one_starts_beside_one_that_is_stopped_while_it_opens_a_feed(pair, loaded_order_dump):
+    """It stops with the tables that it makes, and its hospital, in its hands."""
+    pair.start(failpoint="feed.before_opened:2:stop")
+    pair.await_take_over()
     pair.end(loaded_order_dump)
 
 
@@ -200,24 +207,38 @@ ROWS = ", ".join(f"({i}, 'Ann{'abcdefgh'[i % 8]}', 'Lee')" for i in range(40))
 
 
 @pytest.fixture
-def held_pair(make_feed, mariadb):
-    """Two daemons on one hospital, and a reconcile of the first's that waits for a person: both, the feed, the run."""
+def small_feed(make_feed, mariadb):
+    """A hospital with a table of forty rows, and one daemon that reads it."""
     feed = make_feed(mariadb, {
         "entity": "patients", "key": ["id"], "cursor": "changed", "reconcile": "12h", "delete_rows": 1, "delete_share": 0,
         "map": {"source_patient_id": "id", "first_name": "first", "last_name": "last", "source_modified_at": "changed"}})
     feed.play("CREATE TABLE t (id int PRIMARY KEY, first varchar(40), last varchar(40), changed datetime(6) NOT NULL "
               "DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6), KEY (changed))",
               f"INSERT INTO t (id, first, last) VALUES {ROWS}")
+    return feed
+
+
+def add_daemon(feed, other_name=None):
+    """A second daemon on it, under another name of the hospital perhaps; both with a short lease."""
     first, config = feed.daemon, os.path.join(feed.directory, "second.yaml")
     second = Daemon(os.path.join(feed.directory, "second"), first.binary, config)
     with open(feed.config, encoding="utf-8") as file:
         document = yaml.safe_load(file)
     document["store"]["lease"] = f"{LEASE_S}s"
-    for path, daemon in ((feed.config, first), (config, second)):
+    for path, daemon, name in ((feed.config, first, "h"), (config, second, other_name or "h")):
         document["server"]["listen"] = f"127.0.0.1:{daemon.choose_port()}"
+        document["sources"] = {name: source for source in document["sources"].values()}
         with open(path, "w", encoding="utf-8") as file:
             yaml.safe_dump(document, file, sort_keys=False)
     first.token = second.token = first.make_token()
+    return second
+
+
+@pytest.fixture
+def held_pair(small_feed):
+    """Two daemons on one hospital, and a reconcile of the first's that waits for a person: both, the feed, the run."""
+    feed = small_feed
+    first, second = feed.daemon, add_daemon(feed)
     first.start()
     jobs.await_quiet(first)
     second.start()
@@ -275,3 +296,122 @@ def test_a_daemon_that_lost_its_jobs_decides_on_nothing(held_pair):
     for daemon in (first, second):
         jobs.until(lambda: daemon.get(f"/v1/runs/{run}")[2]["state"] == "succeeded", what="both say what became of it")
     assert gone(feed) == ["7", "8"]
+
+
+@pytest.fixture
+def stranger(small_feed):
+    """A session of PostgreSQL that is no daemon's; what it holds it lets go with rollback()."""
+    with contextlib.closing(small_feed.store.connect(small_feed.database)) as link:
+        yield link
+
+
+ENDED = "another daemon was not heard of any more; its sessions were ended"
+LOCKED = "leases can be neither taken nor renewed: another session holds their rows of ops.job"
+
+
+def lines(daemon, message):
+    return [line for line in daemon.log_lines() if line.get("message") == message]
+
+
+def test_rows_that_somebody_holds_keep_no_daemon_from_starting_and_no_other_job_from_running(small_feed, stranger):
+    feed, first = small_feed, small_feed.daemon
+    second = add_daemon(feed)
+    first.start()
+    jobs.await_quiet(first)
+    first.stop()
+    with stranger.cursor() as cursor:
+        cursor.execute("SELECT FROM ops.source FOR SHARE")
+        cursor.execute("SELECT FROM ops.job WHERE name IN ('h.f', 'reconcile.h.f') FOR SHARE")
+    second.start()
+    try:
+        assert states(second, "elsewhere") == {"h.f", "reconcile.h.f"}
+        assert "ops.job" in jobs.jobs(second)["h.f"]["why_not"]
+        assert jobs.run_job(second, "settle")["state"] == "succeeded"
+        assert [(line["job"], line["jobs"]) for line in lines(second, LOCKED)] == [("h.f", 2)]
+        feed.play("INSERT INTO t (id, first, last) VALUES (99, 'Zoe', 'Lee')")
+        stranger.rollback()
+        jobs.until(lambda: feed.value("SELECT count(*) FROM silver.patients WHERE source_patient_id = '99'"),
+                   LEASE_S + LATE_S, "the job has its lease and its turn")
+        assert not states(second, "elsewhere") and len(lines(second, LOCKED)) == 1
+    finally:
+        second.stop()
+
+
+def test_a_lease_that_somebody_keeps_from_being_renewed_runs_out_alone_and_comes_back(small_feed, stranger):
+    feed, first = small_feed, small_feed.daemon
+    second = add_daemon(feed)
+    first.start()
+    second.start()
+    try:
+        jobs.await_quiet(first)
+        epoch = feed.value("SELECT epoch FROM ops.job WHERE name = 'settle'")
+        with stranger.cursor() as cursor:
+            cursor.execute("SELECT FROM ops.job WHERE name = 'settle' FOR SHARE")
+        jobs.until(lambda: states(first, "elsewhere") == {"settle"}, LEASE_S + LATE_S, "it has lost the one")
+        assert feed.value("SELECT count(*) FROM ops.job WHERE lease_until > now() AND owner LIKE '%%revcycled.yaml'") == 4
+        feed.play("INSERT INTO t (id, first, last) VALUES (99, 'Zoe', 'Lee')")
+        jobs.until(lambda: feed.value("SELECT count(*) FROM silver.patients WHERE source_patient_id = '99'"), what="the feed goes on")
+        assert states(second, "elsewhere") == set(jobs.jobs(second)), "nobody takes what its owner is there to renew"
+        stranger.rollback()
+        jobs.until(lambda: not states(first, "elsewhere"), LEASE_S + LATE_S, "it has it again")
+        assert feed.value("SELECT epoch FROM ops.job WHERE name = 'settle'") == epoch + 1
+        assert [line["jobs"] for line in lines(first, LOCKED)] == [1]
+        assert [line["job"] for line in lines(first, "lease lost")] == ["settle"]
+        jobs.until(lambda: not feed.value("SELECT count(*) FROM ops.batch WHERE settled_by IS NULL"), what="what came is settled")
+    finally:
+        second.stop()
+
+
+def test_a_pause_whose_row_somebody_holds_gives_up_soon_and_says_so(small_feed, stranger):
+    """There are three workers for what must not wait."""
+    first = small_feed.daemon
+    add_daemon(small_feed)
+    first.start()
+    jobs.await_quiet(first)
+    with stranger.cursor() as cursor:
+        cursor.execute("SELECT FROM ops.job WHERE name = 'quality' FOR SHARE")
+    assert first.post("/v1/jobs/quality/pause")[0] in (200, 202)
+    jobs.until(lambda: lines(first, "a pause was not stored"), 5 + LATE_S, "it is told")
+
+
+def test_locks_of_one_that_is_stopped_are_ended_by_another_that_wants_none_of_its_jobs(small_feed):
+    """It has the placement lock, and the other's settle waits for that."""
+    feed, first = small_feed, small_feed.daemon
+    second = add_daemon(feed, other_name="i")
+    second.start()
+    try:
+        jobs.await_quiet(second)
+        first.start_until("page.before_commit")
+        run = jobs.run_job(second, "settle")
+        assert run["state"] == "succeeded", run
+        assert [line["owner"].endswith("/revcycled.yaml") for line in lines(second, ENDED)] == [True]
+        assert feed.value("SELECT owner FROM ops.job WHERE name = 'h.f'").endswith("/revcycled.yaml"), "nobody took its jobs"
+        first.go_on()
+        first.extra = {}
+        jobs.until(lambda: feed.value("SELECT count(*) FROM silver.patients WHERE source_system = 'h'") == 40, LEASE_S + LATE_S,
+                   "it goes on when it wakes")
+    finally:
+        second.stop()
+        first.kill()
+
+
+def test_sessions_of_a_daemon_that_is_started_again_are_left_alone(small_feed):
+    """Its leases of before have run out, and it has not taken them yet."""
+    feed, first = small_feed, small_feed.daemon
+    second = add_daemon(feed, other_name="i")
+    first.start()
+    jobs.await_quiet(first)
+    first.stop()
+    first.start_until("hospitals.taken")
+    second.start()
+    try:
+        looks = feed.value("SELECT lease_until FROM ops.job WHERE name = 'settle'")
+        jobs.until(lambda: feed.rows("SELECT FROM ops.job WHERE name = 'settle' AND lease_until > %s + interval '2s'", looks),
+                   LEASE_S + LATE_S, "the second has looked twice")
+        assert lines(second, ENDED) == []
+        first.go_on()
+        first.extra = {}
+        jobs.until(lambda: feed.value("SELECT lease_until > now() FROM ops.job WHERE name = 'h.f'"), what="the first has its leases")
+    finally:
+        second.stop()
+        first.kill()

@@ -10,6 +10,7 @@ import pytest
 
 from harness import jobs
 from test_claims import COLUMNS, make_claims, row, text  # noqa: F401  (a fixture and what it makes)
+from test_drop_fence import NAME, pair  # noqa: F401
 
 ONE_SOURCE = "?source=hospital_a"
 
@@ -231,6 +232,28 @@ def test_killed_before_the_answer_and_sent_again_nothing_is_there_twice(desk, fa
     assert [claim[1:5] for claim in desk.claims()] == [("C1", 1, False, "Pending"), ("C1", 2, True, "Paid"), ("C2", 1, True, "Pending"),
                                                        ("C3", 1, True, "Pending")]
     assert desk.rows("SELECT count(*) FROM dq.quarantine WHERE state = 'open'") == [(1,)]
+
+
+def send_in_vain(claims):
+    with contextlib.suppress(OSError):
+        post(claims, [member("C1")])
+
+
+def test_locks_of_one_that_is_stopped_in_a_post_go_with_its_leases(pair):  # noqa: F811
+    """The cursor's row and the placement lock, in a session of the API's."""
+    claims = pair.claims
+    pair.first.extra["REVCYCLED_FAILPOINT"] = "post.before_commit:stop"
+    pair.first.start()
+    jobs.until(lambda: claims.rows("SELECT count(*) FROM ops.feed_mapping WHERE remapped_at IS NOT NULL")[0][0], what="the first run")
+    sender = threading.Thread(target=send_in_vain, args=(claims,))
+    sender.start()
+    jobs.until(pair.first.is_stopped, what="it stands still")
+    pair.take_over()
+    claims.put(NAME, text([row("C2")]))
+    jobs.until(lambda: claims.rows("SELECT source_claim_id FROM silver.claims") == [("C2",)], 60, "the second places a file")
+    pair.second.stop()
+    pair.first.kill()
+    sender.join()
 
 
 def not_busy(status):

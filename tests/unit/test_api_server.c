@@ -181,7 +181,7 @@ static int open_world(void **state) {
     pthread_mutex_init(&world.mutex, NULL);
     pthread_cond_init(&world.answered, NULL);
     ApiOptions options = {.loop = &world.loop, .server = &CONFIG, .control = FAKE,
-                          .store_dsn = "host=127.0.0.1 port=1 dbname=x connect_timeout=2",
+                          .store_dsn = "host=127.0.0.1 port=1 dbname=x connect_timeout=2", .session = "test",
                           .requests_per_second = 1, .burst = 200};
     world.api = api_open(&options, &err);
     if (!world.api)
