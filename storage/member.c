@@ -17,6 +17,7 @@ enum {
     SAMPLE_ROWS = 32,   /* of a page's encounters, when it names more than SAMPLE_ABOVE */
     SAMPLE_ABOVE = 500,
     UNKNOWN_KEY = -1, /* the member for facts that name nothing */
+    DAYS_FIRST = -25567, DAYS = 200 * 366, /* that are remembered, from 1900 on; others are asked for with every page */
 };
 
 /* ---- the dimensions ---- */
@@ -63,7 +64,7 @@ struct Members {
     int age, status, amount, paid, service_date;
     int dates[ENTITY_COLUMNS_MAX];
     size_t n_dates;
-    MemberCache known_dates;
+    uint64_t known_days[DAYS / 64 + 1]; /* a bit for each that the calendar has */
     MemberCache known_spellings; /* of payers */
     bool is_cold;   /* a first load that has not read the patients yet */
     int64_t change; /* ops.member_change when the caches were empty */
@@ -134,7 +135,6 @@ void members_free(Members *m) {
     if (!m)
         return;
     forget(m);
-    member_cache_empty(&m->known_dates);
     member_cache_empty(&m->known_spellings);
     arena_free(m->scratch);
     pthread_mutex_destroy(&m->mutex);
@@ -449,14 +449,24 @@ static bool look_at_encounters(const Members *m, Pg *pg, SilverPage *page, Error
 
 /* ---- dates ---- */
 
+static bool is_known_day(const Members *m, int64_t day) {
+    uint64_t i = (uint64_t)(day - DAYS_FIRST);
+    return i < DAYS && m->known_days[i / 64] >> i % 64 & 1;
+}
+
+static void remember_day(Members *m, int64_t day) {
+    uint64_t i = (uint64_t)(day - DAYS_FIRST);
+    if (i < DAYS)
+        m->known_days[i / 64] |= UINT64_C(1) << i % 64;
+}
+
 static Str date_name(const Value *day) { return (Str){(const char *)&day->number, sizeof day->number}; }
 
 static void gather_dates(const Members *m, const SilverPage *page, NameList *list) {
     for (size_t i = 0; i < page->n_rows; i++)
         for (size_t d = 0; d < m->n_dates && is_written(&page->rows[i]); d++) {
             const Value *day = &page->rows[i].record.values[m->dates[d]];
-            MemberAnswer known;
-            if (day->is_set && !member_cache_find(&m->known_dates, date_name(day), &known))
+            if (day->is_set && !is_known_day(m, day->number))
                 names_add(list, date_name(day), *day);
         }
 }
@@ -473,7 +483,7 @@ static bool make_dates(Members *m, Pg *pg, SilverPage *page, Error *err) {
     CLEANUP(pg_result_drop) PgResult *found = pg_query_as(pg, PG_BINARY, SQL_MEMBER_DATES, PG_PARAMS(array), err);
     TRY(found);
     for (int r = 0; r < pg_rows(found); r++)
-        member_cache_put(&m->known_dates, list.names[pg_int(found, r, 0) - 1].id, &(MemberAnswer){.is_known = true});
+        remember_day(m, list.names[pg_int(found, r, 0) - 1].day.number);
     if ((size_t)pg_rows(found) == list.n)
         return true;
     return may_make(m, err) &&

@@ -1,9 +1,9 @@
 /* member_cache.c - see member_cache.h. A name stands within WINDOW slots of its place; nothing is ever taken out,
  * so a free slot ends the search. */
+#define XXH_INLINE_ALL
 #include "storage/member_cache.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <xxhash.h>
 
 enum { CACHE_MIN = 1024, GROWTH = 16, WINDOW = 16 };
@@ -16,6 +16,10 @@ typedef struct MemberSlot {
 
 static bool is_free(const Slot *slot) { return (slot->hash[0] | slot->hash[1] | slot->hash[2]) == 0; }
 
+static bool bears(const Slot *slot, const uint32_t hash[3]) {
+    return ((slot->hash[0] ^ hash[0]) | (slot->hash[1] ^ hash[1]) | (slot->hash[2] ^ hash[2])) == 0;
+}
+
 /* The place that the hash gives it, and those behind it. */
 static Slot *slot_at(const MemberCache *cache, const uint32_t hash[3], size_t i) {
     size_t place = (size_t)((uint64_t)hash[0] * cache->n_slots >> 32) + i;
@@ -26,7 +30,7 @@ static Slot *slot_at(const MemberCache *cache, const uint32_t hash[3], size_t i)
 static Slot *cache_slot(const MemberCache *cache, const uint32_t hash[3]) {
     for (size_t i = 0; i < WINDOW; i++) {
         Slot *slot = slot_at(cache, hash, i);
-        if (is_free(slot) || memcmp(slot->hash, hash, sizeof slot->hash) == 0)
+        if (is_free(slot) || bears(slot, hash))
             return slot;
     }
     return NULL;
