@@ -163,20 +163,21 @@ static Run *make_run(Jobs *jobs, Job *job, const TriggerRequest *request, bool w
     return run;
 }
 
+/* Rows that came are news for who looks at all rows once they are settled, whether or not a settle found something to write,
+ * and whose it was: a publication settles first. */
 static void wake_followers(Jobs *jobs, const Job *job, const Run *run) {
-    bool has_news = run->counts.batches > 0 || run->counts.rows_changed > 0;
-    static const struct {
-        JobKind first, last, next;
+    bool has_placed = job->kind <= JOB_RECONCILE && (run->counts.batches > 0 || run->counts.rows_changed > 0);
+    const struct {
+        bool has_news;
+        JobKind next;
     } FOLLOWERS[] = {
-        {JOB_EXTRACT, JOB_RECONCILE, JOB_SETTLE},
-        {JOB_EXTRACT, JOB_RECONCILE, JOB_REFERENCE}, /* numbers that nobody has asked for yet */
-        {JOB_SETTLE, JOB_SETTLE, JOB_KPI},
-        {JOB_SETTLE, JOB_SETTLE, JOB_QUALITY},
+        {has_placed, JOB_SETTLE},
+        {has_placed, JOB_REFERENCE}, /* numbers that nobody has asked for yet */
+        {run->has_settled, JOB_KPI},
+        {run->has_settled, JOB_QUALITY},
     };
     for (size_t i = 0; i < sizeof FOLLOWERS / sizeof *FOLLOWERS; i++) {
-        bool follows = (job->kind >= FOLLOWERS[i].first && job->kind <= FOLLOWERS[i].last) ||
-                       (FOLLOWERS[i].first == JOB_SETTLE && run->has_settled);
-        Job *next = follows && has_news ? job_table_find_kind(jobs->table, FOLLOWERS[i].next) : NULL;
+        Job *next = FOLLOWERS[i].has_news ? job_table_find_kind(jobs->table, FOLLOWERS[i].next) : NULL;
         if (next)
             jobs_wake(jobs, next);
     }

@@ -154,7 +154,7 @@ static bool take_step(Run *run, Pg *pg, Arena *arena, Error *err) {
     run->wants_reconcile = context.wants_reconcile;
     run->wants_full = context.wants_full;
     run->wants_more = context.wants_more;
-    run->has_settled = context.has_settled;
+    run->has_settled |= context.has_settled; /* in an attempt before this one, too */
     memcpy(run->note, context.note, sizeof run->note);
     return ok;
 }
@@ -163,7 +163,7 @@ bool run_leaves_trace(const Run *run) {
     if (run->is_plan)
         return false;
     return run->was_asked || run->note[0] || run->attempt > 1 /* the ledger has the one before */ || run->kind == JOB_RECONCILE ||
-           run->outcome != RUN_SUCCEEDED || run->counts.batches > 0 || run->counts.rows_changed > 0 ||
+           run->has_settled /* that batch bears its id */ || run->outcome != RUN_SUCCEEDED || run->counts.batches > 0 || run->counts.rows_changed > 0 ||
            run->counts.rows_quarantined > 0 || run->counts.bytes_sent > 0;
 }
 

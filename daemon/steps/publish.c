@@ -389,18 +389,11 @@ static bool check_stops(const RunContext *run, Error *err) {
     return error_hint(err, "mend the data at its source, or approve this run to publish as it is");
 }
 
-static bool settle_first(RunContext *run, Error *err) {
-    int64_t n_batches = run->counts.batches, n_changed = run->counts.rows_changed;
-    TRY(step_settle(run, err));
-    run->has_settled |= run->counts.batches > n_batches || run->counts.rows_changed > n_changed;
-    return true;
-}
-
 /* Settled, claimed and seen in one piece: no page is placed meanwhile. `*ret_tx` is the snapshot, or NULL
  * when nothing is to be sent or compared. */
 static bool claim_locked(Publisher *p, Pg **ret_tx, Error *err) {
     RunContext *run = p->run;
-    TRY(settle_first(run, err) && check_stops(run, err));
+    TRY(step_settle(run, err) && check_stops(run, err));
     TRY(check_comparison(p, err));
     TRY(publication_claim(run->pg, p->is_rebuild, p->target.profile, &p->publication, err));
     FAILPOINT("publish.after_claim");

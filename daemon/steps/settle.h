@@ -4,7 +4,7 @@
 #include "storage/settle.h"
 
 SettleOptions settle_options(const RunContext *run);
-/* Into the run's counts. */
+/* Into the run's counts, and whether there was something to settle. */
 void settle_count(RunContext *run, const SettleOutcome *outcome);
 /* Counts, undoes all; `look`, unless NULL, sees the settled rows meanwhile. */
 bool settle_plan(RunContext *run, SettleLook look, Error *err);

@@ -18,6 +18,7 @@ void settle_count(RunContext *run, const SettleOutcome *outcome) {
     run->counts.rows_read += outcome->rows_read;
     run->counts.rows_changed += outcome->rows_changed;
     run->counts.pages += outcome->was_due;
+    run->has_settled |= outcome->was_due;
 }
 
 bool settle_plan(RunContext *run, SettleLook look, Error *err) {

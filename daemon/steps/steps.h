@@ -86,7 +86,7 @@ typedef struct RunContext {
     RunCounts counts;
     CursorReport cursor;  /* set by extract */
     bool wants_more;      /* set by reference: there was more to do than a run may take */
-    bool has_settled;     /* set by publish: it settled first, and there was something to settle */
+    bool has_settled;     /* set by settle, and by publish, which settles first: there was something to settle */
     bool wants_full;      /* set by extract: the table changed, its rows are to be read again */
     char note[RUN_NOTE_BYTES]; /* what a person should know of it though it is no error; "" mostly */
     bool wants_reconcile; /* set by extract: polling alone may have missed something */

@@ -372,6 +372,7 @@ def test_a_pause_whose_row_somebody_holds_gives_up_soon_and_says_so(small_feed, 
         cursor.execute("SELECT FROM ops.job WHERE name = 'quality' FOR SHARE")
     assert first.post("/v1/jobs/quality/pause")[0] in (200, 202)
     jobs.until(lambda: lines(first, "a pause was not stored"), 5 + LATE_S, "it is told")
+    assert not lines(first, "the leases have run out; connections to the store are given up"), "nothing else ended its wait"
 
 
 def test_locks_of_one_that_is_stopped_are_ended_by_another_that_wants_none_of_its_jobs(small_feed):

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from component.test_kpi import KPIS
-from harness import remits, x12
+from harness import jobs, remits, x12
 from harness.world import World
 
 DIMENSIONS = ("payer_name", "payer_type", "method", "measure", "age_band", "claim_status", "group_code", "reason_code",
@@ -113,3 +113,28 @@ def test_denials_are_counted_by_their_reasons(answered, loaded_base):
     assert sum(row[3] for row in found if row[0] == "count") == pytest.approx(1, abs=Decimal("0.00001"))
     assert answered.value("SELECT count(*) FROM silver.claims WHERE delivery_kind = 'remittance' AND is_final "
                           "AND source_patient_id IS NOT NULL") == len(answers)
+
+
+# ---- when they are asked for ----
+
+def test_figures_follow_rows_in_which_a_settle_finds_nothing_to_write(make_feed, mariadb):
+    """What a page placed whole is news all the same; and the settle's batch is a run's that the ledger has."""
+    feed = make_feed(mariadb, {"entity": "departments", "key": ["id"], "cursor": "changed",
+                               "map": {"source_department_id": "id", "name": "name", "source_modified_at": "changed"}})
+    feed.play("CREATE TABLE t (id int PRIMARY KEY, name varchar(40), changed datetime(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) "
+              "ON UPDATE CURRENT_TIMESTAMP(6), KEY (changed))", "INSERT INTO t (id, name) VALUES (1, 'North'), (2, 'South')")
+    daemon = feed.daemon
+    daemon.make_token()
+    daemon.start()
+    settled = "SELECT rows_changed FROM ops.batch WHERE feed = 'settle' ORDER BY batch_id"
+    for number, name in enumerate(("East", "West", "Up"), start=1):
+        jobs.until(lambda: len(feed.rows(settled)) >= number, what="what came is settled")
+        asked = jobs.until(lambda: jobs.jobs(daemon)["kpi"]["last_success_at"], what="figures were asked for")
+        jobs.until(lambda: jobs.jobs(daemon)["kpi"]["state"] == "idle", what="they rest")
+        feed.play(f"UPDATE t SET name = '{name}' WHERE id = 1")
+        jobs.until(lambda: len(feed.rows(settled)) > number, what="the change is settled")
+        assert feed.rows(settled)[number] == (0,)
+        jobs.until(lambda: jobs.jobs(daemon)["kpi"]["last_success_at"] > asked, what="figures are asked for again")
+    jobs.until(lambda: not feed.rows("SELECT FROM ops.batch b WHERE NOT EXISTS (SELECT FROM ops.run r WHERE r.run_id = b.run_id)"),
+               what="every batch has its run")
+    assert feed.rows("SELECT DISTINCT r.job FROM ops.batch b JOIN ops.run r USING (run_id) WHERE b.feed = 'settle'") == [("settle",)]
