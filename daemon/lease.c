@@ -176,7 +176,7 @@ static bool renewal_try(Renewal *renewal, Error *err) {
     bool ok = lease_renew(pg, options->owner, options->lease_ms, leases->jobs, options->table->n, renewal->held, err);
     if (ok)
         give_up_run_out(renewal);
-    ok = ok && take_over(renewal, pg, err);
+    ok = ok && lease_free_others(pg, options->owner, leases->jobs, options->table->n, err) && take_over(renewal, pg, err);
     if (ok && renewal->n_ids > 0)
         ok = run_reserve_ids(pg, renewal->n_ids, renewal->ids, err);
     pg_pool_give(options->pg_pool, pg);

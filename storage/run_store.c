@@ -151,6 +151,14 @@ bool lease_renew(Pg *pg, const char *owner, int64_t lease_ms, const LeaseJob *jo
     return true;
 }
 
+bool lease_free_others(Pg *pg, const char *owner, const LeaseJob *jobs, size_t n, Error *err) {
+    CLEANUP(buf_drop) Buf names = pg_array(ARRAY_MAX_BYTES);
+    for (size_t i = 0; i < n; i++)
+        pg_array_text(&names, str_of(jobs[i].name));
+    const char *array = pg_array_end(&names, err);
+    return array && pg_exec(pg, SQL_HOSPITAL_FREE_JOBS, PG_PARAMS(owner, array), NULL, err);
+}
+
 bool lease_release(Pg *pg, const char *owner, Error *err) {
     return pg_exec(pg, SQL_JOB_RELEASE, PG_PARAMS(owner), NULL, err);
 }

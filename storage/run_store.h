@@ -34,6 +34,8 @@ bool lease_claim(Pg *pg, const char *owner, int64_t lease_ms, const LeaseJob *jo
 /* Renews in one statement, which waits for no row; clears is_held of those that somebody else took. */
 bool lease_renew(Pg *pg, const char *owner, int64_t lease_ms, const LeaseJob *jobs, size_t n, Lease *leases,
                  Error *err);
+/* Of the owner's jobs those that are none of its any more, and could not be freed when that became so. */
+bool lease_free_others(Pg *pg, const char *owner, const LeaseJob *jobs, size_t n, Error *err);
 bool lease_release(Pg *pg, const char *owner, Error *err);
 
 /* What a run that places no pages is fenced by: the lease of its job, as it was when the run began. */

@@ -42,7 +42,8 @@ WHERE retired_at IS NOT NULL AND renamed_to IS NULL ORDER BY source_system COLLA
 -- name: hospital_audit_retired
 INSERT INTO ops.audit (actor, action, object, outcome) VALUES ('pipeline', 'source.retire', $1, 'done')
 
--- Jobs that no configuration of this daemon's has any more: whoever wants them may have them.
+-- Jobs that no configuration of this daemon's has any more: whoever wants them may have them. Asked again with every renewal,
+-- for a row that somebody holds is left, and while its owner is there nobody else takes it.
 -- name: hospital_free_jobs
 UPDATE ops.job SET owner = NULL, lease_until = NULL
 WHERE name IN (SELECT j.name FROM ops.job j

@@ -362,6 +362,18 @@ def test_a_lease_that_somebody_keeps_from_being_renewed_runs_out_alone_and_comes
         second.stop()
 
 
+def test_a_job_that_left_the_configuration_while_somebody_held_its_row_is_freed_later(small_feed):
+    """While its owner is there nobody else takes what has run out."""
+    first = small_feed.daemon
+    add_daemon(small_feed)
+    first.start()
+    jobs.await_quiet(first)
+    small_feed.store.execute("INSERT INTO ops.job (name, kind, owner, epoch, lease_until) "
+                             "SELECT 'h.gone', kind, owner, 1, now() FROM ops.job WHERE name = 'h.f'", small_feed.database)
+    jobs.until(lambda: small_feed.value("SELECT owner IS NULL FROM ops.job WHERE name = 'h.gone'"), LEASE_S + LATE_S, "it is free")
+    assert not states(first, "elsewhere")
+
+
 def test_a_pause_whose_row_somebody_holds_gives_up_soon_and_says_so(small_feed, stranger):
     """There are three workers for what must not wait."""
     first = small_feed.daemon
