@@ -113,9 +113,9 @@ void silver_put_names(Buf *out, Str joined, bool is_time_inferred) {
 /* numeric in PostgreSQL's binary form (numeric_send): how many digits in base 10000, the weight of the first, the sign,
  * two decimals shown; then the digits. */
 static void put_numeric(Buf *out, int64_t hundredths) {
-    enum { DIGITS_MAX = 6, HEAD = 4 };
+    enum { DIGITS_MAX = 6, HEAD = 4, ROOM = 8 /* gcc under TSan takes copy_short()'s case of long pieces for possible */ };
     uint64_t rest = hundredths < 0 ? 0 - (uint64_t)hundredths : (uint64_t)hundredths;
-    uint16_t digits[DIGITS_MAX], wire[HEAD + DIGITS_MAX]; /* digits: least significant first, the fraction */
+    uint16_t digits[DIGITS_MAX], wire[HEAD + DIGITS_MAX + ROOM]; /* digits: least significant first, the fraction */
     int n = 0;
     digits[n++] = (uint16_t)(rest % 100 * 100);
     for (rest /= 100; rest > 0; rest /= 10000)
