@@ -4,7 +4,7 @@
  * wait for both at once. The thread reads pages behind one another and prepares them (place_prepare: ids, hashes, and
  * the cleaning where most rows are new). In memory are those in hand, one or two, and the next.
  * Not for cursor pages: what follows from a page placed decides where they go on.
- * Readers: a table in key order (table_pages.h), a file (receive.c). */
+ * Readers: a table in key order (table_pages.h), a file (reading.c). */
 #pragma once
 #include "steps/place.h"
 

@@ -9,7 +9,7 @@
  * Why two transactions of one run never wait for each other in a circle: what stands waits for the run, the run may wait in
  * PostgreSQL for somebody else, and that one for what stands, which PostgreSQL cannot see. So what stands longer than
  * GIVE_WAY_MS gives way: it is rolled back, and its page is placed in its turn.
- * Reader: receive.c. Not for cursor pages, nor for pages of which something may be known. */
+ * Reader: reading.c. Not for cursor pages, nor for pages of which something may be known. */
 #pragma once
 #include "steps/place.h"
 #include "storage/pg_pool.h"

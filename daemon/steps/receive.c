@@ -10,29 +10,21 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/own.h"
-#include "steps/ahead.h"
-#include "steps/delivery.h"
-#include "steps/ended.h"
-#include "steps/lane.h"
 #include "steps/open_feeds.h"
 #include "steps/planned.h"
 #include "steps/put_back.h"
+#include "steps/reading.h"
 #include "steps/remap_claims.h"
 #include "steps/together.h"
 #include "steps/whose.h"
-#include "steps/x12_survey.h"
-#include "storage/former.h"
 #include "storage/run_store.h"
-#include "storage/x12.h"
 #include "transform/text.h"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
-#include <sys/stat.h>
-#include <xxhash.h>
 
-enum { WAIT_SLICE_MS = 100, WAIT_MOST_MS = 30 * 1000, LOOKS = 2, FILES_A_LIST = 128, POSITION_BYTES = 112, IN_VAIN_MOST = 4 };
+enum { WAIT_SLICE_MS = 100, WAIT_MOST_MS = 30 * 1000, LOOKS = 2, FILES_A_LIST = 128 };
 
 /* What waits in the drop directory, and is known by another name than it bears there. */
 typedef struct Staying {
@@ -60,22 +52,6 @@ typedef struct Receiving {
     Staying *staying; /* the last; of this look */
     bool looks_again; /* a file was given back that may be complete by now */
 } Receiving;
-
-/* One claimed file. */
-typedef struct Incoming {
-    const char *name;     /* where it lies: any bytes */
-    const char *known_as; /* in the ledger and when it has ended: UTF-8 */
-    bool is_leftover; /* lay in receiving/ when the run began */
-    DropStamp stamp;
-    FileBytes bytes;
-    FileSeen seen;
-    const FilePattern *pattern;
-    const FileDetected *detected; /* NULL: not yet */
-    FileEntry entry;              /* file_id 0: it is not entered */
-    int64_t *former;              /* rows of the ledger that may have placed rows of the same bytes before */
-    size_t n_former;
-    bool is_changed;              /* somebody wrote to it while it was read */
-} Incoming;
 
 /* The ledger's number of a file that a plan takes for received. */
 enum { PLANNED_FILE_ID = -1 };
@@ -162,41 +138,6 @@ static bool end_duplicate(Receiving *r, const Incoming *file, int64_t of_file_id
 
 /* ---- the rows of a file ---- */
 
-/* How far a file was placed, as the cursor's position says it: "file offset line cut way". */
-typedef struct Progress {
-    int64_t offset, line;
-    bool was_cut;
-} Progress;
-
-static uint64_t hash_mix(uint64_t hash, const void *bytes, size_t size) { return XXH3_64bits_withSeed(bytes, size, hash); }
-
-/* Offsets mean something only to whoever reads in the same way, and no more once it is to be read again. */
-static uint64_t way_of_reading(const ClaimsConfig *c, int32_t readings) {
-    uint64_t hash = (uint64_t)readings;
-    const int parts[] = {(int)c->format, c->delimiter, (int)c->quote, (int)c->header, (int)c->encoding, c->max_line_bytes,
-                         c->max_field_bytes, (int)c->n_columns};
-    hash = hash_mix(hash, parts, sizeof parts);
-    for (size_t i = 0; i < c->n_columns; i++) {
-        const int place[] = {c->columns[i].start, c->columns[i].width};
-        hash = hash_mix(hash_mix(hash, place, sizeof place), c->columns[i].name, strlen(c->columns[i].name));
-    }
-    return hash;
-}
-
-/* A position of before there were ways has four parts. */
-static bool parse_progress(const Receiving *r, const Incoming *file, Progress *ret_progress) {
-    long long id, offset, line;
-    unsigned long long way = way_of_reading(r->claims, file->entry.readings), its_way = way;
-    int cut;
-    if (!r->position || sscanf(r->position, "%lld %lld %lld %d %llx", &id, &offset, &line, &cut, &its_way) < 4 ||
-        id != file->entry.file_id || its_way != way)
-        return false;
-    *ret_progress = (Progress){.offset = offset, .line = line, .was_cut = cut != 0};
-    return true;
-}
-
-/* ---- the rows of a page ---- */
-
 /* The position that the run began with is a file's that was being read. */
 static void note_position(Receiving *r, const PlaceFeed *place) {
     if (r->has_position)
@@ -223,24 +164,6 @@ static bool check_columns(Receiving *r, const Incoming *file, DeliveryFile *deli
 
 static bool is_files_fault(const Error *why) {
     return error_class(why) == ERROR_DATA || error_class(why) == ERROR_CONFIGURATION;
-}
-
-/* A row that PostgreSQL will not have must not keep the others out. */
-static bool place_or_reject(PlaceFeed *feed, const RawRows *rows, const CursorState *next, Arena *page_arena,
-                            PlaceOutcome *ret_outcome, Error *err) {
-    Error why = {0};
-    RawRows again = *rows;
-    RawReject *rejects;
-    if (place_page(feed, rows, next, page_arena, ret_outcome, &why))
-        return true;
-    if (!refused_is_likely(&why)) {
-        *err = why;
-        return false;
-    }
-    again.prepared = NULL; /* whose rows bear what this attempt found */
-    TRY(refused_find(feed, &again, &why, page_arena, &rejects, err));
-    again.rejects = rejects;
-    return place_page(feed, &again, next, page_arena, ret_outcome, err);
 }
 
 /* ---- small files ---- */
@@ -310,195 +233,8 @@ static bool place_together(Receiving *r, Error *err) {
     return ok;
 }
 
-/* ---- its pages ---- */
-
-/* A file that is being placed. */
-typedef struct Reading {
-    Receiving *r;
-    Incoming *file;
-    DeliveryFile *delivery;
-    PlaceFeed *feed;
-    Progress progress;
-    /* the page in hand: its end, its entry when its transaction has made one, and where the cursor will stand */
-    Progress ahead;
-    FormerReading former; /* .n 0: nothing of these bytes was read before */
-    FormerClaims claims_before;
-    SilverPage *page;      /* as it was read ahead, or NULL */
-    const RawRows *behind; /* of the page after it, described, where the lane may write them meanwhile; or NULL */
-    Lane *lane;            /* or NULL */
-    bool has_no_lane;      /* there was none to be had */
-    int n_in_vain;         /* pages that it had to leave, one behind the other */
-    bool is_all_new;       /* the page placed last: the next may be, too */
-    bool is_last;
-    FileEntry entry;
-    char position[POSITION_BYTES];
-    bool waits; /* with others, to be placed and ended with them */
-} Reading;
-
-static bool note_survey(const Reading *reading, Pg *pg, const X12Survey *survey, Error *err) {
-    X12Notes notes = {reading->entry.file_id, reading->file->seen.source_system, survey->sets_json, survey->provider_json,
-                      survey->acknowledgements_json, survey->interchanges_json};
-    return x12_note(pg, &notes, err);
-}
-
-/* With the first page of this run; whoever goes on has its entry. */
-static bool enter(void *ctx, Pg *pg, int64_t *ret_file_id, Error *err) {
-    Reading *reading = ctx;
-    const X12Survey *survey = delivery_survey(reading->delivery);
-    bool begins = !reading->file->entry.file_id || (reading->progress.offset == 0 && reading->progress.line == 0);
-    reading->entry = reading->file->entry;
-    if (!reading->entry.file_id) {
-        TRY(file_begin(pg, &reading->file->seen, reading->file->detected, &reading->entry, err));
-        if (reading->entry.answer != FILE_NEW)
-            return error_set(err, STATE_CONFLICT, "feed %s: a file's entry moved meanwhile", reading->r->claims->name);
-    } else if (begins) {
-        TRY(file_restart(pg, reading->entry.file_id, &reading->entry.readings, err));
-    }
-    TRY(!survey || !begins || note_survey(reading, pg, survey, err));
-    snprintf(reading->position, sizeof reading->position, "%lld %lld %lld %d %llx", (long long)reading->entry.file_id,
-             (long long)reading->ahead.offset, (long long)reading->ahead.line, reading->ahead.was_cut,
-             (unsigned long long)way_of_reading(reading->r->claims, reading->entry.readings));
-    FAILPOINT("receive.after_begin");
-    *ret_file_id = reading->entry.file_id;
-    if (reading->behind)
-        lane_begin(reading->lane, reading->page, reading->behind);
-    return true;
-}
-
-static const char *warning_of(const Reading *reading) {
-    static const char CUT[] = "the file was cut: it ends in the middle of a line; send it again, whole";
-    const X12Survey *survey = delivery_survey(reading->delivery);
-    return survey ? survey->warning : reading->ahead.was_cut ? CUT : NULL;
-}
-
-/* With the last page. */
-static bool conclude(void *ctx, Pg *pg, const SilverPage *page, Error *err) {
-    Reading *reading = ctx;
-    (void)page;
-    if (!reading->is_last)
-        return true;
-    reading->file->is_changed = !drop_is_unchanged(&reading->r->drop, reading->file->name, &reading->file->stamp);
-    if (reading->file->is_changed)
-        return error_set(err, STATE_DATA, "the file changed while it was read");
-    if (delivery_survey(reading->delivery))
-        TRY(x12_mend(pg, reading->entry.file_id, err));
-    FAILPOINT("receive.before_done");
-    return file_done(pg, reading->entry.file_id, warning_of(reading), err);
-}
-
-/* An X12 page ends with its last row's segment, another before the next one's line. */
-static int64_t line_behind(const Reading *reading, int64_t line) {
-    return delivery_survey(reading->delivery) && line > 0 ? line + 1 : line;
-}
-
-/* What earlier readings made of the page's lines. */
-static bool take_former(Reading *reading, RawRows *rows, Arena *page, Error *err) {
-    FormerReading *former = &reading->former;
-    Str *ids;
-    if (former->n == 0)
-        return true;
-    former->first_line = line_behind(reading, reading->progress.line);
-    former->end_line = reading->is_last ? INT64_MAX : line_behind(reading, reading->ahead.line);
-    if (!reading->claims_before.pg)
-        TRY(former_open(reading->r->run->pg, former->file_ids, former->n, reading->file->seen.source_system, former->first_line,
-                        &reading->claims_before, err));
-    TRY(former_take(&reading->claims_before, former->end_line, page, &ids, &former->n_ids, err));
-    former->ids = ids;
-    rows->former = former;
-    return true;
-}
-
-static void describe(const Reading *reading, RawRows *rows) {
-    const Incoming *file = reading->file;
-    rows->file_id = file->entry.file_id;
-    rows->period = str_of(file->seen.period);
-    rows->sha256 = (Str){(const char *)file->bytes.sha256, FILE_SHA256_BYTES};
-    rows->source_now_us = clock_wall_us();
-}
-
-/* By the session that has written its rows already, or by the run's. */
-static bool place_rows_of(Reading *reading, LaneAnswer answer, RawRows *rows, const CursorState *next, Arena *page_arena,
-                          PlaceOutcome *ret_outcome, Error *err) {
-    Error ignored = {0}; /* the page's turn tells it */
-    bool is_placed = false;
-    if (answer == LANE_STANDS) {
-        is_placed = place_in_turn(reading->feed, lane_page(reading->lane), rows, next, ret_outcome, &ignored);
-        lane_done(reading->lane);
-    }
-    if (answer != LANE_NOTHING)
-        reading->n_in_vain = is_placed ? 0 : reading->n_in_vain + 1;
-    if (is_placed)
-        return true;
-    if (answer != LANE_NOTHING)
-        rows->prepared = NULL; /* whose rows bear what that attempt found */
-    return place_or_reject(reading->feed, rows, next, page_arena, ret_outcome, err);
-}
-
-static bool place_delivered(Reading *reading, DeliveryPage *page, Arena *page_arena, Error *err) {
-    PlaceEntry entry = {.enter = enter, .conclude = conclude, .ctx = reading};
-    PlaceOutcome outcome = {0};
-    LaneAnswer answer = LANE_NOTHING;
-    TRY(!reading->lane || lane_take(reading->lane, &page->rows, &answer, err));
-    CursorState next = reading->feed->cursor;
-    next.is_loading = false;
-    next.n_load_key = 0;
-    next.position = reading->position; /* written when the file has its entry */
-    page->rows.entry = &entry;
-    TRY(take_former(reading, &page->rows, page_arena, err));
-    describe(reading, &page->rows);
-    reading->r->run->counts.bytes_read += (int64_t)page->size_bytes;
-    reading->page = page->rows.prepared;
-    bool ok = place_rows_of(reading, answer, &page->rows, &next, page_arena, &outcome, err);
-    reading->feed->cursor.position = NULL; /* the reading's; the next page brings its own */
-    reading->is_all_new = ok && outcome.rows_new == (int64_t)page->rows.n_rows;
-    return ok;
-}
-
-/* Nothing is left to place: its entry and its end alone. */
-static bool place_nothing(Reading *reading, Error *err) {
-    int64_t file_id;
-    if (reading->r->run->plan)
-        return true;
-    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(reading->r->run->pg, err);
-    TRY(tx && enter(reading, tx, &file_id, err) && conclude(reading, tx, NULL, err));
-    return commit_fenced(reading->r, &tx, PG_RELAXED, err);
-}
-
-static bool place_one(Reading *reading, DeliveryPage *page, Arena *page_arena, Error *err) {
-    bool has_rows = page->rows.n_rows > 0;
-    reading->is_last = page->is_last;
-    if (has_rows)
-        reading->ahead = (Progress){.offset = page->offset, .line = page->line};
-    reading->ahead.was_cut = reading->progress.was_cut || page->was_cut;
-    if (!has_rows && !page->is_last)
-        return true;
-    bool places = has_rows || reading->former.n > 0;
-    TRY(places ? place_delivered(reading, page, page_arena, err) : place_nothing(reading, err));
-    FAILPOINT("receive.after_page");
-    reading->progress = reading->ahead;
-    if (!reading->r->run->plan)
-        reading->file->entry = reading->entry;
-    reading->r->page = reading->feed->cursor.page;
-    reading->r->position = NULL;
-    return true;
-}
-
-static bool read_delivered(void *ctx, AheadPage *page, Error *err) {
-    DeliveryPage *delivered = ARENA_NEW(page->arena, DeliveryPage);
-    TRY(delivery_read(ctx, page->arena, delivered, err));
-    delivered->rows.is_mostly_new = true;
-    *page = (AheadPage){.arena = page->arena, .rows = &delivered->rows, .read = delivered, .is_last = delivered->is_last};
-    return true;
-}
-
-static bool place_next(Reading *reading, const AheadPage *page, Error *err) {
-    return !step_is_canceled(reading->r->run, err) && place_one(reading, page->read, page->arena, err) &&
-           ended_move_old(&reading->r->ended, err);
-}
-
 /* Nothing is to be said of it but that it was received. */
-static bool is_plain(const Reading *reading, const DeliveryPage *page) {
-    const Receiving *r = reading->r;
+static bool is_plain(const Receiving *r, const Reading *reading, const DeliveryPage *page) {
     const Incoming *file = reading->file;
     size_t n = page->rows.n_rows;
     return !r->run->plan && !r->is_each_alone && !delivery_survey(reading->delivery) && reading->former.n == 0 &&
@@ -507,125 +243,49 @@ static bool is_plain(const Reading *reading, const DeliveryPage *page) {
 }
 
 /* The feed may be one that they were of. */
-static bool place_before(Reading *reading, Error *err) {
-    TRY(place_together(reading->r, err));
-    reading->feed->cursor.page = reading->r->page;
+static bool place_before(Receiving *r, Reading *reading, Error *err) {
+    TRY(place_together(r, err));
+    reading->feed->cursor.page = r->page;
     return true;
 }
 
-static bool wait_with_others(Reading *reading, const DeliveryPage *page, Error *err) {
-    Receiving *r = reading->r;
+static bool wait_with_others(Receiving *r, Reading *reading, const DeliveryPage *page, Error *err) {
     const Incoming *file = reading->file;
     SmallFile small = {.name = file->name, .stamp = file->stamp, .bytes = file->bytes, .seen = file->seen, .detected = *file->detected};
     if (!together_fits(&r->together, reading->feed, page, r->pages))
-        TRY(place_before(reading, err));
+        TRY(place_before(r, reading, err));
     if (r->together.n == 0)
         open_feeds_hold(reading->feed);
     together_add(&r->together, reading->feed, &small, page, r->pages);
-    reading->waits = true;
     return true;
 }
 
-/* Nothing of its rows is known before: one can go by twos. */
-static bool has_unknown_rows(const Reading *reading) {
-    return !reading->r->run->plan && !delivery_survey(reading->delivery) && reading->former.n == 0;
-}
-
-/* The page after this one may be written by a lane while this one is placed: of a file whose rows were new so far. */
-static bool may_go_by_twos(Reading *reading, const AheadPage *page) {
-    const Receiving *r = reading->r;
-    if (page->is_last || !reading->is_all_new || !has_unknown_rows(reading))
-        return false;
-    if (reading->n_in_vain == IN_VAIN_MOST) {
-        if (reading->lane)
-            LOG_INFO("pages written by a second session had to be left; one places the rest", LOG_TEXT("feed", r->claims->name),
-                     LOG_INT("file", reading->entry.file_id), LOG_INT("pages", reading->n_in_vain));
-        lane_drop(&reading->lane);
-        reading->lane = NULL;
-        return false;
-    }
-    Error why = {0}; /* then one session does it all */
-    if (!reading->lane && !reading->has_no_lane && !(reading->lane = lane_open(reading->feed, r->run->pg_pool, &why)))
-        LOG_FAILURE(LOG_LEVEL_INFO, "no second session writes pages", &why, LOG_TEXT("feed", r->claims->name));
-    reading->has_no_lane = !reading->lane;
-    return reading->lane != NULL;
-}
-
-/* A page that cannot be read ends the file when those before it are placed. */
-static bool place_two(Reading *reading, Ahead *ahead, const AheadPage *page, bool *ret_is_last, Error *err) {
-    Error later = {0};
-    const AheadPage *behind = ahead_next(ahead, &later);
-    if (behind) {
-        describe(reading, behind->rows);
-        reading->behind = behind->rows;
-    }
-    bool ok = place_next(reading, page, err);
-    reading->behind = NULL;
-    TRY(ok);
-    if (!behind) {
-        *err = later;
-        return false;
-    }
-    *ret_is_last = behind->is_last;
-    return place_next(reading, behind, err);
-}
-
-static bool place_rest(Reading *reading, Ahead *ahead, Error *err) {
-    arena_empty(reading->r->pages); /* the first page's: the others have memory of their own */
-    arena_trim(reading->r->pages);
-    for (bool is_last = false; !is_last;) {
-        const AheadPage *page = ahead_next(ahead, err);
-        TRY(page);
-        is_last = page->is_last;
-        TRY(may_go_by_twos(reading, page) ? place_two(reading, ahead, page, &is_last, err) : place_next(reading, page, err));
-    }
-    return true;
-}
-
-/* Most files are one page, which is not worth a thread; of others the next is read and cleaned meanwhile. */
-static bool place_rows(Reading *reading, Error *err) {
-    AheadReader reader = {.what = "a claims file", .read = read_delivered, .ctx = reading->delivery, .place = reading->feed,
-                          .holds_two = has_unknown_rows(reading)};
-    AheadPage first = {.arena = reading->r->pages};
-    arena_empty(first.arena);
-    TRY(read_delivered(reading->delivery, &first, err));
-    if (is_plain(reading, first.read))
-        return wait_with_others(reading, first.read, err);
-    TRY(place_before(reading, err));
-    if (first.is_last)
-        return place_next(reading, &first, err);
-    CLEANUP(ahead_drop) Ahead *ahead = ahead_open(&reader, err);
-    bool ok = ahead && place_next(reading, &first, err) && place_rest(reading, ahead, err);
-    lane_drop(&reading->lane); /* before the pages that it may be at */
+/* Several small files are placed as one page, before the next one that is not. */
+static bool place_rows(Receiving *r, Reading *reading, bool *ret_waits, Error *err) {
+    AheadPage first = {.arena = r->pages};
+    TRY(reading_first(reading, &first, err));
+    *ret_waits = is_plain(r, reading, first.read);
+    if (*ret_waits)
+        return wait_with_others(r, reading, first.read, err);
+    TRY(place_before(r, reading, err));
+    bool ok = reading_place(reading, &first, err);
+    r->page = reading->feed->cursor.page;
+    if (reading->has_placed)
+        r->position = NULL;
     return ok;
 }
-
-/* It is read anew when it was put back for that, or began to be read in another way. */
-static void note_former(Reading *reading) {
-    Incoming *file = reading->file;
-    bool begins = reading->progress.offset == 0 && reading->progress.line == 0;
-    if (file->entry.file_id > 0 && (file->entry.readings > 0 || begins))
-        file->former[file->n_former++] = file->entry.file_id;
-    reading->former = (FormerReading){.file_ids = file->former, .n = file->n_former};
-}
-
-static void reading_done(Reading *reading) { former_close(&reading->claims_before); }
 
 static bool receive_as(Receiving *r, Incoming *file, DeliveryFile *delivery, PlaceFeed *feed, Error *err) {
     note_position(r, feed);
     feed->cursor.page = r->page;
-    CLEANUP(reading_done) Reading reading = {.r = r, .file = file, .delivery = delivery, .feed = feed};
-    if (parse_progress(r, file, &reading.progress))
-        TRY(delivery_seek(delivery, reading.progress.offset, reading.progress.line, err));
-    reading.ahead = reading.progress;
-    note_former(&reading);
-    TRY(place_rows(&reading, err));
-    if (reading.waits)
+    bool waits;
+    CLEANUP(reading_done) Reading reading = {.run = r->run, .claims = r->claims, .drop = &r->drop, .ended = &r->ended, .file = file,
+                                             .delivery = delivery, .feed = feed};
+    TRY(reading_begin(&reading, r->position, err) && place_rows(r, &reading, &waits, err));
+    if (waits)
         return true;
-    if (r->run->plan)
-        return plan_file(r, file, OUTLOOK_RECEIVED);
-    const char *warning = warning_of(&reading);
-    return end(r, file, file->entry.file_id, DROP_DONE, "done", warning, err);
+    return r->run->plan ? plan_file(r, file, OUTLOOK_RECEIVED)
+                        : end(r, file, file->entry.file_id, DROP_DONE, "done", reading_warning(&reading), err);
 }
 
 static bool receive_rows(Receiving *r, Incoming *file, DeliveryFile *delivery, Error *err) {
