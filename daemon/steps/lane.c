@@ -142,7 +142,8 @@ static bool share_an_id(SilverPage *before, const SilverPage *page) {
 
 void lane_begin(Lane *lane, SilverPage *before, const RawRows *rows) {
     pthread_mutex_lock(&lane->mutex);
-    if (lane->state == LANE_IDLE && before && rows->prepared && rows->n_rows > 0 && !share_an_id(before, rows->prepared)) {
+    bool is_fit = lane->state == LANE_IDLE && rows->prepared && rows->n_rows > 0;
+    if (is_fit && !(before && share_an_id(before, rows->prepared))) {
         lane->rows = rows;
         change(lane, LANE_ASKED);
     }

@@ -1,9 +1,9 @@
-/* lane.h - the page behind the one that is placed, written by a second session meanwhile.
+/* lane.h - a page that is written before its turn, by a session of its own.
  *
- * PostgreSQL's one backend is the bottleneck of placing, and its pages of new rows do not depend on one another. So while
- * the run places a page, a thread writes the next one's rows (place_early) in a transaction that stands until the page
- * before it is committed, and is then fenced and committed by the run itself (place_in_turn): pages become visible in
- * their order, the cursor says how far, and whoever is killed leaves nothing of the later one.
+ * PostgreSQL's one backend is the bottleneck of placing, and its pages of new rows do not depend on one another. So a thread
+ * writes a page's rows (place_early) in a transaction that stands until the page before it is committed, and is then fenced
+ * and committed by the run itself (place_in_turn): pages become visible in their order, the cursor says how far, and whoever
+ * is killed leaves nothing of the later one. With two lanes by turns one page is being written while another is committed.
  * What may go wrong is left to the page's turn: a page that is not all new, a lock, a connection.
  *
  * Why two transactions of one run never wait for each other in a circle: what stands waits for the run, the run may wait in
@@ -19,8 +19,8 @@ typedef struct Lane Lane;
 /* For pages of `feed`, which is copied: its members, mapping and names must outlive the lane. NULL and an error where there
  * is no session or thread to be had: one can go on without. */
 Lane *lane_open(const PlaceFeed *feed, PgPool *pool, Error *err);
-/* The run has locked the feed's cursor, and is placing `before`. Nothing where the lane has a page already, or where an id
- * stands in both. `rows` are described as for placing, and stay where they are until lane_done(). */
+/* Nothing where the lane has a page already, or where an id stands in `before`, too: the page before it where that is not
+ * committed yet, or NULL. `rows` are described as for placing, and stay where they are until lane_done(). */
 void lane_begin(Lane *lane, SilverPage *before, const RawRows *rows);
 
 typedef enum LaneAnswer {

@@ -646,8 +646,10 @@ bool place_page(PlaceFeed *feed, const RawRows *rows, const CursorState *next, A
 
 /* ---- before its turn ---- */
 
-/* Whose rows others may wait for waits for nobody long: the run, which may be canceled, waits for it. */
-static const char PATIENCE[] = "2s";
+/* Whose rows others may wait for waits for nobody long: the run, which may be canceled, waits for it. Shorter than after
+ * PostgreSQL looks for a circle (deadlock_timeout, 1 s): this page can come in its turn, and whoever it stands in the way of
+ * need not fail. */
+static const char PATIENCE[] = "800ms";
 
 static bool may_go_early(const RawRows *rows) {
     bool is_plain = rows->prepared && !rows->former && !rows->files && rows->n_takes == 0;

@@ -88,8 +88,6 @@ static bool enter(void *ctx, Pg *pg, int64_t *ret_file_id, Error *err) {
              (unsigned long long)way_of_reading(reading->claims, reading->entry.readings));
     FAILPOINT("receive.after_begin");
     *ret_file_id = reading->entry.file_id;
-    if (reading->behind)
-        lane_begin(reading->lane, reading->page, reading->behind);
     return true;
 }
 
@@ -148,10 +146,11 @@ static void describe(const Reading *reading, RawRows *rows) {
 static bool place_rows_of(Reading *reading, LaneAnswer answer, RawRows *rows, const CursorState *next, Arena *page_arena,
                           PlaceOutcome *ret_outcome, Error *err) {
     Error ignored = {0}; /* the page's turn tells it */
+    Lane *lane = reading->lanes[reading->turn];
     bool is_placed = false;
     if (answer == LANE_STANDS) {
-        is_placed = place_in_turn(reading->feed, lane_page(reading->lane), rows, next, ret_outcome, &ignored);
-        lane_done(reading->lane);
+        is_placed = place_in_turn(reading->feed, lane_page(lane), rows, next, ret_outcome, &ignored);
+        lane_done(lane);
     }
     if (answer != LANE_NOTHING)
         reading->n_in_vain = is_placed ? 0 : reading->n_in_vain + 1;
@@ -166,7 +165,8 @@ static bool place_delivered(Reading *reading, DeliveryPage *page, Arena *page_ar
     PlaceEntry entry = {.enter = enter, .conclude = conclude, .ctx = reading};
     PlaceOutcome outcome = {0};
     LaneAnswer answer = LANE_NOTHING;
-    TRY(!reading->lane || lane_take(reading->lane, &page->rows, &answer, err));
+    Lane *lane = reading->lanes[reading->turn];
+    TRY(!lane || lane_take(lane, &page->rows, &answer, err));
     CursorState next = reading->feed->cursor;
     next.is_loading = false;
     next.n_load_key = 0;
@@ -175,7 +175,6 @@ static bool place_delivered(Reading *reading, DeliveryPage *page, Arena *page_ar
     TRY(take_former(reading, &page->rows, page_arena, err));
     describe(reading, &page->rows);
     reading->run->counts.bytes_read += (int64_t)page->size_bytes;
-    reading->page = page->rows.prepared;
     bool ok = place_rows_of(reading, answer, &page->rows, &next, page_arena, &outcome, err);
     reading->feed->cursor.position = NULL; /* the reading's; the next page brings its own */
     reading->is_all_new = ok && outcome.rows_new == (int64_t)page->rows.n_rows;
@@ -226,54 +225,50 @@ static bool place_next(Reading *reading, const AheadPage *page, Error *err) {
 
 /* ---- pages behind one another ---- */
 
-/* Nothing of its rows is known before: one can go by twos. */
+/* Nothing of its rows is known before: they may be written before their turn. */
 static bool has_unknown_rows(const Reading *reading) {
     return !reading->run->plan && !delivery_survey(reading->delivery) && reading->former.n == 0;
 }
 
-/* The page after this one may be written by a lane while this one is placed: of a file whose rows were new so far. */
-static bool may_go_by_twos(Reading *reading, const AheadPage *page) {
-    if (page->is_last || !reading->is_all_new || !has_unknown_rows(reading))
+/* Of a file whose rows were new so far. Where there are no sessions to be had the run's does it all. */
+static bool may_write_early(Reading *reading) {
+    Error ignored = {0};
+    if (!reading->is_all_new || reading->n_in_vain >= IN_VAIN_MOST || !has_unknown_rows(reading))
         return false;
-    Error ignored = {0}; /* then one session does it all */
-    if (reading->n_in_vain == IN_VAIN_MOST) {
-        lane_drop(&reading->lane);
-        reading->lane = NULL;
-        return false;
+    for (size_t i = 0; i < READING_LANES && !reading->has_no_lanes; i++) {
+        if (!reading->lanes[i])
+            reading->lanes[i] = lane_open(reading->feed, reading->run->pg_pool, &ignored);
+        reading->has_no_lanes = !reading->lanes[i];
     }
-    if (!reading->lane && !reading->has_no_lane)
-        reading->lane = lane_open(reading->feed, reading->run->pg_pool, &ignored);
-    reading->has_no_lane = !reading->lane;
-    return reading->lane != NULL;
+    return !reading->has_no_lanes;
 }
 
-/* A page that cannot be read ends the file when those before it are placed. */
-static bool place_two(Reading *reading, Ahead *ahead, const AheadPage *page, bool *ret_is_last, Error *err) {
-    Error later = {0};
-    const AheadPage *behind = ahead_next(ahead, &later);
-    if (behind) {
-        describe(reading, behind->rows);
-        reading->behind = behind->rows;
-    }
-    bool ok = place_next(reading, page, err);
-    reading->behind = NULL;
-    TRY(ok);
-    if (!behind) {
-        *err = later;
-        return false;
-    }
-    *ret_is_last = behind->is_last;
-    return place_next(reading, behind, err);
+/* `before`: the page before it, where that is not committed yet. */
+static void write_early(Reading *reading, size_t lane, const AheadPage *before, const AheadPage *page) {
+    describe(reading, page->rows);
+    lane_begin(reading->lanes[lane], before ? before->rows->prepared : NULL, page->rows);
 }
 
+/* While a page is committed the one behind it is being written; the other session goes on with the one behind that. A page
+ * that cannot be read ends the file when those before it are placed. */
 static bool place_rest(Reading *reading, Ahead *ahead, Error *err) {
-    for (bool is_last = false; !is_last;) {
-        const AheadPage *page = ahead_next(ahead, err);
-        TRY(page);
-        is_last = page->is_last;
-        TRY(may_go_by_twos(reading, page) ? place_two(reading, ahead, page, &is_last, err) : place_next(reading, page, err));
+    bool is_begun = false; /* the page in hand, as the one behind another */
+    const AheadPage *page = ahead_next(ahead, err), *behind;
+    for (; page; page = behind ? behind : ahead_next(ahead, err)) {
+        Error later = {0}; /* told when it is that page's turn */
+        bool is_early = may_write_early(reading);
+        if (is_early && !is_begun)
+            write_early(reading, reading->turn, NULL, page);
+        behind = is_early && !page->is_last ? ahead_next(ahead, &later) : NULL;
+        is_begun = behind != NULL;
+        if (behind)
+            write_early(reading, !reading->turn, page, behind);
+        TRY(place_next(reading, page, err));
+        if (page->is_last)
+            return true;
+        reading->turn = !reading->turn;
     }
-    return true;
+    return false;
 }
 
 bool reading_first(Reading *reading, AheadPage *page, Error *err) {
@@ -291,7 +286,8 @@ bool reading_place(Reading *reading, AheadPage *first, Error *err) {
     arena_empty(first->arena); /* the others have memory of their own */
     arena_trim(first->arena);
     bool ok = place_rest(reading, ahead, err);
-    lane_drop(&reading->lane); /* before the pages that it may be at */
+    for (size_t i = 0; i < READING_LANES; i++)
+        lane_drop(&reading->lanes[i]); /* before the pages that they may be at */
     return ok;
 }
 

@@ -1,7 +1,7 @@
 /* reading.h - the rows of one claims file, page by page, to silver.
  *
- * Most files are one page. Of others the next page is read and cleaned while one is placed (ahead.h), and of a file whose
- * rows are all new two sessions write pages (lane.h). With the first page goes the file's entry in the ledger, with the last
+ * Most files are one page. Of others the next page is read and cleaned while one is placed (ahead.h), and while
+ * all rows are new two sessions write pages by turns (lane.h). With the first page goes the file's entry in the ledger, with the last
  * one its end, and the cursor says with each how far: "file offset line cut way".
  * Reader: receive.c, which has found the file, opened it, and ends it. One file's; on the run's thread alone. */
 #pragma once
@@ -34,7 +34,7 @@ typedef struct FileProgress {
     bool was_cut;
 } FileProgress;
 
-enum { READING_POSITION_BYTES = 112 };
+enum { READING_POSITION_BYTES = 112, READING_LANES = 2 };
 
 /* Begun with {.run, .claims, .drop, .ended, .file, .delivery, .feed}, the rest zero. */
 typedef struct Reading {
@@ -51,11 +51,10 @@ typedef struct Reading {
     FileProgress ahead;
     FormerReading former; /* .n 0: nothing of these bytes was read before */
     FormerClaims claims_before;
-    SilverPage *page;      /* as it was read ahead, or NULL */
-    const RawRows *behind; /* of the page after it, described, where the lane may write them meanwhile; or NULL */
-    Lane *lane;            /* or NULL */
-    bool has_no_lane;      /* there was none to be had */
-    int n_in_vain;         /* pages that it had to leave, one behind the other */
+    Lane *lanes[READING_LANES]; /* NULL: not opened, or not to be had; they write pages by turns */
+    size_t turn;           /* whose page is in hand */
+    bool has_no_lanes;
+    int n_in_vain;         /* pages that they had to leave, one behind the other */
     bool is_all_new;       /* the page placed last: the next may be, too */
     bool is_last;
     FileEntry entry;
