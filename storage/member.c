@@ -18,6 +18,8 @@ enum {
     SAMPLE_ABOVE = 500,
     UNKNOWN_KEY = -1, /* the member for facts that name nothing */
     DAYS_FIRST = -25567, DAYS = 200 * 366, /* that are remembered, from 1900 on; others are asked for with every page */
+    ABSENT_PAGES = 8, /* so long a name that is nobody's is not asked for again */
+    ABSENT_MOST = 4096,
 };
 
 /* ---- the dimensions ---- */
@@ -46,6 +48,8 @@ typedef struct Bound {
     const Dimension *dimension;
     int reference, key; /* columns */
     MemberCache cache;
+    MemberCache absent; /* names that were nobody's, of the last pages: who comes meanwhile is found by settle */
+    int absent_pages;
 } Bound;
 
 struct Members {
@@ -126,9 +130,16 @@ Members *members_open(const Entity *entity, const char *source_system, int fisca
     return m;
 }
 
+static void forget_absent(Bound *bound) {
+    member_cache_empty(&bound->absent);
+    bound->absent_pages = 0;
+}
+
 static void forget(Members *m) {
-    for (size_t i = 0; i < m->n_bounds; i++)
+    for (size_t i = 0; i < m->n_bounds; i++) {
         member_cache_empty(&m->bounds[i].cache);
+        forget_absent(&m->bounds[i]);
+    }
 }
 
 void members_free(Members *m) {
@@ -277,6 +288,11 @@ static bool make_missing(const Members *m, Pg *pg, const SilverPage *page, const
     return ask(m, pg, dimension, list, err);
 }
 
+static bool is_remembered(const Bound *bound, Str name, MemberAnswer *ret_answer) {
+    MemberAnswer ignored;
+    return member_cache_find(&bound->cache, name, ret_answer) || member_cache_find(&bound->absent, name, &ignored);
+}
+
 /* Names of the page that are not remembered; `waits[i]`: the place of the one that row i waits for, or 0. */
 static void gather(const Members *m, const Bound *bound, SilverPage *page, MemberAnswer *answers, uint32_t *waits,
                    NameList *list) {
@@ -285,7 +301,7 @@ static void gather(const Members *m, const Bound *bound, SilverPage *page, Membe
         Value named = is_written(row) ? row->record.values[bound->reference] : VALUE_NULL;
         if (!named.is_set)
             continue;
-        if (!member_cache_find(&bound->cache, value_str(named), &answers[i]))
+        if (!is_remembered(bound, value_str(named), &answers[i]))
             waits[i] = names_add(list, value_str(named), day_of(m, row));
     }
 }
@@ -307,9 +323,13 @@ static void fill_in(const Bound *bound, SilverPage *page, const MemberAnswer *an
 }
 
 static void remember(Bound *bound, const NameList *list) {
-    for (size_t i = 0; i < list->n; i++)
-        if (list->names[i].answer.is_known && list->names[i].answer.is_only)
-            member_cache_put(&bound->cache, list->names[i].id, &list->names[i].answer);
+    for (size_t i = 0; i < list->n; i++) {
+        const Name *name = &list->names[i];
+        if (name->answer.is_known && name->answer.is_only)
+            member_cache_put(&bound->cache, name->id, &name->answer);
+        else if (!name->answer.is_known && !bound->dimension->make && bound->absent.n_used < ABSENT_MOST)
+            member_cache_put(&bound->absent, name->id, &name->answer);
+    }
 }
 
 /* What this page itself makes is not remembered: it may yet be rolled back. */
@@ -317,6 +337,8 @@ static bool resolve(Members *m, Bound *bound, Pg *pg, SilverPage *page, MemberAn
     NameList list;
     MemberAnswer *answers = ARENA_ARRAY(m->scratch, MemberAnswer, page->n_rows);
     uint32_t *waits = ARENA_ARRAY(m->scratch, uint32_t, page->n_rows);
+    if (bound->absent_pages++ == ABSENT_PAGES)
+        forget_absent(bound);
     names_init(&list, m->scratch);
     gather(m, bound, page, answers, waits, &list);
     if (list.n > 0) {

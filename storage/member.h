@@ -9,7 +9,8 @@
  * Members are remembered over the pages of a run (member_cache.h); only committed ones, and only those whose
  * key is the same on every day. A member that changes after it was remembered is put right by settle, which
  * looks at all facts of changed members; once a settle has done that, what was remembered before it is
- * forgotten.
+ * forgotten. Names that were nobody's are not asked for again for some pages; whoever comes meanwhile is found by settle, as
+ * a name is that nobody bears yet.
  * One Members belongs to one run; its threads take turns. Not a resolver of facts' keys: gold joins for those. */
 #pragma once
 #include "storage/silver.h"

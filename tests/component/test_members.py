@@ -1,0 +1,57 @@
+"""What a page's rows name, and what of it is remembered over the pages of a run (storage/member.h)."""
+import pytest
+
+from harness.placer import Placer
+
+PAGES = 8  # so long a name that was nobody's is not asked for again (ABSENT_PAGES)
+
+
+@pytest.fixture
+def placer(build, postgres, schema_database):
+    made = Placer(build, postgres, schema_database)
+    made.feed("t", "a", "transactions", ("source_transaction_id", "source_department_id", "source_provider_id", "amount"))
+    made.feed("d", "a", "departments", ("source_department_id", "name"))
+    made.feed("p", "a", "providers", ("source_provider_id", "last_name"))
+    yield made
+    made.stop()
+
+
+def keys(placer, number):
+    """Whether this transaction's department and provider are known."""
+    return placer.postgres.ask(placer.database, "SELECT department_key IS NOT NULL, provider_key IS NOT NULL FROM silver.transactions "
+                                                f"WHERE source_transaction_id = 'T{number}'")[0]
+
+
+def name_both(placer, *numbers):
+    for number in numbers:
+        placer.page("t", [(f"T{number}", "D1", "V1", "10.00")])
+
+
+def test_who_comes_after_he_was_nobody_is_found_by_settle(placer):
+    """Not asked for again meanwhile: that would be two statements a page, for nothing mostly."""
+    name_both(placer, 1)
+    placer.page("d", [("D1", "Cardiology")])
+    placer.page("p", [("V1", "Lee")])
+    name_both(placer, 2)
+    assert keys(placer, 2) == (False, False)
+    placer.settle()
+    assert keys(placer, 1) == keys(placer, 2) == (True, True)
+    name_both(placer, 3)
+    placer.settle()
+    assert keys(placer, 3) == (True, True)
+
+
+def test_names_that_were_nobodys_are_asked_for_again_after_some_pages(placer):
+    name_both(placer, 1)
+    placer.page("d", [("D1", "Cardiology")])
+    placer.page("p", [("V1", "Lee")])
+    name_both(placer, *range(2, 2 + PAGES))
+    assert keys(placer, PAGES) == (False, False) and keys(placer, PAGES + 1) == (True, True)
+
+
+def test_a_name_that_was_nobodys_is_another_ones_in_the_same_page(placer):
+    """One row's name is remembered as nobody's, the other's is asked for."""
+    placer.page("d", [("D2", "Surgery")])
+    name_both(placer, 1)
+    placer.page("t", [("T2", "D1", "V1", "10.00"), ("T3", "D2", "V1", "10.00")])
+    assert (keys(placer, 2), keys(placer, 3)) == ((False, False), (True, False))
