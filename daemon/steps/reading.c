@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/failpoint.h"
+#include "base/log.h"
 #include "base/own.h"
 #include "steps/x12_survey.h"
 #include "storage/run_store.h"
@@ -230,16 +231,29 @@ static bool has_unknown_rows(const Reading *reading) {
     return !reading->run->plan && !delivery_survey(reading->delivery) && reading->former.n == 0;
 }
 
-/* Of a file whose rows were new so far. Where there are no sessions to be had the run's does it all. */
-static bool may_write_early(Reading *reading) {
-    Error ignored = {0};
-    if (!reading->is_all_new || reading->n_in_vain >= IN_VAIN_MOST || !has_unknown_rows(reading))
-        return false;
-    for (size_t i = 0; i < READING_LANES && !reading->has_no_lanes; i++) {
+static bool open_lanes(Reading *reading) {
+    Error why = {0};
+    for (size_t i = 0; i < READING_LANES; i++) {
         if (!reading->lanes[i])
-            reading->lanes[i] = lane_open(reading->feed, reading->run->pg_pool, &ignored);
-        reading->has_no_lanes = !reading->lanes[i];
+            reading->lanes[i] = lane_open(reading->feed, reading->run->pg_pool, &why);
+        if (!reading->lanes[i]) {
+            LOG_FAILURE(LOG_LEVEL_INFO, "no further session writes pages", &why, LOG_TEXT("feed", reading->claims->name));
+            return false;
+        }
     }
+    return true;
+}
+
+/* Of a file whose rows were new so far. Where that was in vain again and again, or there are no sessions to be had, the
+ * run's does the rest. */
+static bool may_write_early(Reading *reading) {
+    if (reading->has_no_lanes || !reading->is_all_new || !has_unknown_rows(reading))
+        return false;
+    bool is_vain = reading->n_in_vain >= IN_VAIN_MOST;
+    if (is_vain)
+        LOG_INFO("pages written by further sessions had to be left; one places the rest", LOG_TEXT("feed", reading->claims->name),
+                 LOG_INT("file", reading->entry.file_id), LOG_INT("pages", reading->n_in_vain));
+    reading->has_no_lanes = is_vain || !open_lanes(reading);
     return !reading->has_no_lanes;
 }
 
