@@ -337,8 +337,9 @@ static bool resolve(Members *m, Bound *bound, Pg *pg, SilverPage *page, MemberAn
     NameList list;
     MemberAnswer *answers = ARENA_ARRAY(m->scratch, MemberAnswer, page->n_rows);
     uint32_t *waits = ARENA_ARRAY(m->scratch, uint32_t, page->n_rows);
-    if (bound->absent_pages++ == ABSENT_PAGES)
+    if (bound->absent_pages == ABSENT_PAGES)
         forget_absent(bound);
+    bound->absent_pages++;
     names_init(&list, m->scratch);
     gather(m, bound, page, answers, waits, &list);
     if (list.n > 0) {

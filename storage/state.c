@@ -73,13 +73,20 @@ bool state_cursor_open(Pg *pg, const char *feed, int64_t epoch, Arena *arena, Cu
     return state_cursor_read(pg, feed, arena, ret_cursor, err);
 }
 
-bool state_cursor_lock(Pg *pg, const char *feed, int64_t epoch, int64_t page, Error *err) {
-    CLEANUP(pg_result_drop) PgResult *row =
-        pg_query(pg, SQL_STATE_CURSOR_LOCK, PG_PARAMS(feed, pg_number(epoch).text, pg_number(page).text), err);
+static bool lock_cursor(Pg *pg, const char *sql, const char *feed, int64_t epoch, int64_t page, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *row = pg_query(pg, sql, PG_PARAMS(feed, pg_number(epoch).text, pg_number(page).text), err);
     TRY(row);
     if (pg_rows(row) == 1)
         return true;
     return error_set(err, STATE_CONFLICT, "feed %s: another run moved the cursor; the page is dropped", feed);
+}
+
+bool state_cursor_lock(Pg *pg, const char *feed, int64_t epoch, int64_t page, Error *err) {
+    return lock_cursor(pg, SQL_STATE_CURSOR_LOCK, feed, epoch, page, err);
+}
+
+bool state_cursor_lock_now(Pg *pg, const char *feed, int64_t epoch, int64_t page, Error *err) {
+    return lock_cursor(pg, SQL_STATE_CURSOR_LOCK_NOW, feed, epoch, page, err);
 }
 
 bool state_cursor_lock_beside(Pg *pg, const char *feed, int64_t epoch, Error *err) {

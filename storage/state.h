@@ -31,6 +31,8 @@ bool state_cursor_open(Pg *pg, const char *feed, int64_t epoch, Arena *arena, Cu
 bool state_cursor_read(Pg *pg, const char *feed, Arena *arena, CursorState *ret_cursor, Error *err);
 /* In a transaction: locks the row. When epoch or page have moved: 40001, the page is to be dropped. */
 bool state_cursor_lock(Pg *pg, const char *feed, int64_t epoch, int64_t page, Error *err);
+/* The same at once, or not at all: 55P03 where another has it. */
+bool state_cursor_lock_now(Pg *pg, const char *feed, int64_t epoch, int64_t page, Error *err);
 /* In a transaction: locks the row, whatever page it is at: for who places rows beside the feed's run and moves no
  * cursor (place.h, PlaceEntry). */
 bool state_cursor_lock_beside(Pg *pg, const char *feed, int64_t epoch, Error *err);

@@ -115,6 +115,13 @@ AheadPage *ahead_next(Ahead *ahead, Error *err) {
     return page;
 }
 
+bool ahead_is_ready(Ahead *ahead) {
+    pthread_mutex_lock(&ahead->mutex);
+    bool is_ready = ahead->n_filled > ahead->n_taken || ahead->failed;
+    pthread_mutex_unlock(&ahead->mutex);
+    return is_ready;
+}
+
 void ahead_free(Ahead *ahead) {
     pthread_mutex_lock(&ahead->mutex);
     ahead->stops = true;

@@ -34,6 +34,8 @@ Ahead *ahead_open(const AheadReader *reader, Error *err);
 /* The next page; the one before it, or before that, is given back. NULL and an error when it could not be read. Not to be
  * called behind the last one. */
 AheadPage *ahead_next(Ahead *ahead, Error *err);
+/* Whether ahead_next() would answer at once. */
+bool ahead_is_ready(Ahead *ahead);
 /* Waits for the page in hand; what was read and not taken is dropped. */
 void ahead_free(Ahead *ahead);
 static inline void ahead_drop(Ahead **owner) {

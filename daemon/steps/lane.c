@@ -132,18 +132,23 @@ Lane *lane_open(const PlaceFeed *feed, PgPool *pool, Error *err) {
     return lane;
 }
 
-static bool share_an_id(SilverPage *before, const SilverPage *page) {
-    const RowIndex *index = row_index_make(page->arena, before);
-    for (size_t i = 0; i < page->n_rows; i++)
-        if (!str_is_null(page->rows[i].id) && row_index_find(index, page->rows[i].id))
+/* Of the page before only the ids are looked at: its rows are another lane's meanwhile. */
+static bool share_an_id(const SilverPage *before, SilverPage *page) {
+    const RowIndex *index = row_index_make(page->arena, page);
+    for (size_t i = 0; i < before->n_rows; i++)
+        if (!str_is_null(before->rows[i].id) && row_index_find(index, before->rows[i].id))
             return true;
     return false;
 }
 
-void lane_begin(Lane *lane, SilverPage *before, const RawRows *rows) {
+/* A line that could not be read is held by its content, which a line of the next page may have, too. */
+static bool has_to_do_with(const RawRows *before, const RawRows *rows) {
+    return !place_may_be_early(before) || share_an_id(before->prepared, rows->prepared);
+}
+
+void lane_begin(Lane *lane, const RawRows *before, const RawRows *rows) {
     pthread_mutex_lock(&lane->mutex);
-    bool is_fit = lane->state == LANE_IDLE && rows->prepared && rows->n_rows > 0;
-    if (is_fit && !(before && share_an_id(before, rows->prepared))) {
+    if (lane->state == LANE_IDLE && place_may_be_early(rows) && !(before && has_to_do_with(before, rows))) {
         lane->rows = rows;
         change(lane, LANE_ASKED);
     }
@@ -183,7 +188,7 @@ void lane_done(Lane *lane) {
     pthread_mutex_unlock(&lane->mutex);
 }
 
-void lane_free(Lane *lane) {
+static void stop(Lane *lane) {
     pthread_mutex_lock(&lane->mutex);
     bool is_writing = lane->state == LANE_WRITES;
     lane->stops = true;
@@ -193,7 +198,19 @@ void lane_free(Lane *lane) {
         pg_cancel(lane->feed.pg);
         pg_sever(lane->feed.pg);
     }
+}
+
+static void free_stopped(Lane *lane) {
     pthread_join(lane->thread, NULL);
     early_page_drop(&lane->ahead);
     give_back(lane);
+}
+
+void lanes_free(Lane **lanes, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (lanes[i])
+            stop(lanes[i]);
+    for (size_t i = 0; i < n; i++)
+        if (lanes[i])
+            free_stopped(lanes[i]);
 }

@@ -19,9 +19,10 @@ typedef struct Lane Lane;
 /* For pages of `feed`, which is copied: its members, mapping and names must outlive the lane. NULL and an error where there
  * is no session or thread to be had: one can go on without. */
 Lane *lane_open(const PlaceFeed *feed, PgPool *pool, Error *err);
-/* Nothing where the lane has a page already, or where an id stands in `before`, too: the page before it where that is not
- * committed yet, or NULL. `rows` are described as for placing, and stay where they are until lane_done(). */
-void lane_begin(Lane *lane, SilverPage *before, const RawRows *rows);
+/* Nothing where the lane has a page already, where the page is not one that may be early, or where it may have to do with
+ * `before`: the page before it where that is not committed yet, or NULL. `rows` are described as for placing, and stay where
+ * they are until lane_done(). */
+void lane_begin(Lane *lane, const RawRows *before, const RawRows *rows);
 
 typedef enum LaneAnswer {
     LANE_NOTHING, /* it was not asked for these rows */
@@ -33,9 +34,5 @@ bool lane_take(Lane *lane, const RawRows *rows, LaneAnswer *ret_answer, Error *e
 EarlyPage *lane_page(Lane *lane);
 /* The page is committed, or given up. */
 void lane_done(Lane *lane);
-/* Ends what it waits for. */
-void lane_free(Lane *lane);
-static inline void lane_drop(Lane **owner) {
-    if (*owner)
-        lane_free(*owner);
-}
+/* Ends what they wait for, which may be each other. NULL among them is none. */
+void lanes_free(Lane **lanes, size_t n);

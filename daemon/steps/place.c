@@ -646,13 +646,13 @@ bool place_page(PlaceFeed *feed, const RawRows *rows, const CursorState *next, A
 
 /* ---- before its turn ---- */
 
-/* Whose rows others may wait for waits for nobody long: the run, which may be canceled, waits for it. Shorter than after
+/* Whose rows others may wait for waits for nobody long: the run, which may be canceled, waits for it. Shorter than until
  * PostgreSQL looks for a circle (deadlock_timeout, 1 s): this page can come in its turn, and whoever it stands in the way of
- * need not fail. */
+ * seldom has to fail. For the cursor, whose holder may wait for these rows, it does not wait at all. */
 static const char PATIENCE[] = "800ms";
 
-static bool may_go_early(const RawRows *rows) {
-    bool is_plain = rows->prepared && !rows->former && !rows->files && rows->n_takes == 0;
+bool place_may_be_early(const RawRows *rows) {
+    bool is_plain = rows->prepared && rows->n_rows > 0 && !rows->former && !rows->files && rows->n_takes == 0;
     for (size_t i = 0; is_plain && i < rows->n_rows; i++)
         is_plain = !is_rejected(rows, i);
     return is_plain;
@@ -667,8 +667,6 @@ static bool is_all_new(const SilverPage *page) {
 
 bool place_early(PlaceFeed *feed, const RawRows *rows, EarlyPage *ret_early) {
     Error ignored = {0}; /* whatever it is, the page's turn tells it */
-    if (!may_go_early(rows))
-        return false;
     EarlyPage early = {.page = tell_origin(rows->prepared, rows)};
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(feed->pg, &ignored);
     TRY(tx && state_patience(feed->pg, PATIENCE, &ignored) && state_placement_lock_shared(feed->pg, &ignored));
@@ -693,7 +691,7 @@ bool place_in_turn(PlaceFeed *feed, EarlyPage *early, const RawRows *rows, const
     lane.pg = early->tx;
     SilverPage *page = early->page;
     PlaceOutcome outcome = early->outcome;
-    TRY(state_cursor_lock(lane.pg, lane.feed, lane.run->epoch, lane.cursor.page, err) && enter_file(&lane, rows, page, err));
+    TRY(state_cursor_lock_now(lane.pg, lane.feed, lane.run->epoch, lane.cursor.page, err) && enter_file(&lane, rows, page, err));
     FAILPOINT("page.in_turn");
     TRY(write_ledgers(&lane, page, &outcome, err));
     TRY(!page->file_id || count_file(&lane, page, &outcome, err));

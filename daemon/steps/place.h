@@ -113,6 +113,8 @@ typedef struct EarlyPage {
     PlaceOutcome outcome;
 } EarlyPage;
 bool place_early(PlaceFeed *feed, const RawRows *rows, EarlyPage *ret_early);
+/* Whether it is worth trying: prepared rows that could be read, of one file. Nothing of theirs is changed by asking. */
+bool place_may_be_early(const RawRows *rows);
 void early_page_drop(EarlyPage *early);
 /* When the page before it is committed; `feed` is the run's, and moves on as by place_page(). On the run's thread. False:
  * whatever it is, also when it is not known whether it was committed, the page goes by place_page() once it is dropped: its

@@ -154,7 +154,7 @@ static bool place_rows_of(Reading *reading, LaneAnswer answer, RawRows *rows, co
         lane_done(lane);
     }
     if (answer != LANE_NOTHING)
-        reading->n_in_vain = is_placed ? 0 : reading->n_in_vain + 1;
+        reading->n_in_vain[reading->turn] = is_placed ? 0 : reading->n_in_vain[reading->turn] + 1;
     if (is_placed)
         return true;
     if (answer != LANE_NOTHING)
@@ -249,10 +249,12 @@ static bool open_lanes(Reading *reading) {
 static bool may_write_early(Reading *reading) {
     if (reading->has_no_lanes || !reading->is_all_new || !has_unknown_rows(reading))
         return false;
-    bool is_vain = reading->n_in_vain >= IN_VAIN_MOST;
+    bool is_vain = false;
+    for (size_t i = 0; i < READING_LANES; i++)
+        is_vain |= reading->n_in_vain[i] >= IN_VAIN_MOST;
     if (is_vain)
         LOG_INFO("pages written by further sessions had to be left; one places the rest", LOG_TEXT("feed", reading->claims->name),
-                 LOG_INT("file", reading->entry.file_id), LOG_INT("pages", reading->n_in_vain));
+                 LOG_INT("file", reading->entry.file_id), LOG_INT("pages", IN_VAIN_MOST));
     reading->has_no_lanes = is_vain || !open_lanes(reading);
     return !reading->has_no_lanes;
 }
@@ -260,7 +262,7 @@ static bool may_write_early(Reading *reading) {
 /* `before`: the page before it, where that is not committed yet. */
 static void write_early(Reading *reading, size_t lane, const AheadPage *before, const AheadPage *page) {
     describe(reading, page->rows);
-    lane_begin(reading->lanes[lane], before ? before->rows->prepared : NULL, page->rows);
+    lane_begin(reading->lanes[lane], before ? before->rows : NULL, page->rows);
 }
 
 /* While a page is committed the one behind it is being written; the other session goes on with the one behind that. A page
@@ -270,10 +272,10 @@ static bool place_rest(Reading *reading, Ahead *ahead, Error *err) {
     const AheadPage *page = ahead_next(ahead, err), *behind;
     for (; page; page = behind ? behind : ahead_next(ahead, err)) {
         Error later = {0}; /* told when it is that page's turn */
-        bool is_early = may_write_early(reading);
+        bool is_early = !page->is_last && may_write_early(reading);
         if (is_early && !is_begun)
             write_early(reading, reading->turn, NULL, page);
-        behind = is_early && !page->is_last ? ahead_next(ahead, &later) : NULL;
+        behind = is_early && ahead_is_ready(ahead) ? ahead_next(ahead, &later) : NULL; /* what stands waits for no file */
         is_begun = behind != NULL;
         if (behind)
             write_early(reading, !reading->turn, page, behind);
@@ -300,8 +302,7 @@ bool reading_place(Reading *reading, AheadPage *first, Error *err) {
     arena_empty(first->arena); /* the others have memory of their own */
     arena_trim(first->arena);
     bool ok = place_rest(reading, ahead, err);
-    for (size_t i = 0; i < READING_LANES; i++)
-        lane_drop(&reading->lanes[i]); /* before the pages that they may be at */
+    lanes_free(reading->lanes, READING_LANES); /* before the pages that they may be at */
     return ok;
 }
 

@@ -54,7 +54,7 @@ typedef struct Reading {
     Lane *lanes[READING_LANES]; /* NULL: not opened, or not to be had; they write pages by turns */
     size_t turn;           /* whose page is in hand */
     bool has_no_lanes;
-    int n_in_vain;         /* pages that they had to leave, one behind the other */
+    int n_in_vain[READING_LANES]; /* pages that each had to leave, one behind the other */
     bool is_all_new;       /* the page placed last: the next may be, too */
     bool is_last;
     FileEntry entry;

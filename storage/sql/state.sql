@@ -32,7 +32,11 @@ FROM ops.cursor WHERE feed = $1
 -- name: state_cursor_lock
 SELECT 1 FROM ops.cursor WHERE feed = $1 AND epoch = $2::bigint AND page = $3::bigint FOR UPDATE
 
--- For whom others may wait: the transaction waits for no lock longer than this.
+-- For a transaction that others may wait for: whoever has the cursor may be one of them.
+-- name: state_cursor_lock_now
+SELECT 1 FROM ops.cursor WHERE feed = $1 AND epoch = $2::bigint AND page = $3::bigint FOR UPDATE NOWAIT
+
+-- The same of other locks: the transaction waits for no lock longer than this.
 -- name: state_patience
 SELECT set_config('lock_timeout', $1, true)
 
