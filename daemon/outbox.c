@@ -199,19 +199,11 @@ static void take_away(Outbox *box) {
     pthread_mutex_unlock(&box->mutex);
 }
 
-static void deadline(int64_t ms, struct timespec *ret_until) {
-    clock_gettime(CLOCK_MONOTONIC, ret_until);
-    int64_t nsec = ret_until->tv_nsec + ms % 1000 * 1000000;
-    ret_until->tv_sec += ms / 1000 + nsec / 1000000000;
-    ret_until->tv_nsec = nsec % 1000000000;
-}
-
 /* Until `ms` are over; at the end it tries again soon. */
 static void rest(Outbox *box, int64_t ms) {
-    struct timespec until;
     pthread_mutex_lock(&box->mutex);
     bool was_ending = box->is_ending;
-    deadline(was_ending && ms > PAUSE_FIRST_MS ? PAUSE_FIRST_MS : ms, &until);
+    struct timespec until = clock_in_ms(was_ending && ms > PAUSE_FIRST_MS ? PAUSE_FIRST_MS : ms);
     while (box->is_ending == was_ending && pthread_cond_timedwait(&box->moved, &box->mutex, &until) != ETIMEDOUT)
         ;
     pthread_mutex_unlock(&box->mutex);
@@ -271,22 +263,14 @@ static void free_box(Outbox *box) {
     free(box);
 }
 
-static void init_locks(Outbox *box) {
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_mutex_init(&box->mutex, NULL);
-    pthread_cond_init(&box->moved, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-}
-
 Outbox *outbox_open(const OutboxOptions *options, Error *err) {
     Outbox *box = calloc(1, sizeof *box);
     if (!box)
         abort();
     box->options = *options;
     box->fd = -1;
-    init_locks(box);
+    pthread_mutex_init(&box->mutex, NULL);
+    clock_condition_init(&box->moved);
     HttpLimits limits = {.connect_ms = CONNECT_MS, .total_ms = SEND_MS, .answer_bytes_max = ANSWER_BYTES_MAX};
     bool ok = !options->url || (box->client = http_open(&limits, &box->is_late, err));
     if (ok && pthread_create(&box->thread, NULL, work, box) == 0)
@@ -313,8 +297,7 @@ void outbox_put(Outbox *box, char *line, int64_t id, bool may_stand) {
 /* The thread, when it is given up, ends at its next look: libcurl asks is_late several times a second. Its end is awaited
  * before it is joined: TSan does not know a join with a limit on the monotonic clock. */
 static void await_end(Outbox *box) {
-    struct timespec until;
-    deadline(END_MS, &until);
+    struct timespec until = clock_in_ms(END_MS);
     pthread_mutex_lock(&box->mutex);
     while (!box->has_ended && pthread_cond_timedwait(&box->moved, &box->mutex, &until) != ETIMEDOUT)
         ;

@@ -3,6 +3,8 @@
  * slot is emptied by the thread alone, when it fills it again. */
 #include "steps/ahead.h"
 
+#include "base/clock.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -14,7 +16,7 @@ struct Ahead {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     AheadPage slots[SLOTS_MAX];
-    uint64_t n_slots, n_in_hand; /* of them, at most */
+    uint64_t n_slots; /* of them */
     uint64_t n_filled, n_taken, n_given_back; /* pages since the start */
     bool stops; /* the reader wants no more */
     bool failed;
@@ -84,12 +86,11 @@ Ahead *ahead_open(const AheadReader *reader, Error *err) {
     if (!ahead)
         abort();
     ahead->reader = *reader;
-    ahead->n_in_hand = reader->holds_two ? 2 : 1;
-    ahead->n_slots = ahead->n_in_hand + 1;
+    ahead->n_slots = reader->holds_two ? 3 : 2;
     for (uint64_t i = 0; i < ahead->n_slots; i++)
         ahead->slots[i].arena = arena_open();
     pthread_mutex_init(&ahead->mutex, NULL);
-    pthread_cond_init(&ahead->changed, NULL);
+    clock_condition_init(&ahead->changed);
     if (pthread_create(&ahead->thread, NULL, read_pages, ahead) != 0) {
         give_back(ahead);
         error_set(err, STATE_RESOURCES, "the system gives no thread to read %s ahead", reader->what);
@@ -99,13 +100,12 @@ Ahead *ahead_open(const AheadReader *reader, Error *err) {
     return ahead;
 }
 
+static bool has_answer(const Ahead *ahead) { return ahead->n_filled > ahead->n_taken || ahead->failed; }
+
 AheadPage *ahead_next(Ahead *ahead, Error *err) {
     AheadPage *page = NULL;
     pthread_mutex_lock(&ahead->mutex);
-    if (ahead->n_taken >= ahead->n_in_hand)
-        ahead->n_given_back = ahead->n_taken - ahead->n_in_hand + 1;
-    pthread_cond_broadcast(&ahead->changed);
-    while (ahead->n_filled == ahead->n_taken && !ahead->failed)
+    while (!has_answer(ahead))
         pthread_cond_wait(&ahead->changed, &ahead->mutex);
     if (ahead->n_filled > ahead->n_taken)
         page = &ahead->slots[ahead->n_taken++ % ahead->n_slots];
@@ -115,9 +115,19 @@ AheadPage *ahead_next(Ahead *ahead, Error *err) {
     return page;
 }
 
-bool ahead_is_ready(Ahead *ahead) {
+void ahead_done(Ahead *ahead) {
     pthread_mutex_lock(&ahead->mutex);
-    bool is_ready = ahead->n_filled > ahead->n_taken || ahead->failed;
+    ahead->n_given_back++;
+    pthread_cond_broadcast(&ahead->changed);
+    pthread_mutex_unlock(&ahead->mutex);
+}
+
+bool ahead_await(Ahead *ahead, int ms) {
+    struct timespec until = clock_in_ms(ms);
+    pthread_mutex_lock(&ahead->mutex);
+    for (int rc = 0; rc == 0 && !has_answer(ahead);)
+        rc = pthread_cond_timedwait(&ahead->changed, &ahead->mutex, &until);
+    bool is_ready = has_answer(ahead);
     pthread_mutex_unlock(&ahead->mutex);
     return is_ready;
 }

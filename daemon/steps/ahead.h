@@ -26,17 +26,19 @@ typedef struct AheadReader {
     void (*thread_open)(void), (*thread_close)(void); /* or NULL */
     void *ctx;
     const PlaceFeed *place;
-    bool holds_two; /* the page before the one that was taken last stays in hand, too */
+    bool holds_two; /* the caller may have two pages in hand; else one */
 } AheadReader;
 
 /* The reader is copied, its context is not. NULL and an error when the system gives no further thread. */
 Ahead *ahead_open(const AheadReader *reader, Error *err);
-/* The next page; the one before it, or before that, is given back. NULL and an error when it could not be read. Not to be
- * called behind the last one. */
+/* The next page, which is in hand until ahead_done(). NULL and an error when it could not be read. Not to be called behind
+ * the last one. */
 AheadPage *ahead_next(Ahead *ahead, Error *err);
-/* Whether ahead_next() would answer at once. */
-bool ahead_is_ready(Ahead *ahead);
-/* Waits for the page in hand; what was read and not taken is dropped. */
+/* The page that was taken first of those in hand is given back. */
+void ahead_done(Ahead *ahead);
+/* Waits so long at most until ahead_next() would answer at once; whether it would. */
+bool ahead_await(Ahead *ahead, int ms);
+/* Waits for the page that is being read; what was not given back is dropped. */
 void ahead_free(Ahead *ahead);
 static inline void ahead_drop(Ahead **owner) {
     if (*owner)

@@ -265,6 +265,7 @@ static bool walk_table(Extraction *x, const Str *after_key, Pass pass, Error *er
         FAILPOINT("extract.after_read");
         ended = page->is_last;
         TRY(place_ahead(x, page, pass, err));
+        ahead_done(ahead);
     }
     x->was_read_whole = after_key == NULL;
     return true;

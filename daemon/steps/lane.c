@@ -1,6 +1,7 @@
 /* lane.c - see lane.h. One page at a time goes through the states in their order, under one mutex. */
 #include "steps/lane.h"
 
+#include "base/clock.h"
 #include "base/failpoint.h"
 
 #include <pthread.h>
@@ -35,18 +36,6 @@ static void change(Lane *lane, LaneState state) {
     pthread_cond_broadcast(&lane->changed);
 }
 
-static struct timespec in_ms(int ms) {
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_sec += ms / 1000;
-    at.tv_nsec += ms % 1000 * 1000000L;
-    if (at.tv_nsec >= 1000000000L) {
-        at.tv_sec++;
-        at.tv_nsec -= 1000000000L;
-    }
-    return at;
-}
-
 /* ---- on the thread ---- */
 
 /* True when there is a page to write. */
@@ -65,7 +54,7 @@ static void give_up(Lane *lane) {
 
 /* Until the run takes it; not without an end. */
 static void stand(Lane *lane) {
-    struct timespec until = in_ms(GIVE_WAY_MS);
+    struct timespec until = clock_in_ms(GIVE_WAY_MS);
     int rc = 0;
     change(lane, LANE_STANDING);
     while (lane->state == LANE_STANDING && !lane->stops && rc == 0)
@@ -98,15 +87,6 @@ static void *write_pages(void *context) {
 
 /* ---- on the run's thread ---- */
 
-static void init_locks(Lane *lane) {
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&lane->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
-    pthread_mutex_init(&lane->mutex, NULL);
-}
-
 static void give_back(Lane *lane) {
     pg_pool_give(lane->pool, lane->feed.pg);
     pthread_cond_destroy(&lane->changed);
@@ -123,7 +103,8 @@ Lane *lane_open(const PlaceFeed *feed, PgPool *pool, Error *err) {
     lane->feed = *feed;
     lane->feed.pg = pg;
     lane->pool = pool;
-    init_locks(lane);
+    pthread_mutex_init(&lane->mutex, NULL);
+    clock_condition_init(&lane->changed);
     if (pthread_create(&lane->thread, NULL, write_pages, lane) != 0) {
         give_back(lane);
         error_set(err, STATE_RESOURCES, "the system gives no thread to write pages ahead");
@@ -159,7 +140,7 @@ static bool is_over(LaneState state) { return state == LANE_STANDING || state ==
 
 static void await_end(Lane *lane) {
     while (!is_over(lane->state) && !atomic_load(lane->feed.run->canceled)) {
-        struct timespec until = in_ms(LOOK_MS);
+        struct timespec until = clock_in_ms(LOOK_MS);
         pthread_cond_timedwait(&lane->changed, &lane->mutex, &until);
     }
 }

@@ -13,7 +13,8 @@
 #include <string.h>
 #include <xxhash.h>
 
-enum { IN_VAIN_MOST = 4 };
+/* How long a page that is written waits for the next to be read: not without an end where that is slow. */
+enum { IN_VAIN_MOST = 4, AWAIT_MS = 50 };
 
 /* ---- how far ---- */
 
@@ -275,12 +276,14 @@ static bool place_rest(Reading *reading, Ahead *ahead, Error *err) {
         bool is_early = !page->is_last && may_write_early(reading);
         if (is_early && !is_begun)
             write_early(reading, reading->turn, NULL, page);
-        behind = is_early && ahead_is_ready(ahead) ? ahead_next(ahead, &later) : NULL; /* what stands waits for no file */
+        behind = is_early && ahead_await(ahead, AWAIT_MS) ? ahead_next(ahead, &later) : NULL;
         is_begun = behind != NULL;
         if (behind)
             write_early(reading, !reading->turn, page, behind);
+        bool is_last = page->is_last;
         TRY(place_next(reading, page, err));
-        if (page->is_last)
+        ahead_done(ahead);
+        if (is_last)
             return true;
         reading->turn = !reading->turn;
     }
