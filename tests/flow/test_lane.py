@@ -120,7 +120,7 @@ def waiting(claims):  # noqa: F811
 
 def is_at_the_cursor(claims):  # noqa: F811
     """The run places a page itself: it has the cursor."""
-    return claims.rows("SELECT FROM ops.cursor FOR UPDATE SKIP LOCKED") == []
+    return claims.rows("SELECT 1 FROM ops.cursor FOR UPDATE SKIP LOCKED") == []
 
 
 INSERT = ("INSERT INTO silver.claims (claim_key, source_system, source_claim_id, iteration, is_final, batch_id) "
