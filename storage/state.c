@@ -9,8 +9,8 @@
 
 enum { ARRAY_MAX_BYTES = 16 << 20 };
 
-bool state_source(Pg *pg, const char *source_system, const char *timezone, Error *err) {
-    return pg_exec(pg, SQL_STATE_SOURCE, PG_PARAMS(source_system, timezone), NULL, err);
+bool state_source(Pg *pg, const char *source_system, const char *zone, Error *err) {
+    return pg_exec(pg, SQL_STATE_SOURCE, PG_PARAMS(source_system, zone), NULL, err);
 }
 
 bool state_source_hold(Pg *pg, const char *source_system, Error *err) {

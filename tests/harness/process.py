@@ -5,8 +5,10 @@ time too (field 22 of /proc/PID/stat): a pid that was given to somebody else is 
 """
 import contextlib
 import ctypes
+import itertools
 import os
 import pwd
+import random
 import select
 import shutil
 import signal
@@ -20,16 +22,28 @@ class ServerFailed(Exception):
     """A server did not start or stop; the message ends with the tail of its log."""
 
 
+def _own_ports(step=16):
+    """Below those that the kernel gives to whoever asks for any, in turns, and none of another test process's: between the
+    choice and the start of who listens there may be many seconds."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw15")
+    ports = range(10000 + int(worker[2:]) % step, 32768, step)
+    first = random.randrange(len(ports))
+    return itertools.cycle([*ports[first:], *ports[:first]])
+
+
+OWN_PORTS = _own_ports()
+
+
 def free_port(preferred=None):
     """A loopback port that nobody listens on: the preferred one when it is free."""
-    for port in ([preferred] if preferred else []) + [0]:
+    for port in itertools.chain([preferred] if preferred else [], itertools.islice(OWN_PORTS, 200)):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return probe.getsockname()[1]
+            return port
     raise ServerFailed("no free loopback port")
 
 
