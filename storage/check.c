@@ -5,7 +5,7 @@
 #include "sql.h"
 #include "storage/template.h"
 
-enum { ANSWER_MAX_ROWS = 200, ANSWER_MAX_BYTES = 1 << 18, LITERAL_MAX_BYTES = 4096 };
+enum { ANSWER_MAX_ROWS = 200, ANSWER_MAX_BYTES = 1 << 18, GRANTS_MAX_ROWS = 20000, GRANTS_MAX_BYTES = 8 << 20, LITERAL_MAX_BYTES = 4096 };
 
 bool check_store(Pg *pg, StoreRights *ret_rights, Error *err) {
     CLEANUP(pg_result_drop) PgResult *row = pg_query(pg, SQL_CHECK_RIGHTS, PG_NONE, err);
@@ -74,7 +74,11 @@ bool check_account(My *my, AccountRights *ret_rights, Error *err) {
     AccountRights rights = {.has_process = false};
     MyPage grants;
     TRY(look_for_process(my, arena, &rights.has_process, err));
-    TRY(my_read(my, SQL_CHECK_MYSQL_GRANTS, ANSWER_MAX_ROWS, ANSWER_MAX_BYTES, arena, &grants, err));
+    TRY(my_read(my, SQL_CHECK_MYSQL_GRANTS, GRANTS_MAX_ROWS, GRANTS_MAX_BYTES, arena, &grants, err));
+    if (grants.is_cut) {
+        error_set(err, STATE_RESOURCES, "the account has more than %d grants: whether it may write was not looked at", GRANTS_MAX_ROWS);
+        return error_hint(err, "grant it SELECT on whole databases");
+    }
     for (size_t i = 0; i < grants.n_rows; i++) {
         Str rest = privileges_of(grants.fields[i * grants.n_fields]);
         while (rest.size > 0) {

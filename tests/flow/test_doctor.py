@@ -144,6 +144,9 @@ HOSPITAL = [
      "PROCESS", "ok", "", ""),
     ([f"GRANT {WRITES} TO {READER}"], [f"REVOKE {WRITES} FROM {READER}"],
      "rights", "mind", "(INSERT, UPDATE)", "REVOKE"),
+    ([f"GRANT SELECT ON {{database}}_{number}.* TO {READER}" for number in range(300)] + [f"GRANT {WRITES} TO {READER}"],
+     [f"REVOKE SELECT ON {{database}}_{number}.* FROM {READER}" for number in range(300)] + [f"REVOKE {WRITES} FROM {READER}"],
+     "rights", "mind", "(INSERT, UPDATE)", "REVOKE"),
     (["CHANGE MASTER 'x' TO master_host='127.0.0.1', master_port=1, master_user='x'", "START SLAVE 'x'"],
      ["STOP SLAVE 'x'", "RESET SLAVE 'x' ALL"],
      "replication", "mind", "a replica", "written to"),
@@ -153,7 +156,8 @@ HOSPITAL = [
 
 
 @pytest.mark.parametrize("breakage, remedy, check, verdict, sentence, mend", HOSPITAL, ids=[
-    "an account without process", "process that comes by a role counts", "an account that may write", "a replica",
+    "an account without process", "process that comes by a role counts", "an account that may write",
+    "an account that may write, behind many databases", "a replica",
     "a server that is read only"])
 def test_the_hospital(healthy, breakage, remedy, check, verdict, sentence, mend):
     here = [[statement.format(database=healthy.hospitals[0]) for statement in side] for side in (breakage, remedy)]
