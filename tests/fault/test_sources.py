@@ -564,6 +564,7 @@ def test_a_clock_set_back_while_no_daemon_ran_is_found_when_one_starts(stepped_h
     feed = stepped_hospital
     daemon = begin(feed, reconcile="0")
     await_equal(feed)
+    jobs.until(lambda: (position_of(feed) or "") > source_text(feed, "(SELECT max(changed) FROM t)"), what="the cursor passes all rows")
     daemon.stop()
     stepped.step(-3600)
     feed.store.execute(f"UPDATE ops.cursor SET position = (position::timestamp - interval '{minutes} minutes')::text",
