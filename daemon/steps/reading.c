@@ -13,8 +13,10 @@
 #include <string.h>
 #include <xxhash.h>
 
-/* How long a page that is written waits for the next to be read: not without an end where that is slow. */
-enum { IN_VAIN_MOST = 4, AWAIT_MS = 50 };
+enum {
+    IN_VAIN_MOST = 4, /* pages that a lane may have to leave, one behind the other */
+    AWAIT_MS = 50,    /* how long a page that is being written waits for the next to be read: not without an end where that is slow */
+};
 
 /* ---- how far ---- */
 
@@ -65,6 +67,7 @@ static bool place_or_reject(PlaceFeed *feed, const RawRows *rows, const CursorSt
     again.rejects = rejects;
     return place_page(feed, &again, next, page_arena, ret_outcome, err);
 }
+
 static bool note_survey(const Reading *reading, Pg *pg, const X12Survey *survey, Error *err) {
     X12Notes notes = {reading->entry.file_id, reading->file->seen.source_system, survey->sets_json, survey->provider_json,
                       survey->acknowledgements_json, survey->interchanges_json};
