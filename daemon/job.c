@@ -87,7 +87,7 @@ static Leases *make_leases(Jobs *jobs, JobTable *table) {
 
 static bool claim_on(Pg *pg, const char *owner, JobTable *table, Leases *leases, Error *err) {
     return lease_end_overdue(pg, owner, err) && job_table_take_hospitals(table, pg, owner, err) && leases_claim(leases, pg, err) &&
-           job_table_take_ages(table, pg, err);
+           job_table_take_ages(table, pg, err) && job_table_take_news(table, pg, err);
 }
 
 /* Blocking: what the store has for these jobs. */

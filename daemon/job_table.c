@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/own.h"
+#include "storage/kpi.h"
 #include "storage/reconcile.h"
 
 #define QUALITY_EVERY_MS INT64_C(60000)
@@ -159,6 +160,14 @@ bool job_table_take_ages(JobTable *table, Pg *pg, Error *err) {
         if (age_us > 0)
             job->finished_us = now_us > age_us ? now_us - age_us : 1;
     }
+    return true;
+}
+
+/* Called for now, they come behind the settle of a start: what it settles they are not asked for twice. */
+bool job_table_take_news(JobTable *table, Pg *pg, Error *err) {
+    Job *figures = job_table_find_kind(table, JOB_KPI);
+    TRY(kpi_is_due(pg, figures->name, &figures->is_woken, err));
+    figures->woken_us = clock_monotonic_us();
     return true;
 }
 

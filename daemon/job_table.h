@@ -83,6 +83,8 @@ bool job_is_place(const Job *job);
 bool job_table_take_hospitals(JobTable *table, Pg *pg, const char *owner, Error *err);
 /* Blocking. A table is compared so long after the last time, however often the daemon starts. */
 bool job_table_take_ages(JobTable *table, Pg *pg, Error *err);
+/* Blocking. Figures that the daemon before did not come to ask are asked for now: nobody else calls for them until rows come. */
+bool job_table_take_news(JobTable *table, Pg *pg, Error *err);
 
 /* What the job is called here: its source may have been renamed. */
 void job_table_name_now(const JobTable *table, const char *name, char ret_name[RUN_JOB_BYTES]);

@@ -31,6 +31,13 @@ const int N_KPIS = (int)(sizeof KPIS / sizeof *KPIS);
 
 const char *kpi_name(int index) { return KPIS[index].name; }
 
+bool kpi_is_due(Pg *pg, const char *job, bool *ret_is_due, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *asked = pg_query(pg, SQL_KPI_IS_DUE, PG_PARAMS(job), err);
+    TRY(asked);
+    *ret_is_due = pg_bool(asked, 0, 0);
+    return true;
+}
+
 bool kpi_snapshot(Pg *pg, const LeaseFence *fence, Arena *arena, int index, bool *ret_kept, Error *err) {
     const char *sql = sql_fill(arena, SQL_KPI_SNAPSHOT, {"figure", pg_quote_ident(arena, KPIS[index].name)});
     int64_t n_kept;

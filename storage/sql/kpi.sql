@@ -1,5 +1,15 @@
 -- Figures as they were: ops.kpi_snapshot. {figure} is a function of schema kpi.
 
+-- Has something been settled since figures were last asked to the end? The settle's run ended with the daemon that died in it.
+-- Ids of runs are in no strict order, for daemons keep some in reserve; where a newer one is missed, figures are asked once more.
+-- name: kpi_is_due
+SELECT EXISTS (
+    SELECT FROM ops.run r
+    WHERE r.run_id = (SELECT b.run_id FROM ops.batch b WHERE b.feed = 'settle' ORDER BY b.batch_id DESC LIMIT 1)
+      AND r.finished_at > ALL (SELECT k.started_at
+                               FROM (SELECT state, started_at FROM ops.run WHERE job = $1 ORDER BY run_id DESC LIMIT 1000) AS k
+                               WHERE k.state = 'succeeded'))
+
 -- A figure is asked behind the one that another run of the job is writing.
 -- name: kpi_lock
 SELECT pg_advisory_xact_lock(7304)

@@ -1,5 +1,6 @@
 """The same figure in BigQuery and in PostgreSQL, row by row, on the sample with its dirt."""
 import os
+import signal
 from collections import Counter
 from decimal import Decimal
 
@@ -138,3 +139,44 @@ def test_figures_follow_rows_in_which_a_settle_finds_nothing_to_write(make_feed,
     jobs.until(lambda: not feed.rows("SELECT FROM ops.batch b WHERE NOT EXISTS (SELECT FROM ops.run r WHERE r.run_id = b.run_id)"),
                what="every batch has its run")
     assert feed.rows("SELECT DISTINCT r.job FROM ops.batch b JOIN ops.run r USING (run_id) WHERE b.feed = 'settle'") == [("settle",)]
+
+
+BILLS = ("CREATE TABLE t (id varchar(9) PRIMARY KEY, served date, amount decimal(9,2), note varchar(9), "
+         "changed datetime(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6), KEY (changed))",
+         "INSERT INTO t (id, served, amount, note) VALUES ('T1', '2025-03-04', 100, 'I')")
+KEPT = "SELECT count(*) FROM ops.kpi_snapshot WHERE kpi = 'total_billed'"
+
+
+@pytest.mark.parametrize("failpoint", ["settle.after_commit", "kpi.before_commit"])
+def test_figures_that_a_kill_left_unasked_are_asked_for_at_the_next_start_and_at_no_other(make_feed, mariadb, failpoint):
+    feed = make_feed(mariadb, {"entity": "transactions", "key": ["id"], "cursor": "changed",
+                               "map": {"source_transaction_id": "id", "service_date": "served", "amount": "amount",
+                                       "visit_type": "note", "source_modified_at": "changed"}})
+    daemon = feed.daemon
+    daemon.make_token()
+
+    def figures():
+        return jobs.jobs(daemon)["kpi"]
+
+    def none_are_asked_for():
+        daemon.start()
+        job = figures()
+        assert (job["state"], job["next_due_at"], job["last_run"], job["last_success_at"]) == ("idle", None, None, None)
+
+    feed.play(BILLS[0])
+    none_are_asked_for()  # nothing ever came
+    daemon.stop()
+    feed.play(BILLS[1])
+    assert daemon.once(REVCYCLED_FAILPOINT=failpoint).returncode == -signal.SIGKILL
+    assert feed.value("SELECT count(*) FROM ops.batch WHERE feed = 'settle'") == 1 and feed.value(KEPT) == 0
+    daemon.start()
+    jobs.until(lambda: feed.value(KEPT) == 1, what="the figures that were not asked for")
+    jobs.until(lambda: figures()["last_success_at"], what="they are asked for to the end")
+    daemon.stop()
+    none_are_asked_for()
+    feed.play("UPDATE t SET note = 'O'")  # which no figure shows
+    jobs.until(lambda: figures()["last_success_at"], what="news are asked for")
+    jobs.until(lambda: figures()["state"] == "idle", what="they rest")
+    assert feed.value(KEPT) == 1
+    daemon.stop()
+    none_are_asked_for()
