@@ -102,7 +102,8 @@ VARIANTS = {
     **{f"dress {i}": dress for i, dress in enumerate(DRESSES)},
     **{f"elements {c!r} components {k!r} ends {t!r}": (lambda s, c=c, k=k, t=t: put(s, c, t, k, "%", behind=""))
        for c, k, t in (("|", ">", "~"), ("^", "|", "!"), ("~", "^", "_"), ("*", "\\", "\n"), ("\x1d", "\x1f", "\x1e"),
-                       (";", ",", "\r"), ("+", ":", "'"), ("#", "@", "\r\n"))},
+                       (";", ",", "\r"), ("+", ":", "'"), ("#", "@", "\r\n"), ("\t", ":", "~"),
+                       ("*", "~", "\n"), ("|", "~", "\r\n"), ("*", "~", "\r"))},
     "no repetition separator": lambda s: put(s, repetition="U"),
     "blank for it": lambda s: put(s, repetition=" "),
     "blanks behind the terminator": lambda s: put(s, behind="   \t \r\n"),

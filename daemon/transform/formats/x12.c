@@ -168,10 +168,24 @@ static size_t find_isa16(const char *at, size_t size) {
     return 0;
 }
 
+static bool is_line_end(char c) { return c == '\r' || c == '\n'; }
+
+/* "~" and a line end behind the sixteenth separator: an ISA16 left out, or "~" as ISA16 and lines as segments. By which of the
+ * two does the next segment end? '\0': that is not in sight. */
+static char end_of_next(const char *at, const char *end) {
+    while (at < end && is_line_end(*at))
+        at++;
+    while (at < end && *at != '~' && !is_line_end(*at))
+        at++;
+    return at < end ? *at : '\0';
+}
+
+static bool is_isa16_unsure(const char *behind) { return behind[0] == '~' && is_line_end(behind[1]); }
+
 /* Component separator and terminator, from what stands behind the sixteenth separator. An ISA16 left out shows as
- * a terminator there: "~" before a line end, or a character right before GS. */
-static void read_delimiters(X12Parser *x12, const char *behind) {
-    bool is_left_out = (behind[0] == '~' && (behind[1] == '\r' || behind[1] == '\n')) ||
+ * a terminator there: "~" before a line end, or a character right before GS. `next_end`: end_of_next(). */
+static void read_delimiters(X12Parser *x12, const char *behind, char next_end) {
+    bool is_left_out = (is_isa16_unsure(behind) && !is_line_end(next_end)) ||
                        (behind[1] == 'G' && behind[2] == 'S' && behind[3] == x12->element);
     size_t i = is_left_out ? 0 : 1;
     while (i + 1 < ISA_BEHIND && behind[i] == ' ')
@@ -198,15 +212,17 @@ static IsaAnswer begin_isa(X12Parser *x12) {
         size = ISA_BYTES_MAX;
     size_t isa16 = size > 3 ? find_isa16(at, size) : 0;
     bool is_enough = isa16 > 0 && isa16 + ISA_BEHIND <= size;
+    char next_end = is_enough ? end_of_next(at + isa16 + 1, at + size) : '\0';
+    is_enough &= next_end != '\0' || !is_isa16_unsure(at + isa16);
     if (!is_enough && !x12->is_finished && size < ISA_BYTES_MAX)
         return ISA_MORE;
-    if (isa16 == 0 || isa16 + 2 > size || is_alphanumeric(at[3]) || is_blank(at[3]))
+    if (isa16 == 0 || isa16 + 2 > size || is_alphanumeric(at[3]) || (is_blank(at[3]) && at[3] != '\t'))
         return ISA_BAD;
     char behind[ISA_BEHIND] = {'\0'};
     size_t rest = size - isa16;
     memcpy(behind, at + isa16, rest < ISA_BEHIND ? rest : ISA_BEHIND);
     x12->element = at[3];
-    read_delimiters(x12, behind);
+    read_delimiters(x12, behind, next_end);
     if (is_alphanumeric(x12->terminator) || x12->terminator == x12->element || x12->terminator == '\0')
         return ISA_BAD;
     Str repetition = isa_element(at, isa16, 11);
