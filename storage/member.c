@@ -17,7 +17,7 @@ enum {
     SAMPLE_ROWS = 32,   /* of a page's encounters, when it names more than SAMPLE_ABOVE */
     SAMPLE_ABOVE = 500,
     UNKNOWN_KEY = -1, /* the member for facts that name nothing */
-    DAYS_FIRST = -25567, DAYS = 200 * 366, /* that are remembered, from 1900 on; others are asked for with every page */
+    DAYS_FIRST = -719162, DAYS = 3652059, /* that there are: years 1 to 9999 (date.h) */
     ABSENT_PAGES = 8, /* so long a name that is nobody's is not asked for again */
     ABSENT_MOST = 4096,
 };
@@ -68,7 +68,7 @@ struct Members {
     int age, status, amount, paid, service_date;
     int dates[ENTITY_COLUMNS_MAX];
     size_t n_dates;
-    uint64_t known_days[DAYS / 64 + 1]; /* a bit for each that the calendar has */
+    uint64_t known_days[DAYS / 64 + 1]; /* a bit for each that the calendar has; memory for those of use alone, from calloc() */
     MemberCache known_spellings; /* of payers */
     bool is_cold;   /* a first load that has not read the patients yet */
     int64_t change; /* ops.member_change when the caches were empty */
