@@ -46,6 +46,8 @@ typedef struct Surveying {
     X12Verdict *sets;
     size_t n_sets, capacity, n_quarantined, n_known, n_interchanges; /* the last: that are acknowledged */
     size_t first_unread; /* number of the first set of a kind that is not read; 0: none */
+    size_t n_other, first_other; /* sets of claims of another version than is read, and the number of the first */
+    int64_t refused_segment; /* the first STC that refuses claims without naming one; 0: none */
     int64_t bad_plb_segment; /* of this remittance, whose fiscal period ends on no day; 0: none */
     int64_t provider_number; /* of this remittance's PLB amounts so far */
     char first_fault[X12_SENTENCE_BYTES]; /* of the whole file */
@@ -57,6 +59,7 @@ typedef struct Surveying {
     Payment payment;
     char reference[PARTY_BYTES]; /* 837: what its sender calls it; 277CA: what that sender called what it answers */
     bool is_receiver_level;      /* 277: of whoever sent the claims */
+    bool is_provider_level;      /* 277: of whose claims they are */
     Buf sets_json, provider_json, acks_json, interchanges_json;
 } Surveying;
 
@@ -168,7 +171,7 @@ static void take_n1(Payment *payment, const X12Segment *n1) {
 static void begin_set(Surveying *s) {
     s->payment = (Payment){.payer_id = ""};
     s->reference[0] = '\0';
-    s->is_receiver_level = false;
+    s->is_receiver_level = s->is_provider_level = false;
     s->provider_number = s->bad_plb_segment = 0;
 }
 
@@ -184,13 +187,28 @@ static void take_payment(Surveying *s, const X12Segment *segment) {
         take_n1(payment, segment);
 }
 
+/* 277CA: the level that what follows speaks of. */
+static void take_level(Surveying *s, const X12Segment *hl) {
+    s->is_receiver_level = str_equal(x12_element(hl, 3), STR("21"));
+    s->is_provider_level = str_equal(x12_element(hl, 3), STR("19"));
+}
+
+/* STC03: WQ takes what it speaks of, U refuses it (005010X214, 2200B and 2200C). */
+static void take_status(Surveying *s, const X12Segment *stc) {
+    bool is_above_claims = s->is_receiver_level || s->is_provider_level;
+    if (is_above_claims && s->refused_segment == 0 && str_equal(x12_element(stc, 3), STR("U")))
+        s->refused_segment = stc->place.segment;
+}
+
 static void take_reference(Surveying *s, const X12Segment *segment) {
     const X12Totals *set = &s->tally.totals;
     bool is_answer = strcmp(set->kind, "277") == 0 && !x12_is_inquiry(str_of(set->version));
     if (strcmp(set->kind, "837") == 0 && x12_is(segment, "BHT"))
         copy(s->reference, sizeof s->reference, x12_element(segment, 3));
     if (is_answer && x12_is(segment, "HL"))
-        s->is_receiver_level = str_equal(x12_element(segment, 3), STR("21"));
+        take_level(s, segment);
+    if (is_answer && x12_is(segment, "STC"))
+        take_status(s, segment);
     if (is_answer && s->is_receiver_level && x12_is(segment, "TRN") && str_equal(x12_element(segment, 1), STR("2")))
         copy(s->reference, sizeof s->reference, x12_element(segment, 2));
 }
@@ -352,6 +370,15 @@ static bool is_known_kind(const char *kind) {
     return false;
 }
 
+/* The guides that are read are 005010's; what is older, or to come, has much the same segments, but codes of its own. */
+static bool is_other_version(const X12Totals *totals) {
+    static const char READ[] = "005010", *const CLAIMS[] = {"835", "837", "277"};
+    bool is_of_claims = false;
+    for (size_t i = 0; i < sizeof CLAIMS / sizeof *CLAIMS; i++)
+        is_of_claims |= strcmp(totals->kind, CLAIMS[i]) == 0;
+    return is_of_claims && totals->version[0] && strncmp(totals->version, READ, sizeof READ - 1) != 0;
+}
+
 static bool end_set(Surveying *s, const X12Totals *totals, int64_t last_segment, Error *err) {
     if (s->n_sets == X12_SETS_MAX)
         return error_set(err, STATE_DATA, "the file has more than %d transaction sets; send it in parts", X12_SETS_MAX);
@@ -369,6 +396,9 @@ static bool end_set(Surveying *s, const X12Totals *totals, int64_t last_segment,
     s->n_known += is_known;
     if (!is_known && s->first_unread == 0)
         s->first_unread = s->n_sets;
+    s->n_other += is_other_version(totals);
+    if (s->n_other == 1 && s->first_other == 0)
+        s->first_other = s->n_sets;
     note_set(s, totals, last_segment, &verdict);
     return true;
 }
@@ -427,13 +457,25 @@ static bool read_all(Unpacker *bytes, Surveying *s, Error *err) {
     return !x12_tally_finish(&s->tally, &totals) || end_set(s, &totals, INT64_MAX, err);
 }
 
+/* Of a file whose sets are all as they should be; NULL: nothing is left to say. */
+static const char *notice_of(const Surveying *s) {
+    if (s->first_unread)
+        return arena_printf(s->arena, "%zu of %zu transaction sets are none of 835, 837, 277 and 999 and were not read; the first is "
+                            "number %zu", s->n_sets - s->n_known, s->n_sets, s->first_unread);
+    if (s->refused_segment)
+        return arena_printf(s->arena, "segment %lld: all claims of a set, or of a provider in it, are refused and none is named, so they "
+                            "stand here as before; see which were sent, mend them and send them again", (long long)s->refused_segment);
+    if (s->first_other)
+        return arena_printf(s->arena, "%zu of %zu transaction sets are of another version than 005010 and were read as if of that; the "
+                            "first is number %zu", s->n_other, s->n_sets, s->first_other);
+    return NULL;
+}
+
 static const char *warning_of(const Surveying *s) {
     if (s->first_fault[0])
         return arena_string(s->arena, str_of(s->first_fault));
     if (s->n_quarantined == 0)
-        return s->first_unread == 0 ? NULL
-            : arena_printf(s->arena, "%zu of %zu transaction sets are none of 835, 837, 277 and 999 and were not read; the first is "
-                           "number %zu", s->n_sets - s->n_known, s->n_sets, s->first_unread);
+        return notice_of(s);
     size_t first = 0;
     while (!s->sets[first].rule || !s->sets[first].is_known)
         first++;

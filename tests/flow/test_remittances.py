@@ -496,6 +496,35 @@ def test_what_is_not_read_of_a_file_is_told_with_it(desk):
     assert desk.rows("SELECT count(*) FROM ops.x12_acknowledgement") == [(0,)]
 
 
+def test_a_refusal_that_names_no_claim_is_told_with_its_file(desk):
+    """277CA: STC03 at the level of the receiver, or of the provider, speaks of all claims below, and none is named there."""
+    def acknowledged(receiver, provider, *claims):
+        return x12.envelope("277", [["BHT*0085*08*OWN*20250106*0900*TH", "HL*1**20*1", "NM1*PR*2*PAYER A*****PI*PA", "HL*2*1*21*1",
+                                     "TRN*2*SET1", f"STC*{receiver}*100", "HL*3*2*19*1", "TRN*1*0", f"STC*{provider}*100", *claims]], made="20250107")
+    taken, refused = "A1:19*20250106*WQ", "A3:21*20250106*U"
+    claim_refused = ["HL*4*3*PT", "TRN*2*C1", f"STC*{refused}*100"]
+    desk.put("a_1.277", acknowledged(taken, taken, *claim_refused))
+    desk.put("a_2.277", acknowledged(refused, taken))
+    desk.put("a_3.277", acknowledged(taken, refused))
+    desk.once()
+    said = {number: desk.file(f"a_{number}.277") for number in (1, 2, 3)}
+    assert [file["state"] for file in said.values()] == ["done"] * 3 and said[1]["error"] is None
+    sentence = ": all claims of a set, or of a provider in it, are refused and none is named, so they stand here as before; see which " \
+        "were sent, mend them and send them again"
+    assert (said[2]["error"], said[3]["error"]) == (f"segment 9{sentence}", f"segment 12{sentence}")
+
+
+@pytest.mark.parametrize("version, sentence", [
+    ("004010X091A1", "1 of 2 transaction sets are of another version than 005010 and were read as if of that; the first is number 2"),
+    ("005010X221", None), ("005010", None)])
+def test_a_set_of_another_version_is_read_and_told(desk, version, sentence):
+    sound = x12.envelope("835", [x12.remittance([PAID]), x12.remittance([DENIED])])
+    desk.put("a_1.835", sound.replace(b"ST*835*0002*005010X221A1", f"ST*835*0002*{version}".encode()))
+    desk.once()
+    assert (desk.file("a_1.835")["state"], desk.file("a_1.835")["error"]) == ("done", sentence)
+    assert [row[0] for row in desk.claims()] == ["C1", "C2"]
+
+
 # ---- remittances made again ----
 
 REVERSAL = ["CLP*C1*22*-100*-70**MC*ICN1", "SVC*HC:99213*-60*-50", "CAS*CO*45*-10", "SVC*HC:85025*-40*-20", "CAS*PR*1*-10",
