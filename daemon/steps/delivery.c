@@ -330,9 +330,22 @@ static bool open_layers(DeliveryFile *file, Arena *arena, Error *err) {
     return true;
 }
 
+/* A separator as text; NULL: there is none. */
+static const char *sign(Arena *arena, char c) { return c ? arena_string(arena, (Str){&c, 1}) : NULL; }
+
+static void note_written(DeliveryFile *file, const X12Written *written, Arena *arena) {
+    file->detected.has_mark = written->has_mark;
+    file->detected.delimiter = sign(arena, written->element);
+    file->detected.component_separator = sign(arena, written->component);
+    file->detected.repetition_separator = sign(arena, written->repetition);
+    file->detected.segment_terminator = sign(arena, written->terminator);
+}
+
 static bool open_x12(DeliveryFile *file, const FilePattern *pattern, Arena *arena, Error *err) {
     file->detected.format = "x12";
     file->x12 = x12_delivery_open(file->bytes, file->claims, pattern, arena, err);
+    if (file->x12)
+        note_written(file, &x12_delivery_survey(file->x12)->written, arena);
     return file->x12 != NULL;
 }
 

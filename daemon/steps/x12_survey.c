@@ -54,6 +54,7 @@ typedef struct Surveying {
     char set_fault[X12_SENTENCE_BYTES];   /* of the set in hand */
     char last_fault[X12_SENTENCE_BYTES];  /* of the set that just ended */
     const X12Clock *clock;
+    X12Written written;
     Interchange interchange;
     Group group;
     Payment payment;
@@ -422,6 +423,9 @@ static bool take_segment(Surveying *s, const X12Segment *segment, Error *err) {
     }
     if (is_begin || is_ended)
         s->set_fault[0] = '\0';
+    if (x12_is(segment, "ISA") && segment->place.interchange == 1)
+        s->written = (X12Written){.element = segment->element, .component = segment->component,
+                                  .repetition = segment->repetition, .terminator = segment->terminator};
     if (x12_is(segment, "ISA"))
         begin_interchange(s, segment);
     if (x12_is(segment, "GS"))
@@ -453,6 +457,7 @@ static bool read_all(Unpacker *bytes, Surveying *s, Error *err) {
         else
             TRY(take_segment(s, &segment, err));
     }
+    s->written.has_mark = x12_has_mark(x12);
     memcpy(s->last_fault, s->set_fault, sizeof s->last_fault);
     return !x12_tally_finish(&s->tally, &totals) || end_set(s, &totals, INT64_MAX, err);
 }
@@ -499,7 +504,8 @@ static bool fill_survey(Surveying *s, X12Survey *ret_survey, Error *err) {
         return error_set(err, STATE_DATA, "the file holds no transaction set 835, 837, 277 or 999 and no TA1 that names "
                          "an interchange");
     *ret_survey = (X12Survey){
-        .sets = s->sets, .n_sets = s->n_sets, .n_quarantined = s->n_quarantined, .warning = warning_of(s),
+        .sets = s->sets, .n_sets = s->n_sets, .n_quarantined = s->n_quarantined, .written = s->written,
+        .warning = warning_of(s),
         .sets_json = finish_json(s, &s->sets_json, err),
         .provider_json = finish_json(s, &s->provider_json, err),
         .acknowledgements_json = finish_json(s, &s->acks_json, err),

@@ -29,9 +29,16 @@ typedef struct X12Clock {
 /* Civil time as x12_stamp() shows it, to an instant in microseconds. False: there is no such time. */
 bool x12_instant(const X12Clock *clock, Str stamp, int64_t *ret_us);
 
+/* As its first interchange is written; '\0': it has no such separator. */
+typedef struct X12Written {
+    char element, component, repetition, terminator;
+    bool has_mark; /* a byte order mark */
+} X12Written;
+
 typedef struct X12Survey {
     const X12Verdict *sets; /* by place.transaction - 1 */
     size_t n_sets, n_quarantined;
+    X12Written written;
     const char *warning; /* of the whole file: what is missing or was not posted; NULL: nothing */
     /* For storage/x12.h: arrays of objects. */
     const char *sets_json, *provider_json, *acknowledgements_json, *interchanges_json;

@@ -892,6 +892,25 @@ def test_what_was_detected_is_shown_as_the_contract_says(desk):
     assert entry["detected"]["unpacked_bytes"] == len(remit(PAID))
 
 
+SIGNS = ("delimiter", "component_separator", "repetition_separator", "segment_terminator")
+WRITTEN = { # an interchange, how it is written, and whether a mark stands before it
+    "usual": (remit(PAID), ("*", ":", "^", "~"), False),
+    "lines": (b"\xef\xbb\xbf" + remit(PAID).replace(b"~\n", b"\n").replace(b":\n", b">\n").replace(b"HC:", b"HC>"), ("*", ">", "^", "\n"), True),
+    "older": (remit(PAID).replace(b"*", b"\x1d").replace(b"\x1d^\x1d", b"\x1dU\x1d"), ("\x1d", ":", None, "~"), False),
+    "two": (b"\n" + remit(PAID) + b"\xef\xbb\xbf" + remit(DENIED).replace(b"*", b"|"), ("*", ":", "^", "~"), False),
+}
+
+
+@pytest.mark.parametrize("way", WRITTEN)
+def test_the_delimiters_that_an_x12_file_declares_stand_with_it(desk, way):
+    content, signs, has_mark = WRITTEN[way]
+    desk.put("a_1.835", content)
+    desk.once()
+    [(detected,)] = desk.rows("SELECT detected FROM ops.file")
+    assert tuple(detected.get(sign) for sign in SIGNS) == signs and detected["byte_order_mark"] is has_mark
+    assert [row[0] for row in desk.claims()] == (["C1", "C2"] if way == "two" else ["C1"])
+
+
 def test_a_claim_may_stand_several_times_in_one_remittance(desk):
     """Iterations in the order of the files and of their segments; neighbours with equal figures are one."""
     several = [("4", ["CLP*C1*1*10*4**MC*I1", "CAS*CO*45*6"]), ("5", ["CLP*C1*1*10*5**MC*I2", "CAS*CO*45*5"]),

@@ -75,6 +75,7 @@ struct X12Parser {
     int64_t offset, line; /* of data[start] */
     char element, component, repetition, terminator;
     bool knows_delimiters, is_finished, is_over;
+    bool has_mark;    /* at the start of the file */
     bool was_return;  /* the last byte given out was CR: an LF behind it is no line of its own */
     bool is_odd_isa;  /* of another width */
     bool is_skipping; /* within a segment too long */
@@ -125,8 +126,10 @@ static bool pass_mark(X12Parser *x12) {
     size_t size = x12->end - x12->start, n = size < 3 ? size : 3;
     if (n == 0 || x12->envelopes[LEVEL_INTERCHANGE].is_open || memcmp(x12->data + x12->start, MARK, n) != 0)
         return true;
-    if (n == 3)
+    if (n == 3) {
+        x12->has_mark |= x12->offset == 0;
         consume(x12, 3);
+    }
     return n == 3 || x12->is_finished;
 }
 
@@ -377,8 +380,8 @@ static void take_segment(X12Parser *x12, size_t size, size_t end) {
     consume(x12, end);
     if (memchr(text, '\n', size) || memchr(text, '\r', size))
         size = without_line_ends(text, size);
-    *segment = (X12Segment){.elements = x12->elements, .end = x12->offset,
-                            .component = x12->component, .repetition = x12->repetition};
+    *segment = (X12Segment){.elements = x12->elements, .end = x12->offset, .element = x12->element,
+                            .terminator = x12->terminator, .component = x12->component, .repetition = x12->repetition};
     split(x12, (Str){text, size});
     if (!is_name(x12->elements[0]))
         add_fault(x12, X12_BAD_NAME);
@@ -531,6 +534,8 @@ void x12_feed(X12Parser *x12, Str chunk) {
 }
 
 void x12_finish(X12Parser *x12) { x12->is_finished = true; }
+
+bool x12_has_mark(const X12Parser *x12) { return x12->has_mark; }
 
 const char *x12_fault_text(const X12Fault *fault, char ret_sentence[X12_SENTENCE_BYTES]) {
     int used = snprintf(ret_sentence, X12_SENTENCE_BYTES, "segment %lld, line %lld, byte %lld: %s",

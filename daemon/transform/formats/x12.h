@@ -33,6 +33,7 @@ typedef struct X12Segment {
     size_t n_elements;
     X12Place place;
     int64_t end;         /* bytes of the file up to and with its terminator */
+    char element, terminator; /* of this interchange, as the next two */
     char component;      /* separates what stands within an element; '\0': this interchange has none */
     char repetition;     /* '\0': none */
     bool is_fault;       /* its envelope has a fault of X12_TRANSACTION or worse: see SE */
@@ -89,6 +90,8 @@ void x12_feed(X12Parser *x12, Str chunk);
 /* The file has no more bytes. */
 void x12_finish(X12Parser *x12);
 X12Status x12_next(X12Parser *x12, X12Segment *ret_segment, X12Fault *ret_fault);
+/* Did the file begin with a byte order mark? From its first segment on. */
+bool x12_has_mark(const X12Parser *x12);
 
 /* "segment 25, line 25, byte 1180: the transaction set says 25 segments, 34 were counted": one sentence with the
  * place, without any value of the file but counts. */
