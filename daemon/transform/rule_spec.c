@@ -159,9 +159,20 @@ static const char *sentence_cross_table(Arena *arena, const RuleSpec *rule) {
     return arena_printf(arena, "%s %s %s", rule->attribute, rule->compare, rule->other);
 }
 
+/* In the largest unit that it is whole in. */
+static const char *duration_text(Arena *arena, int64_t ms) {
+    static const struct {
+        const char *name;
+        int64_t ms;
+    } UNITS[] = {{"d", 86400000}, {"h", 3600000}, {"min", 60000}, {"s", 1000}, {"ms", 1}};
+    size_t unit = 0;
+    while (ms % UNITS[unit].ms != 0)
+        unit++;
+    return arena_printf(arena, "%lld %s", (long long)(ms / UNITS[unit].ms), UNITS[unit].name);
+}
+
 static const char *sentence_freshness(Arena *arena, const RuleSpec *rule) {
-    return arena_printf(arena, "the newest change of %s is not older than %lld min", rule->feed,
-                        (long long)(rule->within_ms / 60000));
+    return arena_printf(arena, "the newest change of %s is not older than %s", rule->feed, duration_text(arena, rule->within_ms));
 }
 
 static const char *sentence_volume(Arena *arena, const RuleSpec *rule) {

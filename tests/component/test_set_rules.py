@@ -21,6 +21,8 @@ RULES = {
     "few_a_day": "cross_row transactions columns=source_patient_id,service_date total=count compare=<= limit=2",
     "paid_in_part": "cross_row claims columns=source_encounter_id total=max column=paid_amount compare=< "
                     "other=claim_amount",
+    "one_patient": "cross_row claims columns=source_encounter_id total=distinct column=source_patient_id compare=<= limit=1",
+    "little_back": "cross_row claims columns=source_encounter_id total=min column=paid_amount compare=> limit=2",
 }
 
 
@@ -133,6 +135,10 @@ def expected(rows, rules):
         "few_a_day": ("transactions", {key for keys in day.values() if len(keys) > limit for key in keys}),
         "paid_in_part": ("claims", {key for keys in by_encounter.values() for key in keys
                                     if max(claims[one]["paid_amount"] for one in keys) >= claims[key]["claim_amount"]}),
+        "one_patient": ("claims", {key for keys in by_encounter.values() for key in keys
+                                   if len({claims[one]["source_patient_id"] for one in keys}) > 1}),
+        "little_back": ("claims", {key for keys in by_encounter.values() for key in keys
+                                   if min(claims[one]["paid_amount"] for one in keys) <= 2}),
     }
     return {(name, broken[name][0], *key) for name in rules for key in broken[name][1]}
 

@@ -1,6 +1,7 @@
 """What registers say: asked once, kept, told to silver; a register that is away fails nothing."""
 import re
 import signal
+from datetime import timedelta
 
 import pytest
 
@@ -152,6 +153,19 @@ def test_the_registrys_wish_to_be_left_alone_is_kept(house, registry):
     house.once()
     assert len(registry.requests) == 1
     assert 590 < house.value("SELECT extract(epoch FROM not_before - now()) FROM ref.service") <= 600
+
+
+def test_a_registry_that_stays_away_is_left_alone_twice_as_long_each_time(house, registry):
+    """Half a minute, a minute, two; an hour at most; each up to half as much more."""
+    registry.faults = ["forbidden"]
+    for failures, rest in ((1, 30), (2, 60), (3, 120), (20, 3600)):
+        change(house, f"UPDATE ref.service SET not_before = now(), failures = {failures - 1}")
+        before = house.value("SELECT clock_timestamp()")
+        house.once()
+        after = house.value("SELECT clock_timestamp()")
+        ((counted, until_then),) = house.rows("SELECT failures, not_before FROM ref.service")
+        assert counted == failures
+        assert before + timedelta(seconds=rest) <= until_then <= after + timedelta(seconds=1.5 * rest)
 
 
 def test_a_registry_that_nobody_answers_for_fails_nothing(house, registry):

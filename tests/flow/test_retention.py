@@ -310,6 +310,17 @@ def full(world, retention):
     return world.dump()
 
 
+def test_each_kind_goes_by_its_own_age(aged):
+    """The others are to be kept for longer than anything is old."""
+    going = {name: len(rows) for name, rows in expected(aged).items()}
+    going["bronze"] = sum(n for name, n in going.items() if "." in name)
+    for key, kinds in (("bronze", ["bronze"]), ("quarantine", ["quarantine"]), ("runs", ["reconciliations", "runs"])):
+        aged.configure(configured(KEPT_OUT, {**RETENTION, **dict.fromkeys(("bronze", "quarantine", "runs"), "10y"), key: "6y"}))
+        told = aged.daemon.run("plan", "retention").stdout.splitlines()
+        assert told[2].strip() == "would delete: " + ", ".join(f"{kind} {going[kind]}" for kind in kinds), told
+        assert all(going[kind] for kind in kinds)
+
+
 def test_whatever_is_done_afterwards_ends_as_if_nothing_had_been_deleted(aged, make_world, aged_base):
     other = make_world(aged_base)
     other.configure(configured(KEPT_OUT))

@@ -143,7 +143,7 @@ def test_killed_there_and_started_again_the_end_is_equal(house, name):
 
 
 def test_a_delivery_of_another_size_than_usual_is_told(house):
-    """Deliveries of 11, 2, 2, 2 rows tell that 2 are usual; then come 3 (half as many more), then 4."""
+    """Deliveries of 11, 2, 2, 2 rows tell that 2 are usual; then come 3 (half as many more), then 4; 1 is too few, too."""
     house.once()
     rules = lambda: house.rows("SELECT is_broken, found FROM dq.feed_rule WHERE rule = 'r_volume'")[0]
     assert rules() == (False, "too few deliveries to tell what is usual")
@@ -160,3 +160,4 @@ def test_a_delivery_of_another_size_than_usual_is_told(house):
     assert deliver(2) == (False, "the last delivery had 2 rows, the middle one of the 3 before it 2")
     assert deliver(3) == (False, "the last delivery had 3 rows, the middle one of the 3 before it 2")
     assert deliver(4) == (True, "the last delivery had 4 rows, the middle one of the 3 before it 2")
+    assert deliver(1) == (True, "the last delivery had 1 rows, the middle one of the 3 before it 3")

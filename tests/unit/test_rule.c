@@ -5,6 +5,7 @@
 #include "transform/date.h"
 #include "transform/derive.h"
 #include "transform/rule.h"
+#include "transform/rule_spec.h"
 
 static const Entity *claims;
 static Value row[ENTITY_COLUMNS_MAX];
@@ -159,6 +160,48 @@ static void a_check_without_end_is_refused_not_overrun(void **state) {
     }
 }
 
+/* What people read of a rule whose configuration says nothing. */
+static void every_kind_of_rule_has_a_sentence(void **state) {
+    (void)state;
+    static const char *const COLUMNS[] = {"first_name", "last_name"}, *const VALUES[] = {"Paid", "O'Hare"};
+    enum { SECOND_MS = 1000, MINUTE_MS = 60000, HOUR_MS = 3600000 };
+    static const struct {
+        RuleSpec rule;
+        const char *sentence;
+    } CASES[] = {
+        {{.kind = RULE_CHECK, .check = "claim_date >= service_date"}, "claim_date >= service_date"},
+        {{.kind = RULE_CHECK, .name = "as_built_in"}, "as_built_in"},
+        {{.kind = RULE_NOT_NULL, .attribute = "zip"}, "zip is not null"},
+        {{.kind = RULE_TYPE, .attribute = "zip", .form = "whole_number"}, "zip is whole_number"},
+        {{.kind = RULE_RANGE, .entity = "claims", .attribute = "paid_amount", .min = "0", .max = "9.5"},
+         "paid_amount >= 0 and paid_amount <= 9.5"},
+        {{.kind = RULE_RANGE, .entity = "claims", .attribute = "claim_date", .max = "2020-12-31"}, "claim_date <= '2020-12-31'"},
+        {{.kind = RULE_PATTERN, .attribute = "zip", .pattern = "[0-9]{5}"}, "zip matches '[0-9]{5}'"},
+        {{.kind = RULE_LIST, .entity = "claims", .attribute = "claim_status", .values = VALUES, .n_values = 2},
+         "claim_status in ('Paid', 'O''Hare')"},
+        {{.kind = RULE_UNIQUE, .columns = COLUMNS, .n_columns = 2}, "no two rows of a source have the same first_name, last_name"},
+        {{.kind = RULE_REFERENCE, .attribute = "source_patient_id", .references = "patients"},
+         "source_patient_id names a row of patients that is there"},
+        {{.kind = RULE_CROSS_ROW, .columns = COLUMNS, .n_columns = 1, .total = "count", .compare = "<=", .limit = "2"},
+         "of the rows with the same first_name, count(*) <= 2"},
+        {{.kind = RULE_CROSS_ROW, .columns = COLUMNS, .n_columns = 2, .total = "sum", .attribute = "paid_amount", .compare = "<",
+          .other = "transactions.amount"}, "of the rows with the same first_name, last_name, sum(paid_amount) < transactions.amount"},
+        {{.kind = RULE_CROSS_TABLE, .attribute = "service_date", .compare = ">=", .other = "patients.birth_date"},
+         "service_date >= patients.birth_date"},
+        {{.kind = RULE_FRESHNESS, .feed = "a.b", .within_ms = SECOND_MS}, "the newest change of a.b is not older than 1 s"},
+        {{.kind = RULE_FRESHNESS, .feed = "a.b", .within_ms = 90 * SECOND_MS}, "the newest change of a.b is not older than 90 s"},
+        {{.kind = RULE_FRESHNESS, .feed = "a.b", .within_ms = 90 * MINUTE_MS}, "the newest change of a.b is not older than 90 min"},
+        {{.kind = RULE_FRESHNESS, .feed = "a.b", .within_ms = 26 * HOUR_MS}, "the newest change of a.b is not older than 26 h"},
+        {{.kind = RULE_FRESHNESS, .feed = "a.b", .within_ms = 48 * HOUR_MS}, "the newest change of a.b is not older than 2 d"},
+        {{.kind = RULE_FRESHNESS, .feed = "a.b", .within_ms = 1500}, "the newest change of a.b is not older than 1500 ms"},
+        {{.kind = RULE_VOLUME, .feed = "a.b", .percent = 50, .runs = 3},
+         "a run of a.b brings between 50 % less and 50 % more rows than the median of its last 3"},
+        {{.kind = RULE_UNIQUE, .says = "one of each"}, "one of each"},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++)
+        assert_string_equal(rule_spec_sentence(arena, &CASES[i].rule), CASES[i].sentence);
+}
+
 /* Any text is a check or a sentence, and any check runs on any row. */
 static void random_checks_do_no_harm(void **state) {
     (void)state;
@@ -276,6 +319,7 @@ int main(void) {
         cmocka_unit_test(a_sum_beyond_64_bits_is_unknown),
         cmocka_unit_test(a_mistake_is_a_sentence),
         cmocka_unit_test(a_check_without_end_is_refused_not_overrun),
+        cmocka_unit_test(every_kind_of_rule_has_a_sentence),
         cmocka_unit_test(random_checks_do_no_harm),
         cmocka_unit_test(a_claims_payment_status_follows_the_model),
         cmocka_unit_test(a_transactions_payment_status_follows_the_model),
