@@ -238,7 +238,8 @@ LEFT JOIN LATERAL (
 ) AS rules ON true
 LEFT JOIN LATERAL (
     SELECT jsonb_agg(to_jsonb(q) ORDER BY q.line) AS items,
-           string_agg(format(E'line %s: %s (%s)\n', q.line, q.reason, q.rule), '' ORDER BY q.line) AS lines
+           string_agg(format(E'%s %s: %s (%s)\n', CASE f.detected ->> 'format' WHEN 'x12' THEN 'segment' ELSE 'line' END,
+                             q.line, q.reason, q.rule), '' ORDER BY q.line) AS lines
     FROM (SELECT line, rule, reason FROM dq.quarantine WHERE file_id = f.file_id ORDER BY line LIMIT 1000) AS q
 ) AS bad ON true
 ORDER BY wanted.place

@@ -1,6 +1,7 @@
 """X12 files: from the drop directory to claims, adjustments and quarantine, with PostgreSQL alone."""
 import gzip
 import itertools
+import json
 import random
 import signal
 from decimal import Decimal
@@ -111,6 +112,19 @@ def test_a_remittance_that_does_not_add_up_posts_nothing(desk):
                          f"WHERE f.name = 'a_{i}.835'") == [("quarantined", difference)]
 
 
+def test_the_report_beside_an_x12_file_counts_segments_not_lines(desk):
+    """The whole file is one line."""
+    content = remit(PAID, ["CLP*0*1*5*5**MC*I"]).replace(b"\n", b"")
+    desk.put("a_1.835", content)
+    desk.once()
+    text, told = desk.report("a_1.835", "txt"), json.loads(desk.report("a_1.835", "json"))
+    segment = next(i for i, s in enumerate(content.split(b"~"), 1) if s.startswith(b"CLP*0"))
+    reason = "the payer names no claim of the hospital's (CLP01 is empty or 0)"
+    assert "rows read 2, new 1, corrected 0, same 0, flagged 0, quarantined 1\nrule x12_claim: 1\n" \
+           f"segment {segment}: {reason} (x12_claim)\n" in text
+    assert (told["quarantined"], told["quarantined_by_rule"]) == ([{"line": segment, "rule": "x12_claim", "reason": reason}], {"x12_claim": 1})
+
+
 def test_a_mended_mapping_does_not_post_what_does_not_add_up(desk):
     desk.put("a_1.835", remit(PAID))
     desk.put("a_2.835", UNSOUND[0][0])
@@ -171,6 +185,7 @@ def test_a_reversal_cancels_and_a_correction_counts(desk):
         (3, False, "Reversed", "100.00", "0.00"), (4, True, "Paid", "100.00", "90.00")]
     net = desk.rows("SELECT group_code, reason_code, sum(amount)::text FROM silver.adjustments GROUP BY 1, 2 ORDER BY 1, 2")
     assert net == [("CO", "45", "10.00"), ("PR", "1", "0.00")]
+    assert desk.rows("SELECT claims, reversals FROM ops.x12_set ORDER BY made_at") == [(1, 0), (2, 1)]
 
 
 def test_what_concerns_no_claim_is_kept(desk):

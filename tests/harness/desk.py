@@ -83,6 +83,12 @@ class Desk:
         finally:
             self.daemon.stop()
 
+    def report(self, name, kind):
+        """What stands beside a file that is done."""
+        directory = self.drop if name.endswith(".csv") else self.x12
+        with open(os.path.join(directory, "done", f"{name}.report.{kind}"), encoding="utf-8") as file:
+            return file.read()
+
     def rows(self, statement):
         with contextlib.closing(self.store.connect(self.database)) as link, link.cursor() as cursor:
             cursor.execute(statement)
