@@ -153,6 +153,7 @@ def one(build, tmp_path, *claim, **options):
     (["CLP*A*4*100*0**MC*ICN", "CAS*PR*1*100"], "Denied"),                 # the payer says so
     (["CLP*A*1*100*0*100*MC*ICN", "CAS*PR*96*100"], "Denied"),
     (["CLP*A*1*100*0*100*MC*ICN", "CAS*PR*3*100"], "Approved"),            # the copay alone
+    (["CLP*A*1*100*0**MC*ICN", "CAS*CO*45*110**94*-10"], "Approved"),      # what is given denies nothing
     (["CLP*A*23*100*0**MC*ICN", "CAS*OA*109*100"], "Pending"),
     (["CLP*A*25*100*0**MC*ICN", "CAS*OA*101*100"], "Pending"),             # what it would pay, of a claim that was not sent
 ])
@@ -178,9 +179,29 @@ def test_a_remittance_says_what_the_model_asks_for(build, tmp_path):
 
 
 def test_a_reversal_leaves_the_claim_unpaid_and_its_adjustments_negative(build, tmp_path):
-    row = one(build, tmp_path, "CLP*A*22*-100*-70**MC*ICN", "CAS*CO*45*-20**29*-10")
+    row = one(build, tmp_path, "CLP*A*22*-100*-64**MC*ICN", "CAS*CO*45*-20**29*-10", "CAS*PR*1*-3**2*-2**3*-1")
     assert (row["claim_status"], row["claim_amount"], row["paid_amount"]) == ("Reversed", "100.00", "0.00")
-    assert listed(row["adjustment_list"]) == [(0, "CO", "45", 1, Decimal(-20)), (0, "CO", "29", 2, Decimal(-10))]
+    assert listed(row["adjustment_list"])[:2] == [(0, "CO", "45", 1, Decimal(-20)), (0, "CO", "29", 2, Decimal(-10))]
+    assert {row[share] for share in ("deductible", "coinsurance", "copay")} == {"0.00"}  # nothing is the patient's until a correction
+
+
+def test_where_a_remittance_says_what(build, tmp_path):
+    """What stands beside it, or in the next loop, is something else."""
+    row = one(build, tmp_path, "CLP*A*1*100*90**MC*ICN", "NM1*QC*1*LAST*FIRST", "NM1*QC*1*OTHER*O", "NM1*82*1*DOC*D****XX*2222222228",
+              "NM1*74*1*CORRECTED*C****MI*M2", "REF*1L*GROUP", "MOA***MA01*MA02*MA03*MA04*MA05", "SVC*HC:9|9;2*100*90", "DTM*150*20250104",
+              "DTM*151*20250106", "CAS*CO*45*10", "REF*EA*NOBODY", "LQ*RX*70", "LQ*HE*N1")
+    assert (row["patient_last_name"], row["rendering_provider"], row["remark_codes"], row["service_date"]) == \
+        ("LAST", "2222222228", "MA01,MA02,MA03,MA04,MA05", "2025-01-04")
+    assert row["adjustment_list"] == "1|CO|45|1|1000||N1" and "source_patient_id" not in row and "member_id" not in row
+    assert row["service_lines"].split("|")[1:3] == ["9 9 2", "100"]  # what parts the list does not stand in it
+
+
+def test_the_day_it_was_made_goes_before_that_of_its_payment(build, tmp_path):
+    content = x12.envelope("835", [x12.remittance([["CLP*A*1*1*1**MC*I"]])], time="120059")
+    (row,) = rows_of(build, tmp_path, content.replace(b"DTM*405*20250110", b"DTM*405*20250107"))
+    assert (row["decision_date"], row["source_modified_at"]) == ("2025-01-07", "2025-01-10 12:00:59")
+    (row,) = rows_of(build, tmp_path, content.replace(b"DTM*405*20250110~\n", b"").replace(b"SE*9*", b"SE*8*"))
+    assert row["decision_date"] == "2025-01-10"
 
 
 def test_an_inpatient_claim_has_its_remarks_in_another_segment(build, tmp_path):
@@ -249,6 +270,25 @@ def test_each_category_of_a_status_says_where_the_claim_stands(build, tmp_path, 
     row = status_of(build, tmp_path, "005010X214", f"STC*{category}:20*20250106**100*70*20250104")
     assert (row["source_claim_id"], row["claim_status"]) == ("T1", CATEGORIES[category])
     assert row.get("decision_date") == ("2025-01-04" if category[0] == "F" else None)
+
+
+def test_the_first_status_of_a_claim_counts_and_what_was_paid_is_said(build, tmp_path):
+    row = status_of(build, tmp_path, "005010X214", "STC*F1:65*20250106**100*70.5*20250104", "STC*F2:585*20250106**99*0*20250105")
+    assert (row["claim_status"], row["status_code"], row["claim_amount"], row["paid_amount"], row["decision_date"]) == \
+        ("Paid", "F1:65", "100", "70.5", "2025-01-04")
+
+
+@pytest.mark.parametrize("category", ["D0", "E0", "E1"])
+def test_an_answer_that_cannot_tell_says_so(build, tmp_path, category):
+    assert status_of(build, tmp_path, "005010X214", f"STC*{category}:35*20250106")["why_not"].startswith("the payer's answer says nothing")
+
+
+def test_another_payers_number_of_a_claim_is_not_its_own(build, tmp_path):
+    claim = ["HL*1**22*0", "CLM*C1*1***11:B:7", "SBR*S*18", "NM1*PR*2*OTHER", "REF*F8*THEIRS", "REF*EA*NOBODY", "LX*1", "SV1*HC:99213*1*UN*1",
+             "REF*F8*OF-A-LINE", "CLM*C2*1***11:B:7", "REF*F8*ICN2", "REF*EA*MRN2"]
+    first, second = rows_of(build, tmp_path, x12.envelope("837", [claim]))
+    assert not {"payer_claim_id", "source_patient_id"} & set(first)
+    assert (second["payer_claim_id"], second["source_patient_id"]) == ("ICN2", "MRN2")
 
 
 @pytest.mark.parametrize("version", ["005010X212", "005010X213", "005010X228", "004010X093A1"])

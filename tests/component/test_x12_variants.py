@@ -3,7 +3,7 @@ from decimal import Decimal
 
 import pytest
 
-from component.test_x12 import DRESSES, listed, read, rows_of
+from component.test_x12 import DRESSES, compare, listed, read, rows_of
 from harness import x12
 
 # ---- what files may hold ----
@@ -31,7 +31,7 @@ PAID = x12.remittance([
     ["CLP*C3*3*21*0**MC*ICN3", "CAS*CO*1*1**2*2**3*3**4*4**5*5**6*6"],  # six
     ["CLP*C4*4*0*0**MC*ICN4"],
     ["CLP*0*1*10*10**MC*ICN5"],  # the payer does not know whose
-], plb=["PLB*1234567893*20251231*WO:C9*5*L6*-2.5*FB*-100*72:X*1"], payer="PAYER A", number="A1")
+], plb=["PLB*1234567893*20251231*WO:C9*5*L6*-2.5*FB*-100*72:X*1*CS*.25*J1*-7"], payer="PAYER A", number="A1")
 NOTHING = x12.remittance([["CLP*C1*22*-100*-70**12*ICN1", "SVC*HC:99213*-100*-70", "CAS*CO*45*-20", "CAS*PR*1*-10"],
                           ["CLP*C1*1*100*70**12*ICN9", "SVC*HC:99213*100*70", "CAS*CO*45*30", "MOA***MA01"],
                           ["CLP*C6*19*30*30**MA*ICN6", "SVC*NU:0300*30*30**2"]],
@@ -141,6 +141,16 @@ def test_claims_are_those_that_another_reader_finds(build, tmp_path, case):
     found = [ours(row) for row in rows_of(build, tmp_path, put(CASES[case]))]
     assert found == x12.claim_rows(CASES[case])
     assert len(found) > 0 or case == "999"
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_sets_add_up_to_what_another_reader_finds(build, tmp_path, case):
+    """Claims, lines, reversals, sums and balances; PLB and CAS with all six of their places."""
+    content = put(CASES[case])
+    found, wanted = read(build, [write(tmp_path / "case", content)])[0], x12.summary(content)
+    compare(found, wanted)
+    totals = [t for t in wanted["transactions"] if t["kind"] == "835"]
+    assert not totals or (sum(t["reversals"] for t in totals), sum(t["plb"] for t in totals)) == (1, Decimal("-76.25"))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -203,6 +203,14 @@ def test_what_concerns_no_claim_is_kept(desk):
     assert desk.file("a_2.835")["state"] == "done"
 
 
+def test_all_six_places_of_a_plb_are_kept(desk):
+    desk.put("a_1.835", remit(PAID, plb=["PLB*1234567893*20251231*CS*1*FB*2*L6*3*72:R*4*WO*5*J1*6"]))
+    desk.once()
+    assert desk.rows("SELECT reason_code, reference, amount::int, position FROM ops.x12_provider_adjustment ORDER BY position") == [
+        (reason, "R" if n == 4 else "", n, n) for n, reason in enumerate(("CS", "FB", "L6", "72", "WO", "J1"), 1)]
+    assert desk.rows("SELECT provider_adjusted::int, check_amount::int FROM ops.x12_set") == [(21, 49)]
+
+
 def claims_out(made="20250105", group="77", time="1200", **options):
     return x12.envelope("837", [["BHT*0019*00*1*20250105*0900*CH", "HL*1**20*1", "NM1*85*2*CLINIC*****XX*1111111112",
                                  "HL*2*1*22*0", "SBR*P*18*******CI", "NM1*IL*1*ONE*ANN****MI*M1", "NM1*PR*2*PAYER A*****PI*PA",
@@ -605,18 +613,20 @@ def test_a_claim_keeps_its_key_when_its_remittance_is_made_again(desk):
     assert desk.rows("SELECT claim_key FROM silver.claims") == before
 
 
-def test_payments_that_differ_in_payer_number_day_amount_or_hospital_count_each(desk):
+def test_payments_that_differ_in_payer_payee_number_day_amount_or_hospital_count_each(desk):
     same = {"number": "E1", "plb": PLB}
     files = {"a_1.835": remit(PAID, **same), "a_2.835": remit(PAID, payer_id="1999999999", **same),
              "a_3.835": remit(PAID, plb=PLB, number="E2"), "a_4.835": remit(PAID, day="20250111", **same),
              "a_5.835": remit(CORRECTION, **same), "b_6.835": remit(PAID, made="20250111", **same),
+             "a_51.835": remit(PAID, **same).replace(b"N1*PE*HOSPITAL*XX*1234567893", b"N1*PE*CLINIC*XX*1999999998"),
+             "a_52.835": remit(PAID, **same, payer="ONE", payer_id=""), "a_53.835": remit(PAID, **same, payer="TWO", payer_id=""),
              "a_7.835": remit(plb=PLB, number="0"), "a_8.835": remit(plb=PLB, number="0", made="20250111")}
     for name, content in files.items():
         desk.put(name, content)
     desk.once()
     assert desk.rows("SELECT state, count(*) FROM ops.x12_set GROUP BY 1") == [("posted", len(files))]
     assert provider_adjustments(desk) == \
-        [("hospital_a", "L6", "-2.00")] * 7 + [("hospital_a", "WO", "5.00")] * 7 + [("hospital_b", "L6", "-2.00"), ("hospital_b", "WO", "5.00")]
+        [("hospital_a", "L6", "-2.00")] * 10 + [("hospital_a", "WO", "5.00")] * 10 + [("hospital_b", "L6", "-2.00"), ("hospital_b", "WO", "5.00")]
 
 
 def test_a_corrected_remittance_ends_the_quarantine_of_the_wrong_one(make_desk):
@@ -799,6 +809,14 @@ def test_a_date_that_no_calendar_has_is_told_and_not_left_out(desk, place):
     assert desk.claims() == []
     assert desk.rows("SELECT rule, reason FROM dq.quarantine") == [
         ("x12_date", f"segment {segment}: a date or time that no calendar or clock has")]
+
+
+def test_a_date_that_is_none_is_of_its_set_alone(desk):
+    sets = [x12.remittance([DENIED], day="20250231"), x12.remittance([PAID])]
+    desk.put("a_1.835", x12.envelope("835", sets))
+    desk.once()
+    assert [row[0] for row in desk.claims()] == ["C1"]
+    assert desk.rows("SELECT raw ->> 'source_claim_id', rule FROM dq.quarantine") == [("C2", "x12_date")]
 
 
 def test_dates_of_claims_sent_out(desk):
