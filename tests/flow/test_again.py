@@ -231,3 +231,23 @@ def test_a_remap_that_is_asked_for_leaves_what_was_deleted_deleted(running):
     assert running.rows("SELECT visit_type = 'Wrong', is_deleted FROM silver.transactions WHERE source_system = 'hospital_a' "
                         "AND source_transaction_id IN (%s, %s) ORDER BY source_transaction_id", first, second) == [
         (False, False), (True, True)]
+
+
+def test_ten_thousand_patients_cleaned_anew_get_no_version_that_is_false(make_feed, mariadb):
+    """Of two versions each; every one is corrected where it stands."""
+    mapping = {"source_patient_id": "id", "first_name": "first", "last_name": "last", "city": "city", "source_modified_at": "changed"}
+    feed = make_feed(mariadb, {"entity": "patients", "key": ["id"], "cursor": "changed", "map": mapping})
+    feed.play("CREATE TABLE t (id int PRIMARY KEY, first varchar(20), last varchar(20), city varchar(20), changed timestamp(6) "
+              "DEFAULT current_timestamp(6) ON UPDATE current_timestamp(6), KEY (changed))",
+              "INSERT INTO t (id, first, last, city) SELECT seq, CONCAT('Ann', seq), 'Lee', 'North' FROM seq_1_to_10000")
+    feed.once()
+    feed.play("UPDATE t SET city = 'South'")
+    feed.once()
+    versions = ("SELECT source_patient_id, version, patient_key, effective_date, expiry_date, is_current, is_deleted, city, person_id "
+                "FROM silver.patients ORDER BY 1, 2")
+    before = feed.rows(versions)
+    assert len(before) == 20_000
+    feed.write(map={**mapping, "first_name": {"from": "first", "clean": ["trim", "upper"]}})
+    feed.once()
+    assert feed.rows(versions) == before
+    assert feed.rows("SELECT DISTINCT first_name = 'ANN' || source_patient_id FROM silver.patients") == [(True,)]

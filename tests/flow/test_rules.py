@@ -1,10 +1,12 @@
 """A site's own rules, of every kind, from the configuration to the flags, the quarantine, the list and the metrics."""
 import itertools
+import resource
 import signal
 
 import pytest
 
 from harness import jobs
+from test_claims import make_claims, row, text  # noqa: F401
 
 FEED = {"entity": "patients", "key": ["id"], "cursor": "stamp", "reconcile": "0", "every": "200ms",
         "map": {"source_patient_id": "id", "first_name": "first", "last_name": "last", "zip": {"from": "zip", "clean": ["trim"]},
@@ -161,3 +163,41 @@ def test_a_delivery_of_another_size_than_usual_is_told(house):
     assert deliver(3) == (False, "the last delivery had 3 rows, the middle one of the 3 before it 2")
     assert deliver(4) == (True, "the last delivery had 4 rows, the middle one of the 3 before it 2")
     assert deliver(1) == (True, "the last delivery had 1 rows, the middle one of the 3 before it 3")
+
+
+TEN_RULES = """
+rules:
+  - {name: r_check, entity: claims, check: "copay <= 500 and claim_date <= service_date + 365"}
+  - {name: r_null, entity: claims, kind: not_null, column: payer_type}
+  - {name: r_patient, entity: claims, kind: not_null, column: source_patient_id}
+  - {name: r_type, entity: claims, kind: type, column: source_department_id, type: whole_number}
+  - {name: r_amount, entity: claims, kind: range, column: claim_amount, min: 0.01, max: 4000}
+  - {name: r_dates, entity: claims, kind: range, column: service_date, min: "2024-01-01", max: "2024-12-31"}
+  - {name: r_claim, entity: claims, kind: pattern, column: source_claim_id, pattern: "C[0-9]{1,7}"}
+  - {name: r_person, entity: claims, kind: pattern, column: source_patient_id, pattern: 'HOSP(1|2)-\\d{6}'}
+  - {name: r_payer, entity: claims, kind: list, column: source_payer_id, values: [MEDICARE, BLUECROSS, AETNA]}
+  - {name: r_status, entity: claims, kind: list, column: claim_status, values: [Paid, Approved, Denied]}
+"""
+
+
+@pytest.mark.nightly
+def test_ten_rules_over_a_row_cost_less_than_15_percent_of_a_load(make_claims, record_property):  # noqa: F811
+    """Processor time of the daemon, which others on the machine disturb least, against the time of the load without rules."""
+    content = text([row(f"C{number}") for number in range(100_000)])
+    spent, took = {"": [], TEN_RULES: []}, []
+    for rules in ("", TEN_RULES) * 2:
+        claims = make_claims()
+        with open(claims.daemon.config, "a", encoding="utf-8") as file:
+            file.write(rules)
+        claims.put("hospital1_2024-03.csv", content)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        claims.once()
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent[rules].append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        flagged = claims.rows("SELECT count(*) FROM silver.claims WHERE 'r_person' = ANY (dq_flags)")[0][0]
+        assert flagged == (100_000 if rules else 0)
+        if not rules:
+            took.append(claims.rows("SELECT extract(epoch FROM finished_at - started_at)::float FROM ops.run WHERE job = 'claims.monthly'")[0][0])
+    cost, load = min(spent[TEN_RULES]) - min(spent[""]), min(took)
+    record_property("shown", f"ten rules over 100,000 claims: {cost:.3f} s of {load:.2f} s")
+    assert cost < 0.15 * load, (spent, took)
