@@ -9,7 +9,7 @@ from decimal import Decimal
 import jsonschema
 import pytest
 
-from harness import dump, x12
+from harness import dump, jobs, x12
 from harness.desk import CSV, Desk, claim
 
 
@@ -548,6 +548,14 @@ def test_a_set_of_another_version_is_read_and_told(desk, version, sentence):
     assert [row[0] for row in desk.claims()] == ["C1", "C2"]
 
 
+def test_a_set_without_a_version_has_that_of_its_group(desk):
+    sound = x12.envelope("835", [x12.remittance([PAID]), x12.remittance([DENIED])], version="004010X091A1")
+    desk.put("a_1.835", sound.replace(b"ST*835*0001*004010X091A1", b"ST*835*0001").replace(b"ST*835*0002*004010", b"ST*835*0002*005010"))
+    desk.once()
+    assert desk.file("a_1.835")["error"].startswith("1 of 2 transaction sets are of another version than 005010")
+    assert desk.rows("SELECT version FROM ops.x12_set ORDER BY set_number") == [("004010X091A1",), ("005010X091A1",)]
+
+
 # ---- remittances made again ----
 
 REVERSAL = ["CLP*C1*22*-100*-70**MC*ICN1", "SVC*HC:99213*-60*-50", "CAS*CO*45*-10", "SVC*HC:85025*-40*-20", "CAS*PR*1*-10",
@@ -923,6 +931,29 @@ def test_what_was_detected_is_shown_as_the_contract_says(desk):
     jsonschema.Draft202012Validator({"$ref": "#/components/schemas/File", "components": document["components"]}).validate(entry)
     assert (entry["state"], entry["detected"]["format"], entry["detected"]["packing"]) == ("done", "x12", "gzip")
     assert entry["detected"]["unpacked_bytes"] == len(remit(PAID))
+
+
+def test_a_remittance_that_is_sent_is_posted_and_its_reasons_are_in_the_figures(desk):
+    """Over the API: the payment, the denial's reason seconds later, the same once more, and read again."""
+    content = remit(PAID, DENIED)
+    sent = {"headers": {"Content-Disposition": 'attachment; filename="a_1.835"', "Content-Type": "application/edi-x12"}}
+
+    def reasons(daemon):
+        items = daemon.get("/v1/kpis/denial_reasons?by=group_code,reason_code")[2]["items"]
+        return [(item["group_code"], item["reason_code"], item["numerator"]) for item in items if item["method"] == "amount" and item["numerator"]]
+    with desk.serving() as daemon:
+        status, headers, _ = daemon.post("/v1/files?feed=claims.remits", content, **sent)
+        assert status == 202
+        where = headers["Location"]
+        jobs.until(lambda: daemon.get(where + "?wait=20")[2]["state"] == "done")
+        assert jobs.until(lambda: reasons(daemon)) == [("CO", "29", "80.00")]
+        posted = desk.claims(), desk.adjustments()
+        assert [line[3:6] for line in posted[0]] == [("Paid", "100.00", "70.00"), ("Denied", "80.00", "0.00")]
+        status, _, again = daemon.post("/v1/files?feed=claims.remits", content, **sent)
+        assert (status, again["state"]) == (200, "duplicate")
+        assert daemon.post(where + "/replay", {})[0] == 202
+        jobs.until(lambda: desk.rows("SELECT readings, state FROM ops.file ORDER BY file_id LIMIT 1") == [(1, "done")])
+        assert (desk.claims(), desk.adjustments()) == posted and reasons(daemon) == [("CO", "29", "80.00")]
 
 
 SIGNS = ("delimiter", "component_separator", "repetition_separator", "segment_terminator")
