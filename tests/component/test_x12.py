@@ -196,6 +196,25 @@ def test_where_a_remittance_says_what(build, tmp_path):
     assert row["service_lines"].split("|")[1:3] == ["9 9 2", "100"]  # what parts the list does not stand in it
 
 
+UNREADABLE = {"BPR02": ("BPR*I*65*", "BPR*I*6S*"), "CLP03": ("*1*100*70*", "*1*1OO*70*"), "CLP04": ("*1*100*70*", "*1*100*7O*"),
+              "SVC02": ("99213*100*70", "99213*1,00*70"), "SVC03": ("99213*100*70", "99213*100*$70"), "CAS03": ("CO*45*10*", "CO*45*10.005*"),
+              "CAS18": ("6*1*", "6*1-1*"), "CAS of no reason": ("*3*2**4*", "*3*2***"), "PLB04": ("*L6*2*", "*L6*2e0*"), "PLB06": ("*WO*3", "*WO*3.3.3"),
+              "PLB of no reason": ("*L6*2*", "**2*")}
+
+
+@pytest.mark.parametrize("place", UNREADABLE)
+def test_an_amount_that_cannot_be_read_is_counted_wherever_it_stands(build, tmp_path, place):
+    sound, instead = UNREADABLE[place]
+    claim = ["CLP*A*1*100*70**MC*I", "SVC*HC:99213*100*70", "CAS*CO*45*10**2*9**3*2**4*3**5*5**6*1*1"]
+    content = x12.envelope("835", [x12.remittance([claim], plb=["PLB*1*20251231*L6*2*WO*3"])]).decode()
+    assert content.count(sound) == 1
+    paths = [tmp_path / "sound", tmp_path / "not"]
+    paths[0].write_text(content)
+    paths[1].write_text(content.replace(sound, instead))
+    found = [file["transactions"][0] for file in read(build, paths)]
+    assert [(t["unreadable"], t["balanced"]) for t in found] == [(0, True), (1, False)]
+
+
 def test_the_day_it_was_made_goes_before_that_of_its_payment(build, tmp_path):
     content = x12.envelope("835", [x12.remittance([["CLP*A*1*1*1**MC*I"]])], time="120059")
     (row,) = rows_of(build, tmp_path, content.replace(b"DTM*405*20250110", b"DTM*405*20250107"))
