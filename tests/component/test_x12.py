@@ -196,6 +196,24 @@ def test_where_a_remittance_says_what(build, tmp_path):
     assert row["service_lines"].split("|")[1:3] == ["9 9 2", "100"]  # what parts the list does not stand in it
 
 
+def test_one_claims_sums_are_not_the_next_ones(build, tmp_path):
+    claims = [["CLP*A*1*100*0**MC*ICN", "NM1*QC*1*LAST*F", "CAS*PR*1*10**2*20**3*30", "CAS*CO*29*40", "MOA***MA01", "DTM*232*20250102"],
+              ["CLP*B*1*100*0**MC*ICN", "SVC*HC:99213*100*0", "CAS*CO*45*100"]]
+    _, row = rows_of(build, tmp_path, x12.envelope("835", [x12.remittance(claims)]))
+    assert (row["claim_status"], row["deductible"], row["coinsurance"], row["copay"]) == ("Approved", "0.00", "0.00", "0.00")
+    assert not {"remark_codes", "service_date", "patient_last_name"} & set(row)
+
+
+def test_claims_of_a_first_set_without_its_beginning_are_found_in_each_kind(build, tmp_path):
+    """By what their group says it holds; whoever posts sees that they stand in no set."""
+    sets = {"835": x12.remittance([["CLP*C1*1*1*1**MC*I"]]), "837": ["HL*1**22*0", "CLM*C1*1***11:B:1"], "277": ["HL*1**PT", "TRN*2*C1", "STC*A1:1"]}
+    for kind, segments in sets.items():
+        whole = x12.envelope(kind, [segments]).decode()
+        start = next(line for line in whole.split("\n") if line.startswith("ST*"))
+        (row,) = rows_of(build, tmp_path, whole.replace(start + "\n", "").encode())
+        assert row["source_claim_id"] == "C1", kind
+
+
 UNREADABLE = {"BPR02": ("BPR*I*65*", "BPR*I*6S*"), "CLP03": ("*1*100*70*", "*1*1OO*70*"), "CLP04": ("*1*100*70*", "*1*100*7O*"),
               "SVC02": ("99213*100*70", "99213*1,00*70"), "SVC03": ("99213*100*70", "99213*100*$70"), "CAS03": ("CO*45*10*", "CO*45*10.005*"),
               "CAS18": ("6*1*", "6*1-1*"), "CAS of no reason": ("*3*2**4*", "*3*2***"), "PLB04": ("*L6*2*", "*L6*2e0*"), "PLB06": ("*WO*3", "*WO*3.3.3"),

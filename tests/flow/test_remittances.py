@@ -747,6 +747,22 @@ def test_a_file_that_is_no_good_says_why(desk):
     assert desk.rows("SELECT rule, reason FROM dq.quarantine") == [("x12_envelope", "the transaction set has no SE")]
 
 
+def test_what_is_beyond_measure_is_told_and_keeps_nothing_else_out(desk):
+    """A claim of more lines than are read, and a file of more sets."""
+    lines = "SV1*HC:" + "9" * 40 + "*1*UN*1~\n"
+    one = claims_out().replace(b"LX*2~\n", lines.encode() * 20_000).replace(b"SE*17*", b"SE*20016*").replace(b"CLM*C1*", b"CLM*LONG*")
+    desk.put("a_1.837", one)
+    head, tail = claims_out().split(b"ST*")[0], b"GE*100001*77~\nIEA*1*000000001~\n"
+    desk.put("a_2.837", head + b"ST*837*1~SE*2*1~" * 100_001 + tail)
+    desk.put("a_3.837", claims_out())
+    desk.once()
+    assert [row[0] for row in desk.claims()] == ["C1"]
+    assert (desk.file("a_2.837")["state"], desk.file("a_2.837")["error"]) == \
+        ("failed", "the file has more than 100000 transaction sets; send it in parts")
+    assert desk.rows("SELECT raw ->> 'source_claim_id', rule, reason FROM dq.quarantine") == [
+        ("LONG", "line_unreadable", "the claim has more service lines or adjustments than are read")]
+
+
 def test_a_file_that_was_cut_at_any_segment_says_so_and_posts_what_was_whole(desk):
     """Two groups of two sets each, of mixed kinds: every set of every cut is posted if its SE is there, and no cut is silent."""
     sent = x12.segments_of(claims_out())
