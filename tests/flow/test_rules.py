@@ -165,6 +165,17 @@ def test_a_delivery_of_another_size_than_usual_is_told(house):
     assert deliver(1) == (True, "the last delivery had 1 rows, the middle one of the 3 before it 3")
 
 
+def test_rows_that_are_refused_are_news_of_a_feed_all_the_same(house):
+    is_stale = lambda: house.value("SELECT is_broken FROM dq.feed_rule WHERE rule = 'r_fresh'")
+    house.once()
+    house.store.execute("UPDATE ops.batch SET committed_at = '2020-01-02 03:04:05Z'", house.database)
+    house.once()
+    assert is_stale()
+    put(house, "9", {**GOOD, "member": "24", "gender": "Other"})
+    house.once()
+    assert house.value("SELECT count(*) FROM dq.quarantine WHERE natural_key = '9'") == 2 and not is_stale()
+
+
 TEN_RULES = """
 rules:
   - {name: r_check, entity: claims, check: "copay <= 500 and claim_date <= service_date + 365"}
