@@ -167,13 +167,14 @@ static Run *make_run(Jobs *jobs, Job *job, const TriggerRequest *request, bool w
  * and whose it was: a publication settles first. */
 static void wake_followers(Jobs *jobs, const Job *job, const Run *run) {
     bool has_placed = job->kind <= JOB_RECONCILE && (run->counts.batches > 0 || run->counts.rows_changed > 0);
+    bool has_told = job->kind == JOB_REFERENCE && run->counts.rows_changed > 0; /* payers' types, which figures go by */
     const struct {
         bool has_news;
         JobKind next;
     } FOLLOWERS[] = {
         {has_placed, JOB_SETTLE},
         {has_placed, JOB_REFERENCE}, /* numbers that nobody has asked for yet */
-        {run->has_settled, JOB_KPI},
+        {run->has_settled || has_told, JOB_KPI},
         {run->has_settled, JOB_QUALITY},
     };
     for (size_t i = 0; i < sizeof FOLLOWERS / sizeof *FOLLOWERS; i++) {

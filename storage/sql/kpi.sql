@@ -1,7 +1,7 @@
 -- Figures as they were: ops.kpi_snapshot. {figure} is a function of schema kpi.
 
--- Has something been settled since figures were last asked to the end? The settle's run ended with the daemon that died in it.
--- (What a list said is such a batch, too; figures may be asked once for it.)
+-- Has something been settled, or told by a list, which is such a batch, since figures were last asked to the end? The run of one
+-- that died in between ended with its daemon.
 -- Ids of runs are in no strict order, for daemons keep some in reserve; where a newer one is missed, figures are asked once more.
 -- name: kpi_is_due
 SELECT EXISTS (

@@ -201,3 +201,19 @@ def test_a_daemon_sees_another_file_by_itself(house):
               what="the metric says that it cannot be read")
     finally:
         house.daemon.stop()
+
+
+def test_figures_follow_a_file_that_says_another_type_of_a_payer(listed):
+    says = "alias;payer_name;payer_type;source_system\nACME;Acme;{};\n".format
+    feed = {**FACTS, "map": {**FACTS["map"], "amount": "Amount", "service_date": "Served"}}
+    house = listed("payers", says("Commercial"), feed, TABLE.replace("Done ", "Amount decimal(9,2), Served date, Done "),
+                   "INSERT INTO t (Payer, Amount, Served) VALUES ('ACME', 100, '2025-03-04')")
+
+    def types():
+        return house.rows("SELECT DISTINCT line ->> 'payer_type' FROM (SELECT result FROM ops.kpi_snapshot WHERE kpi = 'payer_mix' "
+                          "ORDER BY known_at DESC LIMIT 1) AS newest, jsonb_array_elements(result) AS line ORDER BY 1")
+    house.daemon.make_token()
+    house.daemon.start()
+    until(lambda: types() == [("Commercial",)], what="the figure knows the file")
+    house.list.write_text(says("Medicaid"))
+    until(lambda: types() == [("Medicaid",)], what="it knows the other one")
