@@ -502,7 +502,7 @@ static bool fill_survey(Surveying *s, X12Survey *ret_survey, Error *err) {
         return error_set(err, STATE_DATA, "%s", s->first_fault);
     if (is_empty)
         return error_set(err, STATE_DATA, "the file holds no transaction set 835, 837, 277 or 999 and no TA1 that names "
-                         "an interchange");
+                         "an interchange; send one of these, or ask the payer for it");
     *ret_survey = (X12Survey){
         .sets = s->sets, .n_sets = s->n_sets, .n_quarantined = s->n_quarantined, .written = s->written,
         .warning = warning_of(s),

@@ -37,8 +37,10 @@ static const struct {
     X12Cost cost;
     const char *text;
 } FAULTS[X12_N_FAULTS] = {
-    [X12_NO_INTERCHANGE] = {X12_FILE, "an interchange begins with ISA, and none does here"},
-    [X12_BAD_ISA] = {X12_FILE, "the ISA has not its sixteen elements, so the delimiters are not known"},
+    [X12_NO_INTERCHANGE] = {X12_FILE, "an interchange begins with ISA, and none does here; send X12 as ASCII or UTF-8, and "
+                                         "rows, such as CSV, to a directory of their own"},
+    [X12_BAD_ISA] = {X12_FILE, "the ISA has not its sixteen elements, so the delimiters are not known; have the file "
+                                   "made anew"},
     [X12_ISA_WIDTH] = {X12_NOTE, "the ISA is not 106 bytes wide; its elements were counted instead"},
     [X12_SEGMENT_TOO_LONG] = {X12_TRANSACTION, "the segment is longer than is read; is its terminator there?"},
     [X12_TOO_MANY_ELEMENTS] = {X12_TRANSACTION, "the segment has more elements than any of the standard"},
