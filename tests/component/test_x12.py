@@ -214,6 +214,19 @@ def test_claims_of_a_first_set_without_its_beginning_are_found_in_each_kind(buil
         assert row["source_claim_id"] == "C1", kind
 
 
+def test_each_kind_of_claim_says_its_units_in_its_own_place(build, tmp_path):
+    lines = {"SV1*HC:99213*5*UN*3": "99213|5||3|", "SV2*0300*HC:80053*5*UN*4": "80053|5||4|", "SV3*AD:D2150*5****6": "D2150|5||6|"}
+    claims = [segment for i, line in enumerate(lines) for segment in (f"CLM*C{i}*5***11:B:1", "LX*1", line)]
+    found = rows_of(build, tmp_path, x12.envelope("837", [["HL*1**22*0", *claims]]))
+    assert [row["service_lines"] for row in found] == [f"1|{said}" for said in lines.values()]
+
+
+def test_what_a_line_of_a_status_says_is_not_the_claims(build, tmp_path):
+    row = status_of(build, tmp_path, "005010X214", "REF*1K*ICN1", "SVC*HC:99213*60*****1", "STC*A7:21*20250106*U*60", "REF*1K*OTHER", "REF*EJ*OTHER")
+    assert (row["source_claim_id"], row["payer_claim_id"], row["service_lines"]) == ("T1", "ICN1", "1|99213|60||1|")
+    assert not {"claim_status", "status_code", "claim_amount"} & set(row)
+
+
 UNREADABLE = {"BPR02": ("BPR*I*65*", "BPR*I*6S*"), "CLP03": ("*1*100*70*", "*1*1OO*70*"), "CLP04": ("*1*100*70*", "*1*100*7O*"),
               "SVC02": ("99213*100*70", "99213*1,00*70"), "SVC03": ("99213*100*70", "99213*100*$70"), "CAS03": ("CO*45*10*", "CO*45*10.005*"),
               "CAS18": ("6*1*", "6*1-1*"), "CAS of no reason": ("*3*2**4*", "*3*2***"), "PLB04": ("*L6*2*", "*L6*2e0*"), "PLB06": ("*WO*3", "*WO*3.3.3"),
