@@ -108,7 +108,7 @@ static const char *put_detected(Buf *out, const FileDetected *d, Error *err) {
     const struct {
         const char *name, *value;
     } TEXTS[] = {{"packing", d->packing}, {"encoding", d->encoding}, {"format", d->format}, {"delimiter", d->delimiter},
-                 {"component_separator", d->component_separator}, {"repetition_separator", d->repetition_separator},
+                 {"usage", d->usage}, {"component_separator", d->component_separator}, {"repetition_separator", d->repetition_separator},
                  {"segment_terminator", d->segment_terminator}, {"line_end", d->line_end}, {"decimal", d->decimal}};
     for (size_t i = 0; i < sizeof TEXTS / sizeof *TEXTS; i++)
         put_text(out, ",", TEXTS[i].name, TEXTS[i].value);

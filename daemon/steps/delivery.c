@@ -335,6 +335,7 @@ static const char *sign(Arena *arena, char c) { return c ? arena_string(arena, (
 
 static void note_written(DeliveryFile *file, const X12Written *written, Arena *arena) {
     file->detected.has_mark = written->has_mark;
+    file->detected.usage = written->is_test ? "test" : "production";
     file->detected.delimiter = sign(arena, written->element);
     file->detected.component_separator = sign(arena, written->component);
     file->detected.repetition_separator = sign(arena, written->repetition);

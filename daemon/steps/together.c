@@ -110,6 +110,7 @@ static FileDetected copy_detected(const Together *together, const FileDetected *
     d.encoding = copy(arena, d.encoding);
     d.format = copy(arena, d.format);
     d.delimiter = copy(arena, d.delimiter);
+    d.usage = copy(arena, d.usage);
     d.component_separator = copy(arena, d.component_separator);
     d.repetition_separator = copy(arena, d.repetition_separator);
     d.segment_terminator = copy(arena, d.segment_terminator);

@@ -146,6 +146,13 @@ static void begin_interchange(Surveying *s, const X12Segment *isa) {
     interchange->is_dated = date_made(s, str_of(stamp), &interchange->made_us, &interchange->day_over_us);
 }
 
+static void note_written(Surveying *s, const X12Segment *isa) {
+    if (isa->place.interchange == 1)
+        s->written = (X12Written){.element = isa->element, .component = isa->component, .repetition = isa->repetition,
+                                  .terminator = isa->terminator};
+    s->written.is_test |= str_equal(x12_element(isa, 15), STR("T"));
+}
+
 /* Noughts alone are no number: payers write them where nothing was paid. */
 static bool is_check_number(Str text) {
     for (size_t i = 0; i < text.size; i++)
@@ -423,11 +430,10 @@ static bool take_segment(Surveying *s, const X12Segment *segment, Error *err) {
     }
     if (is_begin || is_ended)
         s->set_fault[0] = '\0';
-    if (x12_is(segment, "ISA") && segment->place.interchange == 1)
-        s->written = (X12Written){.element = segment->element, .component = segment->component,
-                                  .repetition = segment->repetition, .terminator = segment->terminator};
-    if (x12_is(segment, "ISA"))
+    if (x12_is(segment, "ISA")) {
+        note_written(s, segment);
         begin_interchange(s, segment);
+    }
     if (x12_is(segment, "GS"))
         begin_group(s, segment);
     if (x12_interchange_ack(segment, &of_interchange))

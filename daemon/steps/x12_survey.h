@@ -33,6 +33,7 @@ bool x12_instant(const X12Clock *clock, Str stamp, int64_t *ret_us);
 typedef struct X12Written {
     char element, component, repetition, terminator;
     bool has_mark; /* a byte order mark */
+    bool is_test;  /* ISA15 = T, of any interchange */
 } X12Written;
 
 typedef struct X12Survey {

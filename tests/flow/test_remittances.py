@@ -982,7 +982,7 @@ WRITTEN = { # an interchange, how it is written, and whether a mark stands befor
     "usual": (remit(PAID), ("*", ":", "^", "~"), False),
     "lines": (b"\xef\xbb\xbf" + remit(PAID).replace(b"~\n", b"\n").replace(b":\n", b">\n").replace(b"HC:", b"HC>"), ("*", ">", "^", "\n"), True),
     "older": (remit(PAID).replace(b"*", b"\x1d").replace(b"\x1d^\x1d", b"\x1dU\x1d"), ("\x1d", ":", None, "~"), False),
-    "two": (b"\n" + remit(PAID) + b"\xef\xbb\xbf" + remit(DENIED).replace(b"*", b"|"), ("*", ":", "^", "~"), False),
+    "two": (b"\n" + remit(PAID) + b"\xef\xbb\xbf" + remit(DENIED).replace(b"*0*P*", b"*0*T*").replace(b"*", b"|"), ("*", ":", "^", "~"), False),
 }
 
 
@@ -993,6 +993,7 @@ def test_the_delimiters_that_an_x12_file_declares_stand_with_it(desk, way):
     desk.once()
     [(detected,)] = desk.rows("SELECT detected FROM ops.file")
     assert tuple(detected.get(sign) for sign in SIGNS) == signs and detected["byte_order_mark"] is has_mark
+    assert detected["usage"] == ("test" if way == "two" else "production")
     assert [row[0] for row in desk.claims()] == (["C1", "C2"] if way == "two" else ["C1"])
 
 
