@@ -165,6 +165,24 @@ def test_a_delivery_of_another_size_than_usual_is_told(house):
     assert deliver(1) == (True, "the last delivery had 1 rows, the middle one of the 3 before it 3")
 
 
+def test_of_a_feed_of_files_each_file_is_a_delivery(make_claims):  # noqa: F811
+    """Whichever of them one run reads."""
+    claims = make_claims()
+    with open(claims.daemon.config, "a", encoding="utf-8") as file:
+        file.write("\nrules: [{name: r_volume, kind: volume, feed: claims.monthly, percent: 50, runs: 3}]\n")
+
+    def deliver(*sizes):
+        for place, size in enumerate(sizes):
+            name = f"hospital1_2024-{len(claims.listed('done') or ()) + place + 1:02}.csv"
+            claims.put(name, text([row(f"{name}{number}") for number in range(size)]))
+        claims.once()
+        return claims.rows("SELECT is_broken, found FROM dq.feed_rule")
+
+    assert deliver(4, 4, 4, 4) == [(False, "the last delivery had 4 rows, the middle one of the 3 before it 4")]
+    assert deliver(7) == [(True, "the last delivery had 7 rows, the middle one of the 3 before it 4")]
+    assert deliver(6) == [(False, "the last delivery had 6 rows, the middle one of the 3 before it 4")]
+
+
 def test_rows_that_are_refused_are_news_of_a_feed_all_the_same(house):
     is_stale = lambda: house.value("SELECT is_broken FROM dq.feed_rule WHERE rule = 'r_fresh'")
     house.once()
