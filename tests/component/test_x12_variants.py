@@ -174,6 +174,16 @@ def test_an_interchange_may_be_acknowledged_beside_its_groups(build, tmp_path):
         assert [ours(row) for row in found] == x12.claim_rows(segments)
 
 
+@pytest.mark.parametrize("behind", ["", "\n", "\r\n"])
+def test_an_isa_without_its_last_element_is_read(build, tmp_path, behind):
+    """Nothing stands within an element then: its codes are the elements as they are."""
+    content = put(CASES["groups"], behind=behind).replace(b"*:~", b"*~", 1)
+    found = read(build, [write(tmp_path / "short", content)])[0]
+    assert [f for f in found["faults"] if f["cost"] > 0] == [] and all(t["complete"] for t in found["transactions"])
+    assert (found["segments"], len(found["transactions"])) == (len(CASES["groups"]), sum(s[0] == "ST" for s in CASES["groups"]))
+    assert [row.get("source_claim_id") for row in rows_of(build, tmp_path, content)][:5] == ["C1", "C2", "C3", "C4", "C5"]
+
+
 def test_what_tells_of_no_claim_of_ours_says_why(build, tmp_path):
     def whys(case):
         return [(row.get("source_claim_id"), row["why_not"].split("(")[0].strip()) for row in rows_of(build, tmp_path, put(CASES[case]))

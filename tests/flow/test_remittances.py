@@ -1,10 +1,12 @@
 """X12 files: from the drop directory to claims, adjustments and quarantine, with PostgreSQL alone."""
 import gzip
+import io
 import itertools
 import json
 import random
 import re
 import signal
+import zipfile
 from decimal import Decimal
 
 import jsonschema
@@ -937,10 +939,24 @@ def test_what_settle_gives_a_remittance_does_not_move_when_it_was_known(desk):
         (1, "2025-01-05"), (2, "2025-01-06")]
 
 
-def test_a_packed_remittance_is_read_like_a_plain_one(desk):
-    desk.put("a_1.835.gz", gzip.compress(remit(PAID)))
+def zipped(content):
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("remittance.txt", content)
+    return made.getvalue()
+
+
+@pytest.mark.parametrize("suffix, pack", [("gz", gzip.compress), ("zip", zipped)])
+def test_a_packed_remittance_is_read_like_a_plain_one(desk, suffix, pack):
+    desk.put(f"a_1.835.{suffix}", pack(remit(PAID)))
     desk.once()
     assert desk.claims()[0][3:6] == ("Paid", "100.00", "70.00")
+
+
+def test_rows_are_not_posted_where_x12_is_taken(desk):
+    with desk.serving() as daemon:
+        status, _, answer = daemon.post("/v1/claims?feed=claims.remits&source=hospital_a", [{"source_claim_id": "C1"}])
+        assert (status, answer["errors"]) == (400, [{"pointer": "?feed", "detail": "claims.remits takes X12 files, not rows"}])
 
 
 def test_what_was_detected_is_shown_as_the_contract_says(desk):
