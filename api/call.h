@@ -74,7 +74,7 @@ struct Call {
     const char *known, *known_column; /* what a handler had in memory, for its worker */
     void *found; /* by a worker, what the route knows: the memory handler, asked once more, answers */
     ControlGuest guest;   /* what a handler entered for its worker, and its `over` leaves */
-    bool has_news;        /* the worker's: the guest placed something */
+    bool has_news;        /* the worker's, for `over`: something was placed, or decided */
     void (*over)(Call *call); /* on the loop, once the worker is done or was not asked; NULL: nothing to do */
     int64_t awaited;      /* what a handler that waits remembers from its first look */
 

@@ -102,6 +102,7 @@ static void answer(Call *call, PersonDecided decided, json_t *body) {
         [PERSON_ALL_NAMED] = {422, "all members are named: nobody would stay"},
     };
     if (decided == PERSON_DECIDED) {
+        call->has_news = true;
         reply_json(&call->reply, 200, body);
         return;
     }
@@ -120,6 +121,18 @@ bool persons_dismiss(Call *call, struct Pg *pg, Error *err) {
     else
         reply_problem(&call->reply, 404, "there is no such conflict, or it is gone");
     return true;
+}
+
+/* Patients are counted as persons; no settle need follow a decision. */
+static void wake_figures(Call *call) {
+    if (call->has_news)
+        call->control->wake(call->control->ctx, "kpi");
+}
+
+Handling persons_decide(Call *call, Error *err) {
+    (void)err;
+    call->over = wake_figures;
+    return CALL_TO_WORKER;
 }
 
 bool persons_split(Call *call, struct Pg *pg, Error *err) {

@@ -61,6 +61,8 @@ bool claims_place(Call *call, struct Pg *pg, Error *err);
 bool persons_get(Call *call, struct Pg *pg, Error *err);
 bool persons_review(Call *call, struct Pg *pg, Error *err);
 bool persons_dismiss(Call *call, struct Pg *pg, Error *err);
+/* What people decide of persons: figures follow. */
+Handling persons_decide(Call *call, Error *err);
 bool persons_split(Call *call, struct Pg *pg, Error *err);
 bool persons_merge(Call *call, struct Pg *pg, Error *err);
 /* holds.c */

@@ -16,6 +16,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from harness.daemon import Daemon
+from harness.jobs import until
 from harness.settings import ABSENT_HOSPITAL, write_passfile
 
 CONFIG = """
@@ -447,6 +448,20 @@ def test_a_conflict_that_was_looked_at_leaves_the_list(served, api, build):
     assert api.get("/v1/persons/review")[2]["items"] == []
     assert person_of(served, "A1") != person_of(served, "B3")
     assert served.audit("person.dismiss")[0][1:3] == (review, "done")
+
+
+def test_figures_follow_what_people_decide_of_persons(served, api, build):
+    """Patients are counted as persons."""
+    linked(served, build)
+    figures = lambda: api.get("/v1/jobs/kpi")[2]
+    assert (figures()["state"], figures()["next_due_at"], figures()["last_success_at"]) == ("idle", None, None)
+    assert api.post(f"/v1/persons/{person_of(served, 'A1')}/merge", {"person_id": "0" * 8 + person_of(served, "A1")[8:]})[0] == 404
+    assert (figures()["state"], figures()["next_due_at"], figures()["last_success_at"]) == ("idle", None, None)
+    assert api.post(f"/v1/persons/{person_of(served, 'A1')}/merge", {"person_id": person_of(served, "B3")})[0] == 200
+    asked = until(lambda: figures()["last_success_at"], what="the figures without those who are one now")
+    member = {"source_system": "hospital_b", "source_patient_id": "B3"}
+    assert api.post(f"/v1/persons/{person_of(served, 'A1')}/split", {"members": [member]})[0] == 200
+    until(lambda: figures()["last_success_at"] > asked, what="the figures with them")
 
 
 def test_decisions_that_cannot_be_are_refused_in_words(served, api, build):
