@@ -309,6 +309,15 @@ def test_a_file_that_somebody_opens_between_the_look_and_the_claim_goes_back(mak
     assert [line[1] for line in claims.claims()] == ["C1", "C2"] and states(claims, NAME) == [("done", 2)]
 
 
+def test_a_file_is_receiving_while_it_is_read_and_its_rows_are_counted_as_they_come(make_claims):  # noqa: F811
+    claims = make_claims(page_rows=5)  # noqa: F811
+    claims.put(NAME, text([row(f"C{number:02}") for number in range(20)]))
+    with standing(claims, "receive.after_page"):
+        assert states(claims, NAME) == [("receiving", 5)] and len(claims.claims()) == 5
+        assert NAME in claims.listed("receiving") and claims.rows("SELECT finished_at FROM ops.file") == [(None,)]
+    assert states(claims, NAME) == [("done", 20)] and claims.rows("SELECT finished_at IS NOT NULL FROM ops.file") == [(True,)]
+
+
 @pytest.mark.parametrize("change", ["grows", "is_truncated", "is_written_over"])
 def test_a_file_that_changes_while_it_is_read_is_read_again_whole(make_claims, change):  # noqa: F811
     """By somebody whom no lease tells of: it is done behind the daemon's back."""
