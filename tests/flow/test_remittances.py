@@ -725,6 +725,13 @@ def test_pages_of_a_remittance_are_independent_of_their_size(make_desk):
     assert dumps[0] == dumps[1]
 
 
+def zipped(content):
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("remittance.txt", content)
+    return made.getvalue()
+
+
 BAD = { # name: content, state, sentence
     "a_empty": (b"", "failed", "the file is empty"),
     "a_csv": (CSV + claim("C1"), "failed", "segment 1, line 1, byte 0: an interchange begins with ISA, and none does here"),
@@ -738,6 +745,11 @@ BAD = { # name: content, state, sentence
     "a_group": (remit(["CLP*X3*1*1*1"]).replace(b"GE*1*", b"GE*2*"), "done",
                 "the functional group's transaction sets are 1, and its end says 2"),
     "c_name": (remit(["CLP*X4*1*1*1"]), "failed", "its name matches no pattern"),
+    "a_bomb.gz": (gzip.compress(remit(["CLP*X6*1*1*1"]) + b"\n" * (1 << 24)), "failed",
+                  "the file unpacks to more than 200 times its size (max_unpacked_ratio)"),
+    "a_bomb.zip": (zipped(remit(["CLP*X7*1*1*1"]) + b"0" * (1 << 24)), "failed",
+                   "the file unpacks to more than 200 times its size (max_unpacked_ratio)"),
+    "a_damaged.gz": (gzip.compress(remit(["CLP*X8*1*1*1"]))[:-8] + b"\0" * 8, "failed", "the gzip file is damaged: its checksum does not match"),
 }
 
 
@@ -937,13 +949,6 @@ def test_what_settle_gives_a_remittance_does_not_move_when_it_was_known(desk):
     assert desk.rows("SELECT iteration, claim_date::text FROM silver.claims ORDER BY 1") == [(1, "2025-01-06"), (2, "2025-01-06")]
     assert desk.rows(f"SELECT iteration, claim_date::text FROM silver.claims_known_at('{instant}') ORDER BY 1") == [
         (1, "2025-01-05"), (2, "2025-01-06")]
-
-
-def zipped(content):
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("remittance.txt", content)
-    return made.getvalue()
 
 
 @pytest.mark.parametrize("suffix, pack", [("gz", gzip.compress), ("zip", zipped)])
