@@ -330,8 +330,13 @@ static bool open_layers(DeliveryFile *file, Arena *arena, Error *err) {
     return true;
 }
 
-/* A separator as text; NULL: there is none. */
-static const char *sign(Arena *arena, char c) { return c ? arena_string(arena, (Str){&c, 1}) : NULL; }
+/* A separator as text; NULL: there is none. Half a character of UTF-8 is no text that the ledger could keep: as 0x85. */
+static const char *sign(Arena *arena, char c) {
+    if (!c)
+        return NULL;
+    bool is_text = (unsigned char)c < 0x80;
+    return is_text ? arena_string(arena, (Str){&c, 1}) : arena_printf(arena, "0x%02x", (unsigned)(unsigned char)c);
+}
 
 static void note_written(DeliveryFile *file, const X12Written *written, Arena *arena) {
     file->detected.has_mark = written->has_mark;

@@ -1003,6 +1003,7 @@ WRITTEN = { # an interchange, how it is written, and whether a mark stands befor
     "usual": (remit(PAID), ("*", ":", "^", "~"), False),
     "lines": (b"\xef\xbb\xbf" + remit(PAID).replace(b"~\n", b"\n").replace(b":\n", b">\n").replace(b"HC:", b"HC>"), ("*", ">", "^", "\n"), True),
     "older": (remit(PAID).replace(b"*", b"\x1d").replace(b"\x1d^\x1d", b"\x1dU\x1d"), ("\x1d", ":", None, "~"), False),
+    "no text": (remit(PAID).replace(b"~\n", b"\x85").replace(b"*", b"\xa6").replace(b":", b"\x01"), ("0xa6", "\x01", "^", "0x85"), False),
     "two": (b"\n" + remit(PAID) + b"\xef\xbb\xbf" + remit(DENIED).replace(b"*0*P*", b"*0*T*").replace(b"*", b"|"), ("*", ":", "^", "~"), False),
 }
 
