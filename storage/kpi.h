@@ -10,7 +10,8 @@
 extern const int N_KPIS;
 /* Of the figure 0 <= index < N_KPIS, in the order of names; static. */
 const char *kpi_name(int index);
-/* Whether rows were settled after the newest run of this job that asked all figures began: what a kill left unasked. */
+/* Whether rows were settled, or persons decided on, after the newest run of this job that asked all figures began: what a stop
+ * left unasked. */
 bool kpi_is_due(Pg *pg, const char *job, bool *ret_is_due, Error *err);
 /* Asks the figure and keeps the answer, unless the lease was taken meanwhile: an old figure must not stand over a newer
  * one. *ret_kept is false when it is known already, or there is no data. */

@@ -1,15 +1,17 @@
 -- Figures as they were: ops.kpi_snapshot. {figure} is a function of schema kpi.
 
--- Has something been settled, or told by a list, which is such a batch, since figures were last asked to the end? The run of one
--- that died in between ended with its daemon.
+-- Has something been settled, told by a list, which is such a batch, or decided of persons, since figures were last asked to the
+-- end? The run of one that died in between ended with its daemon; a decision has none.
 -- Ids of runs are in no strict order, for daemons keep some in reserve; where a newer one is missed, figures are asked once more.
 -- name: kpi_is_due
 SELECT EXISTS (
-    SELECT FROM ops.run r
-    WHERE r.run_id = (SELECT b.run_id FROM ops.batch b WHERE b.feed = 'settle' ORDER BY b.batch_id DESC LIMIT 1)
-      AND r.finished_at > ALL (SELECT k.started_at
-                               FROM (SELECT state, started_at FROM ops.run WHERE job = $1 ORDER BY run_id DESC LIMIT 1000) AS k
-                               WHERE k.state = 'succeeded'))
+    SELECT FROM unnest('{settle,persons}'::text[]) AS f(feed)
+    CROSS JOIN LATERAL (SELECT run_id, committed_at FROM ops.batch WHERE feed = f.feed ORDER BY batch_id DESC LIMIT 1) AS b
+    LEFT JOIN ops.run r USING (run_id)
+    WHERE CASE WHEN b.run_id IS NULL THEN b.committed_at ELSE r.finished_at END
+        > ALL (SELECT k.started_at
+               FROM (SELECT state, started_at FROM ops.run WHERE job = $1 ORDER BY run_id DESC LIMIT 1000) AS k
+               WHERE k.state = 'succeeded'))
 
 -- A figure is asked behind the one that another run of the job is writing.
 -- name: kpi_lock
