@@ -14,12 +14,14 @@
 enum {
     PAGE_MAX_BYTES = 256 << 20,
     NAMES_MIN = 256,
-    SAMPLE_ROWS = 32,   /* of a page's encounters, when it names more than SAMPLE_ABOVE */
+    SAMPLE_ROWS = 16,   /* of a page's encounters, when it names more than SAMPLE_ABOVE */
     SAMPLE_ABOVE = 500,
     UNKNOWN_KEY = -1, /* the member for facts that name nothing */
     DAYS_FIRST = -719162, DAYS = 3652059, /* that there are: years 1 to 9999 (date.h) */
     ABSENT_PAGES = 8, /* so long a name that is nobody's is not asked for again */
     ABSENT_MOST = 4096,
+    ID_MAX_BYTES = 8192, /* an index holds none of more than 2,704 */
+    WARM_AT_ONCE = 4, /* of SQL_MEMBER_WARM's pages, with each page of a first load */
 };
 
 /* ---- the dimensions ---- */
@@ -70,7 +72,9 @@ struct Members {
     size_t n_dates;
     uint64_t known_days[DAYS / 64 + 1]; /* a bit for each that the calendar has; memory for those of use alone, from calloc() */
     MemberCache known_spellings; /* of payers */
-    bool is_cold;   /* a first load that has not read the patients yet */
+    enum { WARM, COLD, WARMING } warmth; /* COLD: a first load that has not read all patients; WARMING: a thread reads some */
+    Buf warm_to;                         /* the last id of those that it has */
+    size_t n_pages;
     int64_t change; /* ops.member_change when the caches were empty */
     Arena *scratch; /* of one question; empty between them */
 };
@@ -123,10 +127,11 @@ Members *members_open(const Entity *entity, const char *source_system, int fisca
     m->entity = entity;
     m->source_system = source_system;
     m->scratch = arena_open();
+    buf_init(&m->warm_to, ID_MAX_BYTES);
     snprintf(m->fiscal_month, sizeof m->fiscal_month, "%d", fiscal_year_start_month);
     bind_dimensions(m);
     bind_columns(m);
-    m->is_cold = is_first_load && m->patient >= 0;
+    m->warmth = is_first_load && m->patient >= 0 ? COLD : WARM;
     return m;
 }
 
@@ -147,6 +152,7 @@ void members_free(Members *m) {
         return;
     forget(m);
     member_cache_empty(&m->known_spellings);
+    buf_done(&m->warm_to);
     arena_free(m->scratch);
     pthread_mutex_destroy(&m->mutex);
     free(m);
@@ -249,16 +255,34 @@ static MemberAnswer take_answer(const PgResult *found, int row) {
     };
 }
 
+static int compare_names(const void *a, const void *b) {
+    return str_compare((*(Name *const *)a)->id, (*(Name *const *)b)->id);
+}
+
+/* In the order of ids: 2,500 neighbours in the index take 16 ms where scattered ones take 26. */
+static Name **sort_names(const NameList *list) {
+    Name **sorted = arena_alloc(list->arena, list->n * sizeof *sorted);
+    for (size_t i = 0; i < list->n; i++)
+        sorted[i] = &list->names[i];
+    qsort(sorted, list->n, sizeof *sorted, compare_names);
+    return sorted;
+}
+
 static bool ask(const Members *m, Pg *pg, const Dimension *dimension, NameList *list, Error *err) {
     CLEANUP(buf_drop) Buf ids = pg_array(PAGE_MAX_BYTES);
     CLEANUP(buf_drop) Buf days = pg_array(PAGE_MAX_BYTES);
-    const char *id_array = ids_array(list, list->n, &ids, err), *day_array = days_array(list, &days, err);
+    Name **names = sort_names(list);
+    for (size_t i = 0; i < list->n; i++) {
+        pg_array_text(&ids, names[i]->id);
+        silver_put_day(&days, names[i]->day);
+    }
+    const char *id_array = pg_array_end(&ids, err), *day_array = pg_array_end(&days, err);
     TRY(id_array && day_array);
     CLEANUP(pg_result_drop) PgResult *found = pg_query_as(
         pg, PG_BINARY, dimension->look_up, PG_PARAMS(id_array, day_array, m->source_system), err);
     TRY(found);
     for (int r = 0; r < pg_rows(found); r++)
-        list->names[pg_int(found, r, 0) - 1].answer = take_answer(found, r);
+        names[pg_int(found, r, 0) - 1]->answer = take_answer(found, r);
     return true;
 }
 
@@ -356,24 +380,40 @@ static bool resolve(Members *m, Bound *bound, Pg *pg, SilverPage *page, MemberAn
     return true;
 }
 
-/* Patients one by one would cost a first load a tenth of its time. */
-static bool warm(Members *m, Pg *pg, Error *err) {
+/* The next patients behind `warm_to`. Other threads have their turn while PostgreSQL answers. */
+static bool warm_more(Members *m, Pg *pg, Arena *arena, Error *err) {
     MemberCache *cache = &m->bounds[m->patient].cache;
-    m->is_cold = false;
-    const char *last = "";
-    for (int n = 1; n > 0 && cache->n_used < MEMBER_CACHE_MAX / 4 * 3;) {
-        CLEANUP(pg_result_drop) PgResult *found =
-            pg_query_as(pg, PG_BINARY, SQL_MEMBER_WARM, PG_PARAMS(m->source_system, last), err);
-        TRY(found);
-        n = pg_rows(found);
-        for (int r = 0; r < n; r++) {
-            MemberAnswer answer = take_answer(found, r);
-            member_cache_put(cache, pg_value(found, r, 0), &answer);
-        }
-        if (n > 0)
-            last = arena_string(m->scratch, pg_value(found, n - 1, 0));
+    const char *behind = arena_string(arena, buf_str(&m->warm_to));
+    pthread_mutex_unlock(&m->mutex);
+    CLEANUP(pg_result_drop) PgResult *found =
+        pg_query_as(pg, PG_BINARY, SQL_MEMBER_WARM, PG_PARAMS(m->source_system, behind), err);
+    pthread_mutex_lock(&m->mutex);
+    TRY(found);
+    int n = pg_rows(found);
+    for (int r = 0; r < n; r++) {
+        MemberAnswer answer = take_answer(found, r);
+        member_cache_put(cache, pg_value(found, r, 0), &answer);
     }
+    buf_clear(&m->warm_to);
+    if (n > 0)
+        buf_put_str(&m->warm_to, pg_value(found, n - 1, 0));
+    m->warmth = n > 0 && cache->n_used < MEMBER_CACHE_MAX / 8 * 7 ? COLD : WARM;
     return true;
+}
+
+/* Patients one by one would cost a first load a tenth of its time. They are read some with each page, that no page stands
+ * still for all of them, from the second on: what comes in one page names few. Where the cache is full the others are
+ * asked for as they come. */
+static bool warm(Members *m, Pg *pg, Arena *arena, Error *err) {
+    bool ok = true;
+    if (m->n_pages++ == 0 || m->warmth != COLD)
+        return true;
+    for (int i = 0; i < WARM_AT_ONCE && ok && m->warmth != WARM; i++) {
+        m->warmth = WARMING;
+        ok = warm_more(m, pg, arena, err);
+    }
+    m->warmth = m->warmth == WARMING ? COLD : m->warmth;
+    return ok;
 }
 
 /* ---- ages ---- */
@@ -585,16 +625,12 @@ static bool done_with(Members *m, bool ok) {
 }
 
 static bool resolve_dimensions(Members *m, Pg *pg, SilverPage *page, Error *err) {
-    TRY(check_change(m, pg, err));
-    if (m->is_cold)
-        TRY(done_with(m, warm(m, pg, err)));
     for (size_t i = 0; i < m->n_bounds; i++)
         TRY(done_with(m, resolve_dimension(m, i, pg, page, err)));
     return true;
 }
 
-static bool resolve_page(Members *m, Pg *pg, SilverPage *page, Error *err) {
-    bool has_written = silver_count(page, ROW_NEW) + silver_count(page, ROW_CHANGED) > 0;
+static bool resolve_page(Members *m, Pg *pg, bool has_written, SilverPage *page, Error *err) {
     if (has_written)
         TRY(resolve_dimensions(m, pg, page, err));
     int folded = m->payer != COLUMN_NONE ? mapping_folded_field(page->mapping, m->payer) : -1;
@@ -608,9 +644,11 @@ static bool resolve_page(Members *m, Pg *pg, SilverPage *page, Error *err) {
 }
 
 bool members_resolve(Members *m, Pg *pg, MembersWay way, SilverPage *page, Error *err) {
+    bool has_written = silver_count(page, ROW_NEW) + silver_count(page, ROW_CHANGED) > 0;
     pthread_mutex_lock(&m->mutex);
+    bool ok = !has_written || (check_change(m, pg, err) && warm(m, pg, page->arena, err));
     m->way = way;
-    bool ok = resolve_page(m, pg, page, err);
+    ok = ok && resolve_page(m, pg, has_written, page, err);
     pthread_mutex_unlock(&m->mutex);
     return ok;
 }

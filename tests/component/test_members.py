@@ -55,3 +55,30 @@ def test_a_name_that_was_nobodys_is_another_ones_in_the_same_page(placer):
     name_both(placer, 1)
     placer.page("t", [("T2", "D1", "V1", "10.00"), ("T3", "D2", "V1", "10.00")])
     assert (keys(placer, 2), keys(placer, 3)) == ((False, False), (True, False))
+
+
+WARM = 20_000  # patients that a page of a first load reads ahead (WARM_AT_ONCE of 5,000)
+
+
+def test_the_patients_of_a_first_load_are_read_some_with_every_page(build, postgres, schema_database):
+    """From the second on. Seen by who is taken away behind its back: he is known still when he was remembered, and nobody else is."""
+    placer = Placer(build, postgres, schema_database)
+    placer.feed("p", "a", "patients", ("source_patient_id", "last_name"))
+    placer.page("p", [(f"P{number:05}", "Lee") for number in range(WARM + 2)])
+    placer.feed("t", "a", "transactions", ("source_transaction_id", "source_patient_id", "amount"))
+
+    def is_known(transaction, patient):
+        placer.page("t", [(transaction, f"P{patient:05}", "10.00")])
+        return postgres.ask(schema_database, "SELECT patient_key IS NOT NULL FROM silver.transactions "
+                                             f"WHERE source_transaction_id = '{transaction}'")[0][0]
+
+    def take_away(*patients):
+        for patient in patients:
+            postgres.execute(f"DELETE FROM silver.patients WHERE source_patient_id = 'P{patient:05}'", schema_database)
+
+    assert is_known("T1", 0)
+    take_away(1)
+    assert not is_known("T2", 1)
+    take_away(WARM, WARM + 1)
+    assert is_known("T3", WARM) and not is_known("T4", WARM + 1)
+    placer.stop()
