@@ -663,6 +663,20 @@ def test_a_corrected_remittance_ends_the_quarantine_of_the_wrong_one(make_desk):
     assert desk.rows("SELECT DISTINCT state FROM dq.quarantine") == [("open",)]
 
 
+def test_a_corrected_remittance_ends_what_was_dismissed_too_and_only_of_its_hospital(desk):
+    desk.put("a_1.835", remit(PAID, DENIED, number="E1", check="75"))
+    desk.once()
+    desk.rows("UPDATE dq.quarantine SET state = 'dismissed' WHERE raw ->> 'source_claim_id' = 'C2' RETURNING 1")
+    held = "SELECT raw ->> 'source_claim_id', state FROM dq.quarantine ORDER BY 1"
+    right = remit(PAID, DENIED, number="E1", made="20250112", group="9")
+    desk.put("b_1.835", right)
+    desk.once()
+    assert desk.rows(held) == [("C1", "open"), ("C2", "dismissed")]
+    desk.put("a_2.835", right)
+    desk.once()
+    assert desk.rows(held) == [("C1", "superseded"), ("C2", "superseded")]
+
+
 def test_an_acknowledgement_is_of_the_right_receiver_and_of_the_last_that_bore_the_number(make_desk):
     """Group 77 goes to two payers, and once more when the numbers have come round."""
     def sent(claim_id, made, receiver):
