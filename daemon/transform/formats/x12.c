@@ -218,7 +218,7 @@ static IsaAnswer begin_isa(X12Parser *x12) {
     size_t isa16 = size > 3 ? find_isa16(at, size) : 0;
     bool is_enough = isa16 > 0 && isa16 + ISA_BEHIND <= size;
     char next_end = is_enough ? end_of_next(at + isa16 + 1, at + size) : '\0';
-    is_enough &= next_end != '\0' || !is_isa16_unsure(at + isa16);
+    is_enough = is_enough && (next_end != '\0' || !is_isa16_unsure(at + isa16));
     if (!is_enough && !x12->is_finished && size < ISA_BYTES_MAX)
         return ISA_MORE;
     if (isa16 == 0 || isa16 + 2 > size || is_alphanumeric(at[3]) || (is_blank(at[3]) && at[3] != '\t'))
