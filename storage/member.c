@@ -20,7 +20,6 @@ enum {
     DAYS_FIRST = -719162, DAYS = 3652059, /* that there are: years 1 to 9999 (date.h) */
     ABSENT_PAGES = 8, /* so long a name that is nobody's is not asked for again */
     ABSENT_MOST = 4096,
-    ID_MAX_BYTES = 8192, /* an index holds none of more than 2,704 */
     WARM_AT_ONCE = 4, /* of SQL_MEMBER_WARM's pages, with each page of a first load */
 };
 
@@ -127,7 +126,7 @@ Members *members_open(const Entity *entity, const char *source_system, int fisca
     m->entity = entity;
     m->source_system = source_system;
     m->scratch = arena_open();
-    buf_init(&m->warm_to, ID_MAX_BYTES);
+    buf_init(&m->warm_to, PAGE_MAX_BYTES); /* an index holds longer ids than its pages, where they can be pressed */
     snprintf(m->fiscal_month, sizeof m->fiscal_month, "%d", fiscal_year_start_month);
     bind_dimensions(m);
     bind_columns(m);

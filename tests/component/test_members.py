@@ -82,3 +82,18 @@ def test_the_patients_of_a_first_load_are_read_some_with_every_page(build, postg
     take_away(WARM, WARM + 1)
     assert is_known("T3", WARM) and not is_known("T4", WARM + 1)
     placer.stop()
+
+
+def test_an_id_of_any_length_is_read_behind(build, postgres, schema_database):
+    """An index holds long ones, too, that can be pressed. Were it forgotten, the first patients would be read over and over."""
+    placer = Placer(build, postgres, schema_database)
+    placer.feed("p", "a", "patients", ("source_patient_id", "last_name"))
+    ids = [f"P{number:05}" + "Z" * (9000 if number == 4999 else 0) for number in range(5001)]
+    placer.page("p", [(name, "Lee") for name in ids])
+    placer.feed("t", "a", "transactions", ("source_transaction_id", "source_patient_id", "amount"))
+    placer.page("t", [("T1", ids[0], "10.00")])
+    placer.page("t", [("T2", ids[0], "10.00")])
+    postgres.execute(f"DELETE FROM silver.patients WHERE source_patient_id = '{ids[5000]}'", schema_database)
+    placer.page("t", [("T3", ids[5000], "10.00")])
+    assert postgres.ask(schema_database, "SELECT patient_key IS NOT NULL FROM silver.transactions WHERE source_transaction_id = 'T3'") == [(True,)]
+    placer.stop()
