@@ -245,12 +245,17 @@ def test_what_the_data_cannot_support_names_the_column(ask, database):
 
 
 def test_adjustments_are_written_off_but_not_the_patients_share(ask, database):
-    for place, group in enumerate(("CO", "CO", "OA", "PR")):
+    """Whatever else the group says (CR was one until 5010), and also of a source that sends nothing but remittances."""
+    run(database, "INSERT INTO ops.source (source_system, timezone) VALUES ('remits_alone', 'UTC'), ('shares_alone', 'UTC')")
+    sent = [("hospital_a", group) for group in ("CO", "CO", "OA", "CR", "PR")] + [("remits_alone", "PI"), ("shares_alone", "PR")]
+    for place, (source, group) in enumerate(sent):
         run(database, "INSERT INTO silver.adjustments (adjustment_key, source_system, source_claim_id, iteration, "
             "service_line, group_code, reason_code, position, claim_date, amount, batch_id) "
-            "VALUES (%s, 'hospital_a', 'C1', 1, 0, %s, '45', %s, '2023-02-01', 10.5, 1)", place, group, place)
-    rows = [row for row in ask("write_off_amount") if row["source_system"] == "hospital_a"]
-    assert {row["group_code"]: row["value"] for row in rows} == {"CO": Decimal("21.0"), "OA": Decimal("10.5")}
+            "VALUES (%s, %s, 'C1', 1, 0, %s, '45', %s, '2023-02-01', 10.5, 1)", place, source, group, place)
+    rows = [row for row in ask("write_off_amount") if row["source_system"] != "hospital_b"]
+    assert {(row["source_system"], row["group_code"]): row["value"] for row in rows} == {
+        ("hospital_a", "CO"): Decimal("21.0"), ("hospital_a", "OA"): Decimal("10.5"), ("hospital_a", "CR"): Decimal("10.5"),
+        ("remits_alone", "PI"): Decimal("10.5")}
     assert {row["missing"] for row in rows} == {None}
 
 
@@ -349,3 +354,16 @@ def test_the_clock_goes_by_what_hospitals_sent(postgres, schema_database, feed, 
         "INSERT INTO silver.transactions (transaction_key, source_system, source_transaction_id, service_date, batch_id) "
         "SELECT n, 'h', n, date '2024-03-01' + n, 1 FROM unnest(ARRAY[1, 4, 8, 20]) AS n", schema_database)
     assert postgres.ask(schema_database, "SELECT kpi.default_as_of()::text") == [(day,)]
+
+
+def test_without_transactions_the_clock_goes_by_claims(postgres, schema_database):
+    """A hospital of which only X12 is received: what it sent is counted, and a date to come is none."""
+    postgres.execute(
+        "INSERT INTO ops.source (source_system, timezone) VALUES ('h', 'UTC'); "
+        "INSERT INTO ops.batch (batch_id, feed, rows_read, rows_changed, rows_quarantined, committed_at) VALUES "
+        "(1, 'claims.h', 2, 2, 0, '2024-03-05 12:00+00'); "
+        "INSERT INTO silver.claims (claim_key, source_system, source_claim_id, iteration, is_final, service_date, claim_date, claim_status, batch_id) "
+        "VALUES (1, 'h', 'C1', 1, true, '2024-03-01', '2024-03-04', 'Paid', 1), (2, 'h', 'C2', 1, true, '2024-02-01', '2099-01-01', 'Denied', 1)",
+        schema_database)
+    assert postgres.ask(schema_database, "SELECT kpi.default_as_of()::text") == [("2024-03-04",)]
+    assert postgres.ask(schema_database, "SELECT claim_status, numerator::int FROM kpi.claim_status_mix()") == [("Paid", 1)]
