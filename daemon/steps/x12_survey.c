@@ -48,6 +48,7 @@ typedef struct Surveying {
     size_t first_unread; /* number of the first set of a kind that is not read; 0: none */
     size_t n_other, first_other; /* sets of claims of another version than is read, and the number of the first */
     int64_t refused_segment; /* the first STC that refuses claims without naming one; 0: none */
+    int64_t refusing_segment; /* of this set: one above claims that refuses them, unless some are named below it; 0: none */
     int64_t bad_plb_segment; /* of this remittance, whose fiscal period ends on no day; 0: none */
     int64_t provider_number; /* of this remittance's PLB amounts so far */
     char first_fault[X12_SENTENCE_BYTES]; /* of the whole file */
@@ -180,6 +181,7 @@ static void begin_set(Surveying *s) {
     s->payment = (Payment){.payer_id = ""};
     s->reference[0] = '\0';
     s->is_receiver_level = s->is_provider_level = false;
+    s->refusing_segment = 0;
     s->provider_number = s->bad_plb_segment = 0;
 }
 
@@ -195,17 +197,28 @@ static void take_payment(Surveying *s, const X12Segment *segment) {
         take_n1(payment, segment);
 }
 
-/* 277CA: the level that what follows speaks of. */
+static void note_refusal(Surveying *s) {
+    if (s->refused_segment == 0)
+        s->refused_segment = s->refusing_segment;
+    s->refusing_segment = 0;
+}
+
+/* 277CA: the level that what follows speaks of. Some payers refuse a provider and name his claims all the same. */
 static void take_level(Surveying *s, const X12Segment *hl) {
-    s->is_receiver_level = str_equal(x12_element(hl, 3), STR("21"));
-    s->is_provider_level = str_equal(x12_element(hl, 3), STR("19"));
+    Str level = x12_element(hl, 3);
+    if (s->is_provider_level && str_equal(level, STR("19")))
+        note_refusal(s);
+    if (str_equal(level, STR("PT")))
+        s->refusing_segment = 0;
+    s->is_receiver_level = str_equal(level, STR("21"));
+    s->is_provider_level = str_equal(level, STR("19"));
 }
 
 /* STC03: WQ takes what it speaks of, U refuses it (005010X214, 2200B and 2200C). */
 static void take_status(Surveying *s, const X12Segment *stc) {
     bool is_above_claims = s->is_receiver_level || s->is_provider_level;
-    if (is_above_claims && s->refused_segment == 0 && str_equal(x12_element(stc, 3), STR("U")))
-        s->refused_segment = stc->place.segment;
+    if (is_above_claims && s->refusing_segment == 0 && str_equal(x12_element(stc, 3), STR("U")))
+        s->refusing_segment = stc->place.segment;
 }
 
 static void take_reference(Surveying *s, const X12Segment *segment) {
@@ -397,6 +410,7 @@ static bool end_set(Surveying *s, const X12Totals *totals, int64_t last_segment,
         s->sets = grown;
         s->capacity = s->capacity * 2 + 64;
     }
+    note_refusal(s);
     X12Verdict verdict = judge(s, totals);
     bool is_known = verdict.is_known = is_known_kind(totals->kind);
     s->sets[s->n_sets++] = verdict;

@@ -533,12 +533,16 @@ def test_a_refusal_that_names_no_claim_is_told_with_its_file(desk):
     desk.put("a_1.277", acknowledged(taken, taken, *claim_refused))
     desk.put("a_2.277", acknowledged(refused, taken))
     desk.put("a_3.277", acknowledged(taken, refused))
+    desk.put("a_4.277", acknowledged(taken, refused, *claim_refused))
+    desk.put("a_5.277", acknowledged(refused, refused, *claim_refused))
+    desk.put("a_6.277", acknowledged(taken, refused, "HL*4*2*19*1", f"STC*{refused}*100", *claim_refused))
     desk.once()
-    said = {number: desk.file(f"a_{number}.277") for number in (1, 2, 3)}
-    assert [file["state"] for file in said.values()] == ["done"] * 3 and said[1]["error"] is None
+    said = {number: desk.file(f"a_{number}.277") for number in range(1, 7)}
+    assert [file["state"] for file in said.values()] == ["done"] * 6
+    assert [said[number]["error"] for number in (1, 4, 5)] == [None] * 3  # they are named
     sentence = ": all claims of a set, or of a provider in it, are refused and none is named, so they stand here as before; see which " \
         "were sent, mend them and send them again"
-    assert (said[2]["error"], said[3]["error"]) == (f"segment 9{sentence}", f"segment 12{sentence}")
+    assert (said[2]["error"], said[3]["error"], said[6]["error"]) == (f"segment 9{sentence}", f"segment 12{sentence}", f"segment 12{sentence}")
 
 
 @pytest.mark.parametrize("version, sentence", [
