@@ -194,6 +194,8 @@ def test_a_file_is_read_anew_without_looking_for_what_it_placed_at_every_page(ma
     configure(claims, way("encoding: windows-1252"))
     claims.put(NAME, text([row(f"C{number}", payer="Münch" if number % 2 else "Aetna") for number in range(n)]))
     claims.once()
+    claims.store.execute("INSERT INTO silver.transactions (transaction_key, source_system, source_transaction_id, service_date, batch_id) "
+                         "VALUES (1, 'hospital_a', 'T1', '2024-01-01', 1)", claims.database)  # or every figure looks through claims for a day
     before = reads(claims, "claims", "claims_absorbed")
     configure(claims, way("encoding: utf-8"))
     ask(claims)
