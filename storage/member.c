@@ -73,7 +73,7 @@ struct Members {
     MemberCache known_spellings; /* of payers */
     enum { WARM, COLD, WARMING } warmth; /* COLD: a first load that has not read all patients; WARMING: a thread reads some */
     Buf warm_to;                         /* the last id of those that it has */
-    size_t n_pages;
+    size_t n_pages; /* of which something was written */
     int64_t change; /* ops.member_change when the caches were empty */
     Arena *scratch; /* of one question; empty between them */
 };

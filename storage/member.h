@@ -11,13 +11,14 @@
  * looks at all facts of changed members; once a settle has done that, what was remembered before it is
  * forgotten. Names that were nobody's are not asked for again for some pages; whoever comes meanwhile is found by settle, as
  * a name is that nobody bears yet.
- * One Members belongs to one run; its threads take turns. Not a resolver of facts' keys: gold joins for those. */
+ * One Members belongs to one run; its threads take turns, also while one of them reads patients ahead. Not a resolver of facts' keys: gold joins for those. */
 #pragma once
 #include "storage/silver.h"
 
 typedef struct Members Members;
 
-/* `is_first_load`: many patients will be named, so they are read once, as many as can be remembered. */
+/* `is_first_load`: many patients will be named, so they are read once, as many as can be remembered: some with every page
+ * from the second on. */
 Members *members_open(const Entity *entity, const char *source_system, int fiscal_year_start_month,
                       bool is_first_load);
 void members_free(Members *members);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
-enum { CACHE_MIN = 1024, GROWTH = 16, WINDOW = 64 };
+enum { CACHE_MIN = 1024, GROWTH = 16, WINDOW = 64 /* with seven of eight slots taken one name in 170 displaces another; with 16, one in 27 */ };
 
 typedef struct MemberSlot {
     uint32_t hash[3]; /* 96 bits of it; all 0: free */

@@ -418,8 +418,9 @@ static bool end_set(Surveying *s, const X12Totals *totals, int64_t last_segment,
     s->n_known += is_known;
     if (!is_known && s->first_unread == 0)
         s->first_unread = s->n_sets;
-    s->n_other += is_other_version(totals);
-    if (s->n_other == 1 && s->first_other == 0)
+    bool is_other = is_other_version(totals);
+    s->n_other += is_other;
+    if (is_other && s->first_other == 0)
         s->first_other = s->n_sets;
     note_set(s, totals, last_segment, &verdict);
     return true;
