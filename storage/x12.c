@@ -13,6 +13,7 @@ bool x12_note(Pg *tx, const X12Notes *notes, Error *err) {
     TRY(pg_exec(tx, SQL_X12_NOTE_PROVIDERS, PG_PARAMS(file.text, notes->source_system, notes->provider_json), NULL, err));
     TRY(pg_exec(tx, SQL_X12_NOTE_ACKNOWLEDGEMENTS,
                 PG_PARAMS(file.text, notes->source_system, notes->acknowledgements_json), NULL, err));
+    TRY(pg_exec(tx, SQL_X12_NOTE_BATCHES, PG_PARAMS(file.text, notes->source_system, notes->batches_json), NULL, err));
     TRY(pg_exec(tx, SQL_X12_NOTE_INTERCHANGES, PG_PARAMS(file.text, notes->source_system, notes->interchanges_json), NULL, err));
     FAILPOINT("x12.after_note");
     return true;

@@ -8,7 +8,7 @@
 typedef struct X12Notes {
     int64_t file_id;
     const char *source_system;
-    const char *sets_json, *provider_json, *acknowledgements_json, *interchanges_json;
+    const char *sets_json, *provider_json, *acknowledgements_json, *batches_json, *interchanges_json;
 } X12Notes;
 bool x12_note(Pg *tx, const X12Notes *notes, Error *err);
 /* When the file's claims are placed: what quarantine holds of remittances that this file, or one before it, tells rightly is

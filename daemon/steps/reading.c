@@ -70,7 +70,7 @@ static bool place_or_reject(PlaceFeed *feed, const RawRows *rows, const CursorSt
 
 static bool note_survey(const Reading *reading, Pg *pg, const X12Survey *survey, Error *err) {
     X12Notes notes = {reading->entry.file_id, reading->file->seen.source_system, survey->sets_json, survey->provider_json,
-                      survey->acknowledgements_json, survey->interchanges_json};
+                      survey->acknowledgements_json, survey->batches_json, survey->interchanges_json};
     return x12_note(pg, &notes, err);
 }
 

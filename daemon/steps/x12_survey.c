@@ -6,6 +6,7 @@
 #include "steps/delivery.h"
 #include "transform/date.h"
 #include "transform/formats/acknowledgement.h"
+#include "transform/formats/batch_answer.h"
 #include "transform/formats/x12_rows.h"
 
 #include <errno.h>
@@ -16,6 +17,7 @@ enum {
     PLB_FIRST = 3,
     PLB_LAST = 13,
     PARTY_BYTES = 84,
+    BILLING_RUNS_MAX = 100000, /* of a file */
     CLOCKS_APART_HOURS = 6 /* of the United States: from the East to Hawaii in winter 5, in summer 6 */
 };
 #define US_PER_HOUR (3600 * US_PER_SECOND)
@@ -43,12 +45,12 @@ typedef struct Surveying {
     Arena *arena;
     X12Tally tally;
     X12AckReader acks;
+    X12BatchReader batch;
     X12Verdict *sets;
     size_t n_sets, capacity, n_quarantined, n_known, n_interchanges; /* the last: that are acknowledged */
     size_t first_unread; /* number of the first set of a kind that is not read; 0: none */
     size_t n_other, first_other; /* sets of claims of another version than is read, and the number of the first */
     int64_t refused_segment; /* the first STC that refuses claims without naming one; 0: none */
-    int64_t refusing_segment; /* of this set: one above claims that refuses them, unless some are named below it; 0: none */
     int64_t bad_plb_segment; /* of this remittance, whose fiscal period ends on no day; 0: none */
     int64_t provider_number; /* of this remittance's PLB amounts so far */
     char first_fault[X12_SENTENCE_BYTES]; /* of the whole file */
@@ -60,9 +62,11 @@ typedef struct Surveying {
     Group group;
     Payment payment;
     char reference[PARTY_BYTES]; /* 837: what its sender calls it; 277CA: what that sender called what it answers */
-    bool is_receiver_level;      /* 277: of whoever sent the claims */
-    bool is_provider_level;      /* 277: of whose claims they are */
-    Buf sets_json, provider_json, acks_json, interchanges_json;
+    bool is_billing_wanted;       /* 837: a billing provider's level began, and he is not named yet */
+    char billing[PARTY_BYTES];    /* 837: whose the claims are that follow */
+    size_t n_billing_runs;        /* of the file */
+    Buf billing_json;             /* of this set: each run of claims of one billing provider */
+    Buf sets_json, provider_json, acks_json, batches_json, interchanges_json;
 } Surveying;
 
 bool x12_feed_from(Unpacker *bytes, char *chunk, size_t size, X12Parser *x12, Error *err) {
@@ -180,8 +184,10 @@ static void take_n1(Payment *payment, const X12Segment *n1) {
 static void begin_set(Surveying *s) {
     s->payment = (Payment){.payer_id = ""};
     s->reference[0] = '\0';
-    s->is_receiver_level = s->is_provider_level = false;
-    s->refusing_segment = 0;
+    s->is_billing_wanted = false;
+    s->billing[0] = '\0';
+    buf_clear(&s->billing_json);
+    buf_put_byte(&s->billing_json, '[');
     s->provider_number = s->bad_plb_segment = 0;
 }
 
@@ -197,44 +203,76 @@ static void take_payment(Surveying *s, const X12Segment *segment) {
         take_n1(payment, segment);
 }
 
-static void note_refusal(Surveying *s) {
-    if (s->refused_segment == 0)
-        s->refused_segment = s->refusing_segment;
-    s->refusing_segment = 0;
+/* Claims of as many runs as that in one file are not told apart by whose they are. */
+static void begin_billing(Surveying *s, const X12Segment *segment, Str provider) {
+    s->is_billing_wanted = false;
+    if (str_equal(provider, str_of(s->billing)) || s->n_billing_runs == BILLING_RUNS_MAX)
+        return;
+    copy(s->billing, sizeof s->billing, provider);
+    begin_object(&s->billing_json);
+    put_number(&s->billing_json, "first_segment", segment->place.segment);
+    put_text(&s->billing_json, "provider_id", str_of(s->billing));
+    buf_printf(&s->billing_json, "}");
+    s->n_billing_runs++;
 }
 
-/* 277CA: the level that what follows speaks of. Some payers refuse a provider and name his claims all the same. */
-static void take_level(Surveying *s, const X12Segment *hl) {
-    Str level = x12_element(hl, 3);
-    if (s->is_provider_level && str_equal(level, STR("19")))
-        note_refusal(s);
-    if (str_equal(level, STR("PT")))
-        s->refusing_segment = 0;
-    s->is_receiver_level = str_equal(level, STR("21"));
-    s->is_provider_level = str_equal(level, STR("19"));
+/* Other payers' billing providers (loop 2330G) are named within claims. */
+static void take_billing(Surveying *s, const X12Segment *segment) {
+    if (x12_is(segment, "HL") && str_equal(x12_element(segment, 3), STR("20")))
+        s->is_billing_wanted = true;
+    else if (s->is_billing_wanted && x12_is(segment, "NM1") && str_equal(x12_element(segment, 1), STR("85")))
+        begin_billing(s, segment, x12_element(segment, 9));
+    else if (s->is_billing_wanted && x12_is(segment, "CLM"))
+        begin_billing(s, segment, STR(""));
 }
 
-/* STC03: WQ takes what it speaks of, U refuses it (005010X214, 2200B and 2200C). */
-static void take_status(Surveying *s, const X12Segment *stc) {
-    bool is_above_claims = s->is_receiver_level || s->is_provider_level;
-    if (is_above_claims && s->refusing_segment == 0 && str_equal(x12_element(stc, 3), STR("U")))
-        s->refusing_segment = stc->place.segment;
+static void take_sent(Surveying *s, const X12Segment *segment) {
+    if (x12_is(segment, "BHT"))
+        copy(s->reference, sizeof s->reference, x12_element(segment, 3));
+    take_billing(s, segment);
+}
+
+static void note_batch(Surveying *s, const X12BatchAnswer *answer) {
+    Buf *out = &s->batches_json;
+    if (answer->is_refusal && (s->refused_segment == 0 || answer->place.segment < s->refused_segment))
+        s->refused_segment = answer->place.segment;
+    begin_object(out);
+    put_number(out, "set_number", answer->place.transaction);
+    put_number(out, "segment", answer->place.segment);
+    put_text(out, "reference", str_of(answer->reference));
+    if (answer->is_of_provider)
+        put_text(out, "provider_id", str_of(answer->provider));
+    put_text(out, "code", str_of(answer->code));
+    put_text(out, "acknowledgement", answer->is_refusal ? STR("Rejected") : STR("Accepted"));
+    buf_printf(out, "}");
+}
+
+static void take_answered(Surveying *s, const X12Segment *segment) {
+    X12BatchAnswer answers[X12_BATCH_ANSWERS_MAX];
+    size_t n = x12_batch_take(&s->batch, segment, answers);
+    for (size_t i = 0; i < n; i++)
+        note_batch(s, &answers[i]);
+    if (s->batch.receiver.reference[0])
+        copy(s->reference, sizeof s->reference, str_of(s->batch.receiver.reference));
 }
 
 static void take_reference(Surveying *s, const X12Segment *segment) {
     const X12Totals *set = &s->tally.totals;
-    bool is_answer = strcmp(set->kind, "277") == 0 && !x12_is_inquiry(str_of(set->version));
-    if (strcmp(set->kind, "837") == 0 && x12_is(segment, "BHT"))
-        copy(s->reference, sizeof s->reference, x12_element(segment, 3));
-    if (is_answer && x12_is(segment, "HL"))
-        take_level(s, segment);
-    if (is_answer && x12_is(segment, "STC"))
-        take_status(s, segment);
-    if (is_answer && s->is_receiver_level && x12_is(segment, "TRN") && str_equal(x12_element(segment, 1), STR("2")))
-        copy(s->reference, sizeof s->reference, x12_element(segment, 2));
+    if (strcmp(set->kind, "837") == 0)
+        take_sent(s, segment);
+    if (strcmp(set->kind, "277") == 0 && !x12_is_inquiry(str_of(set->version)))
+        take_answered(s, segment);
 }
 
 static bool is_answer(const char *kind) { return strcmp(kind, "837") != 0; }
+
+static void note_billing(Surveying *s) {
+    if (s->billing_json.size <= 1 || s->n_billing_runs == BILLING_RUNS_MAX)
+        return;
+    put_name(&s->sets_json, "billing_providers");
+    buf_put_str(&s->sets_json, buf_str(&s->billing_json));
+    buf_put_byte(&s->sets_json, ']');
+}
 
 static void note_envelope(Surveying *s, const X12Totals *totals) {
     Buf *out = &s->sets_json;
@@ -246,6 +284,7 @@ static void note_envelope(Surveying *s, const X12Totals *totals) {
     put_text(out, "interchange_made", str_of(s->interchange.made));
     if (s->reference[0])
         put_text(out, "reference", str_of(s->reference));
+    note_billing(s);
     if (group->is_dated)
         put_number(out, "made_us", group->made_us);
     if (group->is_dated && is_answer(totals->kind) && !s->clock->is_declared)
@@ -410,7 +449,6 @@ static bool end_set(Surveying *s, const X12Totals *totals, int64_t last_segment,
         s->sets = grown;
         s->capacity = s->capacity * 2 + 64;
     }
-    note_refusal(s);
     X12Verdict verdict = judge(s, totals);
     bool is_known = verdict.is_known = is_known_kind(totals->kind);
     s->sets[s->n_sets++] = verdict;
@@ -489,8 +527,8 @@ static const char *notice_of(const Surveying *s) {
         return arena_printf(s->arena, "%zu of %zu transaction sets are none of 835, 837, 277 and 999 and were not read; the first is "
                             "number %zu", s->n_sets - s->n_known, s->n_sets, s->first_unread);
     if (s->refused_segment)
-        return arena_printf(s->arena, "segment %lld: all claims of a set, or of a provider in it, are refused and none is named, so they "
-                            "stand here as before; see which were sent, mend them and send them again", (long long)s->refused_segment);
+        return arena_printf(s->arena, "segment %lld: all claims of a set, or of a provider in it, are refused and none is named; see in "
+                            "gold.claim_acknowledgements which, mend them and send them again", (long long)s->refused_segment);
     if (s->first_other)
         return arena_printf(s->arena, "%zu of %zu transaction sets are of another version than 005010 and were read as if of that; the "
                             "first is number %zu", s->n_other, s->n_sets, s->first_other);
@@ -530,22 +568,26 @@ static bool fill_survey(Surveying *s, X12Survey *ret_survey, Error *err) {
         .sets_json = finish_json(s, &s->sets_json, err),
         .provider_json = finish_json(s, &s->provider_json, err),
         .acknowledgements_json = finish_json(s, &s->acks_json, err),
+        .batches_json = finish_json(s, &s->batches_json, err),
         .interchanges_json = finish_json(s, &s->interchanges_json, err),
     };
     return ret_survey->sets_json && ret_survey->provider_json && ret_survey->acknowledgements_json &&
-           ret_survey->interchanges_json;
+           ret_survey->batches_json && ret_survey->interchanges_json;
 }
 
 static void surveying_done(Surveying *s) {
+    buf_done(&s->billing_json);
     buf_done(&s->sets_json);
     buf_done(&s->provider_json);
     buf_done(&s->acks_json);
+    buf_done(&s->batches_json);
     buf_done(&s->interchanges_json);
 }
 
 bool x12_survey(Unpacker *bytes, const X12Clock *clock, Arena *arena, X12Survey *ret_survey, Error *err) {
     CLEANUP(surveying_done) Surveying s = {.arena = arena, .clock = clock};
-    Buf *lists[] = {&s.sets_json, &s.provider_json, &s.acks_json, &s.interchanges_json};
+    Buf *lists[] = {&s.sets_json, &s.provider_json, &s.acks_json, &s.batches_json, &s.interchanges_json};
+    buf_init(&s.billing_json, JSON_BYTES_MAX);
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         buf_init(lists[i], JSON_BYTES_MAX);
         buf_put_byte(lists[i], '[');

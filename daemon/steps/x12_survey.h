@@ -1,7 +1,7 @@
 /* x12_survey.h - an X12 file judged whole, before one of its claims is posted.
  *
  * One pass over the bytes: which transaction sets there are, whether each is sound (its envelope) and a remittance's
- * balances hold, what payers give or take beside any claim (PLB), what receivers acknowledged (999, TA1). Memory: some
+ * balances hold, what payers give or take beside any claim (PLB), what receivers acknowledged (999, TA1, and 277CA above its claims). Memory: some
  * hundred bytes per set, at most X12_SETS_MAX of them. */
 #pragma once
 #include "base/arena.h"
@@ -42,7 +42,7 @@ typedef struct X12Survey {
     X12Written written;
     const char *warning; /* of the whole file: what is missing or was not posted; NULL: nothing */
     /* For storage/x12.h: arrays of objects. */
-    const char *sets_json, *provider_json, *acknowledgements_json, *interchanges_json;
+    const char *sets_json, *provider_json, *acknowledgements_json, *batches_json, *interchanges_json;
 } X12Survey;
 
 /* Reads the bytes from where they stand to their end. False and an Error of class data when there is nothing to be had

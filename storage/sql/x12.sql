@@ -4,6 +4,7 @@
 -- name: x12_forget
 WITH sets AS (DELETE FROM ops.x12_set WHERE file_id = $1::bigint),
 acknowledged AS (DELETE FROM ops.x12_acknowledgement WHERE file_id = $1::bigint),
+batches AS (DELETE FROM ops.x12_batch_acknowledgement WHERE file_id = $1::bigint),
 interchanges AS (DELETE FROM ops.x12_interchange_acknowledgement WHERE file_id = $1::bigint)
 DELETE FROM ops.x12_provider_adjustment WHERE file_id = $1::bigint
 
@@ -12,21 +13,22 @@ INSERT INTO ops.x12_set (file_id, set_number, kind, version, group_control, set_
                          claims, service_lines, reversals, charged, paid, provider_adjusted, check_amount,
                          lines_out_of_balance, claims_out_of_balance, claims_whose_line_charges_differ, difference,
                          state, reason, sender, receiver, made_at, ordered_at, payer_id, check_number, check_date,
-                         payee_id, reference, interchange_control, interchange_made)
+                         payee_id, reference, interchange_control, interchange_made, billing_providers)
 SELECT $1::bigint, s.set_number, s.kind, s.version, s.group_control, s.set_control, s.first_segment, s.last_segment,
        s.claims, s.service_lines, s.reversals, s.charged / 100, s.paid / 100, s.provider_adjusted / 100,
        s.check_amount / 100, s.lines_out_of_balance, s.claims_out_of_balance, s.claims_whose_line_charges_differ,
        s.difference / 100, CASE WHEN s.reason IS NULL THEN 'posted' ELSE 'quarantined' END, s.reason, s.sender,
        s.receiver, timestamptz 'epoch' + s.made_us * interval '1 microsecond',
        timestamptz 'epoch' + s.ordered_us * interval '1 microsecond', s.payer_id, s.check_number, s.check_date, s.payee_id,
-       s.reference, s.interchange_control, s.interchange_made
+       s.reference, s.interchange_control, s.interchange_made, s.billing_providers
 FROM jsonb_to_recordset($2::jsonb) AS s(
     set_number int, kind text, version text, group_control text, set_control text, first_segment bigint,
     last_segment bigint, claims bigint, service_lines bigint, reversals bigint, charged numeric, paid numeric,
     provider_adjusted numeric, check_amount numeric, lines_out_of_balance bigint, claims_out_of_balance bigint,
     claims_whose_line_charges_differ bigint, difference numeric, reason text,
     sender text, receiver text, made_us bigint, ordered_us bigint, payer_id text, check_number text, check_date text,
-    payee_id text, reference text, interchange_control text, interchange_made text)
+    payee_id text, reference text, interchange_control text, interchange_made text,
+    billing_providers jsonb)
 ON CONFLICT DO NOTHING
 
 -- Two feeds may be told of one payment.
@@ -70,6 +72,14 @@ SELECT $1::bigint, a.segment, $2, a.group_control, a.set_control, a.code, a.ackn
 FROM jsonb_to_recordset($3::jsonb) AS a(set_number int, segment bigint, group_control text, set_control text,
                                         code text, acknowledgement text)
 JOIN ops.x12_set s ON s.file_id = $1::bigint AND s.set_number = a.set_number AND s.state = 'posted'
+ON CONFLICT DO NOTHING
+
+-- name: x12_note_batches
+INSERT INTO ops.x12_batch_acknowledgement (file_id, segment, source_system, reference, provider_id, code, acknowledgement)
+SELECT $1::bigint, b.segment, $2, b.reference, b.provider_id, b.code, b.acknowledgement
+FROM jsonb_to_recordset($3::jsonb) AS b(set_number int, segment bigint, reference text, provider_id text, code text,
+                                        acknowledgement text)
+JOIN ops.x12_set s ON s.file_id = $1::bigint AND s.set_number = b.set_number AND s.state = 'posted'
 ON CONFLICT DO NOTHING
 
 -- name: x12_note_interchanges

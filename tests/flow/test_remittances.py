@@ -540,9 +540,131 @@ def test_a_refusal_that_names_no_claim_is_told_with_its_file(desk):
     said = {number: desk.file(f"a_{number}.277") for number in range(1, 7)}
     assert [file["state"] for file in said.values()] == ["done"] * 6
     assert [said[number]["error"] for number in (1, 4, 5)] == [None] * 3  # they are named
-    sentence = ": all claims of a set, or of a provider in it, are refused and none is named, so they stand here as before; see which " \
-        "were sent, mend them and send them again"
+    sentence = ": all claims of a set, or of a provider in it, are refused and none is named; see in gold.claim_acknowledgements which, " \
+        "mend them and send them again"
     assert (said[2]["error"], said[3]["error"], said[6]["error"]) == (f"segment 9{sentence}", f"segment 12{sentence}", f"segment 12{sentence}")
+
+
+# ---- what a 277CA says above its claims ----
+
+def batch_sent(reference, made="20250105", group="77", claims=(("A", "P1"), ("B", "P2")), **options):
+    """An 837 of these claims, each below the billing provider of that number; "": of one that bears none; None: of nobody."""
+    segments = [f"BHT*0019*00*{reference}*20250105*0900*CH"]
+    for provider, pairs in itertools.groupby(claims, key=lambda pair: pair[1]):
+        named = [f"NM1*85*2*CLINIC*****XX*{provider}".removesuffix("*****XX*")] if provider is not None else []
+        segments += ["HL*1**20*1", *named, "HL*2*1*22*0", "SBR*P*18*******CI",
+                     "NM1*IL*1*ONE*ANN****MI*M1", "NM1*PR*2*PAYER A*****PI*PA"]
+        for number, _ in pairs:
+            segments += [f"CLM*{number}*100***11:B:1*Y*A*Y*Y", "REF*EA*MRN1", "SBR*S*18*******CI", "NM1*85*2*OTHERS*****XX*P9", "LX*1",
+                         "SV1*HC:99213*100*UN*1", "DTP*472*D8*20250102"]
+    return x12.envelope("837", [segments], made=made, group=group, **options)
+
+
+def batch_said(reference, of_all=None, *providers, made="20250107", below=(), **options):
+    """A 277CA: STC of the receiver's level, of each provider's (number, STC), and what stands below the last."""
+    def level(*segments, status):
+        return [*segments, *([f"STC*{status}"] if status else [])]
+    segments = ["BHT*0085*08*OWN*20250106*0900*TH", "HL*1**20*1", "NM1*PR*2*PAYER A*****PI*PA", "TRN*1*0",
+                *level("HL*2*1*21*1", "NM1*41*2*HOSP*****46*H", f"TRN*2*{reference}", status=of_all)]
+    for provider, status in providers:
+        segments += level("HL*3*2*19*1", f"NM1*85*2*CLINIC*****XX*{provider}", "TRN*1*0", status=status)
+    return x12.envelope("277", [[*segments, *below]], made=made, **options)
+
+
+TAKEN, REFUSED = "A1:19:PR*20250106*WQ*100", "A3:24:41*20250106*U*100"
+NAMES_A = ["HL*4*3*PT", "TRN*2*A", f"STC*{REFUSED}"]
+BOTH_REFUSED = {"A": "A3:24:41 Rejected", "B": "A3:24:41 Rejected"}
+BATCHES = {  # what was sent and answered, and what that comes to for each claim
+    "a set is refused": ([batch_sent("S"), batch_said("S", REFUSED)], BOTH_REFUSED),
+    "by its category alone": ([batch_sent("S"), batch_said("S", "A7:23*20250106")], {"A": "A7:23 Rejected", "B": "A7:23 Rejected"}),
+    "by what is nobody's word": ([batch_sent("S"), batch_said("S", "A7:23*20250106*F")], {}),
+    "a set is taken": ([batch_sent("S"), batch_said("S", TAKEN)], {"A": "A1:19:PR Accepted", "B": "A1:19:PR Accepted"}),
+    "a provider is refused": ([batch_sent("S"), batch_said("S", TAKEN, ("P1", REFUSED))], {"A": "A3:24:41 Rejected", "B": "A1:19:PR Accepted"}),
+    "and its refusal stands alone": ([batch_sent("S"), batch_said("S", None, ("P2", REFUSED))], {"B": "A3:24:41 Rejected"}),
+    "two providers, each": ([batch_sent("S"), batch_said("S", None, ("P1", TAKEN), ("P2", REFUSED))],
+                            {"A": "A1:19:PR Accepted", "B": "A3:24:41 Rejected"}),
+    "a provider of claims apart": ([batch_sent("S", claims=(("A", "P1"), ("B", "P2"), ("C", "P1"), ("D", None))),
+                                    batch_said("S", None, ("P1", REFUSED))], {"A": "A3:24:41 Rejected", "C": "A3:24:41 Rejected"}),
+    "a provider of several claims": ([batch_sent("S", claims=(("A", "P1"), ("B", "P1"), ("C", "P2"))), batch_said("S", None, ("P1", REFUSED))],
+                                     BOTH_REFUSED),
+    "another payer's provider": ([batch_sent("S"), batch_said("S", None, ("P9", REFUSED))], {}),
+    "a provider without a number": ([batch_sent("S", claims=(("A", "P1"), ("B", ""))), batch_said("S", None, ("", REFUSED))], {}),
+    "a provider of a refused set": ([batch_sent("S"), batch_said("S", REFUSED, ("P1", TAKEN))], BOTH_REFUSED),
+    "claims are named below": ([batch_sent("S"), batch_said("S", REFUSED, ("P1", REFUSED), below=NAMES_A)], {}),
+    "below another provider": ([batch_sent("S"), batch_said("S", REFUSED, ("P2", REFUSED), ("P1", REFUSED), below=NAMES_A)],
+                               {"B": "A3:24:41 Rejected"}),
+    "it names another set": ([batch_sent("S"), batch_said("T", REFUSED)], {}),
+    "it names none": ([batch_sent("S"), batch_said("", REFUSED)], {}),
+    "before it was sent": ([batch_sent("S"), batch_said("S", REFUSED, made="20250104")], {}),
+    "an inquiry's answer": ([batch_sent("S"), batch_said("S", REFUSED, version="005010X212")], {}),
+    "with a wrong envelope": ([batch_sent("S"), batch_said("S", REFUSED).replace(b"SE*10*", b"SE*9*")], {}),
+    "taken later": ([batch_sent("S"), batch_said("S", REFUSED), batch_said("S", TAKEN, made="20250108")],
+                    {"A": "A1:19:PR Accepted", "B": "A1:19:PR Accepted"}),
+    "later on the same day": ([batch_sent("S"), batch_said("S", TAKEN, time="1500"), batch_said("S", REFUSED, time="0900")],
+                              {"A": "A1:19:PR Accepted", "B": "A1:19:PR Accepted"}),
+    "refused later on it": ([batch_sent("S"), batch_said("S", REFUSED, time="1500"), batch_said("S", TAKEN, time="0900")], BOTH_REFUSED),
+    "its form was right": ([batch_sent("S"), acknowledgement("A", "20250107", time="1800"), batch_said("S", REFUSED)], BOTH_REFUSED),
+    "its form was wrong later": ([batch_sent("S"), acknowledgement("R", "20250108"), batch_said("S", TAKEN)], {"A": "R Rejected", "B": "R Rejected"}),
+    "the provider before the set": ([batch_sent("S"), batch_said("S", None, ("P1", REFUSED)), batch_said("S", TAKEN, made="20250108")],
+                                    {"A": "A3:24:41 Rejected", "B": "A1:19:PR Accepted"}),
+    "sets named alike": ([batch_sent("S"), batch_sent("S", group="78", made="20250106", claims=(("C", "P1"),)), batch_said("S", REFUSED),
+                          batch_said("S", TAKEN, made="20250105")],
+                         {"A": "A1:19:PR Accepted", "B": "A1:19:PR Accepted", "C": "A3:24:41 Rejected"}),
+    "sets of a group named alike": ([batch_sent("S").replace(b"GE*1*", b"ST*837*0002*005010X222A1~BHT*0019*00*S*20250105*0900*CH~HL*1**20*1~"
+                                                             b"HL*2*1*22*0~CLM*C*100~SE*6*0002~GE*2*"), batch_said("S", REFUSED)],
+                                    {**BOTH_REFUSED, "C": "A3:24:41 Rejected"}),
+    "named alike to two payers": ([batch_sent("S", sender="HOSP", receiver="AETNA"),
+                                   batch_sent("S", made="20250106", claims=(("C", "P1"),), sender="HOSP", receiver="CIGNA"),
+                                   batch_said("S", REFUSED, sender="AETNA", receiver="HOSP")], BOTH_REFUSED),
+    "by who stands behind": ([batch_sent("S", sender="HOSP", receiver="HOUSE"), batch_said("S", REFUSED, sender="AETNA", receiver="HOSP")],
+                             BOTH_REFUSED),
+}
+
+
+def of_case(content, number):
+    """Sets, groups and claims of each case have names of their own, so that all stand in one database."""
+    content = re.sub(rb"(TRN\*2\*|BHT\*0019\*00\*)([STA])(?=[*~])", rb"\g<1>%d\g<2>" % number, content)
+    content = re.sub(rb"CLM\*", rb"CLM*%d" % number, content)
+    return re.sub(rb"(GS\*HC(?:\*[^*]*){4}\*|AK1\*HC\*|GE\*\d\*)(?=77|78)", rb"\g<1>%d" % number, content)
+
+
+def said_of_cases(desk):
+    found = {name: {} for name in BATCHES}
+    for number, code, word in desk.rows("SELECT source_claim_id, code, acknowledgement FROM gold.claim_acknowledgements"):
+        found[[*BATCHES][int(number[:-1]) - 100]][number[-1]] = f"{code} {word}"
+    return found
+
+
+def test_what_is_said_of_all_claims_of_a_set_is_said_of_each_in_whichever_order(make_desk):
+    files = [(f"a_{number}_{i}.x12", of_case(content, number)) for number, (contents, _) in enumerate(BATCHES.values(), 100)
+             for i, content in enumerate(contents)]
+    expected = {name: said for name, (_, said) in BATCHES.items()}
+    answered_first = [name for name, content in files if b"ST*837*" not in content]
+    for early in ([], answered_first, [name for name, _ in files if name not in answered_first]):
+        desk = make_desk()
+        for name, content in sorted(files, key=lambda file: file[0] not in early):
+            if early and name not in early:
+                desk.once()
+                early = []
+            desk.put(name, content)
+        desk.once()
+        assert said_of_cases(desk) == expected
+        assert desk.rows("SELECT count(*), count(*) FILTER (WHERE iteration = 2 AND claim_status = 'Rejected') FROM silver.claims") == [(
+            sum(content.count(b"CLM*") for _, content in files) + 2, 2)]  # of the two that are named, each
+
+
+def test_what_is_said_of_a_set_is_of_its_hospital_and_goes_with_its_file(desk):
+    desk.put("a_1.837", batch_sent("S"))
+    desk.put("b_2.277", batch_said("S", REFUSED))
+    desk.put("a_3.277", batch_said("S", None, ("P2", REFUSED)))
+    desk.once()
+    assert [line[0] for line in desk.rows(SAID)] == ["B"]
+    said = desk.rows("SELECT * FROM ops.x12_batch_acknowledgement ORDER BY 1, 2")
+    desk.store.execute("UPDATE ops.x12_set SET billing_providers = NULL, reference = NULL", desk.database)
+    desk.store.execute("UPDATE ops.file SET replay_asked_at = now()", desk.database)
+    desk.once()
+    assert [line[0] for line in desk.rows(SAID)] == ["B"]
+    assert desk.rows("SELECT * FROM ops.x12_batch_acknowledgement ORDER BY 1, 2") == said
 
 
 @pytest.mark.parametrize("version, sentence", [

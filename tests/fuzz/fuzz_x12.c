@@ -4,6 +4,7 @@
  * The first byte chooses the chunk size. Bit 7 puts a header in front, so that most inputs are past it. */
 #include "base/own.h"
 #include "transform/formats/acknowledgement.h"
+#include "transform/formats/batch_answer.h"
 #include "transform/formats/x12_rows.h"
 #include "transform/formats/x12_tally.h"
 
@@ -21,6 +22,7 @@ static uint64_t mix(uint64_t hash, const void *bytes, size_t size) {
 typedef struct Readers {
     X12Tally tally;
     X12AckReader acks;
+    X12BatchReader batch;
     X12Rows *rows;
 } Readers;
 
@@ -41,12 +43,16 @@ static uint64_t take(Readers *readers, const X12Segment *segment, uint64_t hash)
     X12Row row;
     X12Totals totals;
     X12Acknowledgement ack;
+    X12BatchAnswer answers[X12_BATCH_ANSWERS_MAX];
     if (x12_rows_take(readers->rows, segment, &row))
         hash = mix_row(hash, &row);
     if (x12_tally_take(&readers->tally, segment, &totals))
         hash = mix_totals(hash, &totals);
     if (x12_ack_take(&readers->acks, segment, &ack))
         hash = mix(hash, ack.set_control, strlen(ack.set_control));
+    size_t n = x12_batch_take(&readers->batch, segment, answers);
+    for (size_t i = 0; i < n; i++)
+        hash = mix(mix(hash, &answers[i].place, sizeof answers[i].place), answers[i].code, strlen(answers[i].code));
     return hash;
 }
 
