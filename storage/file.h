@@ -52,7 +52,7 @@ typedef struct FileDetected {
     bool has_mark;        /* a byte order mark */
     const char *format;   /* "delimited", "fixed", "x12"; of what was posted "json" */
     const char *delimiter; /* of an X12 file's first interchange, as its other separators */
-    const char *usage; /* "test" or "production", as an X12 file says of itself */
+    const char *usage; /* "test", "information" or "production", as an X12 file says of itself */
     const char *component_separator, *repetition_separator, *segment_terminator;
     const char *line_end; /* "lf", "crlf", "cr" */
     bool has_header;

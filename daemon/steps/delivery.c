@@ -339,8 +339,9 @@ static const char *sign(Arena *arena, char c) {
 }
 
 static void note_written(DeliveryFile *file, const X12Written *written, Arena *arena) {
+    static const char *const USAGES[] = {[X12_PRODUCTION] = "production", [X12_INFORMATION] = "information", [X12_TEST] = "test"};
     file->detected.has_mark = written->has_mark;
-    file->detected.usage = written->is_test ? "test" : "production";
+    file->detected.usage = USAGES[written->usage];
     file->detected.delimiter = sign(arena, written->element);
     file->detected.component_separator = sign(arena, written->component);
     file->detected.repetition_separator = sign(arena, written->repetition);

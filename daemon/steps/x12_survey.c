@@ -151,11 +151,20 @@ static void begin_interchange(Surveying *s, const X12Segment *isa) {
     interchange->is_dated = date_made(s, str_of(stamp), &interchange->made_us, &interchange->day_over_us);
 }
 
+static X12Usage usage_of(Str code) {
+    static const char *const CODES[] = {[X12_PRODUCTION] = "P", [X12_INFORMATION] = "I", [X12_TEST] = "T"};
+    for (X12Usage usage = X12_TEST; usage > X12_USAGE_UNKNOWN; usage--)
+        if (str_equal(code, str_of(CODES[usage])))
+            return usage;
+    return X12_USAGE_UNKNOWN;
+}
+
 static void note_written(Surveying *s, const X12Segment *isa) {
     if (isa->place.interchange == 1)
         s->written = (X12Written){.element = isa->element, .component = isa->component, .repetition = isa->repetition,
                                   .terminator = isa->terminator};
-    s->written.is_test |= str_equal(x12_element(isa, 15), STR("T"));
+    X12Usage usage = usage_of(x12_element(isa, 15));
+    s->written.usage = usage > s->written.usage ? usage : s->written.usage;
 }
 
 /* Noughts alone are no number: payers write them where nothing was paid. */

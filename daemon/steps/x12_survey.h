@@ -29,11 +29,14 @@ typedef struct X12Clock {
 /* Civil time as x12_stamp() shows it, to an instant in microseconds. False: there is no such time. */
 bool x12_instant(const X12Clock *clock, Str stamp, int64_t *ret_us);
 
+/* ISA15 (X12's data element I14). */
+typedef enum X12Usage { X12_USAGE_UNKNOWN, X12_PRODUCTION, X12_INFORMATION, X12_TEST } X12Usage;
+
 /* As its first interchange is written; '\0': it has no such separator. */
 typedef struct X12Written {
     char element, component, repetition, terminator;
     bool has_mark; /* a byte order mark */
-    bool is_test;  /* ISA15 = T, of any interchange */
+    X12Usage usage; /* the greatest of its interchanges */
 } X12Written;
 
 typedef struct X12Survey {

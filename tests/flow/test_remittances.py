@@ -1148,6 +1148,21 @@ WRITTEN = { # an interchange, how it is written, and whether a mark stands befor
 }
 
 
+def used_as(*codes):
+    return b"".join(remit([f"CLP*C{i}*1*10*10**MC*I{i}"]).replace(b"*0*P*", f"*0*{code}*".encode()) for i, code in enumerate(codes))
+
+
+USAGES = {"P": "production", "I": "information", "T": "test", "X": None, "": None, "PI": "information", "PTI": "test", "IP": "information", "XP": "production"}
+
+
+def test_what_an_x12_file_calls_itself_stands_with_it(desk):
+    for number, codes in enumerate(USAGES):
+        desk.put(f"a_{number}.835", used_as(*codes or [""]))
+    desk.once()
+    said = desk.rows("SELECT f.state, f.detected ->> 'usage' FROM ops.file f ORDER BY f.name")
+    assert said == [("done", usage) for usage in USAGES.values()]
+
+
 @pytest.mark.parametrize("way", WRITTEN)
 def test_the_delimiters_that_an_x12_file_declares_stand_with_it(desk, way):
     content, signs, has_mark = WRITTEN[way]
@@ -1155,7 +1170,6 @@ def test_the_delimiters_that_an_x12_file_declares_stand_with_it(desk, way):
     desk.once()
     [(detected,)] = desk.rows("SELECT detected FROM ops.file")
     assert tuple(detected.get(sign) for sign in SIGNS) == signs and detected["byte_order_mark"] is has_mark
-    assert detected["usage"] == ("test" if way == "two" else "production")
     assert [row[0] for row in desk.claims()] == (["C1", "C2"] if way == "two" else ["C1"])
 
 
