@@ -12,12 +12,21 @@
 #include "transform/evidence.h"
 #include "transform/formats/csv.h"
 #include "transform/formats/decode.h"
+#include "transform/formats/heading.h"
 #include "transform/formats/sniff.h"
 #include "transform/text.h"
 
 #include <errno.h>
 
 enum { CHUNK_BYTES = 64 * 1024, FIELD_MEMORY_SHARE = 4, SURE_OF_WIDTH_ROWS = 2, ROWS_CHECKED = 500 };
+
+/* How rows that were read end: whether a last one that ends elsewhere was cut. */
+typedef struct Endings {
+    size_t n, n_told; /* rows; those whose last field says something */
+    int64_t line;     /* of the last of them */
+    size_t width, tail;
+    bool is_even, has_even_tails; /* all of one width; of one length behind their last sign */
+} Endings;
 
 struct DeliveryFile {
     const atomic_bool *canceled; /* or NULL */
@@ -33,6 +42,9 @@ struct DeliveryFile {
     int64_t to_skip; /* of what is decoded: placed before a crash */
     Field *fields;
     size_t n_fields;
+    const Heading *heading;
+    Endings endings; /* of the first rows, once they were checked: the same for whoever goes on at a later page */
+    int64_t header_line; /* where the columns' names stand first; 0: nowhere in the head */
     FileDetected detected;
     X12Delivery *x12; /* the format; NULL: lines of fields */
 };
@@ -90,6 +102,24 @@ static bool read_head(DeliveryFile *file, Str *ret_head, Error *err) {
 
 /* ---- the header ---- */
 
+/* All names by which the configuration may know a column. */
+static const char *const *wanted_names(const ClaimsConfig *claims, Arena *arena, size_t *ret_n) {
+    size_t n = 0;
+    for (size_t i = 0; i < claims->mapping.n_columns; i++)
+        n += claims->mapping.columns[i].n_from;
+    for (size_t i = 0; i < claims->n_aliases; i++)
+        n += claims->aliases[i].n_others;
+    const char **names = ARENA_ARRAY(arena, const char *, n + 1);
+    *ret_n = 0;
+    for (size_t i = 0; i < claims->mapping.n_columns; i++)
+        for (size_t j = 0; j < claims->mapping.columns[i].n_from; j++)
+            names[(*ret_n)++] = claims->mapping.columns[i].from[j];
+    for (size_t i = 0; i < claims->n_aliases; i++)
+        for (size_t j = 0; j < claims->aliases[i].n_others; j++)
+            names[(*ret_n)++] = claims->aliases[i].others[j];
+    return names;
+}
+
 static bool has_header(const ClaimsConfig *claims) {
     return claims->header == HEADER_AUTO ? claims->n_columns == 0 : claims->header == HEADER_YES;
 }
@@ -130,12 +160,22 @@ static bool check_names(const DeliveryFile *file, Error *err) {
     return true;
 }
 
-/* A name that the file itself uses for another column is not taken from that one. */
-static bool rename_fields(DeliveryFile *file, Error *err) {
+static bool refuse_alike(size_t first, size_t second, const char *name, Error *err) {
+    error_set(err, STATE_DATA, "columns %zu and %zu of the header are both called as `%s` may be", first + 1, second + 1, name);
+    return error_hint(err, "take the one that is not meant out of `aliases`, or call it otherwise where the file is made");
+}
+
+/* A name that the file itself uses for another column is not taken from that one; which of two is meant is not guessed. */
+static bool rename_fields(DeliveryFile *file, Arena *arena, Error *err) {
     TRY(check_names(file, err));
+    bool *is_renamed = ARENA_ARRAY(arena, bool, file->n_fields);
     for (size_t i = 0; i < file->n_fields; i++) {
         const char *name = delivery_column_name(file->claims, str_of(file->fields[i].name));
-        if (name && !has_field(file, name))
+        for (size_t j = 0; name && j < i; j++)
+            if (is_renamed[j] && strcmp(file->fields[j].name, name) == 0)
+                return refuse_alike(j, i, name, err);
+        is_renamed[i] = name && !has_field(file, name);
+        if (is_renamed[i])
             file->fields[i].name = name;
     }
     return true;
@@ -143,7 +183,7 @@ static bool rename_fields(DeliveryFile *file, Error *err) {
 
 static bool name_field(Arena *arena, DeliveryFile *file, size_t i, Str text, Error *err) {
     bool is_repaired = false;
-    Str name = str_trim(text_repair(arena, text, &is_repaired));
+    Str name = heading_name(arena, text_repair(arena, text, &is_repaired));
     if (is_repaired && file->claims->encoding != DECLARED_DETECT) {
         error_set(err, STATE_DATA, "the header is not the text that `encoding` declares");
         return error_hint(err, "say `encoding: detect`, or the encoding it is in");
@@ -179,11 +219,10 @@ static void make_fields(DeliveryFile *file, Arena *arena, size_t n) {
 }
 
 /* Names from the configuration; those of line 1, where there is one, are passed over. */
-static bool take_columns(DeliveryFile *file, Arena *arena) {
+static void take_columns(DeliveryFile *file, Arena *arena) {
     make_fields(file, arena, file->claims->n_columns);
     for (size_t i = 0; i < file->n_fields; i++)
         file->fields[i].name = file->claims->columns[i].name;
-    return true;
 }
 
 /* Where line 1 holds none of the columns it is a row, and nothing of it may stand in a sentence. */
@@ -197,11 +236,24 @@ static bool check_known(const DeliveryFile *file, Error *err) {
     error_set(err, STATE_DATA, "line 1 is no header of %s: none of its columns stands there", claims->name);
     if (file->parts_better)
         return error_hint(err, "a %s parts its fields: say so by `format`, or `format: detect`", sniff_delimiter_name(file->parts_better));
+    if (file->header_line > 1)
+        return error_hint(err, "they stand in line %lld: have what is above them left out where the file is made",
+                          (long long)file->header_line);
     return error_hint(err, "name the columns by `columns`, if the files have no header");
 }
 
+/* What would be a header among the rows: line 1 once more, or the names of the configuration. */
+static void make_heading(DeliveryFile *file, const CsvRow *row, Arena *arena) {
+    size_t n = row ? row->n_fields : file->n_fields, n_wanted;
+    Str *names = ARENA_ARRAY(arena, Str, n);
+    for (size_t i = 0; i < n; i++)
+        names[i] = row ? heading_name(arena, arena_copy(arena, row->fields[i])) : str_of(file->fields[i].name);
+    const char *const *wanted = wanted_names(file->claims, arena, &n_wanted);
+    file->heading = heading_make(arena, names, n, wanted, n_wanted);
+}
+
 static bool read_header(DeliveryFile *file, Arena *arena, Error *err) {
-    CsvRow row;
+    CsvRow row = {0};
     CsvStatus status;
     file->first_line = 1;
     if (has_header(file->claims)) {
@@ -209,12 +261,16 @@ static bool read_header(DeliveryFile *file, Arena *arena, Error *err) {
         file->first_offset = row.end;
         file->first_line = row.next_line;
     }
-    if (file->claims->n_columns > 0)
-        return take_columns(file, arena);
+    if (file->claims->n_columns > 0) {
+        take_columns(file, arena);
+        make_heading(file, has_header(file->claims) ? &row : NULL, arena);
+        return true;
+    }
     make_fields(file, arena, row.n_fields);
+    make_heading(file, &row, arena);
     for (size_t i = 0; i < row.n_fields; i++)
         TRY(name_field(arena, file, i, row.fields[i], err));
-    return rename_fields(file, err) && check_known(file, err);
+    return rename_fields(file, arena, err) && check_known(file, err);
 }
 
 /* ---- opening ---- */
@@ -258,30 +314,14 @@ static const char FORMAT_DELIMITERS[] = {
     [FORMAT_DETECT] = ',',
 };
 
-/* All names by which the configuration may know a column. */
-static const char *const *wanted_names(const ClaimsConfig *claims, Arena *arena, size_t *ret_n) {
-    size_t n = 0;
-    for (size_t i = 0; i < claims->mapping.n_columns; i++)
-        n += claims->mapping.columns[i].n_from;
-    for (size_t i = 0; i < claims->n_aliases; i++)
-        n += claims->aliases[i].n_others;
-    const char **names = ARENA_ARRAY(arena, const char *, n + 1);
-    *ret_n = 0;
-    for (size_t i = 0; i < claims->mapping.n_columns; i++)
-        for (size_t j = 0; j < claims->mapping.columns[i].n_from; j++)
-            names[(*ret_n)++] = claims->mapping.columns[i].from[j];
-    for (size_t i = 0; i < claims->n_aliases; i++)
-        for (size_t j = 0; j < claims->aliases[i].n_others; j++)
-            names[(*ret_n)++] = claims->aliases[i].others[j];
-    return names;
-}
-
 static bool find_delimiter(DeliveryFile *file, Str head, bool is_whole, Arena *arena, Error *err) {
     const ClaimsConfig *claims = file->claims;
     file->delimiter = claims->delimiter ? claims->delimiter : FORMAT_DELIMITERS[claims->format];
     SniffText text = {.head = head, .is_whole = is_whole, .quote = claims->quote, .n_columns = claims->n_columns};
     if (has_header(claims))
         text.wanted = wanted_names(claims, arena, &text.n_wanted);
+    if (has_header(claims) && claims->n_columns == 0)
+        file->header_line = sniff_header(&text, claims->format == FORMAT_DETECT ? '\0' : file->delimiter);
     char found = ',';
     SniffAnswer answer = claims->format == FORMAT_FIXED ? SNIFF_ONE_COLUMN : sniff_delimiter(&text, &found);
     if (claims->format != FORMAT_DETECT) {
@@ -431,6 +471,8 @@ typedef struct PageInHand {
     RawReject *rejects;
     size_t n_rows;
     bool is_short; /* the row in hand: its line ends before its last column begins */
+    Str ending;    /* of the row in hand: its last field, of fixed width its line */
+    Endings *endings; /* of the rows before it */
     DeliveryPage *page;
 } PageInHand;
 
@@ -481,22 +523,46 @@ static void copy_fields(const DeliveryFile *file, PageInHand *hand, const CsvRow
     (is_whole ? copy_whole : copy_parts)(file, hand, row);
 }
 
-/* A last line without an end has all its fields, but may be cut within the last one: sure when that is
- * shorter than in the rows before, which all have it equally long (dates, mostly). */
-static bool ends_too_early(const DeliveryFile *file, const PageInHand *hand) {
-    if (hand->n_rows < SURE_OF_WIDTH_ROWS + 1)
-        return false;
-    const Str *last = hand->fields + file->n_fields - 1;
-    for (size_t i = 1; i + 1 < hand->n_rows; i++)
-        if (last[i * file->n_fields].size != last[0].size)
-            return false;
-    return last[(hand->n_rows - 1) * file->n_fields].size < last[0].size;
+/* What stands behind the last sign of a text: the cents of an amount, the day of a date; 0 bytes without one. */
+static size_t tail_of(Str text) {
+    size_t n = 0;
+    while (n < text.size && !strchr(".,-/:", text.at[text.size - 1 - n]))
+        n++;
+    return n < text.size ? n : 0;
+}
+
+/* How rows end: those in the page in hand, and the file's first ones, for a page may begin with the last row. */
+static void note_ending(Endings *endings, int64_t line, Str last) {
+    size_t tail = tail_of(last);
+    if (line <= endings->line)
+        return;
+    endings->line = line;
+    if (endings->n == 0)
+        endings->width = last.size;
+    endings->is_even = (endings->n == 0 || endings->is_even) && endings->width == last.size;
+    endings->n++;
+    if (last.size == 0)
+        return;
+    endings->has_even_tails = tail > 0 && (endings->n_told == 0 || (endings->has_even_tails && endings->tail == tail));
+    endings->tail = tail;
+    endings->n_told++;
+}
+
+/* A last line without an end has all its fields, but may be cut within the last one: sure when that is shorter than in
+ * the rows before, which all have it equally long (dates, mostly), or lacks digits behind its last sign that all others
+ * have (amounts). Of fixed width it is the line that may be shorter. */
+static bool ends_too_early(const Endings *endings, Str last) {
+    if (endings->n >= SURE_OF_WIDTH_ROWS && endings->is_even)
+        return last.size < endings->width;
+    bool may_be_empty = last.size == 0 && endings->n_told < endings->n;
+    return endings->n_told >= SURE_OF_WIDTH_ROWS && endings->has_even_tails && !may_be_empty && tail_of(last) < endings->tail;
 }
 
 /* Of a line of fixed width: its columns instead of the line. One that cannot be read stays as it is. */
 static void cut_columns(const DeliveryFile *file, PageInHand *hand, CsvRow *row) {
     const ClaimsConfig *claims = file->claims;
     hand->is_short = false;
+    hand->ending = row->fields[row->n_fields - 1];
     if (claims->format != FORMAT_FIXED || row->problem != CSV_FINE)
         return;
     Str *fields = ARENA_ARRAY(hand->arena, Str, claims->n_columns);
@@ -505,9 +571,18 @@ static void cut_columns(const DeliveryFile *file, PageInHand *hand, CsvRow *row)
     row->fields = fields;
 }
 
+/* Behind another header the columns of this one stand elsewhere. */
+static bool refuse_heading(const CsvRow *row, Error *err) {
+    error_set(err, STATE_DATA, "line %lld is a header again, of other columns than the first or in another order, as in files "
+              "that were joined; nothing is read from there on", (long long)row->line);
+    return error_hint(err, "send each of them by itself");
+}
+
 static RawReject judge_row(const DeliveryFile *file, PageInHand *hand, const CsvRow *row) {
     bool lacks = row->problem != CSV_FINE || row->n_fields < file->n_fields || hand->is_short;
-    if (!row->has_end && (lacks || ends_too_early(file, hand))) {
+    if (row->has_end && !lacks && row->n_fields == file->n_fields)
+        note_ending(hand->endings, row->line, hand->ending);
+    if (!row->has_end && (lacks || ends_too_early(hand->endings, hand->ending))) {
         hand->page->was_cut = true;
         return (RawReject){RULE_LINE_CUT, "the file ends in the middle of this line"};
     }
@@ -522,22 +597,28 @@ static RawReject judge_row(const DeliveryFile *file, PageInHand *hand, const Csv
                                     row->n_fields, file->n_fields)};
 }
 
-static void take_row(const DeliveryFile *file, PageInHand *hand, const CsvRow *row) {
+static bool take_row(const DeliveryFile *file, PageInHand *hand, const CsvRow *row, Error *err) {
+    HeadingAnswer heading = heading_look(file->heading, row, hand->arena);
+    if (heading == HEADING_OTHER)
+        return refuse_heading(row, err);
     copy_fields(file, hand, row);
     size_t i = hand->n_rows++;
     hand->lines[i] = row->line;
-    hand->rejects[i] = judge_row(file, hand, row);
+    hand->rejects[i] = heading == HEADING_AGAIN ? (RawReject){RULE_HEADER_AGAIN, "the line is the header once more"}
+                                                : judge_row(file, hand, row);
     hand->page->offset = row->end;
     hand->page->line = row->next_line;
+    return true;
 }
 
-static bool read_page(DeliveryFile *file, Arena *arena, size_t most, DeliveryPage *ret_page, Error *err) {
+static bool read_page(DeliveryFile *file, Arena *arena, size_t most, Endings *endings, DeliveryPage *ret_page, Error *err) {
     DeliveryPage page = {.is_last = false};
     PageInHand hand = {
         .arena = arena,
         .fields = ARENA_ARRAY(arena, Str, most * file->n_fields),
         .lines = ARENA_ARRAY(arena, int64_t, most),
         .rejects = ARENA_ARRAY(arena, RawReject, most),
+        .endings = endings,
         .page = &page,
     };
     while (hand.n_rows < most && page.size_bytes < (size_t)file->claims->page_bytes) {
@@ -548,7 +629,7 @@ static bool read_page(DeliveryFile *file, Arena *arena, size_t most, DeliveryPag
         if (page.is_last)
             break;
         cut_columns(file, &hand, &row);
-        take_row(file, &hand, &row);
+        TRY(take_row(file, &hand, &row, err));
     }
     page.was_cut |= page.is_last && unpack_is_cut(file->bytes);
     page.rows = (RawRows){.fields = hand.fields, .lines = hand.lines, .rejects = hand.rejects,
@@ -560,7 +641,8 @@ static bool read_page(DeliveryFile *file, Arena *arena, size_t most, DeliveryPag
 bool delivery_read(DeliveryFile *file, Arena *arena, DeliveryPage *ret_page, Error *err) {
     if (file->x12)
         return x12_delivery_read(file->x12, arena, ret_page, err);
-    return read_page(file, arena, most_rows(file), ret_page, err);
+    Endings endings = file->endings;
+    return read_page(file, arena, most_rows(file), &endings, ret_page, err);
 }
 
 /* ---- are dates and amounts written as declared ---- */
@@ -631,7 +713,7 @@ bool delivery_check_values(DeliveryFile *file, const Mapping *mapping, Arena *ar
     if (file->x12) /* whose standard says how they are written */
         return true;
     size_t most = most_rows(file);
-    TRY(read_page(file, arena, most < ROWS_CHECKED ? most : ROWS_CHECKED, &page, err));
+    TRY(read_page(file, arena, most < ROWS_CHECKED ? most : ROWS_CHECKED, &file->endings, &page, err));
     TRY(check_page(file, mapping, &page.rows, arena, err));
     return delivery_seek(file, file->first_offset, file->first_line, err);
 }

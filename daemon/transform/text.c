@@ -91,6 +91,27 @@ Str text_trim(Str text) {
     }
 }
 
+static bool is_unseen(ucs4_t character) {
+    return character == 0xAD || (character >= 0x200B && character <= 0x200F) || (character >= 0x202A && character <= 0x202E) ||
+           (character >= 0x2060 && character <= 0x2064) || character == 0xFEFF;
+}
+
+Str text_visible(Arena *arena, Str text) {
+    if (text_is_ascii(text))
+        return text;
+    char *made = arena_alloc(arena, text.size);
+    size_t used = 0;
+    for (size_t i = 0, length; i < text.size; i += length) {
+        ucs4_t character;
+        length = (size_t)u8_mbtouc(&character, (const uint8_t *)text.at + i, text.size - i);
+        if (is_unseen(character))
+            continue;
+        memcpy(made + used, text.at + i, length);
+        used += length;
+    }
+    return (Str){made, used};
+}
+
 static bool has_run_of_blanks(Str text) {
     for (size_t i = 0; i < text.size; i++) {
         char c = text.at[i];

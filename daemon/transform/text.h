@@ -17,6 +17,8 @@ uint32_t text_from_windows_1252(uint8_t byte);
 
 /* Without blanks at both ends; U+00A0, the blank of web pages and spreadsheets, is one too. */
 Str text_trim(Str text);
+/* Without characters that nobody sees: zero-width blanks and joiners, marks of byte order and of direction, soft hyphens. */
+Str text_visible(Arena *arena, Str text);
 /* Trimmed, and every run of blanks one space. */
 Str text_collapse(Arena *arena, Str text);
 /* Letters of any script, one character at a time (simple case mapping). */

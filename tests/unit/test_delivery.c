@@ -143,6 +143,71 @@ static void a_cut_last_line_is_rejected_and_said(void **state) {
     check(9, STR("a,b\n1,2\n3,\"4"), "2:1|2 3!line_cut #~");
     check(9, STR("a,b\n1,2024-01-01\n2,2024-01-02\n3,2024-01-0"), "2:1|2024-01-01 3:2|2024-01-02 4!line_cut #~");
     check(9, STR("a,b\n1,10\n2,200\n3,4"), "2:1|10 3:2|200 4:3|4 #"); /* widths differ: nothing shows a cut */
+    check(9, STR("a,b\n1,10.00\n2,200.00\n3,40.0"), "2:1|10.00 3:2|200.00 4!line_cut #~");
+    check(9, STR("a,b\n1,10.00\n2,200.00\n3,4"), "2:1|10.00 3:2|200.00 4!line_cut #~");
+    check(9, STR("a,b\n1,10.00\n2,\n3,200.00\n4,"), "2:1|10.00 3:2| 4:3|200.00 5:4| #"); /* may be empty */
+    check(9, STR("a,b\n1,10.00\n2,5.5\n3,4"), "2:1|10.00 3:2|5.5 4:3|4 #");               /* tails differ */
+}
+
+/* The last row alone on its page: the first rows tell. */
+static void a_cut_last_line_is_found_however_pages_fall(void **state) {
+    (void)state;
+    for (int page_rows = 1; page_rows < 6; page_rows++) {
+        CLEANUP(arena_drop) Arena *arena = arena_open();
+        ClaimsConfig config = claims(page_rows);
+        Error err = {0};
+        Str bytes = STR("a,b\n1,2024-01-01\n2,2024-01-02\n3,2024-01-03\n4,2024-01-04\n5,2024-01-0");
+        CLEANUP(delivery_drop) DeliveryFile *file = delivery_open(file_of(bytes), &config, NULL, NULL, arena, &err);
+        size_t n;
+        const Field *fields = delivery_fields(file, &n);
+        const Mapping *mapping = mapping_compile(arena, &(MappingSpec){.entity = entity_find(STR("claims")), .columns = config.mapping.columns,
+                                                                       .n_columns = 1}, fields, n, NULL, &err);
+        assert_non_null(mapping);
+        assert_true(delivery_check_values(file, mapping, arena, &err));
+        char text[2000];
+        render(file, arena, 0, text);
+        assert_int_equal(strstr(text, "6!line_cut") != NULL, page_rows > 1); /* one row shows no width */
+    }
+}
+
+/* Blanks that fill the last column are no part of it: the line tells. */
+static void a_line_of_fixed_width_is_cut_when_it_is_shorter(void **state) {
+    (void)state;
+    ClaimsConfig config = claims(9);
+    config.columns = PLACES;
+    config.n_columns = 2;
+    config.format = FORMAT_FIXED;
+    check_by(&config, STR("123 45\n234 56\n345   "), "1:123|45 2:234|56 3:345| #");
+    check_by(&config, STR("123 45\n234 56\n345  "), "1:123|45 2:234|56 3!line_cut #~");
+}
+
+static void a_header_among_rows_is_none_of_them(void **state) {
+    (void)state;
+    static const char *const FROM[] = {"id", "amount", "paid"};
+    static const MapSpec COLUMNS[] = {{.column = "source_claim_id", .from = FROM, .n_from = 1},
+                                      {.column = "claim_amount", .from = FROM + 1, .n_from = 1},
+                                      {.column = "paid_amount", .from = FROM + 2, .n_from = 1}};
+    ClaimsConfig config = claims(9);
+    config.mapping = (MappingSpec){.columns = COLUMNS, .n_columns = 3};
+    check_by(&config, STR("id,amount,paid,x\n1,2,3,4\nID, amount ,\"paid\",x\n5,6,7,8\n"), "2:1|2|3|4 3!header_again 4:5|6|7|8 #");
+    check_by(&config, STR("id,amount,paid\n1,2,3\n\xEF\xBB\xBFid,amount,paid\n"), "2:1|2|3 3!header_again #");
+    check_by(&config, STR("id,amount,paid\nid,2,3\n1,2,paid\n1,amount,3\n"), "2:id|2|3 3:1|2|paid 4:1|amount|3 #"); /* rows that hold a name */
+    static const char *const OTHERS[] = {"id,amount,paid\n1,2,3\nid,paid,amount\n1,2,3\n", "id,amount,paid\n1,2,3\nx,id,amount,paid\n",
+                                         "x,id,amount,paid\n1,2,3,4\nid,amount\n"};
+    for (size_t i = 0; i < sizeof OTHERS / sizeof *OTHERS; i++) {
+        CLEANUP(arena_drop) Arena *arena = arena_open();
+        Error err = {0};
+        DeliveryPage page;
+        CLEANUP(delivery_drop) DeliveryFile *file = delivery_open(file_of(str_of(OTHERS[i])), &config, NULL, NULL, arena, &err);
+        assert_non_null(file);
+        assert_false(delivery_read(file, arena, &page, &err));
+        assert_non_null(strstr(err.text, "line 3 is a header again"));
+    }
+    config.columns = (FixedColumn[]){{"id", 0, 0}, {"amount", 0, 0}, {"paid", 0, 0}};
+    config.n_columns = 3;
+    check_by(&config, STR("id,amount,paid\n1,2,3\n"), "1!header_again 2:1|2|3 #"); /* without one, it was said */
+    config.header = HEADER_YES;
+    check_by(&config, STR("a,b,c\n1,2,3\na,b,c\n"), "2:1|2|3 3!header_again #"); /* line 1, whatever it calls them */
 }
 
 static void nothing_of_a_raw_row_is_lost(void **state) {
@@ -251,6 +316,9 @@ int main(void) {
         cmocka_unit_test(rows_come_in_pages_with_their_lines),
         cmocka_unit_test(a_bad_row_is_rejected_and_the_others_are_not),
         cmocka_unit_test(a_cut_last_line_is_rejected_and_said),
+        cmocka_unit_test(a_cut_last_line_is_found_however_pages_fall),
+        cmocka_unit_test(a_line_of_fixed_width_is_cut_when_it_is_shorter),
+        cmocka_unit_test(a_header_among_rows_is_none_of_them),
         cmocka_unit_test(nothing_of_a_raw_row_is_lost),
         cmocka_unit_test(reading_goes_on_at_the_end_of_any_page),
         cmocka_unit_test(gzip_is_read_as_what_it_holds),

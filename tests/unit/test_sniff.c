@@ -35,6 +35,26 @@ static void the_delimiter_is_what_finds_the_columns_or_parts_all_rows(void **sta
     }
 }
 
+static void a_header_may_stand_below_other_lines(void **state) {
+    (void)state;
+    static const struct {
+        const char *head;
+        int64_t line;
+        char delimiter;
+    } CASES[] = {
+        {"ClaimID,Amount\n1,2\n", 1, ','},
+        {"sep=;\nclaimid; Amount\n", 2, 0},
+        {"Report of 2024\n\n,,\nx,ClaimID,Amount\n", 4, ','},
+        {"ClaimID of 2024\nClaimID,x\n", 0, ','}, /* one name may stand anywhere */
+        {"ClaimID;Amount\n", 0, ','},
+        {"", 0, 0},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        SniffText text = {.head = str_of(CASES[i].head), .is_whole = true, .wanted = WANTED, .n_wanted = 2};
+        assert_int_equal(sniff_header(&text, CASES[i].delimiter), CASES[i].line);
+    }
+}
+
 static void the_line_end_is_that_of_the_first_line(void **state) {
     (void)state;
     assert_string_equal(sniff_line_end(STR("a\nb\r\n")), "lf");
@@ -46,6 +66,7 @@ static void the_line_end_is_that_of_the_first_line(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_delimiter_is_what_finds_the_columns_or_parts_all_rows),
+        cmocka_unit_test(a_header_may_stand_below_other_lines),
         cmocka_unit_test(the_line_end_is_that_of_the_first_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,7 +3,7 @@
 
 #include "base/own.h"
 
-enum { ROWS_LOOKED_AT = 50 };
+enum { ROWS_LOOKED_AT = 50, SURE_OF_HEADER = 2 };
 
 static const struct {
     char delimiter;
@@ -29,14 +29,18 @@ static size_t count_known(const SniffText *text, const CsvRow *row) {
     return n;
 }
 
-static Trial try_delimiter(const SniffText *text, char delimiter) {
-    CLEANUP(csv_drop) CsvParser *csv = csv_open(&(CsvOptions){.delimiter = delimiter, .quote = text->quote,
-                                                              .max_line_bytes = text->head.size + 1,
-                                                              .max_field_bytes = text->head.size + 1});
-    Trial trial = {0};
+static CsvParser *open_head(const SniffText *text, char delimiter) {
+    CsvParser *csv = csv_open(&(CsvOptions){.delimiter = delimiter, .quote = text->quote, .max_line_bytes = text->head.size + 1,
+                                            .max_field_bytes = text->head.size + 1});
     csv_feed(csv, text->head);
     if (text->is_whole)
         csv_finish(csv);
+    return csv;
+}
+
+static Trial try_delimiter(const SniffText *text, char delimiter) {
+    CLEANUP(csv_drop) CsvParser *csv = open_head(text, delimiter);
+    Trial trial = {0};
     for (CsvRow row; trial.n_rows < ROWS_LOOKED_AT && csv_next(csv, &row) == CSV_ROW; trial.n_rows++) {
         if (trial.n_rows == 0) {
             trial.n_columns = row.n_fields;
@@ -79,6 +83,23 @@ SniffAnswer sniff_delimiter(const SniffText *text, char *ret_delimiter) {
         *ret_delimiter = CANDIDATES[i].delimiter;
     }
     return answer;
+}
+
+static int64_t header_by(const SniffText *text, char delimiter) {
+    CLEANUP(csv_drop) CsvParser *csv = open_head(text, delimiter);
+    size_t least = text->n_wanted < SURE_OF_HEADER ? text->n_wanted : SURE_OF_HEADER;
+    CsvRow row;
+    for (size_t i = 0; i < ROWS_LOOKED_AT && csv_next(csv, &row) == CSV_ROW; i++)
+        if (row.problem == CSV_FINE && count_known(text, &row) >= least)
+            return row.line;
+    return 0;
+}
+
+int64_t sniff_header(const SniffText *text, char delimiter) {
+    int64_t line = delimiter ? header_by(text, delimiter) : 0;
+    for (size_t i = 0; !delimiter && line == 0 && i < N_CANDIDATES; i++)
+        line = header_by(text, CANDIDATES[i].delimiter);
+    return line;
 }
 
 const char *sniff_delimiter_name(char delimiter) {

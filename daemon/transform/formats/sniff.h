@@ -23,6 +23,9 @@ typedef struct SniffText {
 
 /* Of ',', ';', tab and '|'. Without an answer ','. */
 SniffAnswer sniff_delimiter(const SniffText *text, char *ret_delimiter);
+/* The line of the first row that holds two wanted names (one, where there is one), parted by the delimiter, or by any when
+ * that is 0: where the header stands. 0: in none of the first rows. */
+int64_t sniff_header(const SniffText *text, char delimiter);
 /* "," for people: "comma", "tab", … */
 const char *sniff_delimiter_name(char delimiter);
 /* "lf", "crlf", "cr", of the first line; NULL when there is none. */

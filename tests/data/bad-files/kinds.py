@@ -124,12 +124,18 @@ SHEET = "; save its sheet as CSV and send that"
 AS_CSV = "; send the rows as CSV"
 OFFICE = "the file is a workbook or document of an office program, not a text of rows" + SHEET
 CUT = "the file was cut: it ends in the middle of a line; send it again, whole"
+AGAIN_LINE = "the line is the header once more"
 CUT_LINE = "the file ends in the middle of this line"
 NO_HEADER = "line 1 is no header of claims.{section}: none of its columns stands there"
 IN_FORMAT = "; send its rows in the `format` that is configured"
 LIMIT = ", and was not unpacked; if the sender meant it, raise the limit, or have it sent in parts"
 TWICE = "columns {} and {} of the header bear one name; name them apart where the file is made, or by `columns` with `header: true`"
 NO_LINE_1 = "; mend line 1 where the file is made, or say how it is written (`format`, `quote`)"
+BELOW = ("line 1 is no header of claims.csv: none of its columns stands there; they stand in line {}: have what is above them left out "
+         "where the file is made")
+JOINED = ("line {} is a header again, of other columns than the first or in another order, as in files that were joined; nothing is read "
+          "from there on")
+ALONE = "; send each of them by itself"
 NAMED = "; name the columns by `columns`, if the files have no header"
 
 
@@ -221,6 +227,17 @@ HEADERS = [
     failed("a_delimiter_too_many", "one;two,three\n1;2,3\n", "what parts the fields of the file cannot be told: more than one character "
            "would; say it: `format: csv`, `tsv`, `semicolon` or `pipe`", "detect"),
     failed("no_header", lines(good_rows(), header=None), NO_HEADER.format(section="csv") + NAMED),
+    failed("sep_line", "sep=,\n" + TEXT, BELOW.format(2)),
+    failed("title_above", f"Claims of {SECRET}\n\n" + TEXT, BELOW.format(3)),
+    failed("titles_of_another_width", f"Claims,,\n{SECRET},,\n,,\n" + TEXT.replace(",", ";"), BELOW.format(4).replace("csv", "detect"), "detect"),
+    failed("joined_in_another_order", lines(good_rows()) + lines([row[::-1] for row in good_rows()], header=COLUMNS[::-1]),
+           JOINED.format(5) + ALONE),
+    failed("joined_with_fewer_columns", lines(good_rows()) + lines([[*row[:4], *row[5:]] for row in good_rows()], header=COLUMNS[:4] + COLUMNS[5:]),
+           JOINED.format(5) + ALONE),
+    failed("column_by_two_names", lines([[*row("C2"), "x"]], header=["Claim Number", *COLUMNS[1:], "claim_no"]), "columns 1 and 9 of the header are "
+           "both called as `ClaimID` may be; take the one that is not meant out of `aliases`, or call it otherwise where the file is made", "aliases"),
+    failed("column_in_two_cases", lines([[*row("C3"), "x"]], header=[*COLUMNS[:4], "CLAIMAMOUNT", *COLUMNS[5:], "claimamount"]), "columns 5 and 9 of "
+           "the header are both called as `ClaimAmount` may be; take the one that is not meant out of `aliases`, or call it otherwise where the file is made"),
     failed("one_column", "Remarks\nx\ny\n", NO_HEADER.format(section="detect") + NAMED, "detect"),
     failed("column_twice", lines([[*row("C1"), "x"]], header=[*COLUMNS, "PaidAmount"]), TWICE.format(6, 9)),
     failed("column_misspelt", TEXT.replace("PaidAmount", "PayedAmount"), "the source has no column `PaidAmount`, from which `paid_amount` is "
@@ -256,6 +273,10 @@ def priced(*amounts, delimiter=",", ids=SECRET):
     return lines([row(f"{ids}-{i}", amount=amount, paid="0") for i, amount in enumerate(amounts)], delimiter)
 
 
+def money_last(fields):
+    return [*fields[:5], *fields[6:], fields[5]]
+
+
 US = [r[:3] + ["01/20/2024"] + r[4:7] + ["03/01/2024"] for r in good_rows()]
 
 VALUES = [
@@ -288,6 +309,10 @@ ROWS = [
     held("cut_in_a_line", lines([row("H18"), row("H19")])[:-40], (3, "line_cut", CUT_LINE), sentence=CUT, placed=1),
     held("cut_in_quotes", lines([row("H20"), row("H21")])[:-11] + '"2024', (3, "line_cut", CUT_LINE), sentence=CUT, placed=1),
     held("cut_in_a_date", lines([row("H22"), row("H23"), row("H24")])[:-3], (4, "line_cut", CUT_LINE), sentence=CUT, placed=2),
+    held("cut_in_cents", lines([money_last(row("H36")), money_last(row("H37")), money_last(row("H38"))], header=money_last(COLUMNS))[:-2],
+         (4, "line_cut", CUT_LINE), sentence=CUT, placed=2),
+    held("header_on_every_page", lines([row("H33")]) + lines([row("H34")], header=[name.upper() for name in COLUMNS]) + lines([row("H35")]),
+         (3, "header_again", AGAIN_LINE), (5, "header_again", AGAIN_LINE), placed=3),
     held("cut_in_utf16", lines([row("H25"), row("H26")]).encode("utf-16")[:-41], (3, "line_cut", CUT_LINE), sentence=CUT, placed=1),
     held("no_id", lines([row("H27"), row(" ")]), (3, "key_missing", "the row has no id"), placed=1),
     held("id_that_says_nothing", lines([row("H28"), row("N/A")]), (3, "key_missing", "the row has no id"), placed=1),
@@ -424,6 +449,7 @@ GOOD = [
     Good("relabeled", "renamed", _csv(header=[f"Spalte {i}" for i in range(8)]), _plain()),
     Good("aliased", "aliases", _csv(header=["Claim Number", *COLUMNS[1:5], "PAID", *COLUMNS[6:]]), _plain()),
     Good("shouted", "csv", _csv(header=[name.upper() for name in COLUMNS]), _plain()),
+    Good("unseen", "csv", _csv(header=["\u200bClaimID\ufeff", "\u00a0PatientID\u00a0", *COLUMNS[2:]]), _plain()),
     Good("reordered", "csv", _csv(header=[*reversed(COLUMNS), "Extra"], edit=lambda rows: [[*reversed(r), "=cmd()"] for r in rows]), _plain()),
     Good("wide", "fixed", lambda rows: ("\n".join(fixed_line(r) for r in rows) + "\n").encode(),
          _plain(None, header=False, form="fixed")),
