@@ -12,6 +12,7 @@
 #include "lease.h"
 #include "recent.h"
 #include "schedule.h"
+#include "storage/kpi.h"
 #include "storage/run_store.h"
 #include "turn.h"
 
@@ -39,6 +40,7 @@ struct Jobs {
     Recent recent;
     Course course; /* it is ending while this drains */
     bool is_started;
+    bool is_looking; /* for news of others */
     size_t n_guests; /* that entered and did not leave */
     LoopCall drained;
     void *drain_context;
@@ -71,6 +73,53 @@ static void on_lease_lost(void *context, Job *job) {
 }
 
 
+/* What others settled, or had decided, on the same store: whose the figures are looks for it as often as leases are renewed. */
+typedef struct Look {
+    Jobs *jobs;
+    int64_t begun_us;
+    bool has_news;
+} Look;
+
+static void look_work(void *context) {
+    Look *look = context;
+    Error err = {0};
+    Pg *pg = pg_pool_take(look->jobs->options.pg_pool, &err);
+    if (!pg || !kpi_is_due(pg, &look->has_news, &err))
+        LOG_FAILURE(LOG_LEVEL_WARN, "news for the figures were not looked for", &err);
+    pg_pool_give(look->jobs->options.pg_pool, pg);
+}
+
+/* A run that began meanwhile may have seen them: the next look tells. */
+static void look_done(void *context) {
+    Look *look = context;
+    Jobs *jobs = look->jobs;
+    Job *figures = job_table_find_kind(jobs->table, JOB_KPI);
+    jobs->is_looking = false;
+    if (look->has_news && figures->has_lease && !figures->current && figures->finished_us < look->begun_us)
+        jobs_wake(jobs, figures);
+    free(look);
+    plan(jobs);
+}
+
+static void look_for_news(Jobs *jobs) {
+    const Job *figures = job_table_find_kind(jobs->table, JOB_KPI);
+    if (!jobs->is_started || jobs->is_looking || !figures->has_lease || figures->current || figures->is_woken)
+        return;
+    Look *look = calloc(1, sizeof *look);
+    if (!look)
+        abort();
+    *look = (Look){.jobs = jobs, .begun_us = clock_monotonic_us()};
+    jobs->is_looking = true;
+    pool_submit(jobs->options.urgent, (PoolWork){look_work, look_done, look});
+}
+
+static void on_leases_renewed(void *context) {
+    Jobs *jobs = context;
+    if (leases_are_current(jobs->leases) && !jobs->course.is_ending)
+        look_for_news(jobs);
+    plan(jobs);
+}
+
 static void keep_leases(void *context) {
     Jobs *jobs = context;
     leases_sever_overdue(jobs->leases);
@@ -82,7 +131,7 @@ static Leases *make_leases(Jobs *jobs, JobTable *table) {
     return leases_make(&(LeasesOptions){
         .table = table, .pg_pool = jobs->options.pg_pool, .urgent = jobs->options.urgent,
         .owner = jobs->options.owner, .lease_ms = jobs->options.lease_ms,
-        .events = {on_held, on_lease_gained, on_lease_lost, plan, jobs}});
+        .events = {on_held, on_lease_gained, on_lease_lost, on_leases_renewed, jobs}});
 }
 
 static bool claim_on(Pg *pg, const char *owner, JobTable *table, Leases *leases, Error *err) {
@@ -279,7 +328,8 @@ static size_t count_unfinished(const Jobs *jobs) {
 /* Once every job is at rest, every guest gone, and the leases too. */
 static void end_drain(Jobs *jobs) {
     bool is_claiming = jobs->reload && jobs->reload->is_claiming;
-    if (count_unfinished(jobs) > 0 || jobs->n_guests > 0 || !jobs->drained || leases_are_renewing(jobs->leases) || is_claiming)
+    if (count_unfinished(jobs) > 0 || jobs->n_guests > 0 || !jobs->drained || leases_are_renewing(jobs->leases) || jobs->is_looking ||
+        is_claiming)
         return;
     LoopCall drained = jobs->drained;
     jobs->drained = NULL;

@@ -166,7 +166,7 @@ bool job_table_take_ages(JobTable *table, Pg *pg, Error *err) {
 /* Called for now, they come behind the settle of a start: what it settles they are not asked for twice. */
 bool job_table_take_news(JobTable *table, Pg *pg, Error *err) {
     Job *figures = job_table_find_kind(table, JOB_KPI);
-    TRY(kpi_is_due(pg, figures->name, &figures->is_woken, err));
+    TRY(kpi_is_due(pg, &figures->is_woken, err));
     figures->woken_us = clock_monotonic_us();
     return true;
 }

@@ -163,7 +163,7 @@ bool run_leaves_trace(const Run *run) {
     if (run->is_plan)
         return false;
     return run->was_asked || run->note[0] || run->attempt > 1 /* the ledger has the one before */ || run->kind == JOB_RECONCILE ||
-           run->kind == JOB_KPI /* a start looks for the last */ || run->has_settled /* that batch bears its id */ ||
+           run->kind == JOB_KPI /* that nothing moved is an answer */ || run->has_settled /* that batch bears its id */ ||
            run->outcome != RUN_SUCCEEDED || run->counts.batches > 0 || run->counts.rows_changed > 0 || run->counts.rows_quarantined > 0 || run->counts.bytes_sent > 0;
 }
 

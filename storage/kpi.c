@@ -31,11 +31,24 @@ const int N_KPIS = (int)(sizeof KPIS / sizeof *KPIS);
 
 const char *kpi_name(int index) { return KPIS[index].name; }
 
-bool kpi_is_due(Pg *pg, const char *job, bool *ret_is_due, Error *err) {
-    CLEANUP(pg_result_drop) PgResult *asked = pg_query(pg, SQL_KPI_IS_DUE, PG_PARAMS(job), err);
+bool kpi_is_due(Pg *pg, bool *ret_is_due, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *asked = pg_query(pg, SQL_KPI_IS_DUE, PG_NONE, err);
     TRY(asked);
     *ret_is_due = pg_bool(asked, 0, 0);
     return true;
+}
+
+bool kpi_seen(Pg *pg, Arena *arena, const char **ret_seen, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *seen = pg_query(pg, SQL_KPI_SEEN, PG_NONE, err);
+    TRY(seen);
+    *ret_seen = arena_string(arena, pg_value(seen, 0, 0));
+    return true;
+}
+
+bool kpi_asked(Pg *pg, const LeaseFence *fence, const char *seen, Error *err) {
+    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(pg, err);
+    TRY(tx && pg_exec(tx, SQL_KPI_ASKED, PG_PARAMS(seen), NULL, err));
+    return lease_check(tx, fence, err) && pg_commit(&tx, PG_FLUSHED, err);
 }
 
 bool kpi_snapshot(Pg *pg, const LeaseFence *fence, Arena *arena, int index, bool *ret_kept, Error *err) {

@@ -5,6 +5,8 @@
 
 bool step_kpi(RunContext *run, Error *err) {
     LeaseFence fence = {run->job, run->epoch};
+    const char *seen;
+    TRY(kpi_seen(run->pg, run->arena, &seen, err));
     for (int i = 0; i < N_KPIS; i++) {
         if (atomic_load(run->canceled))
             return error_set(err, STATE_CANCELED, "canceled before figure %s", kpi_name(i));
@@ -13,5 +15,5 @@ bool step_kpi(RunContext *run, Error *err) {
         run->counts.rows_changed += kept;
         FAILPOINT("kpi.after_figure");
     }
-    return true;
+    return kpi_asked(run->pg, &fence, seen, err);
 }

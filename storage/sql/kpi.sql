@@ -1,17 +1,22 @@
 -- Figures as they were: ops.kpi_snapshot. {figure} is a function of schema kpi.
 
--- Has something been settled, told by a list, which is such a batch, or decided of persons, since figures were last asked to the
--- end? The run of one that died in between ended with its daemon; a decision has none.
--- Ids of runs are in no strict order, for daemons keep some in reserve; where a newer one is missed, figures are asked once more.
+-- Has something been settled, told by a list, which is such a batch, or decided of persons, which figures have not seen? Each is
+-- written under the placement lock, alone, with a number that was taken there.
 -- name: kpi_is_due
 SELECT EXISTS (
     SELECT FROM unnest('{settle,persons}'::text[]) AS f(feed)
-    CROSS JOIN LATERAL (SELECT run_id, committed_at FROM ops.batch WHERE feed = f.feed ORDER BY batch_id DESC LIMIT 1) AS b
-    LEFT JOIN ops.run r USING (run_id)
-    WHERE CASE WHEN b.run_id IS NULL THEN b.committed_at ELSE r.finished_at END
-        > ALL (SELECT k.started_at
-               FROM (SELECT state, started_at FROM ops.run WHERE job = $1 ORDER BY run_id DESC LIMIT 1000) AS k
-               WHERE k.state = 'succeeded'))
+    LEFT JOIN ops.kpi_asked a USING (feed)
+    WHERE EXISTS (SELECT FROM ops.batch b WHERE b.feed = f.feed AND b.batch_id > coalesce(a.batch_id, -1)))
+
+-- What figures that are asked from now on see.
+-- name: kpi_seen
+SELECT jsonb_object_agg(f.feed, coalesce((SELECT max(b.batch_id) FROM ops.batch b WHERE b.feed = f.feed), 0))
+FROM unnest('{settle,persons}'::text[]) AS f(feed)
+
+-- name: kpi_asked
+INSERT INTO ops.kpi_asked AS a (feed, batch_id)
+SELECT key, value::bigint FROM jsonb_each_text($1::jsonb)
+ON CONFLICT (feed) DO UPDATE SET batch_id = greatest(a.batch_id, EXCLUDED.batch_id)
 
 -- A figure is asked behind the one that another run of the job is writing.
 -- name: kpi_lock

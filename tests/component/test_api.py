@@ -5,6 +5,7 @@ The one hospital of the configuration does not answer: jobs exist and fail, whic
 import http.client
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -450,15 +451,22 @@ def test_a_conflict_that_was_looked_at_leaves_the_list(served, api, build):
     assert served.audit("person.dismiss")[0][1:3] == (review, "done")
 
 
+def asked_of_what_is_settled(served):
+    """Figures have seen the tool's settle: when they were asked."""
+    assert served.daemon.post("/v1/jobs/kpi/runs")[0] == 202
+    job = until(lambda: (job := served.daemon.get("/v1/jobs/kpi")[2])["last_success_at"] and job["state"] == "idle" and job)
+    return job["last_success_at"]
+
+
 def test_figures_follow_what_people_decide_of_persons(served, api, build):
     """Patients are counted as persons."""
     linked(served, build)
     figures = lambda: api.get("/v1/jobs/kpi")[2]
-    assert (figures()["state"], figures()["next_due_at"], figures()["last_success_at"]) == ("idle", None, None)
+    asked = asked_of_what_is_settled(served)
     assert api.post(f"/v1/persons/{person_of(served, 'A1')}/merge", {"person_id": "0" * 8 + person_of(served, "A1")[8:]})[0] == 404
-    assert (figures()["state"], figures()["next_due_at"], figures()["last_success_at"]) == ("idle", None, None)
+    assert (figures()["state"], figures()["next_due_at"], figures()["last_success_at"]) == ("idle", None, asked)
     assert api.post(f"/v1/persons/{person_of(served, 'A1')}/merge", {"person_id": person_of(served, "B3")})[0] == 200
-    asked = until(lambda: figures()["last_success_at"], what="the figures without those who are one now")
+    asked = until(lambda: figures()["last_success_at"] > asked and figures()["last_success_at"], what="the figures without those who are one now")
     member = {"source_system": "hospital_b", "source_patient_id": "B3"}
     assert api.post(f"/v1/persons/{person_of(served, 'A1')}/split", {"members": [member]})[0] == 200
     asked = until(lambda: figures()["last_success_at"] > asked and figures()["last_success_at"], what="the figures with them")
@@ -468,8 +476,37 @@ def test_figures_follow_what_people_decide_of_persons(served, api, build):
     assert api.post(f"/v1/persons/{person_of(served, 'A1')}/merge", {"person_id": person_of(served, "B2")})[0] == 200
     api.stop()
     served.sql("UPDATE ops.job SET paused = false WHERE name = 'kpi' RETURNING 1")
+    served.sql("UPDATE ops.run SET started_at = started_at + interval '1 day' WHERE job = 'kpi' RETURNING 1")  # by a clock that is fast
     api.start()
     until(lambda: (figures()["last_success_at"] or "") > asked, what="the figures after the start")
+
+
+def test_figures_follow_what_people_decide_at_another_daemon(served, api, build, tmp_path):
+    """It has none of the jobs, and tells nobody but the store."""
+    config = tmp_path / "second.yaml"
+    text = re.sub("(store: {)", r"\1 lease: 3s,", (tmp_path / "revcycled.yaml").read_text())
+    other = Daemon(tmp_path / "second", api.binary, str(config))
+    config.write_text(re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{other.choose_port()}", text))
+    api.stop()
+    (tmp_path / "revcycled.yaml").write_text(text)
+    api.start()
+    linked(served, build)
+    asked = asked_of_what_is_settled(served)
+    other.token = api.token
+    other.start()
+    try:
+        assert other.get("/v1/jobs/kpi")[2]["state"] == "elsewhere"
+        assert other.post(f"/v1/persons/{person_of(served, 'A1')}/merge", {"person_id": person_of(served, "B3")})[0] == 200
+        figures = lambda: api.get("/v1/jobs/kpi")[2]
+        asked = until(lambda: figures()["last_success_at"] > asked and figures()["last_success_at"], what="the figures without those who are one now")
+        until(lambda: figures()["state"] == "idle")
+        renewed = "SELECT lease_until FROM ops.job WHERE name = 'kpi'"
+        for _ in range(2):  # of news that they have seen nobody wakes them
+            before = served.sql(renewed)
+            until(lambda: served.sql(renewed) > before, what="a lease is renewed")
+        assert figures()["last_success_at"] == asked and figures()["next_due_at"] is None
+    finally:
+        other.stop()
 
 
 def test_decisions_that_cannot_be_are_refused_in_words(served, api, build):
