@@ -1,0 +1,36 @@
+/* place_early.c - see place_early.h. */
+#include "steps/place_early.h"
+
+#include "base/own.h"
+#include "steps/place_rows.h"
+
+/* Whose rows others may wait for waits for nobody long: the run, which may be canceled, waits for it. Shorter than until
+ * PostgreSQL looks for a circle (deadlock_timeout, 1 s): this page can come in its turn, and whoever it stands in the way of
+ * seldom has to fail. For the cursor, whose holder may wait for these rows, it does not wait at all. */
+static const char PATIENCE[] = "800ms";
+
+bool placing_be_patient(Placing *p, Error *err) {
+    return state_patience(p->feed->pg, PATIENCE, err) && state_placement_lock_shared(p->feed->pg, err);
+}
+
+bool place_may_be_early(const RawRows *rows) {
+    bool is_plain = rows->prepared && rows->n_rows > 0 && !rows->former && !rows->files && rows->n_takes == 0;
+    for (size_t i = 0; is_plain && i < rows->n_rows; i++)
+        is_plain = !place_row_is_rejected(rows, i);
+    return is_plain;
+}
+
+bool placing_check_all_new(Placing *p, Error *err) {
+    (void)err;
+    for (size_t i = 0; i < p->page->n_rows; i++) {
+        const SilverRow *row = &p->page->rows[i];
+        if (row->fate != ROW_NEW || row->held.is_found || row->held.lacked_id)
+            return false;
+    }
+    return true;
+}
+
+void early_page_drop(EarlyPage *early) {
+    pg_tx_drop(&early->tx);
+    early->tx = NULL;
+}

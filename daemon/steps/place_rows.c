@@ -1,0 +1,78 @@
+/* place_rows.c - see place_rows.h. */
+#include "steps/place_rows.h"
+
+#include "base/clock.h"
+#include "steps/plan.h"
+#include "transform/hash.h"
+
+bool place_row_is_rejected(const RawRows *rows, size_t i) { return rows->rejects && rows->rejects[i].rule; }
+
+SilverPage *place_new_page(const PlaceFeed *feed, size_t n_rows, Arena *arena) {
+    SilverPage *page = ARENA_NEW(arena, SilverPage);
+    *page = (SilverPage){
+        .entity = feed->entity,
+        .system = silver_system_columns(feed->entity),
+        .mapping = feed->mapping,
+        .source_system = feed->source_system,
+        .rows = ARENA_ARRAY(arena, SilverRow, n_rows),
+        .n_rows = n_rows,
+        .received_us = feed->clock_us ? feed->clock_us : clock_wall_us(),
+        .mapping_version = feed->mapping_version,
+        .tells = feed->tells,
+        .memory = feed->run->plan && feed->entity->kind == ENTITY_CLAIM ? plan_claims(feed->run->plan) : NULL,
+        .arena = arena,
+    };
+    return page;
+}
+
+/* Of what was prepared the file may have been unknown. */
+static SilverPage *tell_origin(SilverPage *page, const RawRows *rows) {
+    page->file_id = rows->file_id;
+    page->files = rows->files;
+    page->period = rows->period;
+    page->sha256 = rows->sha256;
+    page->source_now_us = rows->source_now_us;
+    page->former = rows->former;
+    return page;
+}
+
+static SilverPage *make_page(const PlaceFeed *feed, const RawRows *rows, Arena *arena) {
+    SilverPage *page = tell_origin(place_new_page(feed, rows->n_rows, arena), rows);
+    for (size_t i = 0; i < rows->n_rows; i++) {
+        SilverRow *row = &page->rows[i];
+        row->fields = rows->fields + i * feed->n_fields;
+        row->line = rows->lines ? rows->lines[i] : 0;
+        row->id = place_row_is_rejected(rows, i) ? STR_NULL : mapping_id(feed->mapping, row->fields, arena);
+        row->source_hash = hash_source(feed->fields, row->fields, feed->n_fields);
+    }
+    return page;
+}
+
+void place_row_clean(const PlaceFeed *feed, SilverPage *page, SilverRow *row) {
+    row->record.values = ARENA_ARRAY(page->arena, Value, (size_t)feed->entity->n_columns);
+    mapping_clean(feed->mapping, row->fields, row->source_hash, page->arena, &row->record);
+}
+
+SilverPage *place_prepare(const PlaceFeed *feed, const RawRows *rows, Arena *arena) {
+    SilverPage *page = make_page(feed, rows, arena);
+    for (size_t i = 0; rows->is_mostly_new && i < page->n_rows; i++)
+        if (!place_row_is_rejected(rows, i))
+            place_row_clean(feed, page, &page->rows[i]);
+    return page;
+}
+
+/* Rows that were found unfit after they were prepared lose what they had. */
+static void mark_rejected(const RawRows *rows, SilverPage *page) {
+    for (size_t i = 0; rows->rejects && i < page->n_rows; i++)
+        if (place_row_is_rejected(rows, i)) {
+            page->rows[i].id = rows->rejects[i].entry;
+            page->rows[i].record = (Record){.reject_rule = rows->rejects[i].rule,
+                                            .reject_reason = rows->rejects[i].reason};
+        }
+}
+
+SilverPage *place_rows_page(const PlaceFeed *feed, const RawRows *rows, Arena *arena) {
+    SilverPage *page = rows->prepared ? tell_origin(rows->prepared, rows) : make_page(feed, rows, arena);
+    mark_rejected(rows, page);
+    return page;
+}
