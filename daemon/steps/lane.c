@@ -27,6 +27,7 @@ struct Lane {
     pthread_cond_t changed;
     LaneState state;
     bool stops;
+    bool is_dead; /* the session */
     const RawRows *rows;
     EarlyPage ahead;
 };
@@ -69,7 +70,9 @@ static void write_page(Lane *lane) {
     change(lane, LANE_WRITES);
     pthread_mutex_unlock(&lane->mutex);
     bool stands = place_early(&lane->feed, lane->rows, &lane->ahead);
+    bool is_dead = !stands && !pg_is_alive(lane->feed.pg);
     pthread_mutex_lock(&lane->mutex);
+    lane->is_dead = is_dead;
     if (stands)
         stand(lane);
     else
@@ -169,6 +172,20 @@ void lane_done(Lane *lane) {
     pthread_mutex_unlock(&lane->mutex);
 }
 
+bool lane_is_idle(Lane *lane) {
+    pthread_mutex_lock(&lane->mutex);
+    bool is_idle = lane->state == LANE_IDLE;
+    pthread_mutex_unlock(&lane->mutex);
+    return is_idle;
+}
+
+bool lane_is_dead(Lane *lane) {
+    pthread_mutex_lock(&lane->mutex);
+    bool is_dead = lane->state == LANE_IDLE && lane->is_dead;
+    pthread_mutex_unlock(&lane->mutex);
+    return is_dead;
+}
+
 static void stop(Lane *lane) {
     pthread_mutex_lock(&lane->mutex);
     bool is_writing = lane->state == LANE_WRITES;
@@ -181,10 +198,11 @@ static void stop(Lane *lane) {
     }
 }
 
-static void free_stopped(Lane *lane) {
-    pthread_join(lane->thread, NULL);
-    early_page_drop(&lane->ahead);
-    give_back(lane);
+static void free_stopped(Lane **lane) {
+    pthread_join((*lane)->thread, NULL);
+    early_page_drop(&(*lane)->ahead);
+    give_back(*lane);
+    *lane = NULL;
 }
 
 void lanes_free(Lane **lanes, size_t n) {
@@ -193,5 +211,5 @@ void lanes_free(Lane **lanes, size_t n) {
             stop(lanes[i]);
     for (size_t i = 0; i < n; i++)
         if (lanes[i])
-            free_stopped(lanes[i]);
+            free_stopped(&lanes[i]);
 }

@@ -34,5 +34,9 @@ bool lane_take(Lane *lane, const RawRows *rows, LaneAnswer *ret_answer, Error *e
 EarlyPage *lane_page(Lane *lane);
 /* The page is committed, or given up. */
 void lane_done(Lane *lane);
-/* Ends what they wait for, which may be each other. NULL among them is none. */
+/* It has no page: it may be freed, and no page is the worse for it. */
+bool lane_is_idle(Lane *lane);
+/* A page was refused since its session is dead, and so would be every further one. Idle. */
+bool lane_is_dead(Lane *lane);
+/* Ends what they wait for, which may be each other. NULL among them is none, and so they are left. */
 void lanes_free(Lane **lanes, size_t n);

@@ -235,32 +235,45 @@ static bool has_unknown_rows(const Reading *reading) {
     return !reading->run->plan && !delivery_survey(reading->delivery) && reading->former.n == 0;
 }
 
-static bool open_lanes(Reading *reading) {
+/* The one whose session has died has refused a page by then: at most every second one of a lane is opened for. */
+static bool open_lane(Reading *reading, Lane **lane) {
     Error why = {0};
-    for (size_t i = 0; i < READING_LANES; i++) {
-        if (!reading->lanes[i])
-            reading->lanes[i] = lane_open(reading->feed, reading->run->pg_pool, &why);
-        if (!reading->lanes[i]) {
-            LOG_FAILURE(LOG_LEVEL_INFO, "no further session writes pages", &why, LOG_TEXT("feed", reading->claims->name));
-            return false;
-        }
-    }
-    return true;
+    if (*lane && lane_is_dead(*lane))
+        lanes_free(lane, 1);
+    if (!*lane)
+        *lane = lane_open(reading->feed, reading->run->pg_pool, &why);
+    if (!*lane)
+        LOG_FAILURE(LOG_LEVEL_INFO, "no further session writes pages", &why, LOG_TEXT("feed", reading->claims->name));
+    return *lane;
 }
 
-/* Of a file whose rows were new so far. Where that was in vain again and again, or there are no sessions to be had, the
- * run's does the rest. */
-static bool may_write_early(Reading *reading) {
-    if (reading->has_no_lanes || !reading->is_all_new || !has_unknown_rows(reading))
-        return false;
+static bool is_in_vain(const Reading *reading) {
     bool is_vain = false;
     for (size_t i = 0; i < READING_LANES; i++)
         is_vain |= reading->n_in_vain[i] >= IN_VAIN_MOST;
     if (is_vain)
         LOG_INFO("pages written by further sessions had to be left; one places the rest", LOG_TEXT("feed", reading->claims->name),
                  LOG_INT("file", reading->entry.file_id), LOG_INT("pages", IN_VAIN_MOST));
-    reading->has_no_lanes = is_vain || !open_lanes(reading);
-    return !reading->has_no_lanes;
+    return is_vain;
+}
+
+/* One alone would keep its session from others to the file's end. One that has a page yet comes when that is placed. */
+static void give_lanes_back(Reading *reading) {
+    for (size_t i = 0; i < READING_LANES; i++)
+        if (reading->lanes[i] && lane_is_idle(reading->lanes[i]))
+            lanes_free(&reading->lanes[i], 1);
+}
+
+/* Of a file whose rows were new so far. Where that was in vain again and again, or there are no sessions to be had, the
+ * run's does the rest. */
+static bool may_write_early(Reading *reading) {
+    bool may = !reading->has_no_lanes && reading->is_all_new && has_unknown_rows(reading);
+    if (may)
+        reading->has_no_lanes = is_in_vain(reading) || !open_lane(reading, &reading->lanes[0]) ||
+                                !open_lane(reading, &reading->lanes[1]);
+    if (reading->has_no_lanes)
+        give_lanes_back(reading);
+    return may && !reading->has_no_lanes;
 }
 
 /* `before`: the page before it, where that is not committed yet. */

@@ -96,6 +96,7 @@ def test_a_file_of_claims_that_are_there_is_placed_by_one_session(make_claims): 
 
 
 LEFT = "pages written by further sessions had to be left; one places the rest"
+ALONE = "no further session writes pages"
 
 
 @pytest.mark.parametrize("pages, told", [(12, []), (15, [4])])
@@ -202,3 +203,42 @@ def test_who_lost_the_lease_does_not_commit_what_stands(pair):  # noqa: F811
     claims.daemon.go_on()
     assert claims.daemon.end_once(timeout=120) not in (0, -signal.SIGKILL)
     assert claims.rows("SELECT count(*)::int FROM silver.claims") == [(2 * PAGE,)]
+
+
+def test_a_session_that_is_to_be_had_without_another_is_given_back(make_claims):  # noqa: F811
+    """One lane writes nothing that the run would not write as fast: it ends at once, and not with the file."""
+    claims = make_claims(page_rows=PAGE)
+    claims.put(NAME, text(NEW))
+    claims.daemon.extra["REVCYCLED_FAILPOINT"] = "receive.after_page:3:stop"
+    with contextlib.closing(claims.store.connect(claims.database)) as link, link.cursor() as other:
+        other.execute(INSERT % (1, 0))  # of the first page, before which there are no lanes
+        claims.daemon.begin_once()
+        jobs.until(lambda: waiting(claims)[0] == 1, 60, "the run waits")
+        threads = claims.daemon.threads()
+        sessions = claims.rows("SELECT count(*)::int FROM pg_stat_activity WHERE usename = 'revcycled'")[0][0]
+        try:
+            claims.store.execute(f"ALTER ROLE revcycled CONNECTION LIMIT {sessions + 1}")
+            link.rollback()
+            jobs.until(claims.daemon.is_stopped, what="it stands still")
+        finally:
+            claims.store.execute("ALTER ROLE revcycled CONNECTION LIMIT -1")
+    assert claims.daemon.threads() == threads
+    claims.daemon.go_on()
+    assert claims.daemon.end_once(timeout=120) == 0
+    assert len([line for line in claims.daemon.log_lines() if line.get("message") == ALONE]) == 1
+    assert unsettled(claims) == unsettled(by_one(make_claims, text(NEW)))
+
+
+def test_a_session_that_dies_is_opened_anew_and_its_lane_writes_on(make_claims):  # noqa: F811
+    rows = [row(f"D{number:03}") for number in range(24 * PAGE)]
+    claims = make_claims(page_rows=PAGE)
+    claims.put(NAME, text(rows))
+    claims.daemon.extra["REVCYCLED_FAILPOINT"] = "page.in_turn:2:stop"
+    claims.daemon.begin_once()
+    jobs.until(claims.daemon.is_stopped, what="it stands still")
+    has_cursor = "FROM pg_locks WHERE relation = 'ops.cursor'::regclass AND mode = 'RowShareLock'"
+    assert claims.rows(f"SELECT pg_terminate_backend(pid, 60000) {has_cursor}") == [(True,)]  # the lane whose page has its turn
+    claims.daemon.go_on()
+    assert claims.daemon.end_once(timeout=120) == 0
+    assert [line["message"] for line in claims.daemon.log_lines() if line.get("message") in (LEFT, ALONE)] == []
+    assert content_of(claims) == content_of(by_one(make_claims, text(rows)))
