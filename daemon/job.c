@@ -14,6 +14,7 @@
 #include "schedule.h"
 #include "storage/kpi.h"
 #include "storage/run_store.h"
+#include "storage/settle.h"
 #include "turn.h"
 
 #include <stdlib.h>
@@ -73,49 +74,62 @@ static void on_lease_lost(void *context, Job *job) {
 }
 
 
-/* What others settled, or had decided, on the same store: whose the figures are looks for it as often as leases are renewed. */
+/* What others placed, settled, or had decided, on the same store: who has settle, or the figures, looks for it as often as leases
+ * are renewed. */
+static const JobKind LOOKED_FOR[] = {JOB_SETTLE, JOB_KPI};
+enum { N_LOOKED_FOR = sizeof LOOKED_FOR / sizeof *LOOKED_FOR };
 typedef struct Look {
     Jobs *jobs;
     int64_t begun_us;
-    bool has_news;
+    bool is_wanted[N_LOOKED_FOR], has_news[N_LOOKED_FOR];
 } Look;
+
+static bool find_news(const Look *look, Pg *pg, JobKind kind, bool *ret_has_news, Error *err) {
+    return kind == JOB_SETTLE ? settle_is_called(pg, look->jobs->options.owner, ret_has_news, err) : kpi_is_due(pg, ret_has_news, err);
+}
 
 static void look_work(void *context) {
     Look *look = context;
     Error err = {0};
     Pg *pg = pg_pool_take(look->jobs->options.pg_pool, &err);
-    if (!pg || !kpi_is_due(pg, &look->has_news, &err))
-        LOG_FAILURE(LOG_LEVEL_WARN, "news for the figures were not looked for", &err);
+    bool ok = pg;
+    for (size_t i = 0; ok && i < N_LOOKED_FOR; i++)
+        ok = !look->is_wanted[i] || find_news(look, pg, LOOKED_FOR[i], &look->has_news[i], &err);
+    if (!ok)
+        LOG_FAILURE(LOG_LEVEL_WARN, "news of other daemons were not looked for", &err);
     pg_pool_give(look->jobs->options.pg_pool, pg);
 }
+
+static bool wants_news(const Job *job) { return job->has_lease && !job->current && !job->is_woken; }
 
 /* A run that began meanwhile may have seen them: the next look tells. */
 static void look_done(void *context) {
     Look *look = context;
     Jobs *jobs = look->jobs;
-    Job *figures = job_table_find_kind(jobs->table, JOB_KPI);
     jobs->is_looking = false;
-    if (look->has_news && figures->has_lease && !figures->current && figures->finished_us < look->begun_us)
-        jobs_wake(jobs, figures);
+    for (size_t i = 0; i < N_LOOKED_FOR; i++) {
+        Job *job = job_table_find_kind(jobs->table, LOOKED_FOR[i]);
+        if (look->has_news[i] && wants_news(job) && job->finished_us < look->begun_us)
+            jobs_wake(jobs, job);
+    }
     free(look);
     plan(jobs);
 }
 
 static void look_for_news(Jobs *jobs) {
-    const Job *figures = job_table_find_kind(jobs->table, JOB_KPI);
-    if (!jobs->is_started || jobs->is_looking || !figures->has_lease || figures->current || figures->is_woken)
-        return;
     Look *look = calloc(1, sizeof *look);
     if (!look)
         abort();
     *look = (Look){.jobs = jobs, .begun_us = clock_monotonic_us()};
+    for (size_t i = 0; i < N_LOOKED_FOR; i++)
+        look->is_wanted[i] = wants_news(job_table_find_kind(jobs->table, LOOKED_FOR[i]));
     jobs->is_looking = true;
     pool_submit(jobs->options.urgent, (PoolWork){look_work, look_done, look});
 }
 
 static void on_leases_renewed(void *context) {
     Jobs *jobs = context;
-    if (leases_are_current(jobs->leases) && !jobs->course.is_ending)
+    if (jobs->is_started && !jobs->is_looking && leases_are_current(jobs->leases) && !jobs->course.is_ending)
         look_for_news(jobs);
     plan(jobs);
 }

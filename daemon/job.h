@@ -3,7 +3,8 @@
  * Walks the table of jobs (job_table.h): when it is a job's turn (turn.h) and the store has lent this daemon its
  * lease (lease.h), a run of it goes to a worker (course.h), and what ended is remembered (recent.h). A place job
  * that changed rows wakes settle; a settle that had batches to look at wakes kpi and quality, which rest between two runs;
- * what other daemons on the store settle, or people decide there, wakes kpi at a look, as often as leases are renewed;
+ * what other daemons on the store place wakes settle, what they settle, or people decide there, kpi, at a look, as often as
+ * leases are renewed;
  * publish comes by its own interval and settles first itself.
  *
  * Everything here is called on the loop thread and answers from memory, so that a busy PostgreSQL does not slow a

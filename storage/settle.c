@@ -387,6 +387,13 @@ bool settle(Pg *pg, const SettleOptions *options, SettleOutcome *ret_outcome, Er
     return true;
 }
 
+bool settle_is_called(Pg *pg, const char *owner, bool *ret_is_called, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *called = pg_query(pg, SQL_SETTLE_IS_CALLED, PG_PARAMS(owner), err);
+    TRY(called);
+    *ret_is_called = pg_bool(called, 0, 0);
+    return true;
+}
+
 bool settle_undone(Pg *pg, const SettleOptions *options, SettleLook look, void *ctx, SettleOutcome *ret_outcome, Error *err) {
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(pg, err);
     TRY(tx && pg_exec(tx, SQL_TRANSACTION_READ_WRITE, PG_NONE, NULL, err) &&

@@ -5,6 +5,13 @@
 -- name: settle_is_due
 SELECT EXISTS (SELECT FROM ops.batch WHERE settled_by IS NULL)
 
+-- Rows of feeds that are not this daemon's, whose runs have ended: nobody tells it.
+-- name: settle_is_called
+SELECT EXISTS (
+    SELECT FROM ops.batch b LEFT JOIN ops.run r USING (run_id)
+    WHERE b.settled_by IS NULL AND (r.run_id IS NULL OR r.state NOT IN ('queued', 'running', 'waiting'))
+      AND NOT EXISTS (SELECT FROM ops.job j WHERE j.feed = b.feed AND j.owner = $1))
+
 -- Plans are made for the scope as it is, never for an average one.
 -- name: settle_session
 SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('work_mem', '128MB', true),

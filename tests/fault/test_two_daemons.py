@@ -298,6 +298,25 @@ def test_a_daemon_that_lost_its_jobs_decides_on_nothing(held_pair):
     assert gone(feed) == ["7", "8"]
 
 
+def test_what_another_places_is_settled_where_that_job_is(small_feed):
+    """Each has a hospital of its own; whose settle it is was told of nothing."""
+    feed, first = small_feed, small_feed.daemon
+    second = add_daemon(feed, other_name="i")
+    first.start()
+    jobs.await_quiet(first)
+    second.start()
+    try:
+        assert "settle" in states(second, "elsewhere") and "i.f" not in states(second, "elsewhere")
+        jobs.until(lambda: feed.value("SELECT count(*) FROM silver.patients WHERE source_system = 'i'") == 40, what="its rows")
+        unsettled = "SELECT count(*) FROM ops.batch WHERE settled_by IS NULL"
+        jobs.until(lambda: not feed.value(unsettled), LEASE_S + LATE_S, "they are settled")
+        assert feed.value("SELECT count(DISTINCT person_id) FROM silver.person_link WHERE source_system = 'i'") == 40
+        asked = feed.value("SELECT max(batch_id) FROM ops.batch WHERE feed = 'settle'")
+        jobs.until(lambda: feed.value("SELECT batch_id FROM ops.kpi_asked WHERE feed = 'settle'") == asked, what="figures have seen it")
+    finally:
+        second.stop()
+
+
 @pytest.fixture
 def stranger(small_feed):
     """A session of PostgreSQL that is no daemon's; what it holds it lets go with rollback()."""
