@@ -3,7 +3,7 @@
  * Most files are one page. Of others the next page is read and cleaned while one is placed (ahead.h), and while
  * all rows are new two sessions write pages by turns (lane.h). With the first page goes the file's entry in the ledger, with the last
  * one its end, and the cursor says with each how far: "file offset line cut way".
- * Reader: receive.c, which has found the file, opened it, and ends it. One file's; on the run's thread alone. */
+ * Reader: receive_file.c, which has found the file, opened it, and ends it. One file's; on the run's thread alone. */
 #pragma once
 #include "steps/ahead.h"
 #include "steps/delivery.h"
