@@ -2,6 +2,7 @@
 #include "api/rows.h"
 
 #include "steps/delivery.h"
+#include "steps/delivery_header.h"
 #include "steps/post.h"
 
 #include <stdio.h>
@@ -60,7 +61,7 @@ static bool add_row(Rows *rows) {
 }
 
 static const char *column_of(const Rows *rows, const char *member, size_t *ret_index) {
-    const char *name = delivery_column_name(rows->claims, str_of(member));
+    const char *name = header_column_name(rows->claims, str_of(member));
     for (size_t i = 0; i < rows->n_names; i++)
         if (strcmp(rows->names[i], member) == 0 || (name && strcmp(rows->names[i], name) == 0)) {
             *ret_index = i;

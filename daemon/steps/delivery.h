@@ -44,9 +44,6 @@ static inline void delivery_drop(DeliveryFile **owner) {
     if (*owner)
         delivery_close(*owner);
 }
-/* What the configuration calls a column of this name: by its aliases, or what it asks for in another case. NULL:
- * nothing. */
-const char *delivery_column_name(const ClaimsConfig *claims, Str name);
 const Field *delivery_fields(const DeliveryFile *file, size_t *ret_n);
 /* Do the first rows' dates and amounts read as the mapping says? False and a sentence of class data when a column's do not,
  * and all of them fit another way: that is the sender's, and has to be declared. Reads a page, into `arena`, and goes back;
