@@ -233,6 +233,13 @@ static bool open_once(Collisions *c, Error *err) {
     return true;
 }
 
+bool collisions_may_be(const Collisions *c, Arena *arena, const RawRows *rows) {
+    size_t n = 0;
+    if (c->field >= 0 && c->is_open)
+        name_rows(c, arena, rows, &n);
+    return n > 0 || (c->field >= 0 && !c->is_open);
+}
+
 bool collisions_find(Collisions *c, Arena *arena, RawRows *rows, Error *err) {
     if (c->field < 0)
         return true;

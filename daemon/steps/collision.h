@@ -28,6 +28,9 @@ typedef struct Collisions {
 
 Collisions collisions_open(const PlaceFeed *feed, My *my, pthread_mutex_t *my_mutex,
                            const SourceTable *table);
+/* Whether any of the page's rows, which are prepared, may collide: such a page is to be looked at when those before it are
+ * placed. Nothing is asked of anybody. */
+bool collisions_may_be(const Collisions *collisions, Arena *arena, const RawRows *rows);
 /* Adds to the page's rows, which are prepared, which of them are kept out, and which come to hold their id.
  * Allocates in `arena`. */
 bool collisions_find(Collisions *collisions, Arena *arena, RawRows *rows, Error *err);

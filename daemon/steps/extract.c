@@ -18,6 +18,7 @@
 #include "steps/remap.h"
 #include "steps/session.h"
 #include "steps/table_pages.h"
+#include "steps/turns.h"
 
 #include "base/clock.h"
 #include "base/failpoint.h"
@@ -227,46 +228,69 @@ typedef enum Pass {
     PASS_WHOLE       /* all rows again, compared by hash */
 } Pass;
 
-static bool place_ahead(Extraction *x, const AheadPage *page, Pass pass, Error *err) {
+/* One walk. */
+typedef struct TableWalk {
+    Extraction *x;
+    Pass pass;
+    Turns turns;
+} TableWalk;
+
+/* Rows behind the position that bear their ids as they are. */
+static bool describe_page(void *ctx, AheadPage *page) {
+    const TableWalk *w = ctx;
+    return !collisions_may_be(&w->x->collisions, page->arena, page->rows);
+}
+
+static bool place_rows(TableWalk *w, AheadPage *page, Error *err) {
+    Extraction *x = w->x;
     const TablePage *table_page = page->read;
     CursorState next = x->place.cursor;
     next.load_key = table_page->last_key;
     next.n_load_key = x->table.n_key;
     PlaceOutcome outcome;
-    if (table_page->read.n_rows == 0)
-        return true;
-    TRY(check_columns(x, &table_page->read, page->arena, err));
+    TRY(turns_take(&w->turns, page->rows, err) && check_columns(x, &table_page->read, page->arena, err));
     x->rows_seen += (int64_t)table_page->read.n_rows;
     x->run->counts.bytes_read += (int64_t)table_page->read.size_bytes;
     TRY(collisions_find(&x->collisions, page->arena, page->rows, err));
-    TRY(place_page(&x->place, page->rows, pass == PASS_FIRST_LOAD ? &next : NULL, page->arena, &outcome, err));
+    TRY(turns_place(&w->turns, page->rows, w->pass == PASS_FIRST_LOAD ? &next : NULL, page->arena, place_page, &outcome, err));
     x->place.cursor.load_key = NULL; /* lived in the page's arena; the next page brings its own */
     x->place.cursor.n_load_key = 0;
     return true;
 }
 
+static bool place_ahead(void *ctx, AheadPage *page, Error *err) {
+    TableWalk *w = ctx;
+    const TablePage *table_page = page->read;
+    FAILPOINT("extract.after_read");
+    return !step_is_canceled(w->x->run, err) && (table_page->read.n_rows == 0 || place_rows(w, page, err));
+}
+
+/* With two pages in hand there are three in memory: of two thirds of the rows. */
+static SourceLimits limits_of(const Extraction *x, bool holds_two) {
+    size_t rows = x->limits.rows;
+    return (SourceLimits){.rows = holds_two ? rows - rows / 3 : rows, .bytes = x->limits.bytes};
+}
+
 /* Every page from `after_key` on. */
 static bool walk_table(Extraction *x, const Str *after_key, Pass pass, Error *err) {
+    bool is_first_load = pass == PASS_FIRST_LOAD && x->table.key_is_unique;
+    bool is_unknown = is_first_load && x->place.entity->kind == ENTITY_FACT && !x->run->plan;
     TablePages pages = {
-        .my = x->my, .my_mutex = &x->my_mutex, .table = &x->table, .limits = x->limits, .after_key = after_key,
-        .source_now_us = x->mark.now_us, .is_first_load = pass == PASS_FIRST_LOAD && x->table.key_is_unique,
+        .my = x->my, .my_mutex = &x->my_mutex, .table = &x->table, .limits = limits_of(x, is_unknown), .after_key = after_key,
+        .source_now_us = x->mark.now_us, .is_first_load = is_first_load,
     };
+    TableWalk walk = {.x = x, .pass = pass, .turns = {
+        .owner = {.describe = describe_page, .place = place_ahead, .ctx = &walk}, .feed = &x->place, .is_unknown = is_unknown,
+    }};
     AheadReader reader = {
         .what = arena_printf(x->run->arena, "table %s", x->table.name), .read = table_pages_read, .ctx = &pages,
-        .thread_open = my_thread_open, .thread_close = my_thread_close, .place = &x->place,
+        .thread_open = my_thread_open, .thread_close = my_thread_close, .place = &x->place, .holds_two = is_unknown,
     };
     CLEANUP(ahead_drop) Ahead *ahead = ahead_open(&reader, err);
     TRY(ahead);
-    for (bool ended = false; !ended;) {
-        if (step_is_canceled(x->run, err))
-            return false;
-        const AheadPage *page = ahead_next(ahead, err);
-        TRY(page);
-        FAILPOINT("extract.after_read");
-        ended = page->is_last;
-        TRY(place_ahead(x, page, pass, err));
-        ahead_done(ahead);
-    }
+    bool ok = turns_walk(&walk.turns, ahead, err);
+    turns_done(&walk.turns);
+    TRY(ok);
     x->was_read_whole = after_key == NULL;
     return true;
 }

@@ -4,12 +4,12 @@
  * writes a page's rows (place_early) in a transaction that stands until the page before it is committed, and is then fenced
  * and committed by the run itself (place_in_turn): pages become visible in their order, the cursor says how far, and whoever
  * is killed leaves nothing of the later one. With two lanes by turns one page is being written while another is committed.
- * What may go wrong is left to the page's turn: a page that is not all new, a lock, a connection.
+ * What may go wrong is left to the page's turn: a page of which something is known, a lock, a connection.
  *
  * Why two transactions of one run never wait for each other in a circle: what stands waits for the run, the run may wait in
  * PostgreSQL for somebody else, and that one for what stands, which PostgreSQL cannot see. So what stands longer than
  * GIVE_WAY_MS gives way: it is rolled back, and its page is placed in its turn.
- * Reader: reading.c. Not for cursor pages, nor for pages of which something may be known. */
+ * By turns: turns.h. Not for cursor pages, nor for pages of which something may be known. */
 #pragma once
 #include "steps/place.h"
 #include "storage/pg_pool.h"

@@ -53,15 +53,16 @@ static const Way IN_TURN = {
     .commit = {placing_conclude, placing_commit, placing_count},
 };
 
-/* The same in two parts, of rows that are all new: what hangs on the page before it, or on the file, waits for its turn. */
+/* The same in two parts, of rows of which nothing is known: what hangs on the page before it, or on the file, waits for its
+ * turn. */
 static const Way EARLY = {
-    .judge = {placing_be_patient, placing_look_up, placing_clean, placing_decide, placing_check_all_new,
+    .judge = {placing_be_patient, placing_look_up, placing_clean, placing_decide, placing_check_unknown,
               placing_check_stops},
     .write = {placing_draw_batch, placing_find_members, placing_write_bronze, placing_write_silver},
 };
 static const Way EARLY_IN_TURN = {
     .judge = {placing_lock_now, placing_enter},
-    .write = {placing_write_ledgers},
+    .write = {placing_write_quarantine, placing_write_ledgers},
     .add = {placing_count_file},
     .commit = {placing_conclude, placing_commit, placing_count},
 };

@@ -102,9 +102,9 @@ SilverPage *place_prepare(const PlaceFeed *feed, const RawRows *rows, Arena *pag
 bool place_page(PlaceFeed *feed, const RawRows *rows, const CursorState *next, Arena *page,
                 PlaceOutcome *ret_outcome, Error *err);
 /* A page whose rows are written before its turn, while the page before it is placed: in a transaction of its own, by the
- * session `feed->pg`, which is not the run's, on any thread (lane.h). Only one of which every row is new: nothing is known of
- * it, nothing is quarantined, no member is made for it; and none of its ids may stand in the page before it. True: it stands,
- * and is dropped unless place_in_turn() commits it. False: it goes by place_page() as any other, and nothing happened.
+ * session `feed->pg`, which is not the run's, on any thread (lane.h). Only one of which nothing is known: every row is new or
+ * unfit and bears an id, no member is made for it; and none of its ids may stand in the page before it. True: it stands, and
+ * is dropped unless place_in_turn() commits it; what is unfit goes to quarantine then. False: it goes by place_page() as any other, and nothing happened.
  * Its rows hold what others may wait for, so it must not wait for its turn without an end.
  * What is late is the fence alone: the cursor is locked, judged and moved by place_in_turn(), in the same transaction. */
 typedef struct EarlyPage {

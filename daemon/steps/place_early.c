@@ -20,13 +20,17 @@ bool place_may_be_early(const RawRows *rows) {
     return is_plain;
 }
 
-bool placing_check_all_new(Placing *p, Error *err) {
+/* One that is unfit goes to quarantine under its id, which the page before does not have. */
+static bool is_unknown(const SilverRow *row) {
+    bool is_unfit = row->fate == ROW_REJECTED && !str_is_null(row->id);
+    return (row->fate == ROW_NEW || is_unfit) && !row->held.is_found && !row->held.lacked_id;
+}
+
+bool placing_check_unknown(Placing *p, Error *err) {
     (void)err;
-    for (size_t i = 0; i < p->page->n_rows; i++) {
-        const SilverRow *row = &p->page->rows[i];
-        if (row->fate != ROW_NEW || row->held.is_found || row->held.lacked_id)
+    for (size_t i = 0; i < p->page->n_rows; i++)
+        if (!is_unknown(&p->page->rows[i]))
             return false;
-    }
     return true;
 }
 

@@ -4,5 +4,5 @@
 
 /* The fence comes with its turn; until then it only waits for nobody long. */
 bool placing_be_patient(Placing *placing, Error *err);
-/* False, without an error, where a row is no news, unfit or held. */
-bool placing_check_all_new(Placing *placing, Error *err);
+/* False, without an error, where something is known of a row, or it bears no id that the page before could not have. */
+bool placing_check_unknown(Placing *placing, Error *err);

@@ -13,11 +13,6 @@
 #include <string.h>
 #include <xxhash.h>
 
-enum {
-    IN_VAIN_MOST = 4, /* pages that a lane may have to leave, one behind the other */
-    AWAIT_MS = 50,    /* how long a page that is being written waits for the next to be read: not without an end where that is slow */
-};
-
 /* ---- how far ---- */
 
 static uint64_t hash_mix(uint64_t hash, const void *bytes, size_t size) { return XXH3_64bits_withSeed(bytes, size, hash); }
@@ -147,31 +142,10 @@ static void describe(const Reading *reading, RawRows *rows) {
     rows->source_now_us = clock_wall_us();
 }
 
-/* By the session that has written its rows already, or by the run's. */
-static bool place_rows_of(Reading *reading, LaneAnswer answer, RawRows *rows, const CursorState *next, Arena *page_arena,
-                          PlaceOutcome *ret_outcome, Error *err) {
-    Error ignored = {0}; /* the page's turn tells it */
-    Lane *lane = reading->lanes[reading->turn];
-    bool is_placed = false;
-    if (answer == LANE_STANDS) {
-        is_placed = place_in_turn(reading->feed, lane_page(lane), rows, next, ret_outcome, &ignored);
-        lane_done(lane);
-    }
-    if (answer != LANE_NOTHING)
-        reading->n_in_vain[reading->turn] = is_placed ? 0 : reading->n_in_vain[reading->turn] + 1;
-    if (is_placed)
-        return true;
-    if (answer != LANE_NOTHING)
-        rows->prepared = NULL; /* whose rows bear what that attempt found */
-    return place_or_reject(reading->feed, rows, next, page_arena, ret_outcome, err);
-}
-
 static bool place_delivered(Reading *reading, DeliveryPage *page, Arena *page_arena, Error *err) {
     PlaceEntry entry = {.enter = enter, .conclude = conclude, .ctx = reading};
     PlaceOutcome outcome = {0};
-    LaneAnswer answer = LANE_NOTHING;
-    Lane *lane = reading->lanes[reading->turn];
-    TRY(!lane || lane_take(lane, &page->rows, &answer, err));
+    TRY(turns_take(&reading->turns, &page->rows, err));
     CursorState next = reading->feed->cursor;
     next.is_loading = false;
     next.n_load_key = 0;
@@ -180,9 +154,8 @@ static bool place_delivered(Reading *reading, DeliveryPage *page, Arena *page_ar
     TRY(take_former(reading, &page->rows, page_arena, err));
     describe(reading, &page->rows);
     reading->run->counts.bytes_read += (int64_t)page->size_bytes;
-    bool ok = place_rows_of(reading, answer, &page->rows, &next, page_arena, &outcome, err);
+    bool ok = turns_place(&reading->turns, &page->rows, &next, page_arena, place_or_reject, &outcome, err);
     reading->feed->cursor.position = NULL; /* the reading's; the next page brings its own */
-    reading->is_all_new = ok && outcome.rows_new == (int64_t)page->rows.n_rows;
     return ok;
 }
 
@@ -223,7 +196,8 @@ static bool read_delivered(void *ctx, AheadPage *page, Error *err) {
     return true;
 }
 
-static bool place_next(Reading *reading, const AheadPage *page, Error *err) {
+static bool place_next(void *ctx, AheadPage *page, Error *err) {
+    Reading *reading = ctx;
     return !step_is_canceled(reading->run, err) && place_one(reading, page->read, page->arena, err) &&
            ended_move_old(reading->ended, err);
 }
@@ -235,75 +209,9 @@ static bool has_unknown_rows(const Reading *reading) {
     return !reading->run->plan && !delivery_survey(reading->delivery) && reading->former.n == 0;
 }
 
-/* The one whose session has died has refused a page by then: at most every second one of a lane is opened for. */
-static bool open_lane(Reading *reading, Lane **lane) {
-    Error why = {0};
-    if (*lane && lane_is_dead(*lane))
-        lanes_free(lane, 1);
-    if (!*lane)
-        *lane = lane_open(reading->feed, reading->run->pg_pool, &why);
-    if (!*lane)
-        LOG_FAILURE(LOG_LEVEL_INFO, "no further session writes pages", &why, LOG_TEXT("feed", reading->claims->name));
-    return *lane;
-}
-
-static bool is_in_vain(const Reading *reading) {
-    bool is_vain = false;
-    for (size_t i = 0; i < READING_LANES; i++)
-        is_vain |= reading->n_in_vain[i] >= IN_VAIN_MOST;
-    if (is_vain)
-        LOG_INFO("pages written by further sessions had to be left; one places the rest", LOG_TEXT("feed", reading->claims->name),
-                 LOG_INT("file", reading->entry.file_id), LOG_INT("pages", IN_VAIN_MOST));
-    return is_vain;
-}
-
-/* One alone would keep its session from others to the file's end. One that has a page yet comes when that is placed. */
-static void give_lanes_back(Reading *reading) {
-    for (size_t i = 0; i < READING_LANES; i++)
-        if (reading->lanes[i] && lane_is_idle(reading->lanes[i]))
-            lanes_free(&reading->lanes[i], 1);
-}
-
-/* Of a file whose rows were new so far. Where that was in vain again and again, or there are no sessions to be had, the
- * run's does the rest. */
-static bool may_write_early(Reading *reading) {
-    bool may = !reading->has_no_lanes && reading->is_all_new && has_unknown_rows(reading);
-    if (may)
-        reading->has_no_lanes = is_in_vain(reading) || !open_lane(reading, &reading->lanes[0]) ||
-                                !open_lane(reading, &reading->lanes[1]);
-    if (reading->has_no_lanes)
-        give_lanes_back(reading);
-    return may && !reading->has_no_lanes;
-}
-
-/* `before`: the page before it, where that is not committed yet. */
-static void write_early(Reading *reading, size_t lane, const AheadPage *before, const AheadPage *page) {
-    describe(reading, page->rows);
-    lane_begin(reading->lanes[lane], before ? before->rows : NULL, page->rows);
-}
-
-/* While a page is committed the one behind it is being written; the other session goes on with the one behind that. A page
- * that cannot be read ends the file when those before it are placed. */
-static bool place_rest(Reading *reading, Ahead *ahead, Error *err) {
-    bool is_begun = false; /* the page in hand, as the one behind another */
-    const AheadPage *page = ahead_next(ahead, err), *behind;
-    for (; page; page = behind ? behind : ahead_next(ahead, err)) {
-        Error later = {0}; /* told when it is that page's turn */
-        bool is_early = !page->is_last && may_write_early(reading);
-        if (is_early && !is_begun)
-            write_early(reading, reading->turn, NULL, page);
-        behind = is_early && ahead_await(ahead, AWAIT_MS) ? ahead_next(ahead, &later) : NULL;
-        is_begun = behind != NULL;
-        if (behind)
-            write_early(reading, !reading->turn, page, behind);
-        bool is_last = page->is_last;
-        TRY(place_next(reading, page, err));
-        ahead_done(ahead);
-        if (is_last)
-            return true;
-        reading->turn = !reading->turn;
-    }
-    return false;
+static bool describe_page(void *ctx, AheadPage *page) {
+    describe(ctx, page->rows);
+    return true;
 }
 
 bool reading_first(Reading *reading, AheadPage *page, Error *err) {
@@ -312,16 +220,19 @@ bool reading_first(Reading *reading, AheadPage *page, Error *err) {
 }
 
 bool reading_place(Reading *reading, AheadPage *first, Error *err) {
+    bool is_unknown = has_unknown_rows(reading);
+    reading->turns = (Turns){.owner = {.describe = describe_page, .place = place_next, .ctx = reading},
+                             .feed = reading->feed, .is_unknown = is_unknown};
     AheadReader reader = {.what = "a claims file", .read = read_delivered, .ctx = reading->delivery, .place = reading->feed,
-                          .holds_two = has_unknown_rows(reading)};
+                          .holds_two = is_unknown};
     if (first->is_last)
         return place_next(reading, first, err);
     CLEANUP(ahead_drop) Ahead *ahead = ahead_open(&reader, err);
     TRY(ahead && place_next(reading, first, err));
     arena_empty(first->arena); /* the others have memory of their own */
     arena_trim(first->arena);
-    bool ok = place_rest(reading, ahead, err);
-    lanes_free(reading->lanes, READING_LANES); /* before the pages that they may be at */
+    bool ok = turns_walk(&reading->turns, ahead, err);
+    turns_done(&reading->turns);
     return ok;
 }
 

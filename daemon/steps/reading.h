@@ -1,15 +1,14 @@
 /* reading.h - the rows of one claims file, page by page, to silver.
  *
  * Most files are one page. Of others the next page is read and cleaned while one is placed (ahead.h), and while
- * all rows are new two sessions write pages by turns (lane.h). With the first page goes the file's entry in the ledger, with the last
+ * all rows are new two sessions write pages by turns (turns.h). With the first page goes the file's entry in the ledger, with the last
  * one its end, and the cursor says with each how far: "file offset line cut way".
  * Reader: receive_file.c, which has found the file, opened it, and ends it. One file's; on the run's thread alone. */
 #pragma once
-#include "steps/ahead.h"
 #include "steps/delivery.h"
 #include "steps/drop.h"
 #include "steps/ended.h"
-#include "steps/lane.h"
+#include "steps/turns.h"
 #include "storage/former.h"
 
 /* One claimed file. */
@@ -34,7 +33,7 @@ typedef struct FileProgress {
     bool was_cut;
 } FileProgress;
 
-enum { READING_POSITION_BYTES = 112, READING_LANES = 2 };
+enum { READING_POSITION_BYTES = 112 };
 
 /* Begun with {.run, .claims, .drop, .ended, .file, .delivery, .feed}, the rest zero. */
 typedef struct Reading {
@@ -51,11 +50,7 @@ typedef struct Reading {
     FileProgress ahead;
     FormerReading former; /* .n 0: nothing of these bytes was read before */
     FormerClaims claims_before;
-    Lane *lanes[READING_LANES]; /* NULL: not opened, or not to be had; they write pages by turns */
-    size_t turn;           /* whose page is in hand */
-    bool has_no_lanes;
-    int n_in_vain[READING_LANES]; /* pages that each had to leave, one behind the other */
-    bool is_all_new;       /* the page placed last: the next may be, too */
+    Turns turns;
     bool is_last;
     FileEntry entry;
     char position[READING_POSITION_BYTES];

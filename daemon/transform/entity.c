@@ -264,7 +264,7 @@ const Entity ENTITIES[] = {
      NULL, {NULL}, DIAGNOSES, COUNT(DIAGNOSES)},
     {"adjustment_codes", "dim_adjustment_codes", NULL, "adjustment_code_key", "codes of adjustments in use",
      ENTITY_CODE, NULL, {NULL}, ADJUSTMENT_CODES, COUNT(ADJUSTMENT_CODES)},
-    {"dates", "dim_date", NULL, "date_key", "calendar of every date in use", ENTITY_CODE, NULL,
+    {"dates", "dim_date", NULL, "date_key", "calendar of every date in use, of whole years from 1990 to 2099", ENTITY_CODE, NULL,
      {NULL}, DATES, COUNT(DATES)},
     {"encounters", "fact_encounters", "source_encounter_id", "encounter_key",
      "encounters of patients with a hospital", ENTITY_FACT, "encounter_date",

@@ -352,15 +352,19 @@ def test_a_merge_keeps_the_older_id_and_a_correction_parts_again(world):
     assert world.value("SELECT person_id FROM silver.patients WHERE source_patient_id = '1'") == ids["1"]
 
 
-def test_every_date_in_use_is_in_the_calendar(world):
+def test_every_date_in_use_is_in_the_calendar_with_its_year_where_that_is_of_our_time(world):
     world.place("transactions", "T1", service_date="2024-07-04", paid_date="2024-07-06")
+    world.place("transactions", "T2", service_date="1931-07-02", paid_date="9999-01-01")
     world.settle()
     row = "date_key, month_name, day_name, is_weekend, is_holiday, is_business_day, fiscal_year, fiscal_quarter"
-    assert world.sql(f"SELECT {row} FROM silver.dates ORDER BY 1") == [
+    assert world.sql(f"SELECT {row} FROM silver.dates WHERE date IN ('2024-07-04', '2024-07-06') ORDER BY 1") == [
         (20240704, "July", "Thursday", False, True, False, 2024, 3),
         (20240706, "July", "Saturday", True, False, False, 2024, 3)]
+    days = "SELECT min(date)::text, max(date)::text, count(*)::int FROM silver.dates GROUP BY year ORDER BY year"
+    assert world.sql(days) == [("1931-07-02", "1931-07-02", 1), ("2024-01-01", "2024-12-31", 366), ("9999-01-01", "9999-01-01", 1)]
     world.settle(fiscal=7)
-    assert world.sql("SELECT fiscal_year, fiscal_quarter FROM silver.dates") == [(2025, 1)] * 2
+    assert world.sql("SELECT fiscal_year, fiscal_quarter, count(*)::int FROM silver.dates WHERE year = 2024 GROUP BY 1, 2 ORDER BY 1, 2") == [
+        (2024, 3, 91), (2024, 4, 91), (2025, 1, 92), (2025, 2, 92)]
 
 
 def test_codes_and_payers_are_made_from_the_facts(world):

@@ -95,22 +95,49 @@ def test_a_file_of_claims_that_are_there_is_placed_by_one_session(make_claims): 
     assert claims.rows("SELECT count(*)::int, count(DISTINCT source_claim_id)::int FROM silver.claims") == [(2 * len(NEW), len(NEW))]
 
 
-LEFT = "pages written by further sessions had to be left; one places the rest"
+LEFT = "pages written by further sessions had to be left; one places the next ones"
 ALONE = "no further session writes pages"
 
 
-@pytest.mark.parametrize("pages, told", [(12, []), (15, [4])])
-def test_pages_that_are_written_early_in_vain_again_and_again_are_so_no_more_and_that_is_told_once(make_claims, pages, told):  # noqa: F811
-    """Of every three pages only the first is all new: after it two are begun, and left."""
-    rows = [row(f"V{number:03}", amount="ten" if number // PAGE % 3 else "120.00") for number in range(pages * PAGE)]
+def in_vain(pages):
+    """Every page names somebody whom nobody named before."""
+    return [row(f"V{number:03}", payer=f"Payer {number // PAGE}") for number in range(pages * PAGE)]
+
+
+@pytest.mark.parametrize("pages, told", [(8, []), (9, [4])])
+def test_pages_that_are_written_early_in_vain_again_and_again_are_so_no_more_for_a_while_and_that_is_told(make_claims, pages, told):  # noqa: F811
+    """Of nine the first is the run's, and each of two sessions has to leave four."""
     claims = make_claims(page_rows=PAGE)
-    claims.put(NAME, text(rows))
+    claims.put(NAME, text(in_vain(pages)))
     claims.daemon.begin_once()
     assert claims.daemon.end_once(timeout=120) == 0
     lines = [line for line in claims.daemon.log_lines() if line.get("message") == LEFT]
-    assert [line["pages"] for line in lines] == told
-    assert all(line["feed"] == "claims.monthly" and [(line["file"],)] == claims.rows("SELECT file_id FROM ops.file") for line in lines)
+    assert [line["left"] for line in lines] == told
+    assert all(line["feed"] == "claims.monthly" and [(line["run"],)] == claims.rows("SELECT run_id FROM ops.run WHERE job = 'claims.monthly'")
+               for line in lines)
+    assert content_of(claims) == content_of(by_one(make_claims, text(in_vain(pages))))
+
+
+def test_after_a_while_pages_are_written_early_again(make_claims):  # noqa: F811
+    """What was in vain at the beginning of a long file need not be so at its end."""
+    rows = in_vain(9) + [row(f"W{number:03}", payer="Payer 1") for number in range(40 * PAGE)]
+    claims = make_claims(page_rows=PAGE)
+    claims.put(NAME, text(rows))
+    killed_at(claims, "page.early")
+    assert claims.rows("SELECT rows_read::int FROM ops.file")[0][0] >= (9 + 32 - 2) * PAGE
+    claims.once()
     assert content_of(claims) == content_of(by_one(make_claims, text(rows)))
+
+
+def test_rows_that_are_unfit_keep_no_page_from_being_written_early(make_claims):  # noqa: F811
+    """A file in which every page has one: all but the first are written before their turn."""
+    rows = [row(f"D{number:03}", amount="ten" if number % PAGE == 1 else "120.00") for number in range(8 * PAGE)]
+    claims = make_claims(page_rows=PAGE)
+    claims.put(NAME, text(rows))
+    killed_at(claims, "page.early:6")
+    claims.once()
+    assert content_of(claims) == content_of(by_one(make_claims, text(rows)))
+    assert claims.rows("SELECT count(*)::int FROM dq.quarantine WHERE state = 'open' AND natural_key LIKE '%%D0%%'") == [(8,)]
 
 
 def waiting(claims):  # noqa: F811

@@ -15,4 +15,4 @@ CREATE TABLE `{dataset}.dim_date` (
     fiscal_quarter INT64 OPTIONS (description = 'fiscal quarter, 1 to 4'),
     batch_id INT64 OPTIONS (description = 'the last batch that changed the row')
 )
-OPTIONS (description = 'calendar of every date in use', labels = [('profile', 'limited')]);
+OPTIONS (description = 'calendar of every date in use, of whole years from 1990 to 2099', labels = [('profile', 'limited')]);

@@ -1,0 +1,46 @@
+/* turns.h - pages behind one another, of which one is written while the one before it is committed.
+ *
+ * While nothing is known of rows before, two sessions write pages by turns (lane.h), and pages become visible in their order all the
+ * same. A page that is not of that kind, or whose session gave up, is placed by the run's own session in its turn; so are
+ * those behind it for a while where that was in vain again and again, and all others where no further sessions are to be had.
+ * Owners: a file (reading.c) and a table's first load (extract.c). On the run's thread alone. */
+#pragma once
+#include "steps/ahead.h"
+#include "steps/lane.h"
+
+enum { TURNS_LANES = 2 };
+
+typedef struct TurnsOwner {
+    /* The page's rows as for placing them, for what is written before their turn. False: the page has to wait for it. */
+    bool (*describe)(void *ctx, AheadPage *page);
+    /* The page's turn: turns_take() its rows, then turns_place() them. */
+    bool (*place)(void *ctx, AheadPage *page, Error *err);
+    void *ctx;
+} TurnsOwner;
+
+/* Begun with {.owner, .feed, .is_unknown}, the rest zero. */
+typedef struct Turns {
+    TurnsOwner owner;
+    PlaceFeed *feed; /* the run's */
+    bool is_unknown; /* nothing can be known of the rows; else the run's own session places all, and one page is held */
+    Lane *lanes[TURNS_LANES]; /* NULL: not opened, or not to be had */
+    size_t turn;              /* whose page is in hand */
+    LaneAnswer answer;        /* of the page in hand */
+    bool has_no_lanes, is_told;
+    int n_rest; /* pages that are placed by the run's session before the lanes are tried again */
+    int n_in_vain[TURNS_LANES]; /* pages that each had to leave, one behind the other */
+    bool was_unknown;           /* of the page placed last: the next may be as it was */
+} Turns;
+
+/* The next page from `ahead`, which holds two where rows are unknown, and all behind it. */
+bool turns_walk(Turns *turns, Ahead *ahead, Error *err);
+/* The session that has these rows is awaited; then they are the run's again, to be described. */
+bool turns_take(Turns *turns, const RawRows *rows, Error *err);
+/* place_page(), or what stands for it. */
+typedef bool (*TurnsPlace)(PlaceFeed *feed, const RawRows *rows, const CursorState *next, Arena *page,
+                           PlaceOutcome *ret_outcome, Error *err);
+/* Commits what was written of the rows before; else `place` them. */
+bool turns_place(Turns *turns, RawRows *rows, const CursorState *next, Arena *page, TurnsPlace place,
+                 PlaceOutcome *ret_outcome, Error *err);
+/* Before the pages that they may be at are given back. */
+void turns_done(Turns *turns);
