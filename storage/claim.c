@@ -97,9 +97,18 @@ static int compare_claims(const void *a, const void *b) {
     return str_compare(((const Delivery *)a)->claim_id, ((const Delivery *)b)->claim_id);
 }
 
+/* Most pages come in the order of their ids, and a pass costs less than sorting them. */
+static void sort_deliveries(Delivery *deliveries, size_t n) {
+    size_t i = 1;
+    while (i < n && compare_claims(&deliveries[i - 1], &deliveries[i]) <= 0)
+        i++;
+    if (i < n)
+        qsort(deliveries, n, sizeof *deliveries, compare_claims);
+}
+
 static void decide_claims(SilverPage *page) {
     struct ClaimWork *work = page->claims;
-    claim_sort_unless_sorted(work->deliveries, work->n, sizeof(Delivery), compare_claims);
+    sort_deliveries(work->deliveries, work->n);
     for (size_t first = 0, end; first < work->n; first = end) {
         end = first + 1;
         while (end < work->n && claim_is_same(&work->deliveries[first], &work->deliveries[end]))

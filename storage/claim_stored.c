@@ -68,17 +68,6 @@ static Delivery stored_delivery(const PgResult *found, int row, Arena *arena) {
 
 /* ---- which claims ---- */
 
-void claim_sort_unless_sorted(void *items, size_t n, size_t size, int (*compare)(const void *, const void *)) {
-    const char *at = items;
-    size_t i = 1;
-    while (i < n && compare(at + (i - 1) * size, at + i * size) <= 0)
-        i++;
-    if (i < n)
-        qsort(items, n, size, compare);
-}
-
-static int compare_ids(const void *a, const void *b) { return str_compare(*(const Str *)a, *(const Str *)b); }
-
 /* The page's ids, and those of its lines in earlier readings, of which all deliveries are needed, too; each once. */
 static Str *list_ids(const SilverPage *page, size_t *ret_n) {
     size_t n = 0, n_kept = 0, n_former = page->former ? page->former->n_ids : 0;
@@ -88,7 +77,7 @@ static Str *list_ids(const SilverPage *page, size_t *ret_n) {
             ids[n++] = page->rows[i].id;
     for (size_t i = 0; i < n_former; i++)
         ids[n++] = page->former->ids[i];
-    claim_sort_unless_sorted(ids, n, sizeof *ids, compare_ids);
+    str_sort(ids, n);
     for (size_t i = 0; i < n; i++)
         if (n_kept == 0 || !str_equal(ids[n_kept - 1], ids[i]))
             ids[n_kept++] = ids[i];

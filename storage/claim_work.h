@@ -24,8 +24,5 @@ static inline bool claim_is_shown(const Delivery *d) { return d->fate == DELIVER
 bool claim_is_news(const Delivery *d);
 static inline bool claim_is_same(const Delivery *a, const Delivery *b) { return str_equal(a->claim_id, b->claim_id); }
 
-/* Most pages come in the order of their ids, and a pass costs less than sorting them. */
-void claim_sort_unless_sorted(void *items, size_t n, size_t size, int (*compare)(const void *, const void *));
-
 /* Once the page is written. A file that is being received is looked at when it is done. */
 bool claim_restate_files(Pg *pg, const SilverPage *page, Error *err);

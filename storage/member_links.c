@@ -40,11 +40,15 @@ static void set_status(const Members *m, SilverRow *row, const Claimed *claimed)
 }
 
 bool member_look_at_claims(const Members *m, Pg *pg, SilverPage *page, Error *err) {
-    CLEANUP(buf_drop) Buf ids = pg_array(MEMBER_ARRAY_MAX_BYTES);
+    CLEANUP(buf_drop) Buf list = pg_array(MEMBER_ARRAY_MAX_BYTES);
+    Str *ids = arena_alloc(m->scratch, (page->n_rows + 1) * sizeof *ids);
+    size_t n = 0;
     for (size_t i = 0; i < page->n_rows; i++)
         if (member_is_written(&page->rows[i]))
-            pg_array_text(&ids, page->rows[i].id);
-    const char *array = pg_array_end(&ids, err);
+            ids[n++] = page->rows[i].id;
+    str_sort(ids, n);
+    pg_array_texts(&list, ids, n);
+    const char *array = pg_array_end(&list, err);
     TRY(array);
     CLEANUP(pg_result_drop) PgResult *found =
         pg_query_as(pg, PG_BINARY, SQL_MEMBER_CLAIMS, PG_PARAMS(array, m->source_system), err);

@@ -1,6 +1,7 @@
 /* str.c - see str.h. */
 #include "base/str.h"
 
+#include <stdlib.h>
 #include <strings.h>
 
 bool str_equal(Str a, Str b) {
@@ -23,6 +24,16 @@ int str_compare(Str a, Str b) {
     if (order != 0)
         return order;
     return (a.size > b.size) - (a.size < b.size);
+}
+
+static int compare_texts(const void *a, const void *b) { return str_compare(*(const Str *)a, *(const Str *)b); }
+
+void str_sort(Str *texts, size_t n) {
+    size_t i = 1;
+    while (i < n && str_compare(texts[i - 1], texts[i]) <= 0)
+        i++;
+    if (i < n)
+        qsort(texts, n, sizeof *texts, compare_texts);
 }
 
 static bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }

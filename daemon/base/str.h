@@ -27,6 +27,8 @@ bool str_equal(Str a, Str b);
 bool str_equal_nocase(Str a, Str b);
 /* Order of bytes, as COLLATE "C" has it; NULL first. */
 int str_compare(Str a, Str b);
+/* Into that order; a pass where they are in it already, as most are. */
+void str_sort(Str *texts, size_t n);
 /* Without ASCII blanks at both ends (space, tab, CR, LF, VT, FF). */
 Str str_trim(Str s);
 /* Whole text as a decimal integer with optional sign; false when it is not one or overflows. */

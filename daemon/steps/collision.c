@@ -143,8 +143,8 @@ static void take_answers(const Collisions *c, Arena *arena, const MyPage *page, 
         Str id = id_of(c, arena, page->fields[i]);
         answers.ids[i] = is_spelled_as(c, arena, page->fields[i], id) ? id : STR_NULL;
     }
-    qsort(answers.texts, answers.n, sizeof(Str), compare_texts);
-    qsort(answers.ids, answers.n, sizeof(Str), compare_texts);
+    str_sort(answers.texts, answers.n);
+    str_sort(answers.ids, answers.n);
     *ret_answers = answers;
 }
 
