@@ -211,7 +211,7 @@ static void clean_date(Cell *cell, const void *args) {
 
 static void clean_cents(Cell *cell, const void *args) {
     int64_t cents;
-    if (money_parse(text_of(cell), *(const MoneyStyle *)args, &cents))
+    if (money_parse(text_trim(text_of(cell)), *(const MoneyStyle *)args, &cents))
         *cell->value = value_number(cents);
     else
         give_up(cell, FLAG_AMOUNT_UNREADABLE);

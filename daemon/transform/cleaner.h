@@ -10,7 +10,7 @@
 
 /* Raised when a cleaner, a derivation or a built-in rule gives another result for the same text: rows
  * cleaned before are then cleaned again from bronze (part of mapping_fingerprint()). */
-#define CLEANERS_VERSION "2"
+#define CLEANERS_VERSION "3"
 
 /* What the cells of one row share while it is cleaned. */
 typedef struct CleanRow {

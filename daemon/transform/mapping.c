@@ -10,6 +10,7 @@
 #include "transform/hash.h"
 #include "transform/rule.h"
 #include "transform/rule_built_in.h"
+#include "transform/sheet.h"
 #include "transform/text.h"
 
 #include <stdarg.h>
@@ -452,11 +453,27 @@ static const Target *clean_targets(const Mapping *mapping, const Str *fields, Cl
     return unreadable;
 }
 
+static bool tells(const Record *record, const char *column) {
+    return record->values[entity_column(record->entity, str_of(column))].is_set;
+}
+
+/* What spreadsheets make of claims: rows that are none, and ids that are not those of their claims any more. */
+static bool judge_claim(const Mapping *mapping, Record *record) {
+    Str id = value_str(record->values[mapping->id->column]);
+    if (sheet_has_rounded(id))
+        reject(record, "key_rounded", "the id was rounded, as spreadsheets do with long numbers; have its column written as text");
+    else if (sheet_says_total(id) && !tells(record, "source_patient_id") && !tells(record, "service_date") && !tells(record, "claim_date"))
+        reject(record, "total_row", "the row adds up others: its id says so, and it names no patient and no date");
+    return record->reject_rule == NULL;
+}
+
 static void judge(const Mapping *mapping, Record *record, const Target *unreadable) {
     if (!mapping->id || !record->values[mapping->id->column].is_set) {
         reject(record, "key_missing", "the row has no id");
         return;
     }
+    if (mapping->entity->kind == ENTITY_CLAIM && !judge_claim(mapping, record))
+        return;
     uint64_t broken = record->flags & mapping->quarantined;
     if (!broken)
         return;

@@ -6,6 +6,8 @@
 #define SETTLE(name, entity, dimension, says) {name, NO_FLAG, entity, NULL, DIMENSION_##dimension, SEVERITY_FLAG, NULL, says}
 #define KEEPS_OUT(name, flag, needs, dimension, says) \
     {name, flag, NULL, needs, DIMENSION_##dimension, SEVERITY_QUARANTINE, NULL, says}
+#define KEEPS_OUT_CLAIMS(name, dimension, says) \
+    {name, NO_FLAG, "claims", NULL, DIMENSION_##dimension, SEVERITY_QUARANTINE, NULL, says}
 
 const BuiltInRule BUILT_IN_RULES[] = {
     FLAGS("name_unknown", FLAG_NAME_UNKNOWN, "patients", NULL, COMPLETENESS,
@@ -37,6 +39,8 @@ const BuiltInRule BUILT_IN_RULES[] = {
     KEEPS_OUT("amount_unreadable", FLAG_AMOUNT_UNREADABLE, NULL, VALIDITY, "amounts and counts can be read"),
     KEEPS_OUT("key_missing", NO_FLAG, NULL, COMPLETENESS, "a row has an id"),
     KEEPS_OUT("key_collision", NO_FLAG, NULL, UNIQUENESS, "no two rows of the source have the same id here"),
+    KEEPS_OUT_CLAIMS("key_rounded", VALIDITY, "an id is no number that a spreadsheet has rounded"),
+    KEEPS_OUT_CLAIMS("total_row", VALIDITY, "a row is a claim, and not the sum of others"),
     SETTLE("possible_duplicate", "patients", UNIQUENESS, "no two patients of a source are alike"),
     SETTLE("possible_duplicate", "providers", UNIQUENESS, "no two providers of a source are alike"),
     SETTLE("possible_duplicate", "encounters", UNIQUENESS, "no two encounters of a source are alike"),

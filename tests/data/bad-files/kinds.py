@@ -124,6 +124,7 @@ SHEET = "; save its sheet as CSV and send that"
 AS_CSV = "; send the rows as CSV"
 OFFICE = "the file is a workbook or document of an office program, not a text of rows" + SHEET
 CUT = "the file was cut: it ends in the middle of a line; send it again, whole"
+ROUNDED = "the id was rounded, as spreadsheets do with long numbers; have its column written as text"
 AGAIN_LINE = "the line is the header once more"
 CUT_LINE = "the file ends in the middle of this line"
 NO_HEADER = "line 1 is no header of claims.{section}: none of its columns stands there"
@@ -309,13 +310,17 @@ ROWS = [
     held("cut_in_a_line", lines([row("H18"), row("H19")])[:-40], (3, "line_cut", CUT_LINE), sentence=CUT, placed=1),
     held("cut_in_quotes", lines([row("H20"), row("H21")])[:-11] + '"2024', (3, "line_cut", CUT_LINE), sentence=CUT, placed=1),
     held("cut_in_a_date", lines([row("H22"), row("H23"), row("H24")])[:-3], (4, "line_cut", CUT_LINE), sentence=CUT, placed=2),
-    held("cut_in_cents", lines([money_last(row("H36")), money_last(row("H37")), money_last(row("H38"))], header=money_last(COLUMNS))[:-2],
+    held("cut_in_cents", lines([money_last(row("H36", paid="125.00")), money_last(row("H37", paid="5.00")), money_last(row("H38"))], header=money_last(COLUMNS))[:-2],
          (4, "line_cut", CUT_LINE), sentence=CUT, placed=2),
     held("header_on_every_page", lines([row("H33")]) + lines([row("H34")], header=[name.upper() for name in COLUMNS]) + lines([row("H35")]),
          (3, "header_again", AGAIN_LINE), (5, "header_again", AGAIN_LINE), placed=3),
     held("cut_in_utf16", lines([row("H25"), row("H26")]).encode("utf-16")[:-41], (3, "line_cut", CUT_LINE), sentence=CUT, placed=1),
     held("no_id", lines([row("H27"), row(" ")]), (3, "key_missing", "the row has no id"), placed=1),
     held("id_that_says_nothing", lines([row("H28"), row("N/A")]), (3, "key_missing", "the row has no id"), placed=1),
+    held("id_that_a_spreadsheet_rounded", lines([row("H39"), row("1.23E+11", amount="5.00"), row("1.23457E+15"), row("1E10"), row("12E+05")]),
+         (3, "key_rounded", ROUNDED), (4, "key_rounded", ROUNDED), placed=3),
+    held("totals_below", lines([row("H40"), ["Total:", "", "", "", "100.00", "80.00", "", ""], row("Total", patient="P1")]),
+         (3, "total_row", "the row adds up others: its id says so, and it names no patient and no date"), placed=2),
     held("amount_of_words", priced("7.10", "seven", ids="W"), (3, "amount_unreadable", UNREADABLE), placed=1),
     held("amount_too_large", priced("7.10", "1e15", ids="L"), (3, "amount_unreadable", UNREADABLE), placed=1),
     held("amount_of_two_meanings", priced("7.10", "12,50", delimiter=";", ids="M"), (3, "amount_unreadable", UNREADABLE), section="semicolon", placed=1),
@@ -455,6 +460,7 @@ GOOD = [
          _plain(None, header=False, form="fixed")),
     Good("comma_amounts", "comma", _csv(";", edit=_map(ClaimAmount=comma_amount, PaidAmount=comma_amount)), _plain(";", decimal="comma")),
     Good("dollar_amounts", "csv", _csv(edit=_map(ClaimAmount=dollars, PaidAmount=dollars)), _plain()),
+    Good("blank_amounts", "csv", _csv(edit=_map(ClaimAmount=lambda text: f"\u00a0{text}\u00a0", PaidAmount=lambda text: f"{text}\u00a0")), _plain()),
     Good("us_dates", "us", _csv(edit=_map(ServiceDate=us_date, ClaimDate=us_date, ModifiedDate=us_date)), _plain()),
     Good("gz", "csv", _pair(_csv(), gzip.compress), _plain(packing="gzip"), "a_gz.csv.gz"),
     Good("gz_in_two", "csv", lambda rows: gzip.compress(_csv()(rows)[:100]) + gzip.compress(_csv()(rows)[100:]), _plain(packing="gzip")),
