@@ -177,6 +177,8 @@ bool member_spell_payers(Members *m, Pg *pg, SilverPage *page, int field, Error 
         member_cache_put(&m->known_spellings, list.names[pg_int(found, r, 0) - 1].id, &(MemberAnswer){.is_known = true});
     if ((size_t)pg_rows(found) == list.n)
         return true;
-    return member_may_make(m, err) && pg_exec(pg, SQL_MEMBER_SPELL,
-                                       PG_PARAMS(id_array, spelling_array, m->source_system, member_batch(page)), NULL, err);
+    /* also such as only a delivery names that does not show: whether it ever did hangs on the order */
+    return member_may_make(m, err) &&
+           pg_exec(pg, SQL_MEMBER_MAKE_PAYERS, PG_PARAMS(id_array, m->source_system, member_batch(page)), NULL, err) &&
+           pg_exec(pg, SQL_MEMBER_SPELL, PG_PARAMS(id_array, spelling_array, m->source_system, member_batch(page)), NULL, err);
 }

@@ -355,6 +355,10 @@ FROM settle_transactions JOIN silver.transactions USING (transaction_key, source
 UNION
 SELECT source_system, source_patient_id, source_provider_id, source_department_id, source_payer_id
 FROM settle_claims JOIN silver.claims USING (claim_key, source_system)
+UNION -- and those that only a delivery names which does not show any more, or never did: whether it did hangs on the order
+SELECT source_system, source_patient_id, source_provider_id, source_department_id, source_payer_id
+FROM silver.claims_absorbed JOIN settle_batch USING (batch_id)
+WHERE batch_id BETWEEN (SELECT min(batch_id) FROM settle_batch) AND (SELECT max(batch_id) FROM settle_batch)
 UNION
 SELECT source_system, NULL, NULL, NULL, source_payer_id
 FROM settle_patients JOIN silver.patients USING (patient_key, source_system)

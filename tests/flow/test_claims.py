@@ -321,6 +321,24 @@ def test_which_file_is_superseded_does_not_hang_on_which_was_read_first(make_cla
     assert dict(claims.rows("SELECT name, state FROM ops.file")) == found
 
 
+def test_members_that_only_a_replaced_delivery_names_are_there_in_any_order(make_claims):
+    """A patient and a payer that were named at first, and then corrected: whether the first delivery ever showed is chance."""
+    first = [row("C1", patient="P7", payer="Gone Health"), row("C2")]
+    files = {"hospital1_2024-03.csv": text(first), "hospital1_2024-04.csv": text([row("C1", "2024-03-05"), row("C3", patient="P8")])}
+    worlds = []
+    for names in (list(files), [*files][::-1], None):
+        world = make_claims()
+        for name in names or files:
+            world.put(name, files[name])
+            if names:
+                world.once()
+        world.once()
+        worlds.append(world.dump(dump.ORDER))
+        assert world.rows("SELECT source_patient_id FROM silver.patients ORDER BY 1") == [("P1",), ("P7",), ("P8",)]
+    dump.assert_equal(worlds[0], worlds[1])
+    dump.assert_equal(worlds[0], worlds[2])
+
+
 def test_a_late_file_slots_in_between(claims):
     claims.put("hospital1_2024-03.csv", text([row("C1", "2024-03-01")]))
     claims.put("hospital1_2024-05.csv", text([row("C1", "2024-05-01")]))
