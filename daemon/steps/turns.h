@@ -1,8 +1,9 @@
 /* turns.h - pages behind one another, of which one is written while the one before it is committed.
  *
- * While nothing is known of rows before, two sessions write pages by turns (lane.h), and pages become visible in their order all the
- * same. A page that is not of that kind, or whose session gave up, is placed by the run's own session in its turn; so are
- * those behind it for a while where that was in vain again and again, and all others where no further sessions are to be had.
+ * Where nothing is known of the rows, two sessions write pages by turns (lane.h), and pages become visible in their order
+ * all the same. A page that is not of that kind, or whose session gave up, is placed by the run's own session in its turn;
+ * so are those behind it for a while where that was in vain again and again, and all others where no further sessions are
+ * to be had.
  * Owners: a file (reading.c) and a table's first load (extract.c). On the run's thread alone. */
 #pragma once
 #include "steps/ahead.h"

@@ -56,13 +56,14 @@ SCD_CHANGED = "patients read whole, 1 % moved"
 LINK_LOAD = "first load of the patients to link"
 LINK = "persons linked: settle of their first load"
 COPY = "psql \\copy: claims file, one plain table"
+COPY_KEY = "psql \\copy: the same, with a primary key"
 RECEIVE = "claims file"
 SETTLE_CLAIMS = "settle of the claims"
 TRANSFORM = "1,000,000 claims parsed, cleaned, hashed"
 METRICS = "GET /metrics while loading, p99"
 JOBS = "GET /v1/jobs while loading, p99"
 WORKS = (PIPE_LOAD, LOAD, SETTLE, PIPE_CHANGED, CHANGED, SETTLE_CHANGED, AGAIN, QUIET, RECONCILE, FEEDS, ONE_DAEMON,
-         TWO_DAEMONS, SCD_SAME, SCD_CHANGED, LINK_LOAD, LINK, COPY, RECEIVE, SETTLE_CLAIMS, TRANSFORM, METRICS, JOBS)
+         TWO_DAEMONS, SCD_SAME, SCD_CHANGED, LINK_LOAD, LINK, COPY, COPY_KEY, RECEIVE, SETTLE_CLAIMS, TRANSFORM, METRICS, JOBS)
 
 Figure = collections.namedtuple("Figure", "wall cpu peak")  # seconds, seconds or None, MiB or None
 
@@ -228,6 +229,7 @@ class Bench:
     def receive_claims(self, daemon):
         self.world.calm()
         self.note(COPY, *self.world.copy_claims()[:3])
+        self.note(COPY_KEY, *self.world.copy_claims(", PRIMARY KEY (ClaimID)")[:3])
         before = cpu_seconds(daemon.pid())
         self.world.drop_claims()
         run = self.world.first_run(CLAIMS)

@@ -30,7 +30,7 @@ MARIADB = ("--innodb-buffer-pool-size=1G", "--innodb-log-file-size=512M")
 # What \copy fills with the claims file: typed, logged, and nothing else.
 TYPES = {**dict.fromkeys(("ServiceDate", "ClaimDate", "ModifiedDate"), "date"),
          **dict.fromkeys(("ClaimAmount", "PaidAmount", "Deductible", "Coinsurance", "Copay"), "numeric(14,2)")}
-PLAIN = f"CREATE TABLE plain ({', '.join(name + ' ' + TYPES.get(name, 'text') for name in sample.CLAIM_COLUMNS)})"
+COLUMNS = ", ".join(name + " " + TYPES.get(name, "text") for name in sample.CLAIM_COLUMNS)
 
 
 # -- a process, from outside
@@ -205,10 +205,10 @@ class World:
         return measured([os.path.join(self.build, "cpipe"), verb, "127.0.0.1", str(self.mysql.port), "revcycle_ro",
                          self.mysql.password("revcycle_ro"), DATABASE, dsn, *more])
 
-    def copy_claims(self):
-        """The claims file into one plain table, by psql."""
+    def copy_claims(self, key=""):
+        """The claims file into one plain table, by psql; with `key` into one that has what the C pipe's has."""
         self.store.execute("DROP TABLE IF EXISTS plain", STORE)
-        self.store.execute(PLAIN, STORE)
+        self.store.execute(f"CREATE TABLE plain ({COLUMNS}{key})", STORE)
         return measured([os.path.join(binary_directory(), "psql"), "-X", "-d", self.store.dsn(STORE, "postgres"), "-c",
                          f"\\copy plain FROM '{self.claims_file}' WITH (FORMAT csv, HEADER)"],
                         PGPASSWORD=self.store.password("postgres"))
