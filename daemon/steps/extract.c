@@ -235,10 +235,12 @@ typedef struct TableWalk {
     Turns turns;
 } TableWalk;
 
-/* Rows behind the position that bear their ids as they are. */
+/* Rows behind the position that bear their ids as they are; and in their turn nothing is asked of the source, for what was
+ * written stands meanwhile. */
 static bool describe_page(void *ctx, AheadPage *page) {
     const TableWalk *w = ctx;
-    return !collisions_may_be(&w->x->collisions, page->arena, page->rows);
+    const TablePage *table_page = page->read;
+    return table_page->read.shape == w->x->shape && !collisions_may_be(&w->x->collisions, page->arena, page->rows);
 }
 
 static bool place_rows(TableWalk *w, AheadPage *page, Error *err) {
@@ -265,18 +267,18 @@ static bool place_ahead(void *ctx, AheadPage *page, Error *err) {
     return !step_is_canceled(w->x->run, err) && (table_page->read.n_rows == 0 || place_rows(w, page, err));
 }
 
-/* With two pages in hand there are three in memory: of two thirds of the rows. */
+/* With two pages in hand there are three in memory, each of two thirds; a plan's, which has one, are the same. */
 static SourceLimits limits_of(const Extraction *x, bool holds_two) {
-    size_t rows = x->limits.rows;
-    return (SourceLimits){.rows = holds_two ? rows - rows / 3 : rows, .bytes = x->limits.bytes};
+    size_t rows = x->limits.rows, bytes = x->limits.bytes;
+    return holds_two ? (SourceLimits){.rows = rows - rows / 3, .bytes = bytes - bytes / 3} : x->limits;
 }
 
 /* Every page from `after_key` on. */
 static bool walk_table(Extraction *x, const Str *after_key, Pass pass, Error *err) {
     bool is_first_load = pass == PASS_FIRST_LOAD && x->table.key_is_unique;
-    bool is_unknown = is_first_load && x->place.entity->kind == ENTITY_FACT && !x->run->plan;
+    bool is_of_facts = is_first_load && x->place.entity->kind == ENTITY_FACT, is_unknown = is_of_facts && !x->run->plan;
     TablePages pages = {
-        .my = x->my, .my_mutex = &x->my_mutex, .table = &x->table, .limits = limits_of(x, is_unknown), .after_key = after_key,
+        .my = x->my, .my_mutex = &x->my_mutex, .table = &x->table, .limits = limits_of(x, is_of_facts), .after_key = after_key,
         .source_now_us = x->mark.now_us, .is_first_load = is_first_load,
     };
     TableWalk walk = {.x = x, .pass = pass, .turns = {

@@ -130,13 +130,15 @@ static bool has_to_do_with(const RawRows *before, const RawRows *rows) {
     return !place_may_be_early(before) || share_an_id(before->prepared, rows->prepared);
 }
 
-void lane_begin(Lane *lane, const RawRows *before, const RawRows *rows) {
+bool lane_begin(Lane *lane, const RawRows *before, const RawRows *rows) {
     pthread_mutex_lock(&lane->mutex);
-    if (lane->state == LANE_IDLE && place_may_be_early(rows) && !(before && has_to_do_with(before, rows))) {
+    bool begins = lane->state == LANE_IDLE && place_may_be_early(rows) && !(before && has_to_do_with(before, rows));
+    if (begins) {
         lane->rows = rows;
         change(lane, LANE_ASKED);
     }
     pthread_mutex_unlock(&lane->mutex);
+    return begins;
 }
 
 static bool is_over(LaneState state) { return state == LANE_STANDING || state == LANE_GAVE_UP; }

@@ -19,10 +19,10 @@ typedef struct Lane Lane;
 /* For pages of `feed`, which is copied: its members, mapping and names must outlive the lane. NULL and an error where there
  * is no session or thread to be had: one can go on without. */
 Lane *lane_open(const PlaceFeed *feed, PgPool *pool, Error *err);
-/* Nothing where the lane has a page already, where the page is not one that may be early, or where it may have to do with
- * `before`: the page before it where that is not committed yet, or NULL. `rows` are described as for placing, and stay where
- * they are until lane_done(). */
-void lane_begin(Lane *lane, const RawRows *before, const RawRows *rows);
+/* Whether it begins to write these rows. Not where the lane has a page already, where the page is not one that may be early,
+ * or where it may have to do with `before`: the page before it where that is not committed yet, or NULL. `rows` are described
+ * as for placing, and stay where they are until lane_done(). */
+bool lane_begin(Lane *lane, const RawRows *before, const RawRows *rows);
 
 typedef enum LaneAnswer {
     LANE_NOTHING, /* it was not asked for these rows */

@@ -61,9 +61,7 @@ static bool is_resting(Turns *turns) {
 
 /* Where nothing was known of the rows so far. */
 static bool has_lanes(Turns *turns) {
-    if (!turns->is_unknown || !turns->was_unknown)
-        return false;
-    bool opens = !turns->has_no_lanes && !is_resting(turns);
+    bool opens = turns->is_unknown && turns->was_unknown && !turns->has_no_lanes && !is_resting(turns);
     turns->has_no_lanes |= opens && !open_lanes(turns);
     if (opens && !turns->has_no_lanes)
         return true;
@@ -71,10 +69,12 @@ static bool has_lanes(Turns *turns) {
     return false;
 }
 
-/* `before`: the page before it, where that is not committed yet. */
+/* `before`: the page before it, where that is not committed yet. A lane that has nothing to do is left as one that has it in
+ * vain. */
 static void write_early(Turns *turns, size_t lane, const AheadPage *before, AheadPage *page) {
-    if (turns->owner.describe(turns->owner.ctx, page))
-        lane_begin(turns->lanes[lane], before ? before->rows : NULL, page->rows);
+    bool begins = turns->owner.describe(turns->owner.ctx, page) &&
+                  lane_begin(turns->lanes[lane], before ? before->rows : NULL, page->rows);
+    turns->n_in_vain[lane] += !begins;
 }
 
 /* While a page is committed the one behind it is being written; the other session goes on with the one behind that. A page

@@ -29,7 +29,7 @@ typedef struct Turns {
     LaneAnswer answer;        /* of the page in hand */
     bool has_no_lanes, is_told;
     int n_rest; /* pages that are placed by the run's session before the lanes are tried again */
-    int n_in_vain[TURNS_LANES]; /* pages that each had to leave, one behind the other */
+    int n_in_vain[TURNS_LANES]; /* pages that each had to leave or was not given, one behind the other */
     bool was_unknown;           /* of the page placed last: the next may be as it was */
 } Turns;
 

@@ -29,7 +29,8 @@ def content_of(claims):  # noqa: F811
     """What shows, what is remembered, what is held, what the ledger and the figures of each rule say: not by which page, nor
     whether a claim's second delivery came with its first."""
     return claims.dump(dump.ORDER) | {
-        "held": claims.rows("SELECT line, rule, natural_key, state FROM dq.quarantine ORDER BY line, 2"),
+        "held": claims.rows("SELECT f.name, q.line, rule, natural_key, q.state FROM dq.quarantine q LEFT JOIN ops.file f USING (file_id) "
+                            "ORDER BY line, 3"),
         "file": claims.rows("SELECT name, state, error, rows_read, rows_new + rows_corrected, rows_same, rows_flagged, rows_quarantined "
                             "FROM ops.file"),
         "lines": claims.rows("SELECT source_claim_id, iteration, line FROM silver.claims ORDER BY 1, 2"),
@@ -63,7 +64,8 @@ def test_killed_while_two_pages_are_under_way_none_is_lost_and_none_comes_twice(
 
 def mixed():
     """Pages of three: a claim that stands in two that lie side by side, twice in one; what is not to be read; payers that
-    nobody named before; a claim that was stored before; a name in both pages of two."""
+    nobody named before; a claim that was stored before; a name in both pages of two; what is unfit, alone in its page, beside
+    a good one of the same claim, and in two pages side by side."""
     rows = [list(fields) for fields in NEW]
     rows[5] = row(rows[3][0], "2024-03-05", "Paid", "84.00")  # twice in a page
     rows[9] = row(rows[7][0], "2024-03-06", "Denied")         # and in the page before
@@ -72,6 +74,9 @@ def mixed():
     rows[17] = row("")
     rows[20] = row(rows[2][0], "2024-02-01", "Denied")        # long before
     rows[22] = row("C22", payer="AETNA")                      # another spelling
+    rows += [row(f"U{number}", amount="ten") for number in range(PAGE)]
+    rows += [row("W1", amount="ten"), row("W1"), row("W2", amount="ten"), row("W2", amount="nine"), row("W3", amount="ten"), row("W4"),
+             row("W3"), row("W5"), row("W6")]
     return rows
 
 

@@ -97,6 +97,19 @@ def test_pages_that_are_not_plain_end_as_one_session_places_them(make_table, shi
     assert content_of(feed) == content_of(by_one(make_table, mixed(shift)))
 
 
+@pytest.mark.parametrize("n_broken", [1, 2])
+def test_a_plan_judges_the_pages_that_a_run_has(make_table, n_broken):
+    """A share of a page's rows stops a feed: of six, not of nine."""
+    rows = [plain(number, amount="-1.00" if number < n_broken else "1.00") for number in range(9)]
+    feed = make_table(rows)
+    feed.top = {"rules": [{"name": "owed", "entity": "transactions", "check": "amount > 0", "severity": "stop", "stop_percent": 25}]}
+    feed.write()
+    planned = feed.daemon.run("plan", "h.f", timeout=120)
+    done = feed.daemon.once(timeout=120)
+    assert (planned.returncode == 0, done.returncode == 0) == (n_broken == 1, n_broken == 1), (planned.stderr, done.stderr)
+    assert len(keys(feed)) == (9 if n_broken == 1 else 0)
+
+
 def test_rows_that_are_there_already_are_found_all_the_same(make_table):
     """A first load looks nothing up: what another made meanwhile is a unique violation, in a page before its turn too."""
     feed = make_table(NEW)

@@ -4,7 +4,8 @@
 CREATE OR REPLACE FUNCTION silver.make_dates(days date[], fiscal_month int, batch bigint) RETURNS SETOF int
 LANGUAGE sql AS $$
     WITH named AS (
-        SELECT DISTINCT day FROM unnest(days) AS u(day) WHERE NOT EXISTS (SELECT FROM silver.dates d WHERE d.date = u.day)
+        SELECT DISTINCT day FROM unnest(days) AS u(day)
+        WHERE isfinite(day) AND NOT EXISTS (SELECT FROM silver.dates d WHERE d.date = u.day)
     ), wanted AS (
         SELECT day FROM named
         UNION
