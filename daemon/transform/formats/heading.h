@@ -1,7 +1,8 @@
 /* heading.h - a header that stands where rows are: of files that were joined, of exports that print it on every page.
  *
  * One that says the same as the first is no row. Behind one that does not, columns stand in other places: rows there
- * must not be read by the first. What is no header costs a look at its first and last field. Pure; any thread. */
+ * must not be read by the first. What is no header costs a look at the first byte and the size of some of its fields. Pure; any
+ * thread. */
 #pragma once
 #include "base/arena.h"
 #include "transform/formats/csv.h"

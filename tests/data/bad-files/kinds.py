@@ -54,6 +54,15 @@ TEXT = lines(good_rows())
 PLAIN = TEXT.encode()
 
 
+def within(first, rows, last):
+    return [[first, *fields, last] for fields in rows]
+
+
+def exchanged(fields):
+    """What was claimed and what was paid."""
+    return [*fields[:4], fields[5], fields[4], *fields[6:]]
+
+
 def fixed_line(fields):
     return "".join(text[:width].ljust(width) for text, (_, width) in zip(fields, PLACES))
 
@@ -235,6 +244,8 @@ HEADERS = [
            JOINED.format(5) + ALONE),
     failed("joined_with_fewer_columns", lines(good_rows()) + lines([[*row[:4], *row[5:]] for row in good_rows()], header=COLUMNS[:4] + COLUMNS[5:]),
            JOINED.format(5) + ALONE),
+    failed("joined_within_others", lines(within("x", good_rows(), "y"), header=["Facility", *COLUMNS, "Notes"])
+           + lines(within("x", map(exchanged, good_rows()), "y"), header=["Hospital", *exchanged(COLUMNS), "Remarks"]), JOINED.format(5) + ALONE),
     failed("column_by_two_names", lines([[*row("C2"), "x"]], header=["Claim Number", *COLUMNS[1:], "claim_no"]), "columns 1 and 9 of the header are "
            "both called as `ClaimID` may be; take the one that is not meant out of `aliases`, or call it otherwise where the file is made", "aliases"),
     failed("column_in_two_cases", lines([[*row("C3"), "x"]], header=[*COLUMNS[:4], "CLAIMAMOUNT", *COLUMNS[5:], "claimamount"]), "columns 5 and 9 of "
