@@ -36,6 +36,7 @@ struct DeliveryFile {
     Header header;
     Endings endings; /* of the first rows, once they were checked: the same for whoever goes on at a later page */
     int64_t header_line; /* where the columns' names stand first; 0: nowhere in the head */
+    int64_t other_header_line; /* behind the page that was read last; 0: none was come upon */
     FileDetected detected;
     X12Delivery *x12; /* the format; NULL: lines of fields */
 };
@@ -290,6 +291,7 @@ bool delivery_seek(DeliveryFile *file, int64_t offset, int64_t line, Error *err)
     csv_free(file->csv);
     file->csv = new_parser(file);
     csv_resume_at(file->csv, offset, line);
+    file->other_header_line = 0;
     return true;
 }
 
@@ -368,9 +370,9 @@ static void cut_columns(const DeliveryFile *file, PageInHand *hand, CsvRow *row)
 }
 
 /* Behind another header the columns of this one stand elsewhere. */
-static bool refuse_heading(const CsvRow *row, Error *err) {
+static bool refuse_heading(int64_t line, Error *err) {
     error_set(err, STATE_DATA, "line %lld is a header again, of other columns than the first or in another order, as in files "
-              "that were joined; nothing is read from there on", (long long)row->line);
+              "that were joined; nothing is read from there on", (long long)line);
     return error_hint(err, "send each of them by itself");
 }
 
@@ -393,10 +395,13 @@ static RawReject judge_row(const DeliveryFile *file, PageInHand *hand, const Csv
                                     row->n_fields, file->header.n_fields)};
 }
 
-static bool take_row(const DeliveryFile *file, PageInHand *hand, const CsvRow *row, Error *err) {
+/* Another header ends the page, so that the rows before it are placed. */
+static void take_row(DeliveryFile *file, PageInHand *hand, const CsvRow *row) {
     HeadingAnswer heading = heading_look(file->header.heading, row, hand->arena);
-    if (heading == HEADING_OTHER)
-        return refuse_heading(row, err);
+    if (heading == HEADING_OTHER) {
+        file->other_header_line = row->line;
+        return;
+    }
     copy_fields(file, hand, row);
     size_t i = hand->n_rows++;
     hand->lines[i] = row->line;
@@ -404,7 +409,6 @@ static bool take_row(const DeliveryFile *file, PageInHand *hand, const CsvRow *r
                                                 : judge_row(file, hand, row);
     hand->page->offset = row->end;
     hand->page->line = row->next_line;
-    return true;
 }
 
 static bool read_page(DeliveryFile *file, Arena *arena, size_t most, Endings *endings, DeliveryPage *ret_page, Error *err) {
@@ -417,7 +421,7 @@ static bool read_page(DeliveryFile *file, Arena *arena, size_t most, Endings *en
         .endings = endings,
         .page = &page,
     };
-    while (hand.n_rows < most && page.size_bytes < (size_t)file->claims->page_bytes) {
+    while (hand.n_rows < most && page.size_bytes < (size_t)file->claims->page_bytes && file->other_header_line == 0) {
         CsvRow row;
         CsvStatus status;
         TRY(next_row(file, &row, &status, err));
@@ -425,8 +429,10 @@ static bool read_page(DeliveryFile *file, Arena *arena, size_t most, Endings *en
         if (page.is_last)
             break;
         cut_columns(file, &hand, &row);
-        TRY(take_row(file, &hand, &row, err));
+        take_row(file, &hand, &row);
     }
+    if (file->other_header_line > 0 && hand.n_rows == 0)
+        return refuse_heading(file->other_header_line, err);
     page.was_cut |= page.is_last && unpack_is_cut(file->bytes);
     page.rows = (RawRows){.fields = hand.fields, .lines = hand.lines, .rejects = hand.rejects,
                           .n_rows = hand.n_rows};

@@ -121,7 +121,6 @@ def test_a_bad_file_gets_its_sentence(drops, kind):
     held = drops.rows("SELECT line::int, rule, reason FROM dq.quarantine WHERE file_id = %s ORDER BY line", file_id)
     assert kind.name == "gzip_cut" or held == kind.held
     n_placed = drops.rows("SELECT count(*) FROM silver.claims WHERE file_id = %s", file_id)[0][0]
-    assert kind.state != "failed" or n_placed == 0
     assert kind.placed in (None, n_placed)
     report = drops.report(kind.section, kind.state, kind.file, "txt")
     assert all(words in report for words in [kind.sentence or "", *(reason for _, _, reason in kind.held)])

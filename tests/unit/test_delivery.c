@@ -203,8 +203,16 @@ static void a_header_among_rows_is_none_of_them(void **state) {
         DeliveryPage page;
         CLEANUP(delivery_drop) DeliveryFile *file = delivery_open(file_of(str_of(OTHERS[i])), &config, NULL, NULL, arena, &err);
         assert_non_null(file);
-        assert_false(delivery_read(file, arena, &page, &err));
-        assert_non_null(strstr(err.text, "line 3 is a header again"));
+        for (int j = 0; j < 2; j++) { /* the row before it is read, whoever begins there anew; it is not */
+            assert_true(delivery_read(file, arena, &page, &err));
+            assert_int_equal(page.rows.n_rows, 1);
+            assert_false(page.is_last);
+            assert_false(delivery_read(file, arena, &page, &err));
+            assert_non_null(strstr(err.text, "line 3 is a header again"));
+            assert_true(delivery_seek(file, page.offset, page.line, &err));
+            assert_false(delivery_read(file, arena, &page, &err));
+            assert_true(delivery_seek(file, (int64_t)strcspn(OTHERS[i], "\n") + 1, 2, &err));
+        }
     }
     config.columns = (FixedColumn[]){{"id", 0, 0}, {"amount", 0, 0}, {"paid", 0, 0}};
     config.n_columns = 3;

@@ -114,12 +114,12 @@ class Bad:
     state: str = "failed"
     held: list = field(default_factory=list)  # quarantined: (line, rule, reason)
     file: str = None        # its name, where that is what is wrong
-    placed: int = None      # claims it brings; None: none when it failed, else not asked
+    placed: int = 0         # claims it brings; None: not asked
 
 
-def failed(name, content, sentence, section="csv", suffix=".csv"):
+def failed(name, content, sentence, section="csv", suffix=".csv", placed=0):
     content = content.encode() if isinstance(content, str) else content
-    return Bad(name, section, content, sentence, file=f"a_{name}{suffix}")
+    return Bad(name, section, content, sentence, file=f"a_{name}{suffix}", placed=placed)
 
 
 def held(name, content, *rows, section="csv", sentence=None, placed=None):
@@ -147,6 +147,15 @@ JOINED = ("line {} is a header again, of other columns than the first or in anot
           "from there on")
 ALONE = "; send each of them by itself"
 NAMED = "; name the columns by `columns`, if the files have no header"
+
+
+def numbered(n, prefix):
+    return [row(f"{prefix}{i}") for i in range(n)]
+
+
+def joined(name, n, other):
+    """n rows; behind them a header and rows that another one wrote."""
+    return failed(name, lines(numbered(n, name)) + lines(map(other, good_rows()), header=other(COLUMNS)), JOINED.format(n + 2) + ALONE, placed=n)
 
 
 def _damaged(kind, why):
@@ -240,12 +249,11 @@ HEADERS = [
     failed("sep_line", "sep=,\n" + TEXT, BELOW.format(2)),
     failed("title_above", f"Claims of {SECRET}\n\n" + TEXT, BELOW.format(3)),
     failed("titles_of_another_width", f"Claims,,\n{SECRET},,\n,,\n" + TEXT.replace(",", ";"), BELOW.format(4).replace("csv", "detect"), "detect"),
-    failed("joined_in_another_order", lines(good_rows()) + lines([row[::-1] for row in good_rows()], header=COLUMNS[::-1]),
-           JOINED.format(5) + ALONE),
-    failed("joined_with_fewer_columns", lines(good_rows()) + lines([[*row[:4], *row[5:]] for row in good_rows()], header=COLUMNS[:4] + COLUMNS[5:]),
-           JOINED.format(5) + ALONE),
-    failed("joined_within_others", lines(within("x", good_rows(), "y"), header=["Facility", *COLUMNS, "Notes"])
-           + lines(within("x", map(exchanged, good_rows()), "y"), header=["Hospital", *exchanged(COLUMNS), "Remarks"]), JOINED.format(5) + ALONE),
+    joined("joined_in_another_order", 3, lambda fields: fields[::-1]),
+    joined("joined_with_fewer_columns", 3, lambda fields: [*fields[:4], *fields[5:]]),
+    joined("joined_behind_pages", 4002, lambda fields: fields[::-1]),
+    failed("joined_within_others", lines(within("x", numbered(3, "J"), "y"), header=["Facility", *COLUMNS, "Notes"])
+           + lines(within("x", map(exchanged, good_rows()), "y"), header=["Hospital", *exchanged(COLUMNS), "Remarks"]), JOINED.format(5) + ALONE, placed=3),
     failed("column_by_two_names", lines([[*row("C2"), "x"]], header=["Claim Number", *COLUMNS[1:], "claim_no"]), "columns 1 and 9 of the header are "
            "both called as `ClaimID` may be; take the one that is not meant out of `aliases`, or call it otherwise where the file is made", "aliases"),
     failed("column_in_two_cases", lines([[*row("C3"), "x"]], header=[*COLUMNS[:4], "CLAIMAMOUNT", *COLUMNS[5:], "claimamount"]), "columns 5 and 9 of "
