@@ -1,4 +1,5 @@
 """X12 files: from the drop directory to claims, adjustments and quarantine, with PostgreSQL alone."""
+import contextlib
 import gzip
 import io
 import itertools
@@ -616,6 +617,12 @@ BATCHES = {  # what was sent and answered, and what that comes to for each claim
     "named alike to two payers": ([batch_sent("S", sender="HOSP", receiver="AETNA"),
                                    batch_sent("S", made="20250106", claims=(("C", "P1"),), sender="HOSP", receiver="CIGNA"),
                                    batch_said("S", REFUSED, sender="AETNA", receiver="HOSP")], BOTH_REFUSED),
+    "mended and sent again that day": ([batch_sent("S", time="0900"), batch_sent("S", time="1400", group="78", claims=(("C", "P1"),)),
+                                        batch_said("S", REFUSED, made="20250105", time="1000")], BOTH_REFUSED),
+    "groups of one minute": ([batch_sent("S", group="779", claims=(("A", "P1"),)), batch_sent("S", group="7710", claims=(("B", "P1"),)),
+                              batch_said("S", REFUSED, time="0900"), batch_said("S", TAKEN, time="1500")], {"B": "A3:24:41 Rejected"}),
+    "a provider of the set before": ([batch_sent("S"), batch_sent("S", time="1400", group="78", claims=(("C", "P1"),)),
+                                      batch_said("S", None, ("P2", REFUSED))], {"B": "A3:24:41 Rejected"}),
     "by who stands behind": ([batch_sent("S", sender="HOSP", receiver="HOUSE"), batch_said("S", REFUSED, sender="AETNA", receiver="HOSP")],
                              BOTH_REFUSED),
 }
@@ -665,6 +672,27 @@ def test_what_is_said_of_a_set_is_of_its_hospital_and_goes_with_its_file(desk):
     desk.once()
     assert [line[0] for line in desk.rows(SAID)] == ["B"]
     assert desk.rows("SELECT * FROM ops.x12_batch_acknowledgement ORDER BY 1, 2") == said
+
+
+def test_analysts_read_what_is_said_of_claims(desk):
+    desk.put("a_1.837", batch_sent("S"))
+    desk.put("a_2.277", batch_said("S", REFUSED))
+    desk.once()
+    with contextlib.closing(desk.store.connect(desk.database)) as link, link.cursor() as cursor:
+        cursor.execute("SET ROLE revcycle_reader")
+        cursor.execute("SELECT source_claim_id, code, acknowledgement FROM gold.claim_acknowledgements ORDER BY 1")
+        assert cursor.fetchall() == [("A", "A3:24:41", "Rejected"), ("B", "A3:24:41", "Rejected")]
+
+
+@pytest.mark.parametrize("answer", ["277", "999"])
+def test_a_copy_that_was_cut_takes_no_answer_away(desk, answer):
+    desk.put("a_1.837", batch_sent("S"))
+    for blanks in range(4):  # of several names: which file comes last where all else is equal is left to their sums
+        desk.put(f"a_2{blanks}.837", batch_sent("S").split(b"SE*")[0] + b"\n" * blanks)
+    desk.put(f"a_3.{answer}", {"277": batch_said("S", REFUSED), "999": acknowledgement("R")}[answer])
+    desk.once()
+    assert desk.rows("SELECT state, count(*) FROM ops.x12_set WHERE kind = '837' GROUP BY 1 ORDER BY 1") == [("posted", 1), ("quarantined", 4)]
+    assert [(line[0], line[2]) for line in desk.rows(SAID)] == [("A", "Rejected"), ("B", "Rejected")]
 
 
 @pytest.mark.parametrize("version, sentence", [
