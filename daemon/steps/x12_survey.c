@@ -251,8 +251,10 @@ static void note_batch(Surveying *s, const X12BatchAnswer *answer) {
     put_text(out, "reference", str_of(answer->reference));
     if (answer->is_of_provider)
         put_text(out, "provider_id", str_of(answer->provider));
-    put_text(out, "code", str_of(answer->code));
-    put_text(out, "acknowledgement", answer->is_refusal ? STR("Rejected") : STR("Accepted"));
+    if (answer->is_said) {
+        put_text(out, "code", str_of(answer->code));
+        put_text(out, "acknowledgement", answer->is_refusal ? STR("Rejected") : STR("Accepted"));
+    }
     buf_printf(out, "}");
 }
 

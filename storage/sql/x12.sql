@@ -74,12 +74,26 @@ FROM jsonb_to_recordset($3::jsonb) AS a(set_number int, segment bigint, group_co
 JOIN ops.x12_set s ON s.file_id = $1::bigint AND s.set_number = a.set_number AND s.state = 'posted'
 ON CONFLICT DO NOTHING
 
+-- Where some levels of one provider are refused and others not, nobody knows which of his claims are meant: '' is said of him. A
+-- provider whose set is refused has no acceptance of his own.
 -- name: x12_note_batches
+WITH levels AS (
+    SELECT *, bool_and(acknowledgement IS NOT DISTINCT FROM 'Rejected')
+                  OVER (PARTITION BY set_number, reference, provider_id) AS is_refused
+    FROM jsonb_to_recordset($3::jsonb) AS b(set_number int, segment bigint, reference text, provider_id text, code text,
+                                            acknowledgement text)
+), said AS MATERIALIZED (
+    SELECT DISTINCT ON (set_number, reference, provider_id) set_number, segment, reference, provider_id, code,
+           CASE WHEN acknowledgement = 'Accepted' OR is_refused THEN acknowledgement ELSE '' END AS acknowledgement
+    FROM levels WHERE acknowledgement IS NOT NULL
+    ORDER BY set_number, reference, provider_id, levels.acknowledgement DESC, segment
+)
 INSERT INTO ops.x12_batch_acknowledgement (file_id, segment, source_system, reference, provider_id, code, acknowledgement)
 SELECT $1::bigint, b.segment, $2, b.reference, b.provider_id, b.code, b.acknowledgement
-FROM jsonb_to_recordset($3::jsonb) AS b(set_number int, segment bigint, reference text, provider_id text, code text,
-                                        acknowledgement text)
+FROM said b
 JOIN ops.x12_set s ON s.file_id = $1::bigint AND s.set_number = b.set_number AND s.state = 'posted'
+WHERE b.provider_id IS NULL OR b.acknowledgement = 'Rejected' OR (b.set_number, b.reference) NOT IN (
+    SELECT set_number, reference FROM said WHERE provider_id IS NULL AND acknowledgement = 'Rejected')
 ON CONFLICT DO NOTHING
 
 -- name: x12_note_interchanges

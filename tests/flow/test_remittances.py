@@ -594,6 +594,16 @@ BATCHES = {  # what was sent and answered, and what that comes to for each claim
     "claims are named below": ([batch_sent("S"), batch_said("S", REFUSED, ("P1", REFUSED), below=NAMES_A)], {}),
     "below another provider": ([batch_sent("S"), batch_said("S", REFUSED, ("P2", REFUSED), ("P1", REFUSED), below=NAMES_A)],
                                {"B": "A3:24:41 Rejected"}),
+    "a provider twice, refused": ([batch_sent("S"), batch_said("S", TAKEN, ("P1", REFUSED), ("P1", REFUSED))],
+                                  {"A": "A3:24:41 Rejected", "B": "A1:19:PR Accepted"}),
+    "a provider twice, taken": ([batch_sent("S"), batch_said("S", None, ("P1", TAKEN), ("P1", None))], {"A": "A1:19:PR Accepted"}),
+    "refused and taken": ([batch_sent("S"), batch_said("S", TAKEN, ("P1", REFUSED), ("P2", TAKEN), ("P1", TAKEN))], {"B": "A1:19:PR Accepted"}),
+    "taken and refused": ([batch_sent("S"), batch_said("S", None, ("P1", TAKEN), ("P1", REFUSED))], {}),
+    "refused and its claims named": ([batch_sent("S", claims=(("A", "P1"), ("B", "P2"), ("C", "P1"))),
+                                      batch_said("S", None, ("P1", REFUSED), ("P1", None), below=["HL*4*3*PT", "TRN*2*A", f"STC*{TAKEN}"])], {}),
+    "refused, and refused of one that is named": ([batch_sent("S"), batch_said("S", None, ("P1", REFUSED), ("P1", REFUSED), below=NAMES_A)], {}),
+    "a refusal that a claim takes back": ([batch_sent("S"), batch_said("S", REFUSED, ("P2", TAKEN), ("P1", None), below=NAMES_A)],
+                                          {"B": "A1:19:PR Accepted"}),
     "it names another set": ([batch_sent("S"), batch_said("T", REFUSED)], {}),
     "it names none": ([batch_sent("S"), batch_said("", REFUSED)], {}),
     "before it was sent": ([batch_sent("S"), batch_said("S", REFUSED, made="20250104")], {}),
@@ -657,7 +667,7 @@ def test_what_is_said_of_all_claims_of_a_set_is_said_of_each_in_whichever_order(
         desk.once()
         assert said_of_cases(desk) == expected
         assert desk.rows("SELECT count(*), count(*) FILTER (WHERE iteration = 2 AND claim_status = 'Rejected') FROM silver.claims") == [(
-            sum(content.count(b"CLM*") for _, content in files) + 2, 2)]  # of the two that are named, each
+            sum(content.count(b"CLM*") for _, content in files) + 4, 4)]  # of the four that are named, each
 
 
 def test_what_is_said_of_a_set_is_of_its_hospital_and_goes_with_its_file(desk):

@@ -41,8 +41,9 @@ static X12BatchAnswer *answer_of_level(X12BatchReader *reader) {
 static void take_stc(X12BatchReader *reader, const X12Segment *stc) {
     X12BatchAnswer *answer = answer_of_level(reader);
     bool is_refusal;
-    if (!answer || !is_decided(stc, &is_refusal) || (answer->place.segment && (answer->is_refusal || !is_refusal)))
+    if (!answer || !is_decided(stc, &is_refusal) || (answer->is_said && (answer->is_refusal || !is_refusal)))
         return;
+    answer->is_said = true;
     answer->is_refusal = is_refusal;
     answer->place = stc->place;
     copy_code(answer->code, stc);
@@ -56,19 +57,23 @@ static size_t complete(X12BatchAnswer *answer, X12BatchAnswer ret_answers[], siz
 }
 
 static size_t complete_provider(X12BatchReader *reader, X12BatchAnswer ret_answers[], size_t n) {
-    X12BatchAnswer *answer = &reader->provider;
-    copy(answer->reference, sizeof answer->reference, str_of(reader->receiver.reference));
-    answer->is_of_provider = true;
-    if (reader->receiver.is_refusal && !answer->is_refusal)
-        answer->place.segment = 0;
-    return complete(answer, ret_answers, n);
+    copy(reader->provider.reference, X12_ID_BYTES, str_of(reader->receiver.reference));
+    reader->provider.is_of_provider = true;
+    return complete(&reader->provider, ret_answers, n);
 }
 
 static void forget_refusal(X12BatchAnswer *answer) {
-    if (!answer->is_refusal)
-        return;
+    answer->is_said &= !answer->is_refusal;
     answer->is_refusal = false;
-    answer->place.segment = 0;
+}
+
+static void begin_level(X12BatchReader *reader, const X12Segment *hl, Str level) {
+    reader->level = str_equal(level, STR("21"))   ? X12_LEVEL_RECEIVER
+                    : str_equal(level, STR("19")) ? X12_LEVEL_PROVIDER
+                                                  : X12_LEVEL_OTHER;
+    X12BatchAnswer *answer = answer_of_level(reader);
+    if (answer)
+        answer->place = hl->place;
 }
 
 /* A patient's level names claims. */
@@ -82,7 +87,7 @@ static size_t take_hl(X12BatchReader *reader, const X12Segment *hl, X12BatchAnsw
         forget_refusal(&reader->provider);
         forget_refusal(&reader->receiver);
     }
-    reader->level = is_receiver ? X12_LEVEL_RECEIVER : is_provider ? X12_LEVEL_PROVIDER : X12_LEVEL_OTHER;
+    begin_level(reader, hl, level);
     return n;
 }
 

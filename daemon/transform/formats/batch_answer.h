@@ -3,8 +3,9 @@
  * STC at the receiver's level (HL03 = 21) speaks of all claims of the set whose BHT03 is TRN02 of that level, STC at a provider's
  * (19) of that provider's in it. STC03 = U refuses them, WQ takes them; where it is left out STC01's category says which.
  * A refusal of claims that are named below it is none here: each is told of itself there, and there are payers who refuse a whole
- * set for the sake of the one claim that they name (X12's request for interpretation 2145). Nor does a provider whose batch is
- * refused have an acceptance of its own.
+ * set for the sake of the one claim that they name (X12's request for interpretation 2145). One provider may have several levels,
+ * and a set's refusal may be taken back by the last claim that is named: what all of a set's answers come to is settled when all
+ * are there (x12_note_batches), so levels that say nothing are given out as well.
  * Pure; one thread at a time. */
 #pragma once
 #include "transform/formats/x12.h"
@@ -14,8 +15,8 @@ typedef struct X12BatchAnswer {
     char reference[X12_ID_BYTES]; /* TRN02 of the receiver's level; "": it names no set */
     char provider[X12_ID_BYTES];  /* NM109 of the billing provider; "": of none, or of one without a number: see is_of_provider */
     char code[X12_STATUS_BYTES];  /* STC01, parted by colons */
-    bool is_of_provider, is_refusal;
-    X12Place place; /* of its STC; segment 0: nothing was said */
+    bool is_of_provider, is_said, is_refusal;
+    X12Place place; /* of its STC, or where nothing is said of its HL */
 } X12BatchAnswer;
 
 /* Zeroed at the start of a file. */

@@ -8,7 +8,7 @@ CREATE TABLE ops.x12_batch_acknowledgement (
     reference text NOT NULL,       -- TRN02 of loop 2200B: BHT03 of the 837; '': it names none
     provider_id text,              -- NM109 of the billing provider whose claims are meant, '' where he has none; NULL: all
     code text NOT NULL,            -- STC01
-    acknowledgement text NOT NULL, -- Accepted, Rejected
+    acknowledgement text NOT NULL, -- Accepted, Rejected; '': this of some claims, that of others, and nobody knows which
     PRIMARY KEY (file_id, segment)
 );
 COMMENT ON TABLE ops.x12_batch_acknowledgement IS 'what receivers said of sets of claims, and of providers in them, above the claims (277CA)';
@@ -118,8 +118,12 @@ WITH sent AS (
         WHERE side.is_like ORDER BY side.away, side.is_after DESC LIMIT 1
     ) AS c
 )
-SELECT DISTINCT ON (t.claim_key)
-    t.claim_key, t.source_system, t.source_claim_id, t.iteration, t.code, t.acknowledgement, t.file_id
-FROM told t JOIN ops.file f USING (file_id)
-ORDER BY t.claim_key, t.sent_at DESC NULLS LAST, t.breadth, t.answered_at DESC NULLS LAST, t.is_of_status DESC,
-         t.is_doubted_refusal DESC, t.said_at DESC NULLS LAST, f.sha256 DESC, t.segment DESC;
+SELECT claim_key, source_system, source_claim_id, iteration, code, acknowledgement, file_id
+FROM (
+    SELECT DISTINCT ON (t.claim_key)
+        t.claim_key, t.source_system, t.source_claim_id, t.iteration, t.code, t.acknowledgement, t.file_id
+    FROM told t JOIN ops.file f USING (file_id)
+    ORDER BY t.claim_key, t.sent_at DESC NULLS LAST, t.breadth, t.answered_at DESC NULLS LAST, t.is_of_status DESC,
+             t.is_doubted_refusal DESC, t.said_at DESC NULLS LAST, f.sha256 DESC, t.segment DESC
+) AS last_told
+WHERE acknowledgement <> '';
