@@ -15,11 +15,13 @@
 #include "storage/kpi.h"
 #include "storage/run_store.h"
 #include "storage/settle.h"
+#include "storage/state.h"
 #include "turn.h"
 
 #include <stdlib.h>
 
 enum { LEASE_RENEWALS = 3 /* in the time of a lease */ };
+static const char LOOK_PATIENCE[] = "3s";
 
 /* Another configuration on its way in: its jobs, made and leased before they replace the old ones. */
 typedef struct Reload {
@@ -73,9 +75,8 @@ static void on_lease_lost(void *context, Job *job) {
         recent_drop(&jobs->recent, held);
 }
 
-
-/* What others placed, settled, or had decided, on the same store: who has settle, or the figures, looks for it as often as leases
- * are renewed. */
+/* What others placed, settled, or had decided, on the same store, and what a settle that failed left: who has settle, or the
+ * figures, looks for it as often as leases are renewed. */
 static const JobKind LOOKED_FOR[] = {JOB_SETTLE, JOB_KPI};
 enum { N_LOOKED_FOR = sizeof LOOKED_FOR / sizeof *LOOKED_FOR };
 typedef struct Look {
@@ -84,18 +85,24 @@ typedef struct Look {
     bool is_wanted[N_LOOKED_FOR], has_news[N_LOOKED_FOR];
 } Look;
 
-static bool find_news(const Look *look, Pg *pg, JobKind kind, bool *ret_has_news, Error *err) {
-    return kind == JOB_SETTLE ? settle_is_called(pg, look->jobs->options.owner, ret_has_news, err) : kpi_is_due(pg, ret_has_news, err);
+static bool find_news(Pg *pg, JobKind kind, bool *ret_has_news, Error *err) {
+    return kind == JOB_SETTLE ? settle_is_called(pg, ret_has_news, err) : kpi_is_due(pg, ret_has_news, err);
+}
+
+/* A stop and a reload wait for it. */
+static bool look_on(Look *look, Pg *pg, Error *err) {
+    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(pg, err);
+    TRY(tx && state_haste(tx, LOOK_PATIENCE, err));
+    for (size_t i = 0; i < N_LOOKED_FOR; i++)
+        TRY(!look->is_wanted[i] || find_news(tx, LOOKED_FOR[i], &look->has_news[i], err));
+    return true;
 }
 
 static void look_work(void *context) {
     Look *look = context;
     Error err = {0};
     Pg *pg = pg_pool_take(look->jobs->options.pg_pool, &err);
-    bool ok = pg;
-    for (size_t i = 0; ok && i < N_LOOKED_FOR; i++)
-        ok = !look->is_wanted[i] || find_news(look, pg, LOOKED_FOR[i], &look->has_news[i], &err);
-    if (!ok)
+    if (!pg || !look_on(look, pg, &err))
         LOG_FAILURE(LOG_LEVEL_WARN, "news of other daemons were not looked for", &err);
     pg_pool_give(look->jobs->options.pg_pool, pg);
 }

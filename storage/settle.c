@@ -387,8 +387,8 @@ bool settle(Pg *pg, const SettleOptions *options, SettleOutcome *ret_outcome, Er
     return true;
 }
 
-bool settle_is_called(Pg *pg, const char *owner, bool *ret_is_called, Error *err) {
-    CLEANUP(pg_result_drop) PgResult *called = pg_query(pg, SQL_SETTLE_IS_CALLED, PG_PARAMS(owner), err);
+bool settle_is_called(Pg *pg, bool *ret_is_called, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *called = pg_query(pg, SQL_SETTLE_IS_CALLED, PG_NONE, err);
     TRY(called);
     *ret_is_called = pg_bool(called, 0, 0);
     return true;

@@ -33,8 +33,8 @@ typedef struct SettleOutcome {
 bool settle_rows(Pg *pg, const SettleOptions *options, SettleOutcome *ret_outcome, Error *err);
 /* The same in a transaction of its own, under the lock, fenced. */
 bool settle(Pg *pg, const SettleOptions *options, SettleOutcome *ret_outcome, Error *err);
-/* Whether runs of others than this owner left rows to settle. */
-bool settle_is_called(Pg *pg, const char *owner, bool *ret_is_called, Error *err);
+/* Whether there are rows to settle whose runs, anybody's, are over. */
+bool settle_is_called(Pg *pg, bool *ret_is_called, Error *err);
 /* What it would do: the same, rolled back; `look`, unless NULL, sees what it left before that. Takes the lock as long.
  * Numbers that it draws from sequences stay drawn, as of any transaction that fails. */
 typedef bool (*SettleLook)(void *ctx, Pg *pg, Error *err);

@@ -139,6 +139,10 @@ bool state_patience(Pg *pg, const char *most, Error *err) {
     return pg_exec(pg, SQL_STATE_PATIENCE, PG_PARAMS(most), NULL, err);
 }
 
+bool state_haste(Pg *pg, const char *most, Error *err) {
+    return pg_exec(pg, SQL_STATE_HASTE, PG_PARAMS(most), NULL, err);
+}
+
 bool state_placement_lock_alone(Pg *pg, Error *err) {
     return pg_exec(pg, SQL_PLACEMENT_LOCK_EXCLUSIVE, PG_NONE, NULL, err);
 }

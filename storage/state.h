@@ -49,6 +49,8 @@ bool state_placement_lock_shared(Pg *pg, Error *err);
 bool state_placement_lock_alone(Pg *pg, Error *err);
 /* For the transaction: it waits for no lock longer than that, as PostgreSQL writes a time. */
 bool state_patience(Pg *pg, const char *most, Error *err);
+/* And no statement takes longer, whatever it does or waits for. */
+bool state_haste(Pg *pg, const char *most, Error *err);
 
 /* Until it is taken back, every transaction of the session may only read: for plans. */
 bool state_read_only(Pg *pg, bool is_read_only, Error *err);

@@ -5,12 +5,13 @@
 -- name: settle_is_due
 SELECT EXISTS (SELECT FROM ops.batch WHERE settled_by IS NULL)
 
--- Rows of feeds that are not this daemon's, whose runs have ended: nobody tells it.
+-- Rows that nobody is about to tell of: their run has ended, or its daemon has, whoever has the job now.
 -- name: settle_is_called
 SELECT EXISTS (
-    SELECT FROM ops.batch b LEFT JOIN ops.run r USING (run_id)
-    WHERE b.settled_by IS NULL AND (r.run_id IS NULL OR r.state NOT IN ('queued', 'running', 'waiting'))
-      AND NOT EXISTS (SELECT FROM ops.job j WHERE j.feed = b.feed AND j.owner = $1))
+    SELECT FROM ops.batch b
+    WHERE b.settled_by IS NULL
+      AND NOT EXISTS (SELECT FROM ops.run r JOIN ops.job j ON j.name = r.job
+                      WHERE r.run_id = b.run_id AND r.state IN ('queued', 'running', 'waiting') AND j.lease_until > now()))
 
 -- Plans are made for the scope as it is, never for an average one.
 -- name: settle_session

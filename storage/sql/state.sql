@@ -40,6 +40,9 @@ SELECT 1 FROM ops.cursor WHERE feed = $1 AND epoch = $2::bigint AND page = $3::b
 -- name: state_patience
 SELECT set_config('lock_timeout', $1, true)
 
+-- name: state_haste
+SELECT set_config('statement_timeout', $1, true)
+
 -- name: state_cursor_lock_beside
 SELECT 1 FROM ops.cursor WHERE feed = $1 AND epoch = $2::bigint FOR UPDATE
 

@@ -317,6 +317,92 @@ def test_what_another_places_is_settled_where_that_job_is(small_feed):
         second.stop()
 
 
+UNSETTLED = "SELECT count(*) FROM ops.batch WHERE settled_by IS NULL"
+A_BATCH = ("INSERT INTO ops.batch (batch_id, run_id, feed, rows_read, rows_changed, rows_quarantined) "
+           "VALUES (nextval('ops.batch_id_seq'), %s, %s, 1, 1, 0)")
+
+
+def place_batch(feed, name, run_id, job=None):
+    """As a daemon leaves it that dies in its run: a batch, what has become of the job, and the run, which is `running`."""
+    with contextlib.closing(feed.store.connect(feed.database)) as link, link, link.cursor() as cursor:
+        if job:
+            cursor.execute(job)
+        cursor.execute("INSERT INTO ops.run (run_id, job, mode, trigger, state) OVERRIDING SYSTEM VALUE "
+                       "VALUES (%s, %s, 'incremental', 'schedule', 'running')", (run_id, name))
+        cursor.execute(A_BATCH, (run_id, name))
+
+
+@pytest.mark.parametrize("name, job", [
+    ("h.f", "UPDATE ops.job SET epoch = epoch + 1, owner = 'another', lease_until = now() + interval '3 s' WHERE feed = 'h.f'"),
+    ("j.f", "INSERT INTO ops.job (name, kind, feed, owner, epoch, lease_until) "
+            "VALUES ('j.f', 'extract', 'j.f', 'another', 1, now() + interval '3 s')")], ids=["taken over", "unknown here"])
+def test_what_one_placed_before_it_died_is_settled_by_whoever_has_settle(small_feed, name, job):
+    """A feed that is taken over finds nothing new; of one that nobody else knows the run stays as it was."""
+    feed, first = small_feed, small_feed.daemon
+    add_daemon(feed)
+    first.start()
+    jobs.await_quiet(first)
+    place_batch(feed, name, 900000, job)
+    jobs.until(lambda: not feed.value(UNSETTLED), 2 * LEASE_S + LATE_S, "it is settled")
+    assert feed.value("SELECT lease_until < now() OR owner <> 'another' FROM ops.job WHERE name = %s", name), "not in its run"
+
+
+def await_renewals(feed, number):
+    for _ in range(number):
+        before = feed.value("SELECT lease_until FROM ops.job WHERE name = 'settle'")
+        jobs.until(lambda: feed.value("SELECT lease_until FROM ops.job WHERE name = 'settle'") > before, what="leases are renewed")
+
+
+def settles(daemon):
+    """Also those that found nothing."""
+    return sum(float(n) for n in re.findall(r'revcycle_runs_total\{job="settle",[^}]*\} (\S+)', daemon.get("/metrics", token=None)[2]))
+
+
+def test_settle_is_not_called_while_a_run_goes_on_and_once_when_it_is_over(small_feed):
+    feed, first = small_feed, small_feed.daemon
+    add_daemon(feed)
+    first.start()
+    jobs.await_quiet(first)
+    before = settles(first)
+    assert before > 0
+    place_batch(feed, "h.f", 900000)
+    await_renewals(feed, 4)
+    assert settles(first) == before and feed.value(UNSETTLED) == 1
+    feed.store.execute("UPDATE ops.run SET state = 'succeeded' WHERE run_id = 900000", feed.database)
+    jobs.until(lambda: not feed.value(UNSETTLED), LEASE_S + LATE_S, "it is settled")
+    await_renewals(feed, 4)
+    assert settles(first) == before + 1
+
+
+def test_a_look_that_waits_for_a_lock_gives_up_and_holds_up_no_stop(small_feed, stranger):
+    feed, first = small_feed, small_feed.daemon
+    add_daemon(feed)
+    first.start()
+    jobs.await_quiet(first)
+    jobs.until(lambda: jobs.is_at_rest(jobs.jobs(first)["kpi"]), what="figures have been asked")
+    with stranger.cursor() as cursor:
+        cursor.execute("LOCK TABLE ops.kpi_asked IN ACCESS EXCLUSIVE MODE")
+    looks = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%coalesce(a.batch_id, -1)%%'"
+    jobs.until(lambda: feed.value(looks), LEASE_S + LATE_S, "a look waits")
+    first.stop()
+    assert lines(first, "news of other daemons were not looked for")
+
+
+def test_a_settle_that_failed_is_tried_again_without_news(small_feed):
+    """There is one daemon, and no row comes."""
+    feed, first = small_feed, small_feed.daemon
+    add_daemon(feed)
+    first.start()
+    jobs.await_quiet(first)
+    feed.store.execute("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE SQLSTATE '22000'; END $$", feed.database)
+    feed.store.execute("CREATE TRIGGER refuse BEFORE INSERT ON silver.person_link EXECUTE FUNCTION refuse()", feed.database)
+    failed = "SELECT count(*) FROM ops.run WHERE job = 'settle' AND state = 'failed'"
+    feed.play("INSERT INTO t (id, first, last) VALUES (99, 'Zoe', 'Lee')")
+    jobs.until(lambda: feed.value(failed), 60, "it has failed")
+    feed.store.execute("DROP TRIGGER refuse ON silver.person_link", feed.database)
+    jobs.until(lambda: not feed.value(UNSETTLED), 60, "it is settled")
+
+
 @pytest.fixture
 def stranger(small_feed):
     """A session of PostgreSQL that is no daemon's; what it holds it lets go with rollback()."""
