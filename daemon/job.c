@@ -107,7 +107,12 @@ static void look_work(void *context) {
     pg_pool_give(look->jobs->options.pg_pool, pg);
 }
 
-static bool wants_news(const Job *job) { return job->has_lease && !job->current && !job->is_woken; }
+/* What lists tell page by page, figures are asked for at the end of the run. */
+static bool wants_news(const Jobs *jobs, JobKind kind) {
+    const Job *job = job_table_find_kind(jobs->table, kind), *lists = job_table_find_kind(jobs->table, JOB_REFERENCE);
+    bool is_told = kind == JOB_KPI && lists && lists->current;
+    return job->has_lease && !job->current && !job->is_woken && !is_told;
+}
 
 /* A run that began meanwhile may have seen them: the next look tells. */
 static void look_done(void *context) {
@@ -116,7 +121,7 @@ static void look_done(void *context) {
     jobs->is_looking = false;
     for (size_t i = 0; i < N_LOOKED_FOR; i++) {
         Job *job = job_table_find_kind(jobs->table, LOOKED_FOR[i]);
-        if (look->has_news[i] && wants_news(job) && job->finished_us < look->begun_us)
+        if (look->has_news[i] && wants_news(jobs, LOOKED_FOR[i]) && job->finished_us < look->begun_us)
             jobs_wake(jobs, job);
     }
     free(look);
@@ -129,7 +134,7 @@ static void look_for_news(Jobs *jobs) {
         abort();
     *look = (Look){.jobs = jobs, .begun_us = clock_monotonic_us()};
     for (size_t i = 0; i < N_LOOKED_FOR; i++)
-        look->is_wanted[i] = wants_news(job_table_find_kind(jobs->table, LOOKED_FOR[i]));
+        look->is_wanted[i] = wants_news(jobs, LOOKED_FOR[i]);
     jobs->is_looking = true;
     pool_submit(jobs->options.urgent, (PoolWork){look_work, look_done, look});
 }

@@ -4,8 +4,9 @@ import signal
 from datetime import timedelta
 
 import pytest
+import yaml
 
-from harness.jobs import until
+from harness.jobs import is_at_rest, jobs, until
 from harness.nppes import Registry, with_check_digit
 
 FEED = {"entity": "providers", "key": ["ID"], "cursor": "Changed", "cursor_clock": "server",
@@ -255,6 +256,40 @@ def test_a_daemon_asks_about_a_new_provider_at_once(house, registry):
         assert "90d" in str(shown)
     finally:
         house.daemon.stop()
+
+
+def test_figures_are_not_called_by_each_part_of_what_a_registry_says(house, registry):
+    """A run tells page by page; figures follow its end."""
+    house.top["reference"]["npi"]["requests_per_second"] = 1
+    house.write()
+    with open(house.config, "r+", encoding="utf-8") as file:
+        document = yaml.safe_load(file)
+        document["store"]["lease"] = "3s"
+        document["workers"] = 4
+        file.seek(0)
+        file.truncate()
+        yaml.safe_dump(document, file, sort_keys=False)
+    house.play(*(("INSERT INTO t (ID, First, Last, Field, NPI) VALUES (%s, 'Ann', 'Lee', 'Cardiology', %s)",
+                  (f"Q{n}", with_check_digit(f"{200000000 + n}"))) for n in range(40)))
+    daemon = house.daemon
+    daemon.make_token()
+    daemon.start()
+    unsettled = "SELECT count(*) FROM ops.batch WHERE settled_by IS NULL"
+    until(lambda: (now := jobs(daemon))["reference"]["state"] == "running" and not house.value(unsettled)
+          and all(now[name]["last_success_at"] and is_at_rest(now[name]) for name in ("h.f", "settle", "kpi")), 60, "only it runs")
+    before = jobs(daemon)["kpi"]["last_success_at"]
+    before = jobs(daemon)["kpi"]["last_success_at"]
+    house.store.execute("INSERT INTO ops.batch (batch_id, feed, rows_read, rows_changed, rows_quarantined, settled_by) "
+                        "SELECT n, 'settle', 1, 1, 0, n FROM nextval('ops.batch_id_seq') AS n", house.database)
+    renewed = "SELECT lease_until FROM ops.job WHERE name = 'kpi'"
+    for _ in range(4):
+        last = house.value(renewed)
+        until(lambda: house.value(renewed) > last, what="leases are renewed")
+    now = jobs(daemon)
+    assert (now["reference"]["state"], now["kpi"]["state"], now["kpi"]["last_success_at"]) == ("running", "idle", before)
+    assert daemon.post(f"/v1/runs/{now['reference']['last_run']['id']}/cancel")[0] == 202
+    until(lambda: jobs(daemon)["kpi"]["last_success_at"] > before, what="figures follow")
+    daemon.stop()
 
 
 def test_the_doctor_says_how_the_registry_is(house, registry):
