@@ -17,6 +17,4 @@ bool claim_decide(Pg *pg, SilverPage *page, Error *err);
  * of deliveries that are stored give them their content of now, the others are new. What is stored and has no row here
  * stays. False: all is as it was, there is nothing to write. */
 bool claim_decide_again(SilverPage *page);
-/* After claim_look_up(): the page's rows stand in X12 sets, whose order is another one. */
-bool claim_has_sets(const SilverPage *page);
 bool claim_write(Pg *pg, SilverPage *page, Error *err);

@@ -178,8 +178,6 @@ static bool look_up_stored(Pg *pg, const SilverPage *page, const Str *ids, size_
     return true;
 }
 
-bool claim_has_sets(const SilverPage *page) { return page->claims && page->claims->sets; }
-
 bool claim_look_up(Pg *pg, SilverPage *page, Error *err) {
     struct ClaimWork *work = ARENA_NEW(page->arena, struct ClaimWork);
     size_t n_ids;

@@ -4,7 +4,6 @@
 #include "base/own.h"
 #include "sql.h"
 #include "storage/bronze.h"
-#include "storage/claim.h"
 #include "storage/spelling.h"
 
 #include <stdio.h>
@@ -13,8 +12,6 @@
 enum { PAGE_MAX_BYTES = 256 << 20 };
 
 static void hold(SilverRow *row, const PgResult *found, int r) {
-    if (row->held.is_found && row->held.source_hash == row->source_hash)
-        return; /* of several contents the row's own */
     row->held.is_found = true;
     row->held.source_hash = pg_int(found, r, 1);
     row->held.mapping_version = (int32_t)pg_int(found, r, 2);
@@ -50,13 +47,8 @@ typedef struct Entries {
     bool without_id;
 } Entries;
 
-/* A claim's deliveries, held or not, have an order of their own. */
-static bool has_order(const SilverPage *page) { return page->entity->kind == ENTITY_CLAIM && !claim_has_sets(page); }
-
-static const char *order_text(const SilverPage *page) { return has_order(page) ? "true" : "false"; }
-
-static bool find_entries(Pg *pg, const char *feed, const SilverPage *page, Entries *ret_entries, Error *err) {
-    CLEANUP(pg_result_drop) PgResult *any = pg_query(pg, SQL_QUARANTINE_ANY, PG_PARAMS(feed, order_text(page)), err);
+static bool find_entries(Pg *pg, const char *feed, Entries *ret_entries, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *any = pg_query(pg, SQL_QUARANTINE_ANY, PG_PARAMS(feed), err);
     TRY(any);
     *ret_entries = (Entries){.any = pg_bool(any, 0, 0), .without_id = pg_bool(any, 0, 1)};
     return true;
@@ -64,7 +56,7 @@ static bool find_entries(Pg *pg, const char *feed, const SilverPage *page, Entri
 
 bool quarantine_look_up(Pg *pg, const char *feed, SilverPage *page, Error *err) {
     Entries entries;
-    TRY(find_entries(pg, feed, page, &entries, err));
+    TRY(find_entries(pg, feed, &entries, err));
     if (!entries.any)
         return true;
     CLEANUP(buf_drop) Buf ids = pg_array(PAGE_MAX_BYTES);
@@ -78,7 +70,7 @@ bool quarantine_look_up(Pg *pg, const char *feed, SilverPage *page, Error *err) 
     const char *id_array = pg_array_end(&ids, err), *hash_array = pg_array_end(&hashes, err);
     TRY(id_array && hash_array);
     CLEANUP(pg_result_drop) PgResult *found = pg_query_as(
-        pg, PG_BINARY, SQL_QUARANTINE_LOOK_UP, PG_PARAMS(feed, id_array, hash_array, page->source_system, RULE_ROW_REFUSED, order_text(page)), err);
+        pg, PG_BINARY, SQL_QUARANTINE_LOOK_UP, PG_PARAMS(feed, id_array, hash_array, page->source_system, RULE_ROW_REFUSED), err);
     TRY(found);
     take_held(page, found);
     return true;
@@ -96,15 +88,8 @@ static void put_field(Buf *array, Buf *scratch, Str field) {
     pg_array_text(array, field);
 }
 
-/* When the row says that it was changed; NULL: it does not. */
-static const char *modified_text(const SilverPage *page, const SilverRow *row) {
-    int column = entity_column(page->entity, STR("source_modified_at"));
-    bool is_told = row->record.values && column != COLUMN_NONE && row->record.values[column].is_set;
-    return is_told ? arena_string(page->arena, str_of(pg_number(row->record.values[column].number).text)) : NULL;
-}
-
 static bool insert_entry(Pg *pg, const char *feed, const char *names, size_t n_columns,
-                         const SilverPage *page, const SilverRow *row, const char *state, Error *err) {
+                         const SilverPage *page, const SilverRow *row, Error *err) {
     CLEANUP(buf_drop) Buf values = pg_array(PAGE_MAX_BYTES);
     CLEANUP(buf_drop) Buf scratch;
     buf_init(&scratch, PAGE_MAX_BYTES);
@@ -123,7 +108,7 @@ static bool insert_entry(Pg *pg, const char *feed, const char *names, size_t n_c
     return pg_exec(pg, SQL_QUARANTINE_INSERT,
                    PG_PARAMS(feed, page->source_system, id, names, array, row->record.reject_rule,
                              row->record.reject_reason, file_id ? file : NULL,
-                             row->line ? line : NULL, hash, version, batch, state, modified_text(page, row)), NULL, err);
+                             row->line ? line : NULL, hash, version, batch), NULL, err);
 }
 
 /* Entries that become history: those of these ids, and those without an id of this content. */
@@ -158,7 +143,7 @@ static bool supersede(Pg *pg, const char *feed, const SilverPage *page, Error *e
         const SilverRow *row = &page->rows[i];
         if (row->fate == ROW_SAME)
             continue;
-        if (row->held.is_found && !str_is_null(row->id) && !has_order(page))
+        if (row->held.is_found && !str_is_null(row->id))
             pg_array_text(&outdated.ids, row->id);
         if (row->held.lacked_id)
             pg_array_int(&outdated.hashes, row->source_hash);
@@ -166,7 +151,7 @@ static bool supersede(Pg *pg, const char *feed, const SilverPage *page, Error *e
     return supersede_outdated(pg, feed, page, &outdated, err);
 }
 
-/* Of a claim's rows in sets every one counts, also several in a page: the last of them stays open. */
+/* Of a claim's rows every one counts, also several in a page: the last of them stays open. */
 static bool supersede_one(Pg *pg, const char *feed, const SilverPage *page, Str id, Error *err) {
     CLEANUP(outdated_drop) Outdated outdated;
     outdated_init(&outdated);
@@ -325,7 +310,7 @@ bool quarantine_add(Pg *pg, const char *feed, const Field *columns, size_t n_col
                     const SilverRow *row, Error *err) {
     CLEANUP(buf_drop) Buf names = pg_array(PAGE_MAX_BYTES);
     const char *array = names_of(columns, n_columns, &names, err);
-    return array && insert_entry(pg, feed, array, n_columns, page, row, "open", err);
+    return array && insert_entry(pg, feed, array, n_columns, page, row, err);
 }
 
 bool quarantine_write(Pg *pg, const char *feed, const Field *columns, size_t n_columns,
@@ -340,58 +325,9 @@ bool quarantine_write(Pg *pg, const char *feed, const Field *columns, size_t n_c
         const SilverRow *row = &page->rows[i];
         if (row->fate != ROW_REJECTED || has_entry_by_now(page, i))
             continue;
-        if (page->entity->kind == ENTITY_CLAIM && !str_is_null(row->id) && !has_order(page))
+        if (page->entity->kind == ENTITY_CLAIM && !str_is_null(row->id))
             TRY(supersede_one(pg, feed, page, row->id, err));
-        const char *state = has_order(page) && !str_is_null(row->id) ? "superseded" : "open"; /* until all have one */
-        TRY(insert_entry(pg, feed, array, n_columns, page, row, state, err));
+        TRY(insert_entry(pg, feed, array, n_columns, page, row, err));
     }
     return true;
-}
-
-/* ---- the order of a claim's deliveries ---- */
-
-/* The page's rows that quarantine holds already, as the very same content. */
-static bool move_claims(Pg *pg, const char *feed, const SilverPage *page, Error *err) {
-    CLEANUP(buf_drop) Buf ids = pg_array(PAGE_MAX_BYTES), hashes = pg_array(PAGE_MAX_BYTES);
-    CLEANUP(buf_drop) Buf files = pg_array(PAGE_MAX_BYTES), lines = pg_array(PAGE_MAX_BYTES);
-    size_t n = 0;
-    for (size_t i = 0; i < page->n_rows; i++) {
-        const SilverRow *row = &page->rows[i];
-        bool is_held_still = row->fate == ROW_SAME && row->held.is_found && row->held.source_hash == row->source_hash;
-        if (!is_held_still || str_is_null(row->id))
-            continue;
-        pg_array_text(&ids, row->id);
-        pg_array_int(&hashes, row->source_hash);
-        pg_array_int(&files, silver_row_file(page, row).file_id);
-        pg_array_int(&lines, row->line);
-        n++;
-    }
-    const char *id_array = pg_array_end(&ids, err), *hash_array = pg_array_end(&hashes, err);
-    const char *file_array = pg_array_end(&files, err), *line_array = pg_array_end(&lines, err);
-    TRY(id_array && hash_array && file_array && line_array);
-    return n == 0 || pg_exec(pg, SQL_QUARANTINE_MOVE, PG_PARAMS(feed, id_array, page->source_system, hash_array, file_array, line_array),
-                             NULL, err);
-}
-
-static bool concerns_entries(const SilverRow *row) {
-    return !str_is_null(row->id) && (row->held.is_found || row->record.reject_rule);
-}
-
-bool quarantine_claims(Pg *pg, const char *feed, const SilverPage *page, Error *err) {
-    CLEANUP(buf_drop) Buf ids = pg_array(PAGE_MAX_BYTES);
-    size_t n = 0, n_former = page->former ? page->former->n_ids : 0;
-    if (!has_order(page))
-        return true;
-    for (size_t i = 0; i < page->n_rows; i++)
-        if (concerns_entries(&page->rows[i])) {
-            pg_array_text(&ids, page->rows[i].id);
-            n++;
-        }
-    for (size_t i = 0; i < n_former; i++)
-        pg_array_text(&ids, page->former->ids[i]);
-    const char *array = pg_array_end(&ids, err);
-    TRY(array);
-    return n + n_former == 0 || (move_claims(pg, feed, page, err) &&
-                                 pg_exec(pg, SQL_QUARANTINE_CLAIMS_END, PG_PARAMS(feed, array, page->source_system), NULL, err) &&
-                                 pg_exec(pg, SQL_QUARANTINE_CLAIMS_OPEN, PG_PARAMS(feed, array, page->source_system), NULL, err));
 }

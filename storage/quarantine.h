@@ -1,9 +1,7 @@
 /* quarantine.h - rows that could not be used, with their raw fields, rule and reason.
  *
  * One open entry per feed and id; a newer content of the row supersedes it. A row without an id is known
- * by its content alone: one open entry for that. Of a claim "newer" is what stands behind it in the order of deliveries
- * (transform/iteration.h), whenever it comes; what is held and not the last is superseded from the beginning. Rows of X12
- * are newer when they come later. In the caller's transaction. */
+ * by its content alone: one open entry for that. In the caller's transaction. */
 #pragma once
 #include "storage/silver.h"
 
@@ -19,9 +17,6 @@ bool quarantine_again(Pg *pg, const char *feed, SilverPage *page, int64_t *ret_n
 /* Rows of fate REJECTED become entries; entries of rows that are usable now are superseded. */
 bool quarantine_write(Pg *pg, const char *feed, const Field *columns, size_t n_columns,
                       const SilverPage *page, Error *err);
-
-/* After quarantine_write(), and where there was nothing to write: which entries of the page's claims count. */
-bool quarantine_claims(Pg *pg, const char *feed, const SilverPage *page, Error *err);
 
 /* Of a file that is read anew, before quarantine_look_up(): entries of earlier readings that the page does not hold. */
 bool quarantine_withdraw(Pg *pg, const SilverPage *page, int64_t *ret_n, Error *err);

@@ -2,26 +2,8 @@
 #include "steps/place_plan.h"
 
 #include "steps/plan.h"
-#include "storage/claim.h"
-
-#include <string.h>
-#include <xxhash.h>
 
 /* ---- what would have been done by now ---- */
-
-/* Ids of two sources collide. */
-static int64_t hash_in_source(const SilverPage *page, const SilverRow *row) {
-    return row->source_hash ^ (int64_t)XXH3_64bits(page->source_system, strlen(page->source_system));
-}
-
-/* Of a claim that quarantine holds whichever of its contents comes: those that earlier pages would have held, too. */
-static void tell_content(const Plan *plan, const SilverPage *page, SilverRow *row) {
-    int64_t held_hash = row->source_hash;
-    bool is_held = plan_has(plan, row->id, hash_in_source(page, row)) ||
-                   (plan_entry(plan, page->source_system, row->id, &held_hash) == ENTRY_OPEN && held_hash == row->source_hash);
-    if (is_held)
-        row->held = (Held){.is_found = true, .source_hash = row->source_hash, .mapping_version = page->mapping_version};
-}
 
 static void tell_entry(const Plan *plan, const SilverPage *page, SilverRow *row) {
     Held held = {.is_found = true, .source_hash = row->source_hash, .mapping_version = page->mapping_version};
@@ -33,11 +15,8 @@ static void tell_entry(const Plan *plan, const SilverPage *page, SilverRow *row)
 }
 
 void plan_tell_entries(const PlaceFeed *feed, SilverPage *page) {
-    for (size_t i = 0; page->memory && i < page->n_rows; i++) {
-        SilverRow *row = &page->rows[i];
-        bool has_order = !str_is_null(row->id) && !claim_has_sets(page);
-        (has_order ? tell_content : tell_entry)(feed->run->plan, page, row);
-    }
+    for (size_t i = 0; page->memory && i < page->n_rows; i++)
+        tell_entry(feed->run->plan, page, &page->rows[i]);
 }
 
 void plan_tell_rows(const PlaceFeed *feed, SilverPage *page) {
@@ -63,10 +42,8 @@ static void remember_entries(Plan *plan, const SilverPage *page) {
         const SilverRow *row = &page->rows[i];
         if (row->fate == ROW_REJECTED && str_is_null(row->id))
             plan_add(plan, row->id, row->source_hash);
-        else if (row->fate == ROW_REJECTED) {
+        else if (row->fate == ROW_REJECTED)
             plan_hold(plan, page->source_system, row->id, row->source_hash);
-            plan_add(plan, row->id, hash_in_source(page, row));
-        }
     }
 }
 

@@ -61,28 +61,18 @@ SilverPage *place_prepare(const PlaceFeed *feed, const RawRows *rows, Arena *are
     return page;
 }
 
-/* A claim that PostgreSQL refuses says all the same when it was changed. */
-static Value *values_of(const PlaceFeed *feed, const RawRows *rows, size_t i, SilverPage *page) {
-    if (feed->entity->kind != ENTITY_CLAIM || str_is_null(rows->rejects[i].entry))
-        return NULL;
-    SilverRow cleaned = page->rows[i];
-    place_row_clean(feed, page, &cleaned);
-    return cleaned.record.values;
-}
-
 /* Rows that were found unfit after they were prepared lose what they had. */
-static void mark_rejected(const PlaceFeed *feed, const RawRows *rows, SilverPage *page) {
+static void mark_rejected(const RawRows *rows, SilverPage *page) {
     for (size_t i = 0; rows->rejects && i < page->n_rows; i++)
         if (place_row_is_rejected(rows, i)) {
             page->rows[i].id = rows->rejects[i].entry;
             page->rows[i].record = (Record){.reject_rule = rows->rejects[i].rule,
-                                            .reject_reason = rows->rejects[i].reason,
-                                            .values = values_of(feed, rows, i, page)};
+                                            .reject_reason = rows->rejects[i].reason};
         }
 }
 
 SilverPage *place_rows_page(const PlaceFeed *feed, const RawRows *rows, Arena *arena) {
     SilverPage *page = rows->prepared ? tell_origin(rows->prepared, rows) : make_page(feed, rows, arena);
-    mark_rejected(feed, rows, page);
+    mark_rejected(rows, page);
     return page;
 }

@@ -115,8 +115,6 @@ bool placing_withdraw_entries(Placing *p, Error *err) {
     return true;
 }
 
-bool placing_order_entries(Placing *p, Error *err) { return quarantine_claims(p->feed->pg, p->feed->feed, p->page, err); }
-
 bool placing_count_file(Placing *p, Error *err) {
     FileCounts counts = {
         .rows_read = (int64_t)p->page->n_rows,

@@ -1,20 +1,12 @@
 -- name: quarantine_any
-SELECT EXISTS (SELECT FROM dq.quarantine WHERE feed = $1 AND state IN ('open', 'dismissed'))
-       OR ($2::boolean AND EXISTS (SELECT FROM dq.quarantine WHERE feed = $1 AND state = 'superseded' AND file_id IS NOT NULL
-                                   AND withdrawn_at IS NULL)),
+SELECT EXISTS (SELECT FROM dq.quarantine WHERE feed = $1 AND state IN ('open', 'dismissed')),
        EXISTS (SELECT FROM dq.quarantine WHERE feed = $1 AND state IN ('open', 'dismissed') AND natural_key IS NULL)
 
--- $6: of claims in the order of their deliveries, of which a content is held once, whether it counts or not.
 -- name: quarantine_look_up
-SELECT natural_key, source_hash, mapping_version, rule = $5 FROM (
-    SELECT quarantine_id, natural_key, source_hash, mapping_version, rule FROM dq.quarantine
-    WHERE feed = $1 AND source_system = $4 AND state IN ('open', 'dismissed')
-      AND (natural_key = ANY($2::text[]) OR (natural_key IS NULL AND source_hash = ANY($3::bigint[])))
-    UNION ALL
-    SELECT quarantine_id, natural_key, source_hash, mapping_version, rule FROM dq.quarantine
-    WHERE $6::boolean AND feed = $1 AND source_system = $4 AND natural_key = ANY($2::text[])
-      AND state = 'superseded' AND file_id IS NOT NULL AND withdrawn_at IS NULL
-) AS q ORDER BY quarantine_id
+SELECT natural_key, source_hash, mapping_version, rule = $5 FROM dq.quarantine
+WHERE feed = $1 AND source_system = $4 AND state IN ('open', 'dismissed')
+  AND (natural_key = ANY($2::text[]) OR (natural_key IS NULL AND source_hash = ANY($3::bigint[])))
+ORDER BY quarantine_id
 
 -- name: quarantine_supersede
 UPDATE dq.quarantine SET state = 'superseded', replay_asked_at = NULL
@@ -52,30 +44,8 @@ WHERE q.quarantine_id = u.quarantine_id
 
 -- name: quarantine_insert
 INSERT INTO dq.quarantine (feed, source_system, natural_key, raw, rule, reason, file_id, line,
-                           source_hash, mapping_version, batch_id, state, ended_at, source_modified_at)
-VALUES ($1, $2, $3, jsonb_object($4::text[], $5::text[]), $6, $7, $8, $9, $10, $11, $12,
-        $13, CASE $13 WHEN 'superseded' THEN now() END, 'epoch'::timestamptz + $14::bigint * interval '1 microsecond')
-
--- The same content of a claim delivered once more, further behind: that is where it is held.
--- name: quarantine_move
-UPDATE dq.quarantine q SET file_id = u.file_id, line = u.line
-FROM (SELECT DISTINCT ON (natural_key, source_hash) u.*, coalesce(f.period, '') COLLATE "C" AS period, f.sha256
-      FROM unnest($2::text[], $4::bigint[], $5::bigint[], $6::bigint[]) AS u(natural_key, source_hash, file_id, line)
-      JOIN ops.file f USING (file_id)
-      ORDER BY natural_key, source_hash, 5 DESC, 6 DESC, u.line DESC) AS u, ops.file f
-WHERE q.feed = $1 AND q.source_system = $3 AND q.state <> 'replayed' AND q.withdrawn_at IS NULL AND q.natural_key = u.natural_key
-  AND q.source_hash = u.source_hash AND f.file_id = q.file_id
-  AND (u.period, u.sha256, u.line) > (coalesce(f.period, '') COLLATE "C", f.sha256, q.line)
-
--- Of these claims what counts no more, then what does.
--- name: quarantine_claims_end
-UPDATE dq.quarantine SET state = 'superseded', replay_asked_at = NULL
-WHERE feed = $1 AND source_system = $3 AND state IN ('open', 'dismissed') AND natural_key = ANY($2::text[])
-  AND quarantine_id NOT IN (SELECT quarantine_id FROM dq.held_claims($1, $3, $2::text[]))
-
--- name: quarantine_claims_open
-UPDATE dq.quarantine q SET state = 'open'
-FROM dq.held_claims($1, $3, $2::text[]) AS h WHERE q.quarantine_id = h.quarantine_id AND q.state = 'superseded'
+                           source_hash, mapping_version, batch_id)
+VALUES ($1, $2, $3, jsonb_object($4::text[], $5::text[]), $6, $7, $8, $9, $10, $11, $12)
 
 -- name: quarantine_ask
 WITH asked AS (

@@ -321,32 +321,6 @@ def test_which_file_is_superseded_does_not_hang_on_which_was_read_first(make_cla
     assert dict(claims.rows("SELECT name, state FROM ops.file")) == found
 
 
-@pytest.mark.parametrize("page_rows", [2, 5000])
-def test_what_is_held_of_a_claim_does_not_hang_on_which_file_was_read_first(make_claims, page_rows):
-    """The last delivery of a claim counts: what is held is open when it is that, and ended when a usable one stands behind
-    it. Four files in all 24 orders, each with claims of its own; what is held twice word by word is held where it stands last."""
-    claims, orders = make_claims(page_rows=page_rows), list(itertools.permutations(range(4)))
-    runs, expected = [{} for _ in range(4)], set()
-    for number, order in enumerate(orders):
-        c1, c2, c3, c4, c5, c6 = (f"C{place}N{number}" for place in range(1, 7))
-        contents = [[row(c1), row(c2, "2024-03-05"), row(c3, amount="ten"), row(c4), row(c5, amount="ten")],
-                    [row(c1, amount="ten"), row(c2, amount="ten"), row(c3), row(c4, amount="ten"), row(c4, paid="7.00"), row(c5, paid="ten")],
-                    [row(c3, amount="ten"), row(c1, "2024-02-01"), row(c6, amount="ten"), row(c6), row(c6, amount="ten")],
-                    [row(c4, "2024-03-02", amount="ten")]]
-        for run, kind in zip(runs, order):
-            run[f"hospital1_{number}_{kind}_2024-0{kind + 1}.csv"] = text(contents[kind])
-        expected |= {(c1, f"hospital1_{number}_1_2024-02.csv", 2), (c3, f"hospital1_{number}_2_2024-03.csv", 2),
-                     (c4, f"hospital1_{number}_3_2024-04.csv", 2), (c5, f"hospital1_{number}_1_2024-02.csv", 7),
-                     (c6, f"hospital1_{number}_2_2024-03.csv", 6)}
-    for run in runs:
-        for name, content in run.items():
-            claims.put(name, content)
-        claims.once()
-    found = claims.rows("SELECT natural_key, name, line::int FROM dq.quarantine q JOIN ops.file f USING (file_id) WHERE q.state = 'open'")
-    assert sorted(found) == sorted(expected)
-    assert claims.rows("SELECT count(*) FROM dq.quarantine WHERE state = 'superseded' AND ended_at IS NULL") == [(0,)]
-
-
 def test_members_that_only_a_replaced_delivery_names_are_there_in_any_order(make_claims):
     """A patient and a payer that were named at first, and then corrected: whether the first delivery ever showed is chance."""
     first = [row("C1", patient="P7", payer="Gone Health"), row("C2")]
