@@ -459,6 +459,9 @@ FROM (
                             LATERAL (VALUES (visit_date), (service_date), (paid_date)) AS d(day)
     UNION SELECT d.day FROM settle_claims JOIN silver.claims USING (claim_key),
                             LATERAL (VALUES (service_date), (claim_date), (decision_date)) AS d(day)
+    UNION SELECT d.day FROM silver.claims_absorbed JOIN settle_batch USING (batch_id), -- as with members
+                            LATERAL (VALUES (service_date), (claim_date), (decision_date)) AS d(day)
+    WHERE batch_id BETWEEN (SELECT min(batch_id) FROM settle_batch) AND (SELECT max(batch_id) FROM settle_batch)
     UNION SELECT claim_date FROM settle_adjustments JOIN silver.adjustments USING (adjustment_key)) AS used
 WHERE day IS NOT NULL
 

@@ -322,8 +322,9 @@ def test_which_file_is_superseded_does_not_hang_on_which_was_read_first(make_cla
 
 
 def test_members_that_only_a_replaced_delivery_names_are_there_in_any_order(make_claims):
-    """A patient and a payer that were named at first, and then corrected: whether the first delivery ever showed is chance."""
+    """A patient, a payer and a day that were named at first, and then corrected: whether the first delivery ever showed is chance."""
     first = [row("C1", patient="P7", payer="Gone Health"), row("C2")]
+    first[0][6] = "2019-06-01"
     files = {"hospital1_2024-03.csv": text(first), "hospital1_2024-04.csv": text([row("C1", "2024-03-05"), row("C3", patient="P8")])}
     worlds = []
     for names in (list(files), [*files][::-1], None):
@@ -335,6 +336,7 @@ def test_members_that_only_a_replaced_delivery_names_are_there_in_any_order(make
         world.once()
         worlds.append(world.dump(dump.ORDER))
         assert world.rows("SELECT source_patient_id FROM silver.patients ORDER BY 1") == [("P1",), ("P7",), ("P8",)]
+        assert world.rows("SELECT count(*)::int FROM silver.dates WHERE year = 2019") == [(365,)]
     dump.assert_equal(worlds[0], worlds[1])
     dump.assert_equal(worlds[0], worlds[2])
 
