@@ -55,15 +55,8 @@ static void share_known(const RowIndex *index, SilverPage *page) {
 }
 
 bool history_look_up(Pg *pg, SilverPage *page, Error *err) {
-    CLEANUP(buf_drop) Buf list = pg_array(PAGE_MAX_BYTES);
-    Str *ids = arena_alloc(page->arena, (page->n_rows + 1) * sizeof *ids);
-    size_t n = 0;
-    for (size_t i = 0; i < page->n_rows; i++)
-        if (has_id(&page->rows[i]))
-            ids[n++] = page->rows[i].id;
-    str_sort(ids, n);
-    pg_array_texts(&list, ids, n);
-    const char *array = pg_array_end(&list, err);
+    CLEANUP(buf_drop) Buf ids = pg_array(PAGE_MAX_BYTES);
+    const char *array = silver_ids(page, &ids, err);
     TRY(array);
     TRY(pg_exec(pg, SQL_HISTORY_LOCK, PG_PARAMS(page->entity->name, page->source_system), NULL, err));
     CLEANUP(pg_result_drop) PgResult *found =

@@ -48,8 +48,7 @@ SilverRow *row_index_find(const RowIndex *index, Str id) { return index->slots[s
 
 /* ---- what is there ---- */
 
-/* In the order of their index: neighbours in it cost less than ids that are scattered. */
-static const char *ids_array(SilverPage *page, Buf *out, Error *err) {
+const char *silver_ids(SilverPage *page, Buf *out, Error *err) {
     Str *ids = arena_alloc(page->arena, (page->n_rows + 1) * sizeof *ids);
     size_t n = 0;
     for (size_t i = 0; i < page->n_rows; i++)
@@ -81,7 +80,7 @@ bool silver_look_up(Pg *pg, SilverPage *page, Error *err) {
                                {"key", entity->key}, {"table", entity->name},
                                {"inferred", can_be_inferred ? "is_inferred" : "false"});
     CLEANUP(buf_drop) Buf ids = pg_array(PAGE_MAX_BYTES);
-    const char *array = ids_array(page, &ids, err);
+    const char *array = silver_ids(page, &ids, err);
     TRY(array);
     CLEANUP(pg_result_drop) PgResult *found =
         pg_query_as(pg, PG_BINARY, sql, PG_PARAMS(array, page->source_system), err);
