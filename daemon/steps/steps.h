@@ -4,7 +4,7 @@
  * RunContext, works page by page, looks at `canceled` between pages, counts what it did, and returns
  * true, or false with an Error whose class run.c decides upon. It never retries, logs only progress,
  * and leaves nothing half done: every page is one transaction. Two steps have further threads, which end
- * with them: extract, while it walks a table, and receive, while it reads a file (ahead.h, lane.h). */
+ * with them: extract, while it walks a table, and receive, while it reads a file (ahead.h, turns.h). */
 #pragma once
 #include "base/arena.h"
 #include "base/error.h"
