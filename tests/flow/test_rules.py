@@ -103,11 +103,13 @@ def test_rules_are_listed_with_what_is_found(house):
     assert found["transactions", "orphan_patient"]["dimension"] == "integrity"
     assert not found["h.f", "r_fresh"]["is_broken"] and found["h.f", "r_stale"]["broken_since"]
     assert found["h.f", "r_stale"]["found"].startswith("the newest change came at 20")
-    metrics = house.daemon.get("/metrics", token=None)[2]
-    assert 'revcycle_feed_rule_broken{feed="h.f",rule="r_stale"} 1' in metrics
-    assert 'revcycle_feed_rule_broken{feed="h.f",rule="r_fresh"} 0' in metrics
-    broken = [line for line in house.daemon.log_lines() if line.get("message") == "a feed breaks a rule"]
-    assert [line["rule"] for line in broken] == ["r_stale"], "told once"
+
+    def broken():
+        return [line["rule"] for line in house.daemon.log_lines() if line.get("message") == "a feed breaks a rule"]
+    gauges = {'revcycle_feed_rule_broken{feed="h.f",rule="r_stale"} 1.0', 'revcycle_feed_rule_broken{feed="h.f",rule="r_fresh"} 0.0'}
+    jobs.until(lambda: gauges <= set(house.daemon.get("/metrics", token=None)[2].splitlines()), what="so the metrics say")
+    jobs.until(broken, what="it is told")  # what is found is stored first
+    assert broken() == ["r_stale"], "told once"
 
 
 def test_what_is_configured_no_more_is_no_more_in_the_metrics(house):
