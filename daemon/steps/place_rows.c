@@ -7,7 +7,7 @@
 
 bool place_row_is_rejected(const RawRows *rows, size_t i) { return rows->rejects && rows->rejects[i].rule; }
 
-SilverPage *place_new_page(const PlaceFeed *feed, size_t n_rows, Arena *arena) {
+static SilverPage *new_page(const PlaceFeed *feed, size_t n_rows, Arena *arena) {
     SilverPage *page = ARENA_NEW(arena, SilverPage);
     *page = (SilverPage){
         .entity = feed->entity,
@@ -19,10 +19,21 @@ SilverPage *place_new_page(const PlaceFeed *feed, size_t n_rows, Arena *arena) {
         .received_us = feed->clock_us ? feed->clock_us : clock_wall_us(),
         .mapping_version = feed->mapping_version,
         .tells = feed->tells,
-        .memory = feed->run->plan && feed->entity->kind == ENTITY_CLAIM ? plan_claims(feed->run->plan) : NULL,
         .arena = arena,
     };
     return page;
+}
+
+/* Not before the page's turn: what a plan remembers is the run's thread's alone, which makes it, while pages are prepared
+ * by another. */
+static SilverPage *tell_memory(const PlaceFeed *feed, SilverPage *page) {
+    bool remembers = feed->run->plan && feed->entity->kind == ENTITY_CLAIM;
+    page->memory = remembers ? plan_claims(feed->run->plan) : NULL;
+    return page;
+}
+
+SilverPage *place_new_page(const PlaceFeed *feed, size_t n_rows, Arena *arena) {
+    return tell_memory(feed, new_page(feed, n_rows, arena));
 }
 
 /* Of what was prepared the file may have been unknown. */
@@ -37,7 +48,7 @@ static SilverPage *tell_origin(SilverPage *page, const RawRows *rows) {
 }
 
 static SilverPage *make_page(const PlaceFeed *feed, const RawRows *rows, Arena *arena) {
-    SilverPage *page = tell_origin(place_new_page(feed, rows->n_rows, arena), rows);
+    SilverPage *page = tell_origin(new_page(feed, rows->n_rows, arena), rows);
     for (size_t i = 0; i < rows->n_rows; i++) {
         SilverRow *row = &page->rows[i];
         row->fields = rows->fields + i * feed->n_fields;
@@ -74,5 +85,5 @@ static void mark_rejected(const RawRows *rows, SilverPage *page) {
 SilverPage *place_rows_page(const PlaceFeed *feed, const RawRows *rows, Arena *arena) {
     SilverPage *page = rows->prepared ? tell_origin(rows->prepared, rows) : make_page(feed, rows, arena);
     mark_rejected(rows, page);
-    return page;
+    return tell_memory(feed, page);
 }

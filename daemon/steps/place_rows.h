@@ -1,6 +1,7 @@
 /* place_rows.h - from a reader's rows to a page of silver: ids, hashes, the cleaning. No database.
  *
- * place_prepare() and place_new_page() of place.h stand here too: on any thread, for what they are given is the caller's alone. */
+ * place_prepare() and place_new_page() of place.h stand here too. place_prepare() on any thread, for what it is given is the
+ * caller's alone; the others where the page is placed, for a plan's page is told what was remembered (plan.h). */
 #pragma once
 #include "steps/place.h"
 
