@@ -6,7 +6,6 @@
 #include "base/own.h"
 #include "sql.h"
 #include "storage/bronze.h"
-#include "storage/quarantine.h"
 #include "storage/spelling.h"
 #include "storage/template.h"
 
@@ -159,11 +158,8 @@ static AgainDelivery take_delivery(const PgResult *found, int r, Arena *arena) {
         .period = copy_or_null(arena, pg_value(found, r, 6)),
         .sha256 = copy_or_null(arena, pg_value(found, r, 7)),
         .is_placed = pg_bool(found, r, 8),
-        .is_open = str_equal(pg_value(found, r, 10), STR("open")),
-        .is_dismissed = str_equal(pg_value(found, r, 10), STR("dismissed")),
-        .mapping_version = (int32_t)pg_int(found, r, 11),
-        .was_refused = str_equal(pg_value(found, r, 12), STR(RULE_ROW_REFUSED)),
-        .is_last = pg_bool(found, r, 13),
+        .mapping_version = (int32_t)pg_int(found, r, 10),
+        .is_last = pg_bool(found, r, 11),
     };
 }
 

@@ -59,9 +59,6 @@ typedef struct AgainDelivery {
     int64_t file_id, line;
     Str period, sha256;
     bool is_placed;
-    bool is_open;             /* row.entry is an open one */
-    bool is_dismissed;
-    bool was_refused;         /* row.entry is that of a row that PostgreSQL would not have */
     int32_t mapping_version;  /* of the entry */
     bool is_last;             /* of its claim */
 } AgainDelivery;

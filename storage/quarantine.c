@@ -4,6 +4,7 @@
 #include "base/own.h"
 #include "sql.h"
 #include "storage/bronze.h"
+#include "storage/held_claims.h"
 #include "storage/spelling.h"
 
 #include <stdio.h>
@@ -54,9 +55,14 @@ static bool find_entries(Pg *pg, const char *feed, Entries *ret_entries, Error *
     return true;
 }
 
+/* Each is an entry by itself: none is in the way of another. */
+static bool is_by_place(const SilverPage *page, const SilverRow *row) {
+    return page->entity->kind == ENTITY_CLAIM && !str_is_null(row->id);
+}
+
 bool quarantine_look_up(Pg *pg, const char *feed, SilverPage *page, Error *err) {
     Entries entries;
-    TRY(find_entries(pg, feed, &entries, err));
+    TRY(held_claims_look_up(pg, feed, page, err) && find_entries(pg, feed, &entries, err));
     if (!entries.any)
         return true;
     CLEANUP(buf_drop) Buf ids = pg_array(PAGE_MAX_BYTES);
@@ -64,7 +70,7 @@ bool quarantine_look_up(Pg *pg, const char *feed, SilverPage *page, Error *err) 
     for (size_t i = 0; i < page->n_rows; i++) {
         if (entries.without_id)
             pg_array_int(&hashes, page->rows[i].source_hash);
-        if (!str_is_null(page->rows[i].id))
+        if (!str_is_null(page->rows[i].id) && !is_by_place(page, &page->rows[i]))
             pg_array_text(&ids, page->rows[i].id);
     }
     const char *id_array = pg_array_end(&ids, err), *hash_array = pg_array_end(&hashes, err);
@@ -88,6 +94,13 @@ static void put_field(Buf *array, Buf *scratch, Str field) {
     pg_array_text(array, field);
 }
 
+/* When the row says that it was changed; NULL: it does not. */
+static const char *modified_text(const SilverPage *page, const SilverRow *row) {
+    int column = page->system.modified_at;
+    bool is_told = row->record.values && column != COLUMN_NONE && row->record.values[column].is_set;
+    return is_told ? arena_string(page->arena, str_of(pg_number(row->record.values[column].number).text)) : NULL;
+}
+
 static bool insert_entry(Pg *pg, const char *feed, const char *names, size_t n_columns,
                          const SilverPage *page, const SilverRow *row, Error *err) {
     CLEANUP(buf_drop) Buf values = pg_array(PAGE_MAX_BYTES);
@@ -108,7 +121,8 @@ static bool insert_entry(Pg *pg, const char *feed, const char *names, size_t n_c
     return pg_exec(pg, SQL_QUARANTINE_INSERT,
                    PG_PARAMS(feed, page->source_system, id, names, array, row->record.reject_rule,
                              row->record.reject_reason, file_id ? file : NULL,
-                             row->line ? line : NULL, hash, version, batch), NULL, err);
+                             row->line ? line : NULL, hash, version, batch, modified_text(page, row),
+                             is_by_place(page, row) ? "superseded" : "open"), NULL, err);
 }
 
 /* Entries that become history: those of these ids, and those without an id of this content. */
@@ -135,7 +149,7 @@ static bool supersede_outdated(Pg *pg, const char *feed, const SilverPage *page,
     return pg_exec(pg, SQL_QUARANTINE_SUPERSEDE, PG_PARAMS(feed, ids, page->source_system, hashes), NULL, err);
 }
 
-/* Every row with an entry and something new to it: the entry is history, whatever becomes of the row. */
+/* Every row with an entry and something new to it: the entry is history, whatever becomes of the row. A claim's are not. */
 static bool supersede(Pg *pg, const char *feed, const SilverPage *page, Error *err) {
     CLEANUP(outdated_drop) Outdated outdated;
     outdated_init(&outdated);
@@ -143,7 +157,7 @@ static bool supersede(Pg *pg, const char *feed, const SilverPage *page, Error *e
         const SilverRow *row = &page->rows[i];
         if (row->fate == ROW_SAME)
             continue;
-        if (row->held.is_found && !str_is_null(row->id))
+        if (row->held.is_found && !str_is_null(row->id) && !is_by_place(page, row))
             pg_array_text(&outdated.ids, row->id);
         if (row->held.lacked_id)
             pg_array_int(&outdated.hashes, row->source_hash);
@@ -151,15 +165,7 @@ static bool supersede(Pg *pg, const char *feed, const SilverPage *page, Error *e
     return supersede_outdated(pg, feed, page, &outdated, err);
 }
 
-/* Of a claim's rows every one counts, also several in a page: the last of them stays open. */
-static bool supersede_one(Pg *pg, const char *feed, const SilverPage *page, Str id, Error *err) {
-    CLEANUP(outdated_drop) Outdated outdated;
-    outdated_init(&outdated);
-    pg_array_text(&outdated.ids, id);
-    return supersede_outdated(pg, feed, page, &outdated, err);
-}
-
-bool quarantine_withdraw(Pg *pg, const SilverPage *page, int64_t *ret_n, Error *err) {
+bool quarantine_withdraw(Pg *pg, const char *feed, const SilverPage *page, int64_t *ret_n, Error *err) {
     const FormerReading *former = page->former;
     CLEANUP(buf_drop) Buf files = pg_array(PAGE_MAX_BYTES), lines = pg_array(PAGE_MAX_BYTES), hashes = pg_array(PAGE_MAX_BYTES);
     pg_array_ints(&files, former->file_ids, former->n);
@@ -171,7 +177,7 @@ bool quarantine_withdraw(Pg *pg, const SilverPage *page, int64_t *ret_n, Error *
     const char *hash_array = pg_array_end(&hashes, err);
     return file_array && line_array && hash_array &&
            pg_exec(pg, SQL_QUARANTINE_WITHDRAW, PG_PARAMS(file_array, pg_number(former->first_line).text,
-                   pg_number(former->end_line).text, line_array, hash_array), ret_n, err);
+                   pg_number(former->end_line).text, line_array, hash_array, silver_period(page), feed), ret_n, err);
 }
 
 /* ---- cleaned again ---- */
@@ -250,18 +256,20 @@ bool quarantine_end(Pg *pg, const int64_t *entries, size_t n, Error *err) {
 
 bool quarantine_renew(Pg *pg, const SilverPage *page, const int64_t *entries, Error *err) {
     CLEANUP(held_list_drop) HeldList list;
+    CLEANUP(buf_drop) Buf times = pg_array(PAGE_MAX_BYTES);
     held_list_init(&list);
     for (size_t i = 0; i < page->n_rows; i++) {
         if (entries[i] == 0)
             continue;
         held_list_add(&list, &page->rows[i]);
         pg_array_int(&list.entries, entries[i]);
+        pg_array_text(&times, str_of(modified_text(page, &page->rows[i])));
     }
     const char *ids = pg_array_end(&list.entries, err), *rules = pg_array_end(&list.rules, err);
-    const char *reasons = pg_array_end(&list.reasons, err);
-    TRY(ids && rules && reasons);
+    const char *reasons = pg_array_end(&list.reasons, err), *time_array = pg_array_end(&times, err);
+    TRY(ids && rules && reasons && time_array);
     return list.n == 0 || pg_exec(pg, SQL_QUARANTINE_RENEW,
-                                  PG_PARAMS(ids, rules, reasons, pg_number(page->mapping_version).text), NULL, err);
+                                  PG_PARAMS(ids, rules, reasons, pg_number(page->mapping_version).text, time_array), NULL, err);
 }
 
 /* ---- a person's decisions ---- */
@@ -313,21 +321,18 @@ bool quarantine_add(Pg *pg, const char *feed, const Field *columns, size_t n_col
     return array && insert_entry(pg, feed, array, n_columns, page, row, err);
 }
 
-bool quarantine_write(Pg *pg, const char *feed, const Field *columns, size_t n_columns,
-                      const SilverPage *page, Error *err) {
-    TRY(supersede(pg, feed, page, err));
-    if (silver_count(page, ROW_REJECTED) == 0)
-        return true;
+static bool insert_entries(Pg *pg, const char *feed, const Field *columns, size_t n_columns, const SilverPage *page, Error *err) {
     CLEANUP(buf_drop) Buf names = pg_array(PAGE_MAX_BYTES);
     const char *array = names_of(columns, n_columns, &names, err);
     TRY(array);
-    for (size_t i = 0; i < page->n_rows; i++) {
-        const SilverRow *row = &page->rows[i];
-        if (row->fate != ROW_REJECTED || has_entry_by_now(page, i))
-            continue;
-        if (page->entity->kind == ENTITY_CLAIM && !str_is_null(row->id))
-            TRY(supersede_one(pg, feed, page, row->id, err));
-        TRY(insert_entry(pg, feed, array, n_columns, page, row, err));
-    }
+    for (size_t i = 0; i < page->n_rows; i++)
+        if (page->rows[i].fate == ROW_REJECTED && !has_entry_by_now(page, i))
+            TRY(insert_entry(pg, feed, array, n_columns, page, &page->rows[i], err));
     return true;
+}
+
+bool quarantine_write(Pg *pg, const char *feed, const Field *columns, size_t n_columns,
+                      const SilverPage *page, Error *err) {
+    TRY(supersede(pg, feed, page, err) && held_claims_withdraw(pg, page, err));
+    return silver_count(page, ROW_REJECTED) == 0 || insert_entries(pg, feed, columns, n_columns, page, err);
 }

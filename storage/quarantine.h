@@ -1,7 +1,8 @@
 /* quarantine.h - rows that could not be used, with their raw fields, rule and reason.
  *
  * One open entry per feed and id; a newer content of the row supersedes it. A row without an id is known
- * by its content alone: one open entry for that. In the caller's transaction. */
+ * by its content alone: one open entry for that. Of claims every unusable row with an id is an entry, and which of a claim's
+ * is the open one follows from the order of its deliveries: held_claims.h. In the caller's transaction. */
 #pragma once
 #include "storage/silver.h"
 
@@ -14,12 +15,13 @@ bool quarantine_look_up(Pg *pg, const char *feed, SilverPage *page, Error *err);
  * that are held still rule and reason are today's. What was seen to is no longer `held` in the page.
  * `ret_n` counts the entries that changed. */
 bool quarantine_again(Pg *pg, const char *feed, SilverPage *page, int64_t *ret_n, Error *err);
-/* Rows of fate REJECTED become entries; entries of rows that are usable now are superseded. */
+/* Rows of fate REJECTED become entries; entries of rows that are usable now are superseded. Which of a claim's counts is said
+ * afterwards, by held_claims_decide(). */
 bool quarantine_write(Pg *pg, const char *feed, const Field *columns, size_t n_columns,
                       const SilverPage *page, Error *err);
 
 /* Of a file that is read anew, before quarantine_look_up(): entries of earlier readings that the page does not hold. */
-bool quarantine_withdraw(Pg *pg, const SilverPage *page, int64_t *ret_n, Error *err);
+bool quarantine_withdraw(Pg *pg, const char *feed, const SilverPage *page, int64_t *ret_n, Error *err);
 
 /* What a person decides on. */
 typedef struct QuarantineChoice {
@@ -33,14 +35,14 @@ typedef struct QuarantineAsked {
  * another row's id are not among them: that is decided at the source. */
 bool quarantine_ask(Pg *pg, const QuarantineChoice *choice, Arena *arena, QuarantineAsked **ret_asked, size_t *ret_n,
                     Error *err);
-/* An open entry becomes `dismissed`: the row stays out until its content changes. `ret_state` is the one it is in now;
- * NULL: there is no such entry. */
+/* An open entry becomes `dismissed`: the row stays out until its content changes, a claim's also where another file says the
+ * same. `ret_state` is the one it is in now; NULL: there is no such entry. */
 bool quarantine_dismiss(Pg *pg, int64_t entry, Arena *arena, const char **ret_state, Error *err);
 
 /* Deliveries of claims, cleaned again one by one: `entries` has each row's entry, 0: none. The entry of a row that is
  * usable now ends `replayed`. Of a row that is not, an open one says why by today's mapping. */
 bool quarantine_end(Pg *pg, const int64_t *entries, size_t n, Error *err);
 bool quarantine_renew(Pg *pg, const SilverPage *page, const int64_t *entries, Error *err);
-/* An entry for one row of the page. */
+/* An entry for one row of the page; of a claim held_claims_decide() says afterwards whether it counts. */
 bool quarantine_add(Pg *pg, const char *feed, const Field *columns, size_t n_columns, const SilverPage *page,
                     const SilverRow *row, Error *err);

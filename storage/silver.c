@@ -73,6 +73,10 @@ void silver_take_known(const PgResult *found, int row, Known *known) {
         memcpy(known->record_hash, hash.at, hash.size);
 }
 
+const char *silver_period(const SilverPage *page) {
+    return str_is_null(page->period) ? NULL : arena_string(page->arena, page->period);
+}
+
 bool silver_look_up(Pg *pg, SilverPage *page, Error *err) {
     const Entity *entity = page->entity;
     bool can_be_inferred = entity_column(entity, STR("is_inferred")) != COLUMN_NONE;

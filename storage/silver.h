@@ -33,8 +33,10 @@ typedef struct Known {
     uint8_t record_hash[16];
 } Known;
 
-/* What quarantine holds of a row: an open or dismissed entry, by its id or, without one, by its content. */
+/* What quarantine holds of a row: an open or dismissed entry, by its id or, without one, by its content. Of a claim with an
+ * id what an earlier reading of the file held at this very place, whatever counts (storage/held_claims.h). */
 typedef struct Held {
+    int64_t entry; /* of a claim's; else 0 */
     int64_t source_hash;
     int32_t mapping_version;
     bool is_found;
@@ -111,6 +113,9 @@ typedef struct SilverPage {
 static inline RowFile silver_row_file(const SilverPage *page, const SilverRow *row) {
     return page->files ? page->files[row - page->rows] : (RowFile){page->file_id, page->period, page->sha256};
 }
+
+/* The period of the page's file, in its arena; NULL: none. */
+const char *silver_period(const SilverPage *page);
 
 /* Fills `known` of every row with an id. */
 bool silver_look_up(Pg *pg, SilverPage *page, Error *err);

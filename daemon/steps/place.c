@@ -49,7 +49,7 @@ static const Way IN_TURN = {
     .plan = {placing_remember, placing_count},
     .write = {placing_draw_batch, placing_make_members, placing_write_bronze, placing_write_silver,
               placing_write_quarantine, placing_write_ledgers},
-    .add = {placing_count_file, placing_take_spellings},
+    .add = {placing_decide_entries, placing_count_file, placing_take_spellings},
     .commit = {placing_conclude, placing_commit, placing_count},
 };
 
@@ -63,7 +63,7 @@ static const Way EARLY = {
 static const Way EARLY_IN_TURN = {
     .judge = {placing_lock_now, placing_enter},
     .write = {placing_write_quarantine, placing_write_ledgers},
-    .add = {placing_count_file},
+    .add = {placing_decide_entries, placing_count_file},
     .commit = {placing_conclude, placing_commit, placing_count},
 };
 

@@ -5,18 +5,13 @@
 
 /* ---- what would have been done by now ---- */
 
-static void tell_entry(const Plan *plan, const SilverPage *page, SilverRow *row) {
-    Held held = {.is_found = true, .source_hash = row->source_hash, .mapping_version = page->mapping_version};
-    PlannedEntry entry = str_is_null(row->id) ? ENTRY_AS_STORED
-                                              : plan_entry(plan, page->source_system, row->id, &held.source_hash);
-    bool is_open = entry == ENTRY_OPEN || (str_is_null(row->id) && plan_has(plan, STR_NULL, row->source_hash));
-    if (is_open || entry == ENTRY_NONE)
-        row->held = is_open ? held : (Held){.is_found = false};
-}
-
+/* Of claims without an id, which are known by their content; all others are held each by itself. */
 void plan_tell_entries(const PlaceFeed *feed, SilverPage *page) {
-    for (size_t i = 0; page->memory && i < page->n_rows; i++)
-        tell_entry(feed->run->plan, page, &page->rows[i]);
+    for (size_t i = 0; page->memory && i < page->n_rows; i++) {
+        SilverRow *row = &page->rows[i];
+        if (str_is_null(row->id) && plan_has(feed->run->plan, STR_NULL, row->source_hash))
+            row->held = (Held){.is_found = true, .source_hash = row->source_hash, .mapping_version = page->mapping_version};
+    }
 }
 
 void plan_tell_rows(const PlaceFeed *feed, SilverPage *page) {
@@ -33,18 +28,10 @@ static bool is_entry(const SilverRow *row) {
     return row->held.lacked_id || (row->held.is_found && row->held.source_hash == row->source_hash);
 }
 
-/* As quarantine_write() does: an entry ends with any news of its claim, the last unusable row has one. */
 static void remember_entries(Plan *plan, const SilverPage *page) {
     for (size_t i = 0; i < page->n_rows; i++)
-        if (page->rows[i].fate != ROW_SAME && page->rows[i].held.is_found && !str_is_null(page->rows[i].id))
-            plan_release(plan, page->source_system, page->rows[i].id);
-    for (size_t i = 0; i < page->n_rows; i++) {
-        const SilverRow *row = &page->rows[i];
-        if (row->fate == ROW_REJECTED && str_is_null(row->id))
-            plan_add(plan, row->id, row->source_hash);
-        else if (row->fate == ROW_REJECTED)
-            plan_hold(plan, page->source_system, row->id, row->source_hash);
-    }
+        if (page->rows[i].fate == ROW_REJECTED && str_is_null(page->rows[i].id))
+            plan_add(plan, STR_NULL, page->rows[i].source_hash);
 }
 
 static void remember_rows(Plan *plan, const SilverPage *page) {

@@ -4,7 +4,7 @@
 #pragma once
 #include "steps/placing.h"
 
-/* What quarantine would hold of a claim by now. After it was looked up what it holds. */
+/* What quarantine would hold by now of claims' rows without an id. After it was looked up what it holds. */
 void plan_tell_entries(const PlaceFeed *feed, SilverPage *page);
 /* Rows that would have been placed by now, with this content. Of claims every delivery counts, whatever its content. */
 void plan_tell_rows(const PlaceFeed *feed, SilverPage *page);

@@ -3,7 +3,10 @@
 
 #include "base/clock.h"
 #include "steps/plan.h"
+#include "storage/quarantine.h"
 #include "transform/hash.h"
+
+#include <string.h>
 
 bool place_row_is_rejected(const RawRows *rows, size_t i) { return rows->rejects && rows->rejects[i].rule; }
 
@@ -72,18 +75,28 @@ SilverPage *place_prepare(const PlaceFeed *feed, const RawRows *rows, Arena *are
     return page;
 }
 
+/* A claim that PostgreSQL refuses says all the same when it was changed, and quarantine goes by that. */
+static Value *values_of(const PlaceFeed *feed, const RawRows *rows, size_t i, SilverPage *page) {
+    if (feed->entity->kind != ENTITY_CLAIM || strcmp(rows->rejects[i].rule, RULE_ROW_REFUSED) != 0)
+        return NULL;
+    SilverRow cleaned = page->rows[i];
+    place_row_clean(feed, page, &cleaned);
+    return cleaned.record.values;
+}
+
 /* Rows that were found unfit after they were prepared lose what they had. */
-static void mark_rejected(const RawRows *rows, SilverPage *page) {
+static void mark_rejected(const PlaceFeed *feed, const RawRows *rows, SilverPage *page) {
     for (size_t i = 0; rows->rejects && i < page->n_rows; i++)
         if (place_row_is_rejected(rows, i)) {
             page->rows[i].id = rows->rejects[i].entry;
             page->rows[i].record = (Record){.reject_rule = rows->rejects[i].rule,
-                                            .reject_reason = rows->rejects[i].reason};
+                                            .reject_reason = rows->rejects[i].reason,
+                                            .values = values_of(feed, rows, i, page)};
         }
 }
 
 SilverPage *place_rows_page(const PlaceFeed *feed, const RawRows *rows, Arena *arena) {
     SilverPage *page = rows->prepared ? tell_origin(rows->prepared, rows) : make_page(feed, rows, arena);
-    mark_rejected(rows, page);
+    mark_rejected(feed, rows, page);
     return tell_memory(feed, page);
 }

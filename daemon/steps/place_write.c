@@ -5,6 +5,7 @@
 #include "steps/place_count.h"
 #include "storage/audit.h"
 #include "storage/file.h"
+#include "storage/held_claims.h"
 #include "storage/quarantine.h"
 #include "storage/run_store.h"
 
@@ -110,8 +111,15 @@ bool placing_write_ledgers(Placing *p, Error *err) {
 bool placing_withdraw_entries(Placing *p, Error *err) {
     if (!p->page->former || p->feed->run->plan)
         return true;
-    TRY(quarantine_withdraw(p->feed->pg, p->page, &p->n_entries, err));
+    TRY(quarantine_withdraw(p->feed->pg, p->feed->feed, p->page, &p->n_entries, err));
     FAILPOINT("page.after_withdrawn");
+    return true;
+}
+
+bool placing_decide_entries(Placing *p, Error *err) {
+    bool is_due = p->feed->entity->kind == ENTITY_CLAIM && (p->has_news || p->page->former);
+    TRY(!is_due || held_claims_decide(p->feed->pg, p->feed->feed, p->page, err));
+    FAILPOINT("page.after_decided");
     return true;
 }
 

@@ -18,5 +18,8 @@ bool placing_write_ledgers(Placing *placing, Error *err);
 /* What is written though no row is news. */
 /* Entries of quarantine that earlier readings of the file made, before it is looked up what quarantine holds. */
 bool placing_withdraw_entries(Placing *placing, Error *err);
+/* Which entries of the page's claims count. Of a file that is read anew also where no row is news: its period, or when its sets
+ * were made, may be another now. */
+bool placing_decide_entries(Placing *placing, Error *err);
 bool placing_count_file(Placing *placing, Error *err);
 bool placing_take_spellings(Placing *placing, Error *err);

@@ -22,10 +22,5 @@ bool plan_has(const Plan *plan, Str id, int64_t source_hash);
 void plan_add(Plan *plan, Str id, int64_t source_hash);
 
 /* Claims: their deliveries count one by one, whatever the content, so that more must be remembered
- * (storage/claim_memory.h), and what quarantine would hold of each. */
+ * (storage/claim_memory.h). */
 struct ClaimMemory *plan_claims(Plan *plan);
-typedef enum PlannedEntry { ENTRY_AS_STORED, ENTRY_OPEN, ENTRY_NONE } PlannedEntry;
-/* Of a claim: what became of its entry by now; ENTRY_OPEN: that content is held. */
-PlannedEntry plan_entry(const Plan *plan, const char *source_system, Str id, int64_t *ret_source_hash);
-void plan_hold(Plan *plan, const char *source_system, Str id, int64_t source_hash);
-void plan_release(Plan *plan, const char *source_system, Str id);

@@ -2,7 +2,7 @@
  *
  * Whole claims, page by page, of one source at a time: zones differ. Rows of a page may be of several files, so of
  * several lists of columns; each is cleaned by the mapping compiled for its list. A delivery that today's mapping
- * refuses stays as it was and is held, the newest of its claim; so it is with rows of tables. What PostgreSQL refused is
+ * refuses stays as it was and is held; so it is with rows of tables. What PostgreSQL refused is
  * tried again: it may have been mended, and not we. */
 #include "steps/remap_claims.h"
 
@@ -16,6 +16,7 @@
 #include "storage/again.h"
 #include "storage/claim.h"
 #include "storage/file.h"
+#include "storage/held_claims.h"
 #include "storage/quarantine.h"
 #include "storage/run_store.h"
 #include "transform/fingerprint.h"
@@ -42,7 +43,7 @@ typedef struct Remapping {
     int64_t *replayed, *renewed; /* entries, 0: none; the former without gaps */
     size_t n_replayed;
     bool *is_added;
-    bool leaves_refused; /* what PostgreSQL refused before is left as it is */
+    bool leaves_refused; /* the page's one row is left as it is */
 } Remapping;
 
 static void remapping_close(Remapping *r) { place_close(&r->place); }
@@ -105,8 +106,10 @@ static bool clean_row(Remapping *r, SilverPage *page, size_t i, Error *err) {
     row->id = mapping_id(list->mapping, fields, page->arena);
     row->record.values = ARENA_ARRAY(page->arena, Value, (size_t)page->entity->n_columns);
     mapping_clean(list->mapping, fields, row->source_hash, page->arena, &row->record);
-    if (r->leaves_refused && d->was_refused && !d->is_placed)
-        row->record = (Record){.reject_rule = RULE_ROW_REFUSED, .reject_reason = "PostgreSQL refuses what the row says still"};
+    if (r->leaves_refused && !row->record.reject_rule) {
+        row->record.reject_rule = RULE_ROW_REFUSED;
+        row->record.reject_reason = "PostgreSQL refuses what the row says still";
+    }
     row->fate = row->record.reject_rule ? ROW_REJECTED : ROW_NEW;
     if (!d->is_placed || str_equal(row->id, d->row.id))
         return true;
@@ -143,28 +146,13 @@ static bool is_mine(const AgainDelivery *a, const AgainDelivery *b) {
     return !str_is_null(a->row.id) && !str_is_null(b->row.id) && str_equal(a->row.id, b->row.id);
 }
 
-/* One open entry a claim: a delivery that is refused from now on gets one when no other of its claim has one that stays
- * open, and of several the last that came. */
-static bool wants_entry(const Remapping *r, const SilverPage *page, size_t i) {
-    const AgainDelivery *d = &r->deliveries[i];
-    if (!d->is_placed || !is_unusable(page, i) || d->is_open || d->is_dismissed)
-        return false;
-    for (size_t k = i; k-- > 0 && is_mine(d, &r->deliveries[k]);)
-        if (is_unusable(page, k) && r->deliveries[k].is_open)
-            return false;
-    for (size_t k = i + 1; k < page->n_rows && is_mine(d, &r->deliveries[k]); k++)
-        if (is_unusable(page, k) && (r->deliveries[k].is_open || r->deliveries[k].is_placed))
-            return false;
-    return true;
-}
-
 /* True when quarantine changes; rows that stay as they are lose their fate REJECTED. */
 static bool decide_entries(Remapping *r, SilverPage *page) {
     bool has_news = false;
     for (size_t i = 0; i < page->n_rows; i++) {
         const AgainDelivery *d = &r->deliveries[i];
-        r->is_added[i] = wants_entry(r, page, i);
-        bool is_renewed = is_unusable(page, i) && d->is_open && d->mapping_version != page->mapping_version;
+        r->is_added[i] = is_unusable(page, i) && d->row.entry == 0;
+        bool is_renewed = is_unusable(page, i) && d->row.entry != 0 && d->mapping_version != page->mapping_version;
         r->renewed[i] = is_renewed ? d->row.entry : 0;
         bool is_replayed = r->list_of[i] && !is_unusable(page, i) && d->row.entry != 0;
         if (is_replayed)
@@ -186,22 +174,26 @@ static bool add_entries(Remapping *r, SilverPage *page, Error *err) {
     return true;
 }
 
+/* Also of claims whose rows stay as they are: which counts hangs on every delivery of the claim. */
+static bool decide_held(const Remapping *r, const SilverPage *page, Error *err) {
+    Str *ids = ARENA_ARRAY(page->arena, Str, 2 * page->n_rows + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < page->n_rows; i++) {
+        if (!str_is_null(page->rows[i].id))
+            ids[n++] = page->rows[i].id;
+        if (!str_is_null(r->deliveries[i].row.id)) /* of one that is read as another's now */
+            ids[n++] = r->deliveries[i].row.id;
+    }
+    return held_claims_decide_ids(r->run->pg, r->feed.feed, page->source_system, ids, n, err);
+}
+
 /* ---- a page: placing ---- */
 
-/* What quarantine would hold: files that a plan reads after this ask for it. */
+/* What quarantine would hold of rows without an id: files that a plan reads after this ask for it. */
 static void plan_entries(const Remapping *r, const SilverPage *page) {
-    Plan *plan = r->run->plan;
-    for (size_t i = 0; i < page->n_rows; i++) {
-        const SilverRow *row = &page->rows[i];
-        if (r->renewed[i] || r->is_added[i]) {
-            if (str_is_null(row->id))
-                plan_add(plan, row->id, row->source_hash);
-            else
-                plan_hold(plan, page->source_system, row->id, row->source_hash);
-        } else if (r->deliveries[i].is_open && !is_unusable(page, i) && !str_is_null(row->id)) {
-            plan_release(plan, page->source_system, row->id);
-        }
-    }
+    for (size_t i = 0; i < page->n_rows; i++)
+        if (r->renewed[i] && str_is_null(page->rows[i].id))
+            plan_add(r->run->plan, STR_NULL, page->rows[i].source_hash);
 }
 
 static bool decide_page(void *ctx, SilverPage *page, bool *ret_has_news, Error *err) {
@@ -218,7 +210,7 @@ static bool write_page(void *ctx, SilverPage *page, Error *err) {
     Remapping *r = ctx;
     Pg *pg = r->run->pg;
     return claim_write(pg, page, err) && quarantine_end(pg, r->replayed, r->n_replayed, err) &&
-           quarantine_renew(pg, page, r->renewed, err) && add_entries(r, page, err);
+           quarantine_renew(pg, page, r->renewed, err) && add_entries(r, page, err) && decide_held(r, page, err);
 }
 
 static bool place_some(Remapping *r, const AgainDelivery *deliveries, size_t n, Error *err) {
@@ -244,7 +236,8 @@ static size_t find_parting(const AgainDelivery *deliveries, size_t n) {
     return 0;
 }
 
-/* Whole claims. A page that PostgreSQL refuses is parted, until the claim is found with a row that it still will not have. */
+/* A page that PostgreSQL refuses is parted, between claims and at last within one (what is stored and has no row in a page stays),
+ * until the row is found that it will not have: that one stays as it was, and is held. */
 static bool place_claims(Remapping *r, const AgainDelivery *deliveries, size_t n, Error *err) {
     Error why = {0};
     if (place_some(r, deliveries, n, &why))
@@ -253,7 +246,7 @@ static bool place_claims(Remapping *r, const AgainDelivery *deliveries, size_t n
         *err = why;
         return false;
     }
-    size_t at = find_parting(deliveries, n);
+    size_t between = find_parting(deliveries, n), at = between > 0 ? between : n / 2;
     if (at > 0)
         return place_claims(r, deliveries, at, err) && place_claims(r, deliveries + at, n - at, err);
     r->leaves_refused = true;

@@ -88,18 +88,18 @@ WITH placed AS (
     SELECT source_claim_id, source_hash, file_id, line FROM silver.claims_absorbed
     WHERE source_system = current_setting('revcycled.source') AND NOT is_deleted
 ), entry AS (
-    SELECT DISTINCT ON (file_id, line) file_id, line, natural_key, source_hash, quarantine_id, state, mapping_version, rule
+    SELECT DISTINCT ON (file_id, line) file_id, line, natural_key, source_hash, quarantine_id, dismissed_at, mapping_version
     FROM dq.quarantine
     WHERE feed = current_setting('revcycled.feed') AND source_system = current_setting('revcycled.source')
       AND file_id IS NOT NULL AND state <> 'replayed' AND withdrawn_at IS NULL AND rule <> ALL (current_setting('revcycled.rules')::text[])
-    ORDER BY file_id, line, state = 'open' DESC, state = 'dismissed' DESC, quarantine_id DESC
+    ORDER BY file_id, line, state <> 'superseded' DESC, quarantine_id DESC
 ), wanted AS (
-    SELECT p.source_claim_id AS claim_id, p.source_hash, p.file_id, p.line, true AS is_placed, e.quarantine_id, e.state,
-           e.mapping_version, e.rule
+    SELECT p.source_claim_id AS claim_id, p.source_hash, p.file_id, p.line, true AS is_placed, e.quarantine_id,
+           e.mapping_version
     FROM placed p LEFT JOIN entry e USING (file_id, line)
     UNION ALL
-    SELECT e.natural_key, e.source_hash, e.file_id, e.line, false, e.quarantine_id, e.state, e.mapping_version, e.rule
-    FROM entry e WHERE e.state <> 'dismissed'
+    SELECT e.natural_key, e.source_hash, e.file_id, e.line, false, e.quarantine_id, e.mapping_version
+    FROM entry e WHERE e.dismissed_at IS NULL
       AND NOT EXISTS (SELECT FROM placed p WHERE p.file_id = e.file_id AND p.line = e.line)
 ), asked AS (
     SELECT quarantine_id, natural_key FROM dq.quarantine
@@ -115,8 +115,7 @@ WITH placed AS (
     ORDER BY w.claim_id, w.file_id, w.line, (r.file_id = w.file_id AND r.line = w.line) DESC, r.batch_id
 )
 SELECT claim_id, source_hash, schema_id, raw, file_id, line, period, sha256, is_placed, coalesce(quarantine_id, 0),
-       coalesce(state, ''), coalesce(mapping_version, 0), coalesce(rule, ''),
-       lead(claim_id) OVER sorted IS DISTINCT FROM claim_id
+       coalesce(mapping_version, 0), lead(claim_id) OVER sorted IS DISTINCT FROM claim_id
 FROM found WINDOW sorted AS (ORDER BY claim_id, file_id, line)
 ORDER BY claim_id, file_id, line
 

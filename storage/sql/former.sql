@@ -14,7 +14,11 @@ SELECT line, source_claim_id FROM (
     SELECT line, source_claim_id FROM silver.claims_absorbed
     WHERE file_id = ANY(current_setting('revcycled.files')::bigint[]) AND source_system = current_setting('revcycled.source')
       AND line >= current_setting('revcycled.line')::bigint
-) AS placed ORDER BY line
+    UNION ALL
+    SELECT line, natural_key FROM dq.quarantine
+    WHERE file_id = ANY(current_setting('revcycled.files')::bigint[]) AND source_system = current_setting('revcycled.source')
+      AND line >= current_setting('revcycled.line')::bigint AND natural_key IS NOT NULL AND withdrawn_at IS NULL
+) AS made ORDER BY line
 
 -- name: former_fetch
 FETCH FORWARD 1000 FROM former_claims

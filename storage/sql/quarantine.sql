@@ -16,9 +16,11 @@ WHERE feed = $1 AND source_system = $3 AND state IN ('open', 'dismissed')
 -- What earlier readings of a file held of these lines, and this one does not say there: never to be cleaned again.
 -- name: quarantine_withdraw
 UPDATE dq.quarantine q SET state = 'superseded', withdrawn_at = now(), replay_asked_at = NULL
-WHERE q.file_id = ANY($1::bigint[]) AND q.line >= $2::bigint AND q.line < $3::bigint
+FROM ops.file f
+WHERE q.file_id = ANY($1::bigint[]) AND q.line >= $2::bigint AND q.line < $3::bigint AND f.file_id = q.file_id
   AND q.state <> 'replayed' AND q.withdrawn_at IS NULL
-  AND (q.line, q.source_hash) NOT IN (SELECT * FROM unnest($4::bigint[], $5::bigint[]))
+  AND ((q.line, q.source_hash) NOT IN (SELECT * FROM unnest($4::bigint[], $5::bigint[]))
+       OR (q.natural_key IS NOT NULL AND (f.period IS DISTINCT FROM $6 OR q.feed <> $7)))
 
 -- The rows of these entries are usable now: by id, or by content where they had none.
 -- name: quarantine_replayed
@@ -38,14 +40,17 @@ WHERE q.feed = $1 AND q.source_system = $2 AND q.state IN ('open', 'dismissed')
 UPDATE dq.quarantine SET state = 'replayed', replay_asked_at = NULL WHERE quarantine_id = ANY($1::bigint[])
 
 -- name: quarantine_renew
-UPDATE dq.quarantine q SET rule = u.rule, reason = u.reason, mapping_version = $4::int
-FROM unnest($1::bigint[], $2::text[], $3::text[]) AS u(quarantine_id, rule, reason)
+UPDATE dq.quarantine q SET rule = u.rule, reason = u.reason, mapping_version = $4::int,
+    source_modified_at = 'epoch'::timestamptz + u.modified_us * interval '1 microsecond'
+FROM unnest($1::bigint[], $2::text[], $3::text[], $5::bigint[]) AS u(quarantine_id, rule, reason, modified_us)
 WHERE q.quarantine_id = u.quarantine_id
 
 -- name: quarantine_insert
 INSERT INTO dq.quarantine (feed, source_system, natural_key, raw, rule, reason, file_id, line,
-                           source_hash, mapping_version, batch_id)
-VALUES ($1, $2, $3, jsonb_object($4::text[], $5::text[]), $6, $7, $8, $9, $10, $11, $12)
+                           source_hash, mapping_version, batch_id, source_modified_at, state, ended_at, dismissed_at)
+SELECT $1, $2, $3, jsonb_object($4::text[], $5::text[]), $6, $7, $8, $9, $10, $11, $12,
+       'epoch'::timestamptz + $13::bigint * interval '1 microsecond', $14, CASE $14 WHEN 'superseded' THEN now() END,
+       CASE $14 WHEN 'superseded' THEN dq.dismissed_at($1, $2, $3, $10::bigint) END
 
 -- name: quarantine_ask
 WITH asked AS (
@@ -56,8 +61,17 @@ WITH asked AS (
 )
 SELECT feed, count(*) FROM asked GROUP BY feed ORDER BY feed
 
+-- Of a claim its content, wherever else a file says it: see held_claims.h.
 -- name: quarantine_dismiss
-UPDATE dq.quarantine SET state = 'dismissed', replay_asked_at = NULL WHERE quarantine_id = $1::bigint AND state = 'open'
+WITH dismissed AS (
+    UPDATE dq.quarantine SET state = 'dismissed', dismissed_at = now(), replay_asked_at = NULL
+    WHERE quarantine_id = $1::bigint AND state = 'open'
+    RETURNING *
+)
+UPDATE dq.quarantine q SET dismissed_at = now() FROM dismissed d
+WHERE q.feed = d.feed AND q.natural_key = d.natural_key AND q.source_system = d.source_system AND q.source_hash = d.source_hash
+  AND q.file_id IS NOT NULL AND d.file_id IS NOT NULL AND q.state = 'superseded' AND q.withdrawn_at IS NULL
+  AND q.dismissed_at IS NULL
 
 -- name: quarantine_state
 SELECT state FROM dq.quarantine WHERE quarantine_id = $1::bigint

@@ -95,7 +95,7 @@ def test_rows_that_postgresql_refused_are_placed_by_a_replay_when_it_was_mended(
 
 
 def test_rows_that_postgresql_refused_are_placed_when_they_come_again(make_claims):  # noqa: F811
-    """Word by word as they were: it is not they that were mended. Until then their entries stay, one for each."""
+    """Word by word as they were: it is not they that were mended. Each that is refused is an entry, the last of a claim counts."""
     claims = make_claims(page_rows=20)  # noqa: F811
     refuse(claims, "C2", "C37")
     rows = [row(f"C{number}") for number in range(1, 51)]
@@ -107,11 +107,11 @@ def test_rows_that_postgresql_refused_are_placed_when_they_come_again(make_claim
     refuse(claims, "C37")
     claims.put("hospital1_2024-04.csv", text(rows[::-1]))
     claims.once()
-    assert claims.rows(entries) == [(*before[0][:2], "superseded"), before[1]]
+    assert claims.rows(entries) == [(*entry[:2], "superseded") for entry in before] + [(before[1][0] + 1, "C37", "open")]
     refuse(claims)
     claims.put("hospital1_2024-05.csv", text(rows[20:]))
     claims.once()
-    assert {state for _, _, state in claims.rows(entries)} == {"superseded"} and len(claims.rows(entries)) == 2
+    assert {state for _, _, state in claims.rows(entries)} == {"superseded"} and len(claims.rows(entries)) == 3
     assert sorted(line[1] for line in claims.claims()) == sorted(fields[0] for fields in rows)
 
 

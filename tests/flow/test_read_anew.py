@@ -117,7 +117,7 @@ def test_what_was_misread_does_not_stay_when_the_file_is_read_anew(worlds, case)
     dump.assert_equal(outcome(calm), outcome(misread))
 
 
-POINTS = ["page.after_withdrawn", "page.after_silver:2", "page.before_commit:2", "receive.after_page:2", "receive.before_done",
+POINTS = ["page.after_withdrawn", "page.after_silver:2", "page.after_decided:2", "page.before_commit:2", "receive.after_page:2", "receive.before_done",
           "receive.after_done"]
 
 
@@ -217,3 +217,79 @@ def test_a_row_that_postgresql_refuses_when_its_file_is_read_anew_is_held_and_ke
     shown = "SELECT source_claim_id, iteration, source_payer_id FROM silver.claims ORDER BY 1, 2"
     assert misread.rows(shown) == [line for line in calm.rows(shown) if line[0] != "C3"]
     assert misread.file(NAME)["state"] == "done"
+
+
+def test_what_is_held_counts_again_when_what_ended_it_was_misread(make_claims):  # noqa: F811
+    """Lines within quotes were taken for rows, one usable and one not, and so for the last word on two claims."""
+    claims = make_claims(page_rows=3)
+    counting = "SELECT natural_key, name, line::int FROM dq.quarantine q JOIN ops.file USING (file_id) " \
+               "WHERE q.state = 'open' AND natural_key ~ '^C[45]$' ORDER BY 1"
+    configure(claims, way("quote: none"))
+    claims.put(OTHER, text([row("C4", amount="ten"), row("C5", amount="ten")]))
+    claims.once()
+    within = [",".join(row("C4")), ",".join(row("C5", amount="ten"))]
+    claims.put(NAME, text([row("C1", payer="\n".join(['"Aet', *within, 'na"'])), row("C2")]))
+    claims.once()
+    assert claims.rows(counting) == [("C5", NAME, 4)]
+    configure(claims, way("quote: double"))
+    ask(claims)
+    claims.once()
+    assert claims.rows(counting) == [("C4", OTHER, 2), ("C5", OTHER, 3)]
+    assert {line[0] for line in claims.rows("SELECT source_claim_id FROM silver.claims")} == {"C1", "C2"}
+
+
+def held_states(claims):  # noqa: F811
+    return claims.rows("SELECT q.feed, natural_key, name, q.state FROM dq.quarantine q JOIN ops.file USING (file_id) "
+                       "WHERE withdrawn_at IS NULL AND natural_key IS NOT NULL ORDER BY quarantine_id")
+
+
+def test_what_is_held_goes_by_the_period_that_a_file_has_when_it_is_read_anew(make_claims):  # noqa: F811
+    """No row is news."""
+    claims = make_claims()
+    configure(claims, (', period: "_([0-9]{4}-[0-9]{2})"', ""))
+    claims.put(NAME, text([row("C1")]))
+    claims.once()
+    claims.put(OTHER, text([row("C1", amount="ten")]))
+    claims.once()
+    assert [entry[-1] for entry in held_states(claims)] == ["open"]  # no period: it came last
+    configure(claims)
+    claims.store.execute("UPDATE ops.file SET replay_asked_at = now()", claims.database)
+    claims.once()
+    assert [entry[-1] for entry in held_states(claims)] == ["superseded"]
+
+
+def test_what_is_held_is_held_of_the_id_that_is_read_today(make_claims):  # noqa: F811
+    claims = make_claims()
+    configure(claims, way("fold_ids: false"))
+    claims.put(OTHER, text([row("c1", amount="ten")]))
+    claims.once()
+    configure(claims)
+    claims.store.execute("UPDATE ops.file SET replay_asked_at = now()", claims.database)
+    claims.once()
+    assert [entry[1:] for entry in held_states(claims)] == [("C1", OTHER, "open")]
+    claims.put(NAME, text([row("C1")]))
+    claims.once()
+    assert [entry[1:] for entry in held_states(claims)] == [("C1", OTHER, "superseded")]
+
+
+def test_what_a_feed_held_of_a_file_that_failed_is_held_by_the_feed_that_reads_it_next(make_claims, tmp_path):  # noqa: F811
+    claims = make_claims(page_rows=100)
+    with open(claims.daemon.config, encoding="utf-8") as file:
+        config = file.read()
+    other = tmp_path / "weekly"
+    other.mkdir()
+    with open(claims.daemon.config, "w", encoding="utf-8") as file:
+        file.write(config + config.split("claims:\n", 1)[1].replace("  monthly:", "  weekly:").replace(claims.drop, str(other)))
+    claims.store.execute("ALTER TABLE silver.claims ADD CONSTRAINT refused CHECK (paid_amount <> 7)", claims.database)
+    content = text([row("C1", amount="ten"), *(row(f"D{i}") for i in range(99)), *(row(f"E{i}", paid="7.00") for i in range(100))])
+    claims.put(NAME, content)
+    claims.once()
+    assert claims.file(NAME)["state"] == "failed"
+    assert held_states(claims) == [("claims.monthly", "C1", NAME, "open")]
+    claims.store.execute("ALTER TABLE silver.claims DROP CONSTRAINT refused", claims.database)
+    (other / NAME).write_text(content)
+    claims.once()
+    assert held_states(claims) == [("claims.weekly", "C1", NAME, "open")]
+    (other / "hospital1_2024-04.csv").write_text(text([row("C1")]))
+    claims.once()
+    assert held_states(claims) == [("claims.weekly", "C1", NAME, "superseded")]

@@ -181,30 +181,73 @@ def test_iterations_that_a_mended_mapping_joins_leave_their_past_behind(make_cla
 
 
 def test_deliveries_that_a_stricter_mapping_refuses_stay_and_are_held(make_claims):  # noqa: F811
-    """One entry a claim, of the last that came; the mend of the mend takes them all back."""
+    """Each is an entry, and counts when it is the last of its claim; the mend of the mend takes them all back."""
     claims = receive(make_claims(page_rows=9))
     before = shown(claims)
-    broken = {}
+    broken, last = [], {}
     for name, content_ in files_of_months():
         for line, fields in enumerate(csv.DictReader(io.StringIO(content_)), 2):
-            if fields["ClaimAmount"] == "100.00" and fields["PaidAmount"] == "500.00":
-                broken[fields["ClaimID"]] = (name, line)
-    unreadable = claims.rows("SELECT natural_key FROM dq.quarantine WHERE state = 'open' ORDER BY 1")
+            rule = ("amount_unreadable" if fields["ClaimAmount"] == "ten" else
+                    "overpaid" if fields["PaidAmount"] == "500.00" else None)
+            broken += [(fields["ClaimID"], name, line)] if rule == "overpaid" else []
+            place = (fields["ModifiedDate"], name, line, rule)
+            last[fields["ClaimID"]] = max(place, last.get(fields["ClaimID"], place))
+    unreadable = ("SELECT q.natural_key, f.name, q.line, q.state FROM dq.quarantine q JOIN ops.file f USING (file_id) "
+                  "WHERE q.rule = 'amount_unreadable' ORDER BY 1, 2, 3")
     entries = ("SELECT q.natural_key, f.name, q.line FROM dq.quarantine q JOIN ops.file f USING (file_id) "
-               "WHERE q.state = 'open' AND q.rule = 'overpaid' ORDER BY 1")
+               "WHERE {} AND q.rule = 'overpaid' ORDER BY 1, 2, 3")
+    held_before, is_open = claims.rows(unreadable), "q.state = 'open'"
     configure(claims, STRICT)
     claims.once()
     assert shown(claims) == before
-    wanted = sorted((claim, *place) for claim, place in broken.items() if (claim,) not in unreadable)
-    assert claims.rows(entries) == wanted and len(wanted) > 5
+    wanted = sorted((claim, name, line) for claim, (_, name, line, rule) in last.items() if rule == "overpaid")
+    assert claims.rows(entries.format(is_open)) == wanted and len(wanted) > 5
+    assert claims.rows(entries.format("true")) == sorted(broken) and len(broken) > len(wanted)
     state = written(claims)
     claims.once()
     assert written(claims) == state
     configure(claims)
     claims.once()
-    assert shown(claims) == before and claims.rows(entries) == []
-    assert claims.rows("SELECT count(*) FROM dq.quarantine WHERE state = 'replayed'") == [(len(wanted),)]
-    assert claims.rows("SELECT natural_key FROM dq.quarantine WHERE state = 'open' ORDER BY 1") == unreadable
+    assert shown(claims) == before and claims.rows(entries.format(is_open)) == []
+    assert claims.rows("SELECT count(*) FROM dq.quarantine WHERE state = 'replayed'") == [(len(broken),)]
+    assert claims.rows(unreadable) == held_before
+
+
+def refuse(claims):  # noqa: F811
+    claims.store.execute("ALTER TABLE silver.claims ADD CONSTRAINT refused CHECK (paid_amount <> 7)", claims.database)
+
+
+def test_a_refused_row_keeps_its_place_in_the_order_when_it_is_cleaned_again(make_claims):  # noqa: F811
+    claims = make_claims()
+    refuse(claims)
+    claims.put("hospital1_2024-01.csv", text([row("C1", "2024-03-05", paid="7.00")]))
+    claims.put("hospital1_2024-02.csv", text([row("C1", "2024-02-01")]))
+    claims.once()
+    states = "SELECT rule, state FROM dq.quarantine"
+    assert claims.rows(states) == [("row_refused", "open")]
+    configure(claims, STRICT)
+    claims.once()
+    assert claims.rows(states) == [("row_refused", "open")]
+
+
+def test_a_row_that_our_rules_take_by_now_and_postgresql_refuses_stays_alone(make_claims):  # noqa: F811
+    """Whatever it was held for; the others of its claim and page are placed."""
+    claims = make_claims()
+    refuse(claims)
+    claims.put("hospital1_2024-01.csv", text([row("C1", amount="ten", paid="7.00"), row("C1", "2024-03-02", amount="ten", paid="1.00"),
+                                              row("C2"), row("C3", amount="ten"), row("C1", "2024-03-03", amount="ten", paid="2.00")]))
+    claims.once()
+    assert [line[1] for line in claims.claims()] == ["C2"]
+    configure(claims, READABLE)
+    claims.once()
+    assert claims.rows("SELECT natural_key, line::int, rule FROM dq.quarantine WHERE state <> 'replayed'") == [("C1", 2, "row_refused")]
+    assert claims.rows("SELECT source_claim_id, iteration, line::int FROM silver.claims ORDER BY 1, 2") == [
+        ("C1", 1, 3), ("C1", 2, 6), ("C2", 1, 4), ("C3", 1, 5)]
+    claims.store.execute("ALTER TABLE silver.claims DROP CONSTRAINT refused", claims.database)
+    configure(claims, READABLE, STATUS)
+    claims.once()
+    assert claims.rows("SELECT count(*) FROM dq.quarantine WHERE state <> 'replayed'") == [(0,)]
+    assert claims.rows("SELECT iteration, line::int FROM silver.claims WHERE source_claim_id = 'C1' ORDER BY 1") == [(1, 2), (2, 3), (3, 6)]
 
 
 POINTS = ["page.after_lock:2", "page.after_members", "page.after_silver:2", "page.before_commit:3", "page.after_commit:2"]

@@ -21,7 +21,7 @@ from .bigquery import BigQuery
 
 ORDER, KILL = "order", "kill"
 
-LEFT_OUT = {"batch_id", "made_by_batch", "run_id", "received_at", "quarantine_id", "created_at", "ended_at", "withdrawn_at", "file_id", "batch_from",
+LEFT_OUT = {"batch_id", "made_by_batch", "run_id", "received_at", "quarantine_id", "created_at", "ended_at", "withdrawn_at", "dismissed_at", "file_id", "batch_from",
             "batch_to", "review_id", "linked_at", "publication_id"}
 # How a row is called without its surrogate: id and, where there are several, what tells them apart.
 IDS = {"patients": "source_patient_id", "providers": "source_provider_id",

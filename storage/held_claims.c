@@ -1,0 +1,155 @@
+/* held_claims.c - see held_claims.h. */
+#include "storage/held_claims.h"
+
+#include "base/own.h"
+#include "sql.h"
+#include "storage/quarantine.h"
+#include "transform/holding.h"
+
+enum { ARRAY_MAX_BYTES = 256 << 20 };
+
+/* ---- at a place ---- */
+
+enum { PLACE_LINE, PLACE_ENTRY, PLACE_ID, PLACE_HASH, PLACE_MAPPING, PLACE_REFUSED };
+
+/* Rows of a page stand in the order of their lines. */
+static SilverRow *row_at(SilverPage *page, int64_t line) {
+    size_t first = 0, end = page->n_rows;
+    while (first < end) {
+        size_t middle = first + (end - first) / 2;
+        if (page->rows[middle].line < line)
+            first = middle + 1;
+        else
+            end = middle;
+    }
+    return first < page->n_rows && page->rows[first].line == line ? &page->rows[first] : NULL;
+}
+
+/* One that is read as another's, or as nobody's, is another row; the entry goes. */
+static void hold_place(SilverRow *row, const PgResult *found, int r) {
+    row->held.entry = pg_int(found, r, PLACE_ENTRY);
+    if (str_is_null(row->id) || !str_equal(row->id, pg_value(found, r, PLACE_ID)))
+        return;
+    row->held = (Held){
+        .is_found = true,
+        .entry = row->held.entry,
+        .source_hash = pg_int(found, r, PLACE_HASH),
+        .mapping_version = (int32_t)pg_int(found, r, PLACE_MAPPING),
+        .was_refused = pg_bool(found, r, PLACE_REFUSED),
+    };
+}
+
+bool held_claims_look_up(Pg *pg, const char *feed, SilverPage *page, Error *err) {
+    const FormerReading *former = page->former;
+    CLEANUP(buf_drop) Buf files = pg_array(ARRAY_MAX_BYTES);
+    if (!former)
+        return true;
+    pg_array_ints(&files, former->file_ids, former->n);
+    const char *array = pg_array_end(&files, err);
+    TRY(array);
+    CLEANUP(pg_result_drop) PgResult *found = pg_query_as(
+        pg, PG_BINARY, SQL_HELD_CLAIMS_PLACES, PG_PARAMS(array, pg_number(former->first_line).text, pg_number(former->end_line).text,
+        page->source_system, RULE_ROW_REFUSED, silver_period(page), feed), err);
+    TRY(found);
+    for (int r = 0; r < pg_rows(found); r++) {
+        SilverRow *row = row_at(page, pg_int(found, r, PLACE_LINE));
+        if (row)
+            hold_place(row, found, r);
+    }
+    return true;
+}
+
+bool held_claims_withdraw(Pg *pg, const SilverPage *page, Error *err) {
+    CLEANUP(buf_drop) Buf entries = pg_array(ARRAY_MAX_BYTES);
+    size_t n = 0;
+    for (size_t i = 0; i < page->n_rows; i++) {
+        const SilverRow *row = &page->rows[i];
+        if (row->held.entry && (row->fate != ROW_SAME || str_is_null(row->id) || !row->held.is_found)) {
+            pg_array_int(&entries, row->held.entry);
+            n++;
+        }
+    }
+    const char *array = pg_array_end(&entries, err);
+    return array && (n == 0 || pg_exec(pg, SQL_HELD_CLAIMS_WITHDRAW, PG_PARAMS(array), NULL, err));
+}
+
+/* ---- which entries count ---- */
+
+enum { FOUND_ID, FOUND_ENTRY, FOUND_COUNTS, FOUND_ORDERED, FOUND_STAGE, FOUND_PERIOD, FOUND_FILE, FOUND_LINE };
+
+/* Texts live with the result. */
+static Holding found_holding(const PgResult *found, int r) {
+    bool is_ordered = !str_is_null(pg_value(found, r, FOUND_ORDERED));
+    return (Holding){
+        .claim_id = pg_value(found, r, FOUND_ID),
+        .ordered_at = is_ordered ? value_number(pg_int(found, r, FOUND_ORDERED)) : VALUE_NULL,
+        .stage = (int)pg_int(found, r, FOUND_STAGE),
+        .period = pg_value(found, r, FOUND_PERIOD),
+        .file_id = pg_int(found, r, FOUND_FILE),
+        .line = pg_int(found, r, FOUND_LINE),
+        .entry = pg_int(found, r, FOUND_ENTRY),
+        .did_count = pg_bool(found, r, FOUND_COUNTS),
+    };
+}
+
+static void derive(Holding *holdings, size_t n) {
+    for (size_t first = 0, end; first < n; first = end) {
+        for (end = first + 1; end < n && str_equal(holdings[first].claim_id, holdings[end].claim_id);)
+            end++;
+        holdings_derive(holdings + first, end - first);
+    }
+}
+
+/* Entries whose part changes, those that count from now on or those that do no more. */
+static bool change(Pg *pg, const char *statement, const Holding *holdings, size_t n, bool counts, Error *err) {
+    CLEANUP(buf_drop) Buf entries = pg_array(ARRAY_MAX_BYTES);
+    size_t n_changed = 0;
+    for (size_t i = 0; i < n; i++)
+        if (holdings[i].entry && holdings[i].counts == counts && holdings[i].did_count != counts) {
+            pg_array_int(&entries, holdings[i].entry);
+            n_changed++;
+        }
+    const char *array = pg_array_end(&entries, err);
+    return array && (n_changed == 0 || pg_exec(pg, statement, PG_PARAMS(array), NULL, err));
+}
+
+bool held_claims_decide_ids(Pg *pg, const char *feed, const char *source_system, const Str *ids, size_t n, Error *err) {
+    CLEANUP(arena_drop) Arena *arena = arena_open();
+    CLEANUP(buf_drop) Buf list = pg_array(ARRAY_MAX_BYTES);
+    pg_array_texts(&list, ids, n);
+    const char *array = pg_array_end(&list, err);
+    TRY(array);
+    CLEANUP(pg_result_drop) PgResult *found =
+        pg_query_as(pg, PG_BINARY, SQL_HELD_CLAIMS, PG_PARAMS(feed, source_system, array), err);
+    TRY(found);
+    size_t n_found = (size_t)pg_rows(found);
+    Holding *holdings = ARENA_ARRAY(arena, Holding, n_found + 1);
+    for (size_t i = 0; i < n_found; i++)
+        holdings[i] = found_holding(found, (int)i);
+    derive(holdings, n_found);
+    return change(pg, SQL_HELD_CLAIMS_END, holdings, n_found, false, err) &&
+           change(pg, SQL_HELD_CLAIMS_OPEN, holdings, n_found, true, err);
+}
+
+static bool feed_has_entries(Pg *pg, const char *feed, bool *ret_any, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *row = pg_query(pg, SQL_HELD_CLAIMS_ANY, PG_PARAMS(feed), err);
+    TRY(row);
+    *ret_any = pg_bool(row, 0, 0);
+    return true;
+}
+
+/* Of a page's rows those that are news, and of a file that is read anew all, with whatever earlier readings made of its lines. */
+bool held_claims_decide(Pg *pg, const char *feed, const SilverPage *page, Error *err) {
+    bool any;
+    size_t n = 0, n_former = page->former ? page->former->n_ids : 0;
+    TRY(feed_has_entries(pg, feed, &any, err));
+    if (!any)
+        return true;
+    Str *ids = ARENA_ARRAY(page->arena, Str, page->n_rows + n_former + 1);
+    for (size_t i = 0; i < page->n_rows; i++)
+        if ((page->rows[i].fate != ROW_SAME || page->former) && !str_is_null(page->rows[i].id))
+            ids[n++] = page->rows[i].id;
+    for (size_t i = 0; i < n_former; i++)
+        ids[n++] = page->former->ids[i];
+    return n == 0 || held_claims_decide_ids(pg, feed, page->source_system, ids, n, err);
+}

@@ -1,0 +1,15 @@
+/* held_claims.h - what quarantine holds of claims: an entry for every unusable row of a file that has an id, of which one a claim
+ * counts (transform/holding.h). In the caller's transaction.
+ *
+ * An entry that counts is open, or dismissed where a person dismissed its content; all others are superseded. */
+#pragma once
+#include "storage/silver.h"
+
+/* Of a file that is read anew: fills `held` of rows that an earlier reading held at their very place. */
+bool held_claims_look_up(Pg *pg, const char *feed, SilverPage *page, Error *err);
+/* Entries of these rows that said something else until now: they are not of their file any more. */
+bool held_claims_withdraw(Pg *pg, const SilverPage *page, Error *err);
+/* Once the page's rows and entries are written: which entries of its claims count. A feed that holds none costs one look-up. */
+bool held_claims_decide(Pg *pg, const char *feed, const SilverPage *page, Error *err);
+/* The same of these claims, in any order. */
+bool held_claims_decide_ids(Pg *pg, const char *feed, const char *source_system, const Str *ids, size_t n, Error *err);
