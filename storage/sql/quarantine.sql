@@ -1,6 +1,9 @@
+-- ORDER BY keeps it on the index: where most entries are another feed's, EXISTS reads the table.
 -- name: quarantine_any
-SELECT EXISTS (SELECT FROM dq.quarantine WHERE feed = $1 AND state IN ('open', 'dismissed')),
-       EXISTS (SELECT FROM dq.quarantine WHERE feed = $1 AND state IN ('open', 'dismissed') AND natural_key IS NULL)
+SELECT (SELECT true FROM dq.quarantine WHERE feed = $1 AND state IN ('open', 'dismissed')
+        ORDER BY natural_key LIMIT 1) IS NOT NULL,
+       (SELECT true FROM dq.quarantine WHERE feed = $1 AND state IN ('open', 'dismissed') AND natural_key IS NULL
+        ORDER BY natural_key LIMIT 1) IS NOT NULL
 
 -- name: quarantine_look_up
 SELECT natural_key, source_hash, mapping_version, rule = $5 FROM dq.quarantine

@@ -27,6 +27,8 @@ WHERE q.file_id = newer.file_id AND q.line = newer.line AND q.feed = newer.feed 
 -- Whatever its state, for an entry may count again.
 CREATE INDEX quarantine_claim ON dq.quarantine (feed, natural_key, source_system)
     WHERE file_id IS NOT NULL AND state <> 'replayed' AND withdrawn_at IS NULL;
+-- Every page asks whether its feed has any.
+CREATE INDEX quarantine_held ON dq.quarantine (feed, natural_key) WHERE state IN ('open', 'dismissed');
 -- A file that is read anew asks page by page for what it held of these lines.
 DROP INDEX dq.quarantine_file;
 CREATE INDEX quarantine_file ON dq.quarantine (file_id, line) WHERE file_id IS NOT NULL;
