@@ -355,6 +355,54 @@ def test_what_is_held_of_a_claim_does_not_hang_on_which_file_was_read_first(make
     assert claims.rows("SELECT count(*) FROM dq.quarantine WHERE (state = 'superseded') <> (ended_at IS NOT NULL)") == [(0,)]
 
 
+def later(a, b):
+    """By when it was changed, where both say that; else by period; else what came later."""
+    if a["modified"] and b["modified"] and a["modified"] != b["modified"]:
+        return a["modified"] > b["modified"]
+    if a["period"] and b["period"] and a["period"] != b["period"]:
+        return a["period"] > b["period"]
+    return a["place"] > b["place"]
+
+
+def held_by_the_rules(files):
+    """What is held of these files [(name, rows)], in the order they came: counted here, from the rows alone."""
+    found, said = [], {}
+    for number, (name, rows) in enumerate(files):
+        period = name.split("_")[-1][:7] if "2024" in name else None
+        for line, fields in enumerate(rows, 2):
+            said.setdefault(fields[0], []).append({
+                "modified": fields[-1] if fields[-1] != "never" else None, "period": period, "place": (number, line),
+                "name": name, "line": line, "is_usable": fields[9] != "ten"})
+    for claim, rows in said.items():
+        bad, usable = [r for r in rows if not r["is_usable"]], [r for r in rows if r["is_usable"]]
+        alive = sorted((r for r in bad if not any(later(u, r) for u in usable)), key=lambda r: (r["period"] or "", r["place"]))
+        counts = None
+        for r in reversed(alive):
+            counts = r if counts is None or later(r, counts) else counts
+        found += [(claim, r["name"], r["line"], "open" if r is counts else "superseded") for r in bad]
+    return sorted(found)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_is_held_of_claims_is_what_the_rules_say(make_claims, seed):
+    """Files of months, and some of none, in an order of chance, one by one or several together."""
+    choice = random.Random(seed)
+    claims, files = make_claims(page_rows=choice.choice([1, 3, 5000])), []
+    for number in range(10):
+        rows = [row(f"C{choice.randint(1, 5)}", choice.choice(["2024-03-01"] * 2 + ["2024-03-02", "2024-02-01", "never"]),
+                    amount=choice.choice(["100.00", "ten"])) for _ in range(choice.randint(1, 8))]
+        files.append((f"hospital1_{number}" + choice.choice(["", "_2024-01", "_2024-02", "_2024-03"]) + ".csv", rows))
+    choice.shuffle(files)
+    together = choice.randint(0, 8)
+    files[together:together + 2] = sorted(files[together:together + 2])  # two that come at once are read by their names
+    for number, (name, rows) in enumerate(files):
+        claims.put(name, text(rows))
+        if number != together:
+            claims.once()
+    assert held(claims) == held_by_the_rules(files)
+    assert len({entry[3] for entry in held(claims)}) == 2
+
+
 def test_a_row_that_is_unusable_in_two_files_is_told_of_both(make_claims):
     """Word by word the same: each file's report says which of its own lines cannot be used."""
     claims = make_claims()
