@@ -195,15 +195,25 @@ static int64_t key_of_run(const Delivery *run, size_t n, const Delivery *shown) 
     return 0;
 }
 
+/* Neighbours with one text: it is kept once, of one that is stored or shows, and where there is none, of the first. */
+static void mark_repeated(Delivery *alike, size_t n) {
+    bool is_kept = false;
+    for (size_t i = 0; i < n; i++)
+        is_kept |= alike[i].origin != DELIVERY_NEW || alike[i].fate == DELIVERY_SHOWN;
+    for (size_t i = 0; i < n; i++)
+        alike[i].is_repeated = is_kept ? n > 1 : i > 0;
+}
+
 static void settle_run(Delivery *run, size_t n, int32_t iteration, bool is_final) {
     Delivery *shown = choose_shown(run, n);
-    for (size_t i = 0; i < n; i++) {
-        bool like_before = i > 0 && run[i - 1].source_hash == run[i].source_hash;
-        bool like_after = i + 1 < n && run[i + 1].source_hash == run[i].source_hash;
+    for (size_t i = 0; i < n; i++)
         run[i].fate = DELIVERY_ABSORBED;
-        run[i].is_repeated = like_before || like_after;
-    }
     shown->fate = DELIVERY_SHOWN;
+    for (size_t first = 0, end; first < n; first = end) {
+        for (end = first + 1; end < n && run[first].source_hash == run[end].source_hash;)
+            end++;
+        mark_repeated(run + first, end - first);
+    }
     shown->iteration = iteration;
     shown->is_final = is_final;
     shown->key = key_of_run(run, n, shown);

@@ -68,7 +68,7 @@ typedef struct Delivery {
     DeliveryFate fate;
     bool is_superseded; /* the remittance was made again, and tells of this claim there: remembered, counts no more */
     bool is_final;      /* SHOWN */
-    bool is_repeated;   /* text equal to that of a neighbour, or the same delivery twice */
+    bool is_repeated;   /* a neighbour keeps the same text, or the same delivery twice */
     int32_t iteration;  /* SHOWN */
     uint32_t place;     /* in the order */
     uint32_t seat;      /* its place, or that of the remittance which it is made again of, or of the claim that it answers */

@@ -13,7 +13,28 @@ typedef struct Store {
     Delivery shown[MOST], absorbed[MOST];
     size_t n_shown, n_absorbed;
     int64_t last_key;
+    int64_t texts[8 * MOST]; /* what bronze holds, by its hash */
+    size_t n_texts;
 } Store;
+
+static bool has_text(const Store *store, int64_t hash) {
+    for (size_t i = 0; i < store->n_texts; i++)
+        if (store->texts[i] == hash)
+            return true;
+    return false;
+}
+
+/* Whatever is remembered can be cleaned again. */
+static void keep_texts(Store *store, const Delivery *all, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (all[i].origin == DELIVERY_NEW && all[i].fate != DELIVERY_FORGOTTEN &&
+            (all[i].fate == DELIVERY_SHOWN || !all[i].is_repeated) && !has_text(store, all[i].source_hash)) {
+            assert_true(store->n_texts < sizeof store->texts / sizeof *store->texts);
+            store->texts[store->n_texts++] = all[i].source_hash;
+        }
+    for (size_t i = 0; i < n; i++)
+        assert_true(all[i].fate == DELIVERY_FORGOTTEN || has_text(store, all[i].source_hash));
+}
 
 static void store_page(Store *store, const Delivery *page, size_t n_page) {
     Delivery all[3 * MOST];
@@ -34,6 +55,7 @@ static void store_page(Store *store, const Delivery *page, size_t n_page) {
         all[n++].origin = DELIVERY_NEW;
     }
     iterations_derive(all, n);
+    keep_texts(store, all, n);
     store->n_shown = store->n_absorbed = 0;
     for (size_t i = 0; i < n; i++) {
         if (all[i].fate == DELIVERY_ABSORBED)
@@ -94,6 +116,18 @@ static void other_differences_correct_the_iteration_unless_they_are_older(void *
     assert_shown(&store, 0, 1, "Paid", true);
     assert_int_equal(store.shown[0].modified_at.number, 6);
     assert_int_equal(store.n_absorbed, 2);
+}
+
+static void of_neighbours_with_one_text_it_is_kept_once(void **state) {
+    (void)state;
+    Store store = {0};
+    Delivery page[] = {delivery(1, "01", "a", 2, "Paid", 7, 1), delivery(1, "01", "a", 3, "Paid", 7, 1),
+                       delivery(2, "01", "a", 4, "Paid", 7, 2)};
+    store_page(&store, page, 3);
+    assert_int_equal(store.n_shown, 1);
+    assert_int_equal(store.n_absorbed, 2);
+    assert_int_equal(store.n_texts, 2);
+    assert_int_equal(store.absorbed[0].is_repeated + store.absorbed[1].is_repeated, 1);
 }
 
 static void a_late_delivery_slots_in_and_splits_a_run_of_equal_ones(void **state) {
@@ -376,6 +410,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_change_of_status_or_amount_is_the_next_iteration),
         cmocka_unit_test(other_differences_correct_the_iteration_unless_they_are_older),
+        cmocka_unit_test(of_neighbours_with_one_text_it_is_kept_once),
         cmocka_unit_test(a_late_delivery_slots_in_and_splits_a_run_of_equal_ones),
         cmocka_unit_test(the_same_delivery_again_changes_nothing),
         cmocka_unit_test(an_equal_row_in_a_file_that_sorts_before_changes_nothing_that_shows),
