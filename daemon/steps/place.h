@@ -146,6 +146,7 @@ typedef struct PlaceWork {
     bool (*decide)(void *ctx, SilverPage *page, bool *ret_has_news, Error *err);
     bool (*write)(void *ctx, SilverPage *page, Error *err);
     void *ctx;
+    bool is_part; /* of a page that was looked at as a whole */
 } PlaceWork;
 /* Without rows. */
 SilverPage *place_new_page(const PlaceFeed *feed, size_t n_rows, Arena *page);

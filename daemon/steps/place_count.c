@@ -80,7 +80,10 @@ static bool check_files(const PlaceFeed *feed, const SilverPage *page, Error *er
     return true;
 }
 
+/* A share is one of a whole page: of a part of it, one row may be all. */
 bool placing_check_stops(Placing *p, Error *err) {
+    if (p->rows->is_trial || (p->work && p->work->is_part))
+        return true;
     return p->rows->files ? check_files(p->feed, p->page, err) : check_rows(p->feed, p->page->rows, p->page->n_rows, err);
 }
 

@@ -43,7 +43,7 @@ typedef struct Remapping {
     int64_t *replayed, *renewed; /* entries, 0: none; the former without gaps */
     size_t n_replayed;
     bool *is_added;
-    bool leaves_refused; /* the page's one row is left as it is */
+    const Error *refusal; /* of the page's one row, which stays in quarantine unless it is placed; NULL: none */
 } Remapping;
 
 static void remapping_close(Remapping *r) { place_close(&r->place); }
@@ -106,9 +106,9 @@ static bool clean_row(Remapping *r, SilverPage *page, size_t i, Error *err) {
     row->id = mapping_id(list->mapping, fields, page->arena);
     row->record.values = ARENA_ARRAY(page->arena, Value, (size_t)page->entity->n_columns);
     mapping_clean(list->mapping, fields, row->source_hash, page->arena, &row->record);
-    if (r->leaves_refused && !row->record.reject_rule) {
+    if (r->refusal && !d->is_placed && !row->record.reject_rule) {
         row->record.reject_rule = RULE_ROW_REFUSED;
-        row->record.reject_reason = "PostgreSQL refuses what the row says still";
+        row->record.reject_reason = arena_printf(page->arena, "PostgreSQL refuses what the row says (SQLSTATE %s)", r->refusal->state);
     }
     row->fate = row->record.reject_rule ? ROW_REJECTED : ROW_NEW;
     if (!d->is_placed || str_equal(row->id, d->row.id))
@@ -213,13 +213,13 @@ static bool write_page(void *ctx, SilverPage *page, Error *err) {
            quarantine_renew(pg, page, r->renewed, err) && add_entries(r, page, err) && decide_held(r, page, err);
 }
 
-static bool place_some(Remapping *r, const AgainDelivery *deliveries, size_t n, Error *err) {
+static bool place_some(Remapping *r, const AgainDelivery *deliveries, size_t n, bool is_part, Error *err) {
     ArenaMark mark = arena_mark(r->page_arena);
     SilverPage *page;
     PlaceOutcome outcome;
     r->deliveries = deliveries;
     TRY(make_page(r, n, &page, err));
-    TRY(place_work(&r->place, page, &(PlaceWork){decide_page, write_page, r}, &outcome, err));
+    TRY(place_work(&r->place, page, &(PlaceWork){decide_page, write_page, r, is_part}, &outcome, err));
     arena_rewind(r->page_arena, mark);
     return true;
 }
@@ -237,10 +237,10 @@ static size_t find_parting(const AgainDelivery *deliveries, size_t n) {
 }
 
 /* A page that PostgreSQL refuses is parted, between claims and at last within one (what is stored and has no row in a page stays),
- * until the row is found that it will not have: that one stays as it was, and is held. */
-static bool place_claims(Remapping *r, const AgainDelivery *deliveries, size_t n, Error *err) {
+ * until the row is found that it will not have. One that was held stays held; of one that was placed the run fails. */
+static bool place_claims(Remapping *r, const AgainDelivery *deliveries, size_t n, bool is_part, Error *err) {
     Error why = {0};
-    if (place_some(r, deliveries, n, &why))
+    if (place_some(r, deliveries, n, is_part, &why))
         return true;
     if (!refused_is_likely(&why)) {
         *err = why;
@@ -248,10 +248,10 @@ static bool place_claims(Remapping *r, const AgainDelivery *deliveries, size_t n
     }
     size_t between = find_parting(deliveries, n), at = between > 0 ? between : n / 2;
     if (at > 0)
-        return place_claims(r, deliveries, at, err) && place_claims(r, deliveries + at, n - at, err);
-    r->leaves_refused = true;
-    bool ok = place_some(r, deliveries, n, err);
-    r->leaves_refused = false;
+        return place_claims(r, deliveries, at, true, err) && place_claims(r, deliveries + at, n - at, true, err);
+    r->refusal = &why;
+    bool ok = place_some(r, deliveries, n, true, err);
+    r->refusal = NULL;
     return ok;
 }
 
@@ -264,7 +264,7 @@ static bool place_pages(Remapping *r, Error *err) {
         TRY(again_deliveries_next(r->run->pg, &r->feed, r->page_arena, &deliveries, &n, err));
         if (n == 0)
             return true;
-        TRY(place_claims(r, deliveries, n, err));
+        TRY(place_claims(r, deliveries, n, false, err));
     }
 }
 

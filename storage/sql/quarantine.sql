@@ -23,7 +23,7 @@ FROM ops.file f
 WHERE q.file_id = ANY($1::bigint[]) AND q.line >= $2::bigint AND q.line < $3::bigint AND f.file_id = q.file_id
   AND q.state <> 'replayed' AND q.withdrawn_at IS NULL
   AND ((q.line, q.source_hash) NOT IN (SELECT * FROM unnest($4::bigint[], $5::bigint[]))
-       OR (q.natural_key IS NOT NULL AND (f.period IS DISTINCT FROM $6 OR q.feed <> $7)))
+       OR (q.natural_key IS NOT NULL AND f.period IS DISTINCT FROM $6) OR q.feed <> $7)
 
 -- The rows of these entries are usable now: by id, or by content where they had none.
 -- name: quarantine_replayed

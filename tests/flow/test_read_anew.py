@@ -281,7 +281,7 @@ def test_what_a_feed_held_of_a_file_that_failed_is_held_by_the_feed_that_reads_i
     with open(claims.daemon.config, "w", encoding="utf-8") as file:
         file.write(config + config.split("claims:\n", 1)[1].replace("  monthly:", "  weekly:").replace(claims.drop, str(other)))
     claims.store.execute("ALTER TABLE silver.claims ADD CONSTRAINT refused CHECK (paid_amount <> 7)", claims.database)
-    content = text([row("C1", amount="ten"), *(row(f"D{i}") for i in range(99)), *(row(f"E{i}", paid="7.00") for i in range(100))])
+    content = text([row("C1", amount="ten"), row("", amount="ten"), *(row(f"D{i}") for i in range(98)), *(row(f"E{i}", paid="7.00") for i in range(100))])
     claims.put(NAME, content)
     claims.once()
     assert claims.file(NAME)["state"] == "failed"
@@ -289,6 +289,7 @@ def test_what_a_feed_held_of_a_file_that_failed_is_held_by_the_feed_that_reads_i
     claims.store.execute("ALTER TABLE silver.claims DROP CONSTRAINT refused", claims.database)
     (other / NAME).write_text(content)
     claims.once()
+    assert claims.rows("SELECT feed FROM dq.quarantine WHERE natural_key IS NULL AND state = 'open'") == [("claims.weekly",)]
     assert held_states(claims) == [("claims.weekly", "C1", NAME, "open")]
     (other / "hospital1_2024-04.csv").write_text(text([row("C1")]))
     claims.once()

@@ -213,6 +213,29 @@ def test_deliveries_that_a_stricter_mapping_refuses_stay_and_are_held(make_claim
     assert claims.rows(unreadable) == held_before
 
 
+def test_of_rows_with_one_text_in_a_page_all_are_cleaned_again(make_claims):  # noqa: F811
+    """Neither of them shows."""
+    claims = make_claims()
+    claims.put("hospital1_2024-01.csv", text([row("C1"), row("C1"), row("C1", payer="Cigna")]))
+    claims.once()
+    configure(claims, PAID)
+    claims.once()
+    assert shown(claims) == [("C1", 1, True, "Pending", "1.00", "CIGNA")]
+    assert claims.rows("SELECT line::int, paid_amount::text FROM silver.claims_absorbed ORDER BY 1") == [(2, "1.00"), (3, "1.00")]
+
+
+def test_of_a_placed_row_that_postgresql_refuses_by_now_the_run_fails(make_claims):  # noqa: F811
+    """It is the mend that is wrong, or the constraint: nothing is held for it."""
+    claims = make_claims()
+    claims.put("hospital1_2024-01.csv", text([row("C1"), row("C2")]))
+    claims.once()
+    claims.store.execute("ALTER TABLE silver.claims ADD CONSTRAINT refused CHECK (paid_amount <> 1)", claims.database)
+    configure(claims, PAID)
+    assert "23514" in claims.once(expected=1).stderr
+    assert claims.rows("SELECT count(*) FROM dq.quarantine") == [(0,)]
+    assert claims.rows("SELECT count(*) FROM ops.feed_mapping WHERE remapped_at IS NULL") == [(1,)]
+
+
 def refuse(claims):  # noqa: F811
     claims.store.execute("ALTER TABLE silver.claims ADD CONSTRAINT refused CHECK (paid_amount <> 7)", claims.database)
 
@@ -240,7 +263,8 @@ def test_a_row_that_our_rules_take_by_now_and_postgresql_refuses_stays_alone(mak
     assert [line[1] for line in claims.claims()] == ["C2"]
     configure(claims, READABLE)
     claims.once()
-    assert claims.rows("SELECT natural_key, line::int, rule FROM dq.quarantine WHERE state <> 'replayed'") == [("C1", 2, "row_refused")]
+    assert claims.rows("SELECT natural_key, line::int, rule, reason FROM dq.quarantine WHERE state <> 'replayed'") == [
+        ("C1", 2, "row_refused", "PostgreSQL refuses what the row says (SQLSTATE 23514)")]
     assert claims.rows("SELECT source_claim_id, iteration, line::int FROM silver.claims ORDER BY 1, 2") == [
         ("C1", 1, 3), ("C1", 2, 6), ("C2", 1, 4), ("C3", 1, 5)]
     claims.store.execute("ALTER TABLE silver.claims DROP CONSTRAINT refused", claims.database)
