@@ -186,6 +186,25 @@ def test_a_header_of_a_thousand_long_columns_is_kept_and_told_from_another(claim
         ("C02", "v0", "v998", "v999"), ("C03", "v0", "v999", "v998"), ("C04", "v0", "v998", "v999")]
 
 
+def test_a_refused_row_is_found_though_it_breaks_a_rule_that_few_may_break(make_claims):  # noqa: F811
+    """The share is one of the page: of the part that is looked at for the refused row it would be all."""
+    claims = make_claims()
+    refuse(claims, "C2", "C3")
+    with open(claims.daemon.config, "a", encoding="utf-8") as config:
+        config.write(STOP)
+    claims.put("hospital1_2024-03.csv", text([row(f"C{number}", paid="0.00" if number == 2 else "1.00") for number in range(1, 51)]))
+    claims.once()
+    assert claims.rows("SELECT natural_key, rule FROM dq.quarantine ORDER BY line") == [("C2", "row_refused"), ("C3", "row_refused")]
+    assert len(claims.claims()) == 48 and claims.file("hospital1_2024-03.csv")["state"] == "done"
+    refuse(claims, "C2")  # and so when they are cleaned again
+    with open(claims.daemon.config, encoding="utf-8") as config:
+        content = config.read()
+    with open(claims.daemon.config, "w", encoding="utf-8") as config:
+        config.write(content.replace("paid_amount > 0", "paid_amount >= 1"))
+    claims.once()
+    assert claims.rows("SELECT natural_key, state FROM dq.quarantine ORDER BY line") == [("C2", "open"), ("C3", "replayed")]
+
+
 STOP = "\nrules:\n  - {name: paid_something, entity: claims, check: \"paid_amount > 0\", severity: stop, stop_percent: 10}\n"
 
 
