@@ -123,14 +123,24 @@ bool placing_decide_entries(Placing *p, Error *err) {
     return true;
 }
 
+/* Rows that an earlier reading of the file held where this one does. */
+static int64_t count_held_still(const SilverPage *page) {
+    int64_t n = 0;
+    for (size_t i = 0; i < page->n_rows; i++)
+        n += page->rows[i].fate == ROW_SAME && page->rows[i].held.entry && page->rows[i].held.is_found;
+    return n;
+}
+
+/* To a file its reading of today counts, as if it were the first. */
 bool placing_count_file(Placing *p, Error *err) {
+    int64_t n_held = count_held_still(p->page);
     FileCounts counts = {
         .rows_read = (int64_t)p->page->n_rows,
         .rows_new = p->outcome.rows_new,
         .rows_corrected = p->outcome.rows_changed,
-        .rows_same = p->outcome.rows_same,
+        .rows_same = p->outcome.rows_same - n_held,
         .rows_flagged = p->outcome.rows_flagged,
-        .rows_quarantined = p->outcome.rows_quarantined,
+        .rows_quarantined = p->outcome.rows_quarantined + n_held,
         .rows_withdrawn = (int64_t)p->page->n_withdrawn,
     };
     return p->page->file_id == 0 || file_count(p->feed->pg, p->page->file_id, &counts, err);

@@ -209,7 +209,8 @@ INSERT INTO ops.alert (kind, subject, sentence)
 SELECT 'file_cut', f.feed || ' file ' || f.file_id, $2 FROM ops.file f WHERE f.file_id = $1
 ON CONFLICT (kind, subject) WHERE cleared_at IS NULL DO NOTHING
 
--- Of quarantine at most a thousand lines a file; its rules are counted whole.
+-- Of quarantine at most a thousand lines a file; its rules are counted whole. What its bytes were found to hold when they were
+-- read and failed stands with that row of the ledger.
 -- name: file_reports
 SELECT f.file_id,
        jsonb_pretty(jsonb_build_object(
@@ -231,15 +232,21 @@ SELECT f.file_id,
        || coalesce(rules.lines, '') || coalesce(bad.lines, '')
 FROM unnest($1::bigint[]) WITH ORDINALITY AS wanted(file_id, place)
 CROSS JOIN LATERAL (SELECT * FROM ops.file WHERE file_id = wanted.file_id OFFSET 0) AS f -- a look-up, however small it was
+CROSS JOIN LATERAL (
+    SELECT ARRAY(SELECT f.file_id UNION ALL
+                 SELECT o.file_id FROM ops.file o
+                 WHERE o.state = 'failed' AND o.sha256 = f.sha256 AND o.source_system = f.source_system AND f.state <> 'failed') AS ids
+) AS readings
 LEFT JOIN LATERAL (
     SELECT jsonb_object_agg(r.rule, r.n) AS counts,
            string_agg(format(E'rule %s: %s\n', r.rule, r.n), '' ORDER BY r.rule) AS lines
-    FROM (SELECT rule, count(*) AS n FROM dq.quarantine WHERE file_id = f.file_id AND withdrawn_at IS NULL GROUP BY rule) AS r
+    FROM (SELECT rule, count(*) AS n FROM dq.quarantine WHERE file_id = ANY (readings.ids) AND withdrawn_at IS NULL GROUP BY rule) AS r
 ) AS rules ON true
 LEFT JOIN LATERAL (
     SELECT jsonb_agg(to_jsonb(q) ORDER BY q.line) AS items,
            string_agg(format(E'%s %s: %s (%s)\n', CASE f.detected ->> 'format' WHEN 'x12' THEN 'segment' ELSE 'line' END,
                              q.line, q.reason, q.rule), '' ORDER BY q.line) AS lines
-    FROM (SELECT line, rule, reason FROM dq.quarantine WHERE file_id = f.file_id AND withdrawn_at IS NULL ORDER BY line LIMIT 1000) AS q
+    FROM (SELECT line, rule, reason FROM dq.quarantine
+          WHERE file_id = ANY (readings.ids) AND withdrawn_at IS NULL ORDER BY line LIMIT 1000) AS q
 ) AS bad ON true
 ORDER BY wanted.place

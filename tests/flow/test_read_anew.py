@@ -238,6 +238,36 @@ def test_what_is_held_counts_again_when_what_ended_it_was_misread(make_claims): 
     assert {line[0] for line in claims.rows("SELECT source_claim_id FROM silver.claims")} == {"C1", "C2"}
 
 
+def test_a_file_that_is_read_anew_alike_tells_of_the_same_lines(make_claims):  # noqa: F811
+    claims = make_claims(page_rows=2)
+    claims.put(NAME, text([row("C1"), row("C2", amount="ten"), row("C3"), row("C4", amount="ten")]))
+    claims.once()
+    entries = claims.rows("SELECT * FROM dq.quarantine ORDER BY quarantine_id")
+    for _ in range(2):
+        ask(claims)
+        claims.once()
+        assert claims.rows("SELECT rows_read, rows_same, rows_quarantined FROM ops.file") == [(4, 2, 2)]
+        with open(f"{claims.drop}/done/{NAME}.report.txt", encoding="utf-8") as report:
+            told = report.read()
+        assert "quarantined 2" in told and "line 3: " in told and "line 5: " in told
+    assert claims.rows("SELECT * FROM dq.quarantine ORDER BY quarantine_id") == entries
+
+
+def test_a_file_that_failed_and_comes_again_tells_of_the_lines_that_were_held_then(make_claims):  # noqa: F811
+    claims = make_claims(page_rows=100)
+    claims.store.execute("ALTER TABLE silver.claims ADD CONSTRAINT refused CHECK (paid_amount <> 7)", claims.database)
+    content = text([row("C1", amount="ten"), *(row(f"D{i}") for i in range(99)), *(row(f"E{i}", paid="7.00") for i in range(100))])
+    claims.put(NAME, content)
+    claims.once()
+    assert claims.file(NAME)["state"] == "failed"
+    claims.store.execute("ALTER TABLE silver.claims DROP CONSTRAINT refused", claims.database)
+    claims.put(NAME, content)
+    claims.once()
+    with open(f"{claims.drop}/done/{NAME}.report.txt", encoding="utf-8") as report:
+        told = report.read()
+    assert "quarantined 1" in told and "rule amount_unreadable: 1" in told and "line 2: " in told
+
+
 def held_states(claims):  # noqa: F811
     return claims.rows("SELECT q.feed, natural_key, name, q.state FROM dq.quarantine q JOIN ops.file USING (file_id) "
                        "WHERE withdrawn_at IS NULL AND natural_key IS NOT NULL ORDER BY quarantine_id")
