@@ -76,7 +76,7 @@ SELECT set_config('revcycled.feed', $1, true), set_config('revcycled.source', $2
        set_config('revcycled.rules', $3, true), set_config('revcycled.asked', $4, true)
 
 -- Every delivery of a claims feed with the text it was made of: those that silver knows, and those that were never
--- placed because they were unusable, also where a later one is held or placed by now. Text that its neighbour had already
+-- placed because they were unusable, also where a later one is held or placed by now, but for what was dismissed. Text that its neighbour had already
 -- is not in bronze once more: the neighbour's serves. Claim by claim; sorted once, not for every page. When entries were asked
 -- for, their claims whole: what a claim's iterations are follows from all its deliveries.
 -- name: again_deliveries

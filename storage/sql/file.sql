@@ -235,7 +235,8 @@ CROSS JOIN LATERAL (SELECT * FROM ops.file WHERE file_id = wanted.file_id OFFSET
 CROSS JOIN LATERAL (
     SELECT ARRAY(SELECT f.file_id UNION ALL
                  SELECT o.file_id FROM ops.file o
-                 WHERE o.state = 'failed' AND o.sha256 = f.sha256 AND o.source_system = f.source_system AND f.state <> 'failed') AS ids
+                 WHERE o.state = 'failed' AND o.sha256 = f.sha256 AND o.source_system = f.source_system AND o.file_id <> f.file_id
+                   AND (f.state IN ('done', 'superseded') OR (f.state = 'failed' AND o.file_id < f.file_id))) AS ids
 ) AS readings
 LEFT JOIN LATERAL (
     SELECT jsonb_object_agg(r.rule, r.n) AS counts,
