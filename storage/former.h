@@ -1,4 +1,4 @@
-/* former.h - whose claims earlier readings of a file made of its lines, in the order of its lines.
+/* former.h - whose claims earlier readings of a file made of its lines, or held of them, in the order of its lines.
  *
  * Asked once a reading, for no table of claims is found by a line: what a page asked by itself would read the file's rows once
  * for every page. PostgreSQL keeps the answer while the session has it open, a page's worth of it is here. It stays true while
@@ -15,7 +15,7 @@ typedef struct FormerClaims {
     bool is_end;
 } FormerClaims;
 
-/* What these rows of the ledger placed from this line on. One reading at a time has it open on a connection. */
+/* What these rows of the ledger placed or hold from this line on. One reading at a time has it open on a connection. */
 bool former_open(Pg *pg, const int64_t *file_ids, size_t n, const char *source_system, int64_t first_line,
                  FormerClaims *ret_claims, Error *err);
 /* Zeroed or open; for CLEANUP. */

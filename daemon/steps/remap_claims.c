@@ -2,8 +2,8 @@
  *
  * Whole claims, page by page, of one source at a time: zones differ. Rows of a page may be of several files, so of
  * several lists of columns; each is cleaned by the mapping compiled for its list. A delivery that today's mapping
- * refuses stays as it was and is held; so it is with rows of tables. What PostgreSQL refused is
- * tried again: it may have been mended, and not we. */
+ * refuses stays as it was and is held; so it is with rows of tables. What PostgreSQL refuses stays held if it was, and is
+ * tried again each time: it may have been mended, and not we. Of a row that is placed the run fails. */
 #include "steps/remap_claims.h"
 
 #include "base/failpoint.h"
@@ -213,13 +213,15 @@ static bool write_page(void *ctx, SilverPage *page, Error *err) {
            quarantine_renew(pg, page, r->renewed, err) && add_entries(r, page, err) && decide_held(r, page, err);
 }
 
-static bool place_some(Remapping *r, const AgainDelivery *deliveries, size_t n, bool is_part, Error *err) {
+typedef enum Extent { WHOLE_PAGE, PART_OF_PAGE } Extent;
+
+static bool place_some(Remapping *r, const AgainDelivery *deliveries, size_t n, Extent extent, Error *err) {
     ArenaMark mark = arena_mark(r->page_arena);
     SilverPage *page;
     PlaceOutcome outcome;
     r->deliveries = deliveries;
     TRY(make_page(r, n, &page, err));
-    TRY(place_work(&r->place, page, &(PlaceWork){decide_page, write_page, r, is_part}, &outcome, err));
+    TRY(place_work(&r->place, page, &(PlaceWork){decide_page, write_page, r, extent == PART_OF_PAGE}, &outcome, err));
     arena_rewind(r->page_arena, mark);
     return true;
 }
@@ -238,9 +240,9 @@ static size_t find_parting(const AgainDelivery *deliveries, size_t n) {
 
 /* A page that PostgreSQL refuses is parted, between claims and at last within one (what is stored and has no row in a page stays),
  * until the row is found that it will not have. One that was held stays held; of one that was placed the run fails. */
-static bool place_claims(Remapping *r, const AgainDelivery *deliveries, size_t n, bool is_part, Error *err) {
+static bool place_claims(Remapping *r, const AgainDelivery *deliveries, size_t n, Extent extent, Error *err) {
     Error why = {0};
-    if (place_some(r, deliveries, n, is_part, &why))
+    if (place_some(r, deliveries, n, extent, &why))
         return true;
     if (!refused_is_likely(&why)) {
         *err = why;
@@ -248,9 +250,10 @@ static bool place_claims(Remapping *r, const AgainDelivery *deliveries, size_t n
     }
     size_t between = find_parting(deliveries, n), at = between > 0 ? between : n / 2;
     if (at > 0)
-        return place_claims(r, deliveries, at, true, err) && place_claims(r, deliveries + at, n - at, true, err);
+        return place_claims(r, deliveries, at, PART_OF_PAGE, err) &&
+               place_claims(r, deliveries + at, n - at, PART_OF_PAGE, err);
     r->refusal = &why;
-    bool ok = place_some(r, deliveries, n, true, err);
+    bool ok = place_some(r, deliveries, n, PART_OF_PAGE, err);
     r->refusal = NULL;
     return ok;
 }
@@ -264,7 +267,7 @@ static bool place_pages(Remapping *r, Error *err) {
         TRY(again_deliveries_next(r->run->pg, &r->feed, r->page_arena, &deliveries, &n, err));
         if (n == 0)
             return true;
-        TRY(place_claims(r, deliveries, n, false, err));
+        TRY(place_claims(r, deliveries, n, WHOLE_PAGE, err));
     }
 }
 

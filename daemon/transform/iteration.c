@@ -196,7 +196,7 @@ static int64_t key_of_run(const Delivery *run, size_t n, const Delivery *shown) 
 }
 
 /* Neighbours with one text: it is kept once, of one that is stored or shows, and where there is none, of the first. */
-static void mark_repeated(Delivery *alike, size_t n) {
+static void mark_kept_once(Delivery *alike, size_t n) {
     bool is_kept = false;
     for (size_t i = 0; i < n; i++)
         is_kept |= alike[i].origin != DELIVERY_NEW || alike[i].fate == DELIVERY_SHOWN;
@@ -212,7 +212,7 @@ static void settle_run(Delivery *run, size_t n, int32_t iteration, bool is_final
     for (size_t first = 0, end; first < n; first = end) {
         for (end = first + 1; end < n && run[first].source_hash == run[end].source_hash;)
             end++;
-        mark_repeated(run + first, end - first);
+        mark_kept_once(run + first, end - first);
     }
     shown->iteration = iteration;
     shown->is_final = is_final;
