@@ -138,18 +138,42 @@ static bool feed_has_entries(Pg *pg, const char *feed, bool *ret_any, Error *err
     return true;
 }
 
+/* A feed that holds none costs one look-up. */
+static bool decide_if_any(Pg *pg, const char *feed, const SilverPage *page, const Str *ids, size_t n, Error *err) {
+    bool any;
+    TRY(feed_has_entries(pg, feed, &any, err));
+    return !any || held_claims_decide_ids(pg, feed, page->source_system, ids, n, err);
+}
+
+static PgResult *find_former_feeds(Pg *pg, const char *feed, const SilverPage *page, Error *err) {
+    CLEANUP(buf_drop) Buf files = pg_array(ARRAY_MAX_BYTES);
+    pg_array_ints(&files, page->former->file_ids, page->former->n);
+    const char *array = pg_array_end(&files, err);
+    return array ? pg_query(pg, SQL_HELD_CLAIMS_FORMER_FEEDS, PG_PARAMS(array, feed), err) : NULL;
+}
+
+bool held_claims_lock_former(Pg *pg, const char *feed, const SilverPage *page, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *locked = find_former_feeds(pg, feed, page, err);
+    return locked != NULL;
+}
+
+/* What the feeds of those files lost here, and hold of the same claims besides. */
+static bool decide_former(Pg *pg, const char *feed, const SilverPage *page, Error *err) {
+    CLEANUP(pg_result_drop) PgResult *feeds = find_former_feeds(pg, feed, page, err);
+    TRY(feeds);
+    for (int r = 0; r < pg_rows(feeds); r++)
+        TRY(decide_if_any(pg, arena_string(page->arena, pg_value(feeds, r, 0)), page, page->former->ids, page->former->n_ids, err));
+    return true;
+}
+
 /* Of a page's rows those that are news, and of a file that is read anew all, with whatever earlier readings made of its lines. */
 bool held_claims_decide(Pg *pg, const char *feed, const SilverPage *page, Error *err) {
-    bool any;
     size_t n = 0, n_former = page->former ? page->former->n_ids : 0;
-    TRY(feed_has_entries(pg, feed, &any, err));
-    if (!any)
-        return true;
     Str *ids = ARENA_ARRAY(page->arena, Str, page->n_rows + n_former + 1);
     for (size_t i = 0; i < page->n_rows; i++)
         if ((page->rows[i].fate != ROW_SAME || page->former) && !str_is_null(page->rows[i].id))
             ids[n++] = page->rows[i].id;
     for (size_t i = 0; i < n_former; i++)
         ids[n++] = page->former->ids[i];
-    return n == 0 || held_claims_decide_ids(pg, feed, page->source_system, ids, n, err);
+    return (n == 0 || decide_if_any(pg, feed, page, ids, n, err)) && (n_former == 0 || decide_former(pg, feed, page, err));
 }

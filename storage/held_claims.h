@@ -7,9 +7,13 @@
 
 /* Of a file that is read anew: fills `held` of rows that an earlier reading held at their very place. */
 bool held_claims_look_up(Pg *pg, const char *feed, SilverPage *page, Error *err);
+/* Of such a file, before anything that was held of it ends: feeds that read it before, where it failed, place no page until the
+ * transaction ends, for what they hold is decided by it. */
+bool held_claims_lock_former(Pg *pg, const char *feed, const SilverPage *page, Error *err);
 /* Entries of these rows that said something else until now: they are not of their file any more. */
 bool held_claims_withdraw(Pg *pg, const SilverPage *page, Error *err);
-/* Once the page's rows and entries are written: which entries of its claims count. A feed that holds none costs one look-up. */
+/* Once the page's rows and entries are written: which entries of its claims count, also of other feeds that read its
+ * file before. A feed that holds none costs one look-up. */
 bool held_claims_decide(Pg *pg, const char *feed, const SilverPage *page, Error *err);
 /* The same of these claims, in any order. */
 bool held_claims_decide_ids(Pg *pg, const char *feed, const char *source_system, const Str *ids, size_t n, Error *err);

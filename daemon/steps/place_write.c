@@ -111,6 +111,7 @@ bool placing_write_ledgers(Placing *p, Error *err) {
 bool placing_withdraw_entries(Placing *p, Error *err) {
     if (!p->page->former || p->feed->run->plan)
         return true;
+    TRY(held_claims_lock_former(p->feed->pg, p->feed->feed, p->page, err));
     TRY(quarantine_withdraw(p->feed->pg, p->feed->feed, p->page, &p->n_entries, err));
     FAILPOINT("page.after_withdrawn");
     return true;

@@ -12,6 +12,11 @@ ORDER BY q.quarantine_id
 -- name: held_claims_withdraw
 UPDATE dq.quarantine SET state = 'superseded', withdrawn_at = now(), replay_asked_at = NULL WHERE quarantine_id = ANY ($1::bigint[])
 
+-- The other feeds whose files these are.
+-- name: held_claims_former_feeds
+SELECT feed FROM ops.cursor WHERE feed <> $2 AND feed IN (SELECT feed FROM ops.file WHERE file_id = ANY ($1::bigint[]))
+ORDER BY feed FOR UPDATE
+
 -- ORDER BY keeps it on the index: where most entries are another feed's, EXISTS reads the table.
 -- name: held_claims_any
 SELECT (SELECT true FROM dq.quarantine

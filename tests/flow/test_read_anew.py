@@ -302,14 +302,19 @@ def test_what_is_held_is_held_of_the_id_that_is_read_today(make_claims):  # noqa
     assert [entry[1:] for entry in held_states(claims)] == [("C1", OTHER, "superseded")]
 
 
-def test_what_a_feed_held_of_a_file_that_failed_is_held_by_the_feed_that_reads_it_next(make_claims, tmp_path):  # noqa: F811
-    claims = make_claims(page_rows=100)
+def add_weekly(claims, directory):  # noqa: F811
+    """A second feed of the same files; its drop directory."""
     with open(claims.daemon.config, encoding="utf-8") as file:
         config = file.read()
-    other = tmp_path / "weekly"
-    other.mkdir()
+    directory.mkdir()
     with open(claims.daemon.config, "w", encoding="utf-8") as file:
-        file.write(config + config.split("claims:\n", 1)[1].replace("  monthly:", "  weekly:").replace(claims.drop, str(other)))
+        file.write(config + config.split("claims:\n", 1)[1].replace("  monthly:", "  weekly:").replace(claims.drop, str(directory)))
+    return directory
+
+
+def test_what_a_feed_held_of_a_file_that_failed_is_held_by_the_feed_that_reads_it_next(make_claims, tmp_path):  # noqa: F811
+    claims = make_claims(page_rows=100)
+    other = add_weekly(claims, tmp_path / "weekly")
     claims.store.execute("ALTER TABLE silver.claims ADD CONSTRAINT refused CHECK (paid_amount <> 7)", claims.database)
     content = text([row("C1", amount="ten"), row("", amount="ten"), *(row(f"D{i}") for i in range(98)), *(row(f"E{i}", paid="7.00") for i in range(100))])
     claims.put(NAME, content)
@@ -324,3 +329,24 @@ def test_what_a_feed_held_of_a_file_that_failed_is_held_by_the_feed_that_reads_i
     (other / "hospital1_2024-04.csv").write_text(text([row("C1")]))
     claims.once()
     assert held_states(claims) == [("claims.weekly", "C1", NAME, "superseded")]
+
+
+def test_what_a_feed_holds_besides_counts_again_when_another_reads_the_file_that_failed(make_claims, tmp_path):  # noqa: F811
+    """Of C1 the failed file had the last unusable row, of C2 a usable one behind an unusable one: as of another month it is not theirs."""
+    claims = make_claims(page_rows=100)
+    other = add_weekly(claims, tmp_path / "weekly")
+    claims.store.execute("ALTER TABLE silver.claims ADD CONSTRAINT refused CHECK (paid_amount <> 7)", claims.database)
+    claims.put(OTHER, text([row("C1", amount="ten"), row("C2", amount="ten"), row("C3", amount="ten")]))
+    claims.once()
+    content = text([row("C1", amount="ten"), row("C2"), *(row(f"D{i}") for i in range(98)), *(row(f"E{i}", paid="7.00") for i in range(100))])
+    claims.put(NAME, content)
+    claims.once()
+    states = "SELECT natural_key, name, q.state FROM dq.quarantine q JOIN ops.file USING (file_id) WHERE q.feed = 'claims.monthly' " \
+             "AND withdrawn_at IS NULL ORDER BY quarantine_id"
+    assert claims.file(NAME)["state"] == "failed"
+    assert claims.rows(states) == [("C1", OTHER, "superseded"), ("C2", OTHER, "superseded"), ("C3", OTHER, "open"), ("C1", NAME, "open")]
+    claims.store.execute("ALTER TABLE silver.claims DROP CONSTRAINT refused", claims.database)
+    (other / "hospital1_2024-04.csv").write_text(content)
+    claims.once()
+    assert claims.rows(states) == [("C1", OTHER, "open"), ("C2", OTHER, "open"), ("C3", OTHER, "open")]
+    assert claims.rows(states.replace("monthly", "weekly")) == [("C1", "hospital1_2024-04.csv", "open")]
