@@ -11,7 +11,7 @@
 enum { /* columns of claim_look_up */
     FOUND_ID, FOUND_SHOWN, FOUND_KEY, FOUND_ITERATION, FOUND_FINAL, FOUND_FILE, FOUND_LINE,
     FOUND_MODIFIED, FOUND_PERIOD, FOUND_SHA256, FOUND_SOURCE_HASH, FOUND_RECORD_HASH, FOUND_STATUS,
-    FOUND_AMOUNTS, FOUND_INSERTED = FOUND_AMOUNTS + CLAIM_AMOUNTS, FOUND_SET
+    FOUND_AMOUNTS, FOUND_INSERTED = FOUND_AMOUNTS + CLAIM_AMOUNTS, FOUND_ELSEWHERE, FOUND_SET
 };
 enum { SET_ORDERED, SET_STAGE, SET_BEGIN, SET_PAYMENT, SET_REFERENCE }; /* behind FOUND_SET, and of claim_sets */
 
@@ -56,6 +56,7 @@ static Delivery stored_delivery(const PgResult *found, int row, Arena *arena) {
         .was_final = pg_bool(found, row, FOUND_FINAL),
         .file_id = pg_int(found, row, FOUND_FILE),
         .inserted_at = found_number(found, row, FOUND_INSERTED),
+        .is_elsewhere = pg_bool(found, row, FOUND_ELSEWHERE),
         .set = take_set(found, row, FOUND_SET, arena),
     };
     for (int i = 0; i < CLAIM_AMOUNTS; i++)
@@ -170,7 +171,7 @@ static bool look_up_stored(Pg *pg, const SilverPage *page, const Str *ids, size_
     const char *array = pg_array_end(&list, err);
     TRY(array);
     CLEANUP(pg_result_drop) PgResult *found = pg_query_as(
-        pg, PG_BINARY, SQL_CLAIM_LOOK_UP, PG_PARAMS(array, page->source_system), err);
+        pg, PG_BINARY, SQL_CLAIM_LOOK_UP, PG_PARAMS(array, page->source_system, page->feed), err);
     TRY(found);
     work->deliveries = arena_alloc(page->arena, ((size_t)pg_rows(found) + page->n_rows) * sizeof(Delivery));
     for (int r = 0; r < pg_rows(found); r++)

@@ -90,7 +90,7 @@ typedef struct SilverPage {
     const Entity *entity;
     SystemColumns system;
     const Mapping *mapping; /* names of flags */
-    const char *source_system;
+    const char *source_system, *feed;
     SilverRow *rows;
     size_t n_rows;
     int64_t batch_id;

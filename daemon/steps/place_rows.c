@@ -17,6 +17,7 @@ static SilverPage *new_page(const PlaceFeed *feed, size_t n_rows, Arena *arena) 
         .system = silver_system_columns(feed->entity),
         .mapping = feed->mapping,
         .source_system = feed->source_system,
+        .feed = feed->feed,
         .rows = ARENA_ARRAY(arena, SilverRow, n_rows),
         .n_rows = n_rows,
         .received_us = feed->clock_us ? feed->clock_us : clock_wall_us(),

@@ -195,13 +195,15 @@ static int64_t key_of_run(const Delivery *run, size_t n, const Delivery *shown) 
     return 0;
 }
 
-/* Neighbours with one text: it is kept once, of one that is stored or shows, and where there is none, of the first. */
+/* Neighbours with one text: each feed keeps it once, of one that is stored or shows, and where there is none, of the first. */
 static void mark_kept_once(Delivery *alike, size_t n) {
     bool is_kept = false;
     for (size_t i = 0; i < n; i++)
-        is_kept |= alike[i].origin != DELIVERY_NEW || alike[i].fate == DELIVERY_SHOWN;
-    for (size_t i = 0; i < n; i++)
-        alike[i].is_repeated = is_kept ? n > 1 : i > 0;
+        is_kept |= !alike[i].is_elsewhere && (alike[i].origin != DELIVERY_NEW || alike[i].fate == DELIVERY_SHOWN);
+    for (size_t i = 0; i < n; i++) {
+        alike[i].is_repeated = is_kept && n > 1;
+        is_kept |= !alike[i].is_elsewhere;
+    }
 }
 
 static void settle_run(Delivery *run, size_t n, int32_t iteration, bool is_final) {

@@ -62,13 +62,14 @@ typedef struct Delivery {
     DeliveryOrigin origin;
     bool was_final;        /* STORED_SHOWN */
     bool has_row; /* the caller's: its content stands in a page; of all NEW ones, and of stored ones cleaned again */
+    bool is_elsewhere; /* the caller's: a stored one that another feed read, and whose text is there */
     bool differs; /* the caller's: a stored one whose content is not what is stored */
     bool is_gone; /* the caller's: a stored one that its file does not hold any more, read in another way; with `differs` */
     /* what becomes of it: set by iterations_derive() */
     DeliveryFate fate;
     bool is_superseded; /* the remittance was made again, and tells of this claim there: remembered, counts no more */
     bool is_final;      /* SHOWN */
-    bool is_repeated;   /* a neighbour keeps the same text, or the same delivery twice */
+    bool is_repeated;   /* a neighbour that the same feed read keeps the same text, or the same delivery twice */
     int32_t iteration;  /* SHOWN */
     uint32_t place;     /* in the order */
     uint32_t seat;      /* its place, or that of the remittance which it is made again of, or of the claim that it answers */

@@ -6,7 +6,7 @@ SELECT d.source_claim_id, d.is_shown, d.claim_key, d.iteration, d.is_final, d.fi
        d.source_hash, d.record_hash, d.claim_status,
        (d.claim_amount * 100)::bigint, (d.paid_amount * 100)::bigint, (d.deductible * 100)::bigint,
        (d.coinsurance * 100)::bigint, (d.copay * 100)::bigint,
-       (extract(epoch FROM d.source_inserted_at) * 1000000)::bigint,
+       (extract(epoch FROM d.source_inserted_at) * 1000000)::bigint, coalesce(f.feed <> $3, false),
        (extract(epoch FROM s.ordered_at) * 1000000)::bigint, ops.x12_stage(s.kind), s.first_segment, s.payment, s.reference
 FROM unnest($1::text[]) AS n(id) CROSS JOIN LATERAL (
     SELECT true AS is_shown, c.* FROM silver.claims c

@@ -450,6 +450,16 @@ def configure_readable(claims):
         file.write(content.replace("claims:\n", "rules:\n  - {name: amount_unreadable, entity: claims, severity: flag}\nclaims:\n", 1))
 
 
+def add_weekly(claims, directory):
+    """A second feed of the same files; its drop directory."""
+    with open(claims.daemon.config, encoding="utf-8") as file:
+        config = file.read()
+    directory.mkdir()
+    with open(claims.daemon.config, "w", encoding="utf-8") as file:
+        file.write(config + config.split("claims:\n", 1)[1].replace("  monthly:", "  weekly:").replace(claims.drop, str(directory)))
+    return directory
+
+
 def test_members_that_only_a_replaced_delivery_names_are_there_in_any_order(make_claims):
     """A patient, a payer and a day that were named at first, and then corrected: whether the first delivery ever showed is chance."""
     first = [row("C1", patient="P7", payer="Gone Health"), row("C2")]

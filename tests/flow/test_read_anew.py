@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from harness import dump
-from test_claims import COLUMNS, make_claims, row, text  # noqa: F401  (a fixture and what it makes)
+from test_claims import COLUMNS, add_weekly, make_claims, row, text  # noqa: F401  (a fixture and what it makes)
 from test_remap_claims import READABLE, STATUS, configure, reads
 
 NAME, OTHER = "hospital1_2024-03.csv", "hospital1_2024-02.csv"
@@ -300,16 +300,6 @@ def test_what_is_held_is_held_of_the_id_that_is_read_today(make_claims):  # noqa
     claims.put(NAME, text([row("C1")]))
     claims.once()
     assert [entry[1:] for entry in held_states(claims)] == [("C1", OTHER, "superseded")]
-
-
-def add_weekly(claims, directory):  # noqa: F811
-    """A second feed of the same files; its drop directory."""
-    with open(claims.daemon.config, encoding="utf-8") as file:
-        config = file.read()
-    directory.mkdir()
-    with open(claims.daemon.config, "w", encoding="utf-8") as file:
-        file.write(config + config.split("claims:\n", 1)[1].replace("  monthly:", "  weekly:").replace(claims.drop, str(directory)))
-    return directory
 
 
 def test_what_a_feed_held_of_a_file_that_failed_is_held_by_the_feed_that_reads_it_next(make_claims, tmp_path):  # noqa: F811

@@ -13,7 +13,7 @@ import signal
 import pytest
 
 from harness import dump
-from test_claims import Claims, make_claims, row, text  # noqa: F401  (a fixture and what it makes)
+from test_claims import Claims, add_weekly, make_claims, row, text  # noqa: F401  (a fixture and what it makes)
 
 AMOUNTS = ("ClaimAmount", "PaidAmount", "Deductible", "Coinsurance", "Copay")
 STATUS = ("claim_status: ClaimStatus", "claim_status: {from: ClaimStatus, clean: [text, title, {map: {Rejected: Denied}}]}")
@@ -222,6 +222,21 @@ def test_of_rows_with_one_text_in_a_page_all_are_cleaned_again(make_claims):  # 
     claims.once()
     assert shown(claims) == [("C1", 1, True, "Pending", "1.00", "CIGNA")]
     assert claims.rows("SELECT line::int, paid_amount::text FROM silver.claims_absorbed ORDER BY 1") == [(2, "1.00"), (3, "1.00")]
+
+
+def test_of_rows_with_one_text_in_two_feeds_each_feed_cleans_its_own_again(make_claims, tmp_path):  # noqa: F811
+    """Also those that stand beside what the other feed has read before."""
+    claims = make_claims()
+    weekly = add_weekly(claims, tmp_path / "weekly")
+    claims.put("hospital1_2024-01.csv", text([row("C1"), row("C2")]))
+    claims.once()
+    (weekly / "hospital1_2024-02.csv").write_text(text([row("C1"), row("C1"), row("C2")]))
+    claims.once()
+    assert claims.rows("SELECT line::int FROM bronze.claims__weekly ORDER BY 1") == [(2,), (4,)]
+    configure(claims, PAID, PAID)
+    claims.once()
+    assert {line[4] for line in shown(claims)} == {"1.00"}
+    assert claims.rows("SELECT line::int, paid_amount::text FROM silver.claims_absorbed ORDER BY 1") == [(2, "1.00"), (3, "1.00"), (4, "1.00")]
 
 
 def test_of_a_placed_row_that_postgresql_refuses_by_now_the_run_fails(make_claims):  # noqa: F811

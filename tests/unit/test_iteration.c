@@ -130,6 +130,21 @@ static void of_neighbours_with_one_text_it_is_kept_once(void **state) {
     assert_int_equal(store.absorbed[0].is_repeated + store.absorbed[1].is_repeated, 1);
 }
 
+/* Each feed cleans again what it read itself. */
+static void of_neighbours_with_one_text_each_feed_keeps_it(void **state) {
+    (void)state;
+    Delivery all[] = {delivery(1, "01", "a", 2, "Paid", 7, 1), delivery(1, "02", "b", 2, "Paid", 7, 1),
+                      delivery(1, "02", "b", 3, "Paid", 7, 1)};
+    all[0].origin = DELIVERY_STORED_SHOWN;
+    all[0].is_elsewhere = true;
+    all[1].origin = all[2].origin = DELIVERY_NEW;
+    iterations_derive(all, 3);
+    assert_int_equal(all[0].fate, DELIVERY_SHOWN);
+    assert_int_equal(all[1].fate, DELIVERY_ABSORBED);
+    assert_false(all[1].is_repeated);
+    assert_true(all[2].is_repeated);
+}
+
 static void a_late_delivery_slots_in_and_splits_a_run_of_equal_ones(void **state) {
     (void)state;
     Store store = {0};
@@ -411,6 +426,7 @@ int main(void) {
         cmocka_unit_test(a_change_of_status_or_amount_is_the_next_iteration),
         cmocka_unit_test(other_differences_correct_the_iteration_unless_they_are_older),
         cmocka_unit_test(of_neighbours_with_one_text_it_is_kept_once),
+        cmocka_unit_test(of_neighbours_with_one_text_each_feed_keeps_it),
         cmocka_unit_test(a_late_delivery_slots_in_and_splits_a_run_of_equal_ones),
         cmocka_unit_test(the_same_delivery_again_changes_nothing),
         cmocka_unit_test(an_equal_row_in_a_file_that_sorts_before_changes_nothing_that_shows),
