@@ -152,7 +152,8 @@ static bool decide_entries(Remapping *r, SilverPage *page) {
     for (size_t i = 0; i < page->n_rows; i++) {
         const AgainDelivery *d = &r->deliveries[i];
         r->is_added[i] = is_unusable(page, i) && d->row.entry == 0;
-        bool is_renewed = is_unusable(page, i) && d->row.entry != 0 && d->mapping_version != page->mapping_version;
+        bool is_told_anew = d->mapping_version != page->mapping_version || r->refusal;
+        bool is_renewed = is_unusable(page, i) && d->row.entry != 0 && is_told_anew;
         r->renewed[i] = is_renewed ? d->row.entry : 0;
         bool is_replayed = r->list_of[i] && !is_unusable(page, i) && d->row.entry != 0;
         if (is_replayed)

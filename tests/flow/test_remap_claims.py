@@ -289,6 +289,33 @@ def test_a_row_that_our_rules_take_by_now_and_postgresql_refuses_stays_alone(mak
     assert claims.rows("SELECT iteration, line::int FROM silver.claims WHERE source_claim_id = 'C1' ORDER BY 1") == [(1, 2), (2, 3), (3, 6)]
 
 
+def refuse_by_trigger(claims, name, state, condition):  # noqa: F811
+    claims.store.execute(f"CREATE FUNCTION public.{name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF {condition} THEN "
+                         f"RAISE EXCEPTION 'not this one' USING ERRCODE = '{state}'; END IF; RETURN NEW; END $$; "
+                         f"CREATE TRIGGER {name} BEFORE INSERT ON silver.claims FOR EACH ROW EXECUTE FUNCTION public.{name}()", claims.database)
+
+
+def replay(claims):  # noqa: F811
+    claims.store.execute("UPDATE dq.quarantine SET replay_asked_at = now() WHERE state = 'open'", claims.database)
+    claims.once()
+    assert claims.rows("SELECT count(*) FROM dq.quarantine WHERE replay_asked_at IS NOT NULL") == [(0,)]
+
+
+def test_a_row_that_is_refused_for_another_reason_says_so(make_claims):  # noqa: F811
+    """It was tried again by the mapping that it is held by."""
+    claims = make_claims()
+    refuse(claims)
+    claims.put("hospital1_2024-01.csv", text([row("C1", paid="7.00"), row("C2")]))
+    claims.once()
+    entries = "SELECT quarantine_id, state, reason FROM dq.quarantine"
+    ((entry, state, reason),) = claims.rows(entries)
+    assert state == "open" and "23514" in reason
+    claims.store.execute("ALTER TABLE silver.claims DROP CONSTRAINT refused", claims.database)
+    refuse_by_trigger(claims, "refused", "23502", "NEW.paid_amount = 7")
+    replay(claims)
+    assert claims.rows(entries) == [(entry, "open", reason.replace("23514", "23502"))]
+
+
 POINTS = ["page.after_lock:2", "page.after_members", "page.after_silver:2", "page.before_commit:3", "page.after_commit:2"]
 
 
