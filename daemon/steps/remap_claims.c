@@ -239,11 +239,19 @@ static size_t find_parting(const AgainDelivery *deliveries, size_t n) {
     return 0;
 }
 
+/* What another feed of the source placed at the same moment is a unique violation, and is there to be looked up by now. */
+static bool place_once_more(Remapping *r, const AgainDelivery *deliveries, size_t n, Extent extent, Error *err) {
+    if (strcmp(err->state, "23505") != 0)
+        return false;
+    error_clear(err);
+    return place_some(r, deliveries, n, extent, err);
+}
+
 /* A page that PostgreSQL refuses is parted, between claims and at last within one (what is stored and has no row in a page stays),
  * until the row is found that it will not have. One that was held stays held; of one that was placed the run fails. */
 static bool place_claims(Remapping *r, const AgainDelivery *deliveries, size_t n, Extent extent, Error *err) {
     Error why = {0};
-    if (place_some(r, deliveries, n, extent, &why))
+    if (place_some(r, deliveries, n, extent, &why) || place_once_more(r, deliveries, n, extent, &why))
         return true;
     if (!refused_is_likely(&why)) {
         *err = why;

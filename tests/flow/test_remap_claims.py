@@ -316,6 +316,20 @@ def test_a_row_that_is_refused_for_another_reason_says_so(make_claims):  # noqa:
     assert claims.rows(entries) == [(entry, "open", reason.replace("23514", "23502"))]
 
 
+def test_a_row_that_another_session_stood_in_the_way_of_for_a_moment_is_placed(make_claims):  # noqa: F811
+    claims = make_claims()
+    refuse(claims)
+    claims.put("hospital1_2024-01.csv", text([row("C1", paid="7.00"), row("C2")]))
+    claims.once()
+    claims.store.execute("ALTER TABLE silver.claims DROP CONSTRAINT refused; CREATE SEQUENCE public.tries; "
+                         "GRANT ALL ON SEQUENCE public.tries TO PUBLIC", claims.database)
+    refuse_by_trigger(claims, "passing", "23505", "nextval('public.tries') = 1")  # is not rolled back
+    replay(claims)
+    assert claims.rows("SELECT state FROM dq.quarantine") == [("replayed",)]
+    assert [line[1] for line in claims.claims()] == ["C1", "C2"]
+    assert claims.rows("SELECT last_value FROM public.tries") == [(2,)]
+
+
 POINTS = ["page.after_lock:2", "page.after_members", "page.after_silver:2", "page.before_commit:3", "page.after_commit:2"]
 
 
