@@ -221,10 +221,10 @@ static bool place_some(Remapping *r, const AgainDelivery *deliveries, size_t n, 
     SilverPage *page;
     PlaceOutcome outcome;
     r->deliveries = deliveries;
-    TRY(make_page(r, n, &page, err));
-    TRY(place_work(&r->place, page, &(PlaceWork){decide_page, write_page, r, extent == PART_OF_PAGE}, &outcome, err));
+    bool ok = make_page(r, n, &page, err) &&
+              place_work(&r->place, page, &(PlaceWork){decide_page, write_page, r, extent == PART_OF_PAGE}, &outcome, err);
     arena_rewind(r->page_arena, mark);
-    return true;
+    return ok;
 }
 
 /* Where claims part, near the middle; 0: it is one claim. */
