@@ -8,7 +8,7 @@ import pytest
 
 from harness import jobs, untouched, x12
 from harness.desk import CSV, claim
-from test_claims import make_claims, row, text  # noqa: F401  (a fixture and what it makes)
+from test_claims import add_weekly, make_claims, row, text  # noqa: F401  (a fixture and what it makes)
 from test_remap_claims import MODIFIED, READABLE, STATUS, configure
 from test_remittances import desk, make_desk  # noqa: F401  (fixtures)
 from test_remittances import DENIED, PAID, UNSOUND, acknowledgement, claims_out, interchange_answer, remit, status
@@ -108,13 +108,37 @@ def test_a_mended_mapping_and_files_are_told_in_one(make_claims, running):  # no
     configure(claims, STATUS, MODIFIED, READABLE)
     done = claims.daemon.run("plan", "claims.monthly", timeout=120)
     assert done.returncode == 0, done.stderr
-    told = [int(number) for number in re.search(r"^claims\.monthly +(\d+) +(\d+) +(\d+)$", done.stdout, re.M).groups()]
+    told = planned(done, "claims.monthly")
     assert first[0] in done.stdout
+    assert run_once(claims, "claims.monthly") == [told]
+    assert told[1] > 20
+
+
+def planned(done, job):
+    """Rows read, changed and quarantined."""
+    return tuple(int(number) for number in re.search(rf"^{re.escape(job)} +(\d+) +(\d+) +(\d+)$", done.stdout, re.M).groups())
+
+
+def run_once(claims, job):
     newest = claims.rows("SELECT max(run_id) FROM ops.run")[0][0]
     claims.once()
-    assert claims.rows("SELECT rows_read, rows_changed, rows_quarantined FROM ops.run WHERE job = 'claims.monthly' "
-                       f"AND run_id > {newest}") == [tuple(told)]
-    assert told[1] > 20
+    return claims.rows(f"SELECT rows_read, rows_changed, rows_quarantined FROM ops.run WHERE job = '{job}' AND run_id > {newest}")
+
+
+def test_what_another_feed_holds_of_a_file_that_failed_is_told_as_quarantined(make_claims, tmp_path):  # noqa: F811
+    claims = make_claims(page_rows=100)
+    weekly, name = add_weekly(claims, tmp_path / "weekly"), "hospital1_2024-03.csv"
+    claims.store.execute("ALTER TABLE silver.claims ADD CONSTRAINT refused CHECK (paid_amount <> 7)", claims.database)
+    content = text([row("C1", amount="ten"), *(row(f"D{i}") for i in range(99)), *(row(f"E{i}", paid="7.00") for i in range(100))])
+    claims.put(name, content)
+    claims.once()
+    assert claims.file(name)["state"] == "failed"
+    assert claims.rows("SELECT feed, natural_key, state FROM dq.quarantine") == [("claims.monthly", "C1", "open")]
+    claims.store.execute("ALTER TABLE silver.claims DROP CONSTRAINT refused", claims.database)
+    (weekly / name).write_text(content)
+    done = claims.daemon.run("plan", "claims.weekly", timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert run_once(claims, "claims.weekly") == [planned(done, "claims.weekly")] == [(200, 100, 1)]
 
 
 def test_a_remap_is_told_before(make_claims, running):  # noqa: F811
