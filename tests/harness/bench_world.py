@@ -134,7 +134,7 @@ class World:
         self.build = build
         self.sizes = bench_data.Sizes(rows)
         self.mysql = MariaDB(os.path.join(directory, "mariadb"), options=MARIADB)
-        self.store = Postgres(os.path.join(directory, "postgresql"))
+        self.store = Postgres(os.path.join(directory, "postgresql"), by_socket=True)
         self.config = os.path.join(directory, "revcycled.yaml")
         self.drop = os.path.join(directory, "claims")
         self.daemon = Daemon(os.path.join(directory, "daemon"), os.path.join(build, "revcycled"), self.config)

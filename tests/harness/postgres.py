@@ -44,11 +44,13 @@ class Postgres(Server):
     accounts = ("postgres",)
     stop_signal = signal.SIGINT  # "fast": ends sessions, writes a checkpoint
 
-    def __init__(self, directory, outlive=False, settings=None):
+    def __init__(self, directory, outlive=False, settings=None, by_socket=False):
+        """By its socket programs come as those of an installation do; it lies with the data, which is nobody else's."""
         super().__init__(directory, outlive)
         self.data = os.path.join(self.directory, "data")
+        self.host = self.data if by_socket else "127.0.0.1"
         self.settings = {
-            "listen_addresses": "127.0.0.1", "unix_socket_directories": "",
+            "listen_addresses": "127.0.0.1", "unix_socket_directories": self.data if by_socket else "",
             "max_connections": "200", "shared_buffers": "256MB", "max_wal_size": "4GB",
             "timezone": "UTC", "log_timezone": "UTC", "lc_messages": "C",
             **(settings or {})}
@@ -131,7 +133,7 @@ class Postgres(Server):
 
     def dsn(self, database, user="revcycled"):
         """Without the password: settings.write_passfile() puts that into a file for libpq."""
-        return f"host=127.0.0.1 port={self.port} dbname={database} user={user}"
+        return f"host={self.host} port={self.port} dbname={database} user={user}"
 
     def ask(self, database, statement, *values):
         """As the harness's superuser, in a transaction of its own."""

@@ -41,7 +41,7 @@ def write_passfile(path, server, *users):
     """libpq's password file: the DSN names it, so that no password stands in the configuration."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         for user in users:
-            file.write(f"127.0.0.1:{server.port}:*:{user}:{server.password(user)}\n")
+            file.write(f"{server.host}:{server.port}:*:{user}:{server.password(user)}\n")
     return path
 
 
