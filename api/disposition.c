@@ -37,7 +37,9 @@ static bool take_quoted(Reader *r, Str *ret_text) {
     return true;
 }
 
-static int digit_of(char c) { return isdigit((unsigned char)c) ? c - '0' : isxdigit((unsigned char)c) ? (c | 0x20) - 'a' + 10 : -1; }
+static int digit_of(char c) {
+    return isdigit((unsigned char)c) ? c - '0' : isxdigit((unsigned char)c) ? (c | 0x20) - 'a' + 10 : -1;
+}
 
 /* UTF-8'language'percent-encoded; STR_NULL for another charset. */
 static Str decode_extended(Arena *arena, Str value) {

@@ -73,7 +73,9 @@ typedef struct FilePattern {
 } FilePattern;
 
 /* In the order of the configuration's choices. */
-typedef enum ClaimsFormat { FORMAT_CSV, FORMAT_TSV, FORMAT_SEMICOLON, FORMAT_PIPE, FORMAT_FIXED, FORMAT_DETECT, FORMAT_X12 } ClaimsFormat;
+typedef enum ClaimsFormat {
+    FORMAT_CSV, FORMAT_TSV, FORMAT_SEMICOLON, FORMAT_PIPE, FORMAT_FIXED, FORMAT_DETECT, FORMAT_X12
+} ClaimsFormat;
 typedef enum DecimalSign { DECIMAL_POINT, DECIMAL_COMMA } DecimalSign;
 typedef enum HeaderMode { HEADER_AUTO, HEADER_YES, HEADER_NO } HeaderMode;
 

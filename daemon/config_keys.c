@@ -451,7 +451,8 @@ typedef struct Putter {
 static const Putter PUTTERS[] = {
     [KEY_TEXT] = {put_plain, true},      [KEY_PATH] = {put_path, true},      [KEY_FILE] = {put_file, true},
     [KEY_DSN] = {put_dsn, false},        [KEY_VARIABLE] = {put_variable, false}, [KEY_ADDRESS] = {put_address, true},
-    [KEY_CHOICE] = {put_choice, true},   [KEY_WORD] = {put_choice, true},   [KEY_BOOL] = {put_bool, true},      [KEY_INT] = {put_number, true},
+    [KEY_CHOICE] = {put_choice, true},   [KEY_WORD] = {put_choice, true},   [KEY_BOOL] = {put_bool, true},
+    [KEY_INT] = {put_number, true},
     [KEY_COUNT] = {put_number, true},    [KEY_DURATION] = {put_number, true}, [KEY_SIZE] = {put_number, true},
     [KEY_SIZE_INT] = {put_number, true}, [KEY_BYTE] = {put_byte, false},
 };

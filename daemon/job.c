@@ -161,8 +161,9 @@ static Leases *make_leases(Jobs *jobs, JobTable *table) {
 }
 
 static bool claim_on(Pg *pg, const char *owner, JobTable *table, Leases *leases, Error *err) {
-    return lease_end_overdue(pg, owner, err) && job_table_take_hospitals(table, pg, owner, err) && leases_claim(leases, pg, err) &&
-           job_table_take_ages(table, pg, err) && job_table_take_news(table, pg, err);
+    return lease_end_overdue(pg, owner, err) && job_table_take_hospitals(table, pg, owner, err) &&
+           leases_claim(leases, pg, err) && job_table_take_ages(table, pg, err) &&
+           job_table_take_news(table, pg, err);
 }
 
 /* Blocking: what the store has for these jobs. */
@@ -354,8 +355,8 @@ static size_t count_unfinished(const Jobs *jobs) {
 /* Once every job is at rest, every guest gone, and the leases too. */
 static void end_drain(Jobs *jobs) {
     bool is_claiming = jobs->reload && jobs->reload->is_claiming;
-    if (count_unfinished(jobs) > 0 || jobs->n_guests > 0 || !jobs->drained || leases_are_renewing(jobs->leases) || jobs->is_looking ||
-        is_claiming)
+    if (count_unfinished(jobs) > 0 || jobs->n_guests > 0 || !jobs->drained || leases_are_renewing(jobs->leases) ||
+        jobs->is_looking || is_claiming)
         return;
     LoopCall drained = jobs->drained;
     jobs->drained = NULL;

@@ -73,8 +73,8 @@ static void add_store_jobs(JobTable *table) {
                              .schedule = every_text(table->arena, bigquery->every_ms)});
     add_job(table, (Job){.name = job_kind_name(JOB_KPI), .kind = JOB_KPI, .group = "store", .schedule = "after settle"});
     /* from time to time, too: what makes a feed stale is that nothing happens */
-    add_job(table, (Job){.name = job_kind_name(JOB_QUALITY), .kind = JOB_QUALITY, .group = "quality", .every_us = QUALITY_EVERY_MS * 1000,
-                         .schedule = every_text(table->arena, QUALITY_EVERY_MS)});
+    add_job(table, (Job){.name = job_kind_name(JOB_QUALITY), .kind = JOB_QUALITY, .group = "quality",
+                         .every_us = QUALITY_EVERY_MS * 1000, .schedule = every_text(table->arena, QUALITY_EVERY_MS)});
     if (table->config->retention.enabled)
         add_job(table, (Job){.name = job_kind_name(JOB_RETENTION), .kind = JOB_RETENTION, .group = "retention",
                              .every_us = table->config->retention.every_ms * 1000,

@@ -164,7 +164,8 @@ bool run_leaves_trace(const Run *run) {
         return false;
     return run->was_asked || run->note[0] || run->attempt > 1 /* the ledger has the one before */ || run->kind == JOB_RECONCILE ||
            run->kind == JOB_KPI /* that nothing moved is an answer */ || run->has_settled /* that batch bears its id */ ||
-           run->outcome != RUN_SUCCEEDED || run->counts.batches > 0 || run->counts.rows_changed > 0 || run->counts.rows_quarantined > 0 || run->counts.bytes_sent > 0;
+           run->outcome != RUN_SUCCEEDED || run->counts.batches > 0 ||
+           run->counts.rows_changed > 0 || run->counts.rows_quarantined > 0 || run->counts.bytes_sent > 0;
 }
 
 static void log_end(const Run *run) {

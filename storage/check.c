@@ -5,7 +5,8 @@
 #include "sql.h"
 #include "storage/template.h"
 
-enum { ANSWER_MAX_ROWS = 200, ANSWER_MAX_BYTES = 1 << 18, GRANTS_MAX_ROWS = 20000, GRANTS_MAX_BYTES = 8 << 20, LITERAL_MAX_BYTES = 4096 };
+enum { ANSWER_MAX_ROWS = 200, ANSWER_MAX_BYTES = 1 << 18,
+       GRANTS_MAX_ROWS = 20000, GRANTS_MAX_BYTES = 8 << 20, LITERAL_MAX_BYTES = 4096 };
 
 bool check_store(Pg *pg, StoreRights *ret_rights, Error *err) {
     CLEANUP(pg_result_drop) PgResult *row = pg_query(pg, SQL_CHECK_RIGHTS, PG_NONE, err);

@@ -159,7 +159,8 @@ static bool glance(Pg *pg, const SilverPage *page, const Str *ids, size_t n_ids,
     const char *array = files_array(page, &files, err);
     TRY(array);
     CLEANUP(pg_result_drop) PgResult *row =
-        pg_query(pg, SQL_CLAIM_GLANCE, PG_PARAMS(least, greatest, page->source_system, pg_number((int64_t)n_ids).text, array), err);
+        pg_query(pg, SQL_CLAIM_GLANCE, PG_PARAMS(least, greatest, page->source_system,
+                                                   pg_number((int64_t)n_ids).text, array), err);
     TRY(row);
     *ret_glance = (Glance){.may_be_stored = pg_bool(row, 0, 0), .has_sets = pg_bool(row, 0, 1)};
     return true;

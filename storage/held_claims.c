@@ -48,8 +48,9 @@ bool held_claims_look_up(Pg *pg, const char *feed, SilverPage *page, Error *err)
     const char *array = pg_array_end(&files, err);
     TRY(array);
     CLEANUP(pg_result_drop) PgResult *found = pg_query_as(
-        pg, PG_BINARY, SQL_HELD_CLAIMS_PLACES, PG_PARAMS(array, pg_number(former->first_line).text, pg_number(former->end_line).text,
-        page->source_system, RULE_ROW_REFUSED, silver_period(page), feed), err);
+        pg, PG_BINARY, SQL_HELD_CLAIMS_PLACES,
+        PG_PARAMS(array, pg_number(former->first_line).text, pg_number(former->end_line).text, page->source_system,
+                  RULE_ROW_REFUSED, silver_period(page), feed), err);
     TRY(found);
     for (int r = 0; r < pg_rows(found); r++) {
         SilverRow *row = row_at(page, pg_int(found, r, PLACE_LINE));
@@ -161,8 +162,10 @@ bool held_claims_lock_former(Pg *pg, const char *feed, const SilverPage *page, E
 static bool decide_former(Pg *pg, const char *feed, const SilverPage *page, Error *err) {
     CLEANUP(pg_result_drop) PgResult *feeds = find_former_feeds(pg, feed, page, err);
     TRY(feeds);
-    for (int r = 0; r < pg_rows(feeds); r++)
-        TRY(decide_if_any(pg, arena_string(page->arena, pg_value(feeds, r, 0)), page, page->former->ids, page->former->n_ids, err));
+    for (int r = 0; r < pg_rows(feeds); r++) {
+        const char *other = arena_string(page->arena, pg_value(feeds, r, 0));
+        TRY(decide_if_any(pg, other, page, page->former->ids, page->former->n_ids, err));
+    }
     return true;
 }
 

@@ -39,8 +39,6 @@ static const char *number(const SilverPage *page, int64_t value) {
 
 /* ---- look-up ---- */
 
-static bool has_id(const SilverRow *row) { return !str_is_null(row->id) && row->fate != ROW_REPEATED; }
-
 static void take_known(const PgResult *found, int row, Known *known) {
     silver_take_known(found, row, known);
     known->version = (int32_t)pg_int(found, row, 6);
@@ -50,7 +48,7 @@ static void take_known(const PgResult *found, int row, Known *known) {
 /* Of rows that bear the same id the index has the last. */
 static void share_known(const RowIndex *index, SilverPage *page) {
     for (size_t i = 0; i < page->n_rows; i++)
-        if (has_id(&page->rows[i]))
+        if (silver_is_looked_up(&page->rows[i]))
             page->rows[i].known = row_index_find(index, page->rows[i].id)->known;
 }
 

@@ -59,8 +59,8 @@ static bool has_validators(const LookupQuestion *question) {
 static bool send(HttpClient *client, Reference reference, const LookupQuestion *question, Arena *arena,
                  HttpReply *reply, Error *err) {
     char etag[VALIDATOR_LINE_BYTES], modified[VALIDATOR_LINE_BYTES];
-    HttpRequest request = {.method = "GET", .subject = REFERENCE_KINDS[reference].subject, .url = SERVICES[reference].url(arena, question),
-                           .body = STR_NULL};
+    HttpRequest request = {.method = "GET", .subject = REFERENCE_KINDS[reference].subject,
+                           .url = SERVICES[reference].url(arena, question), .body = STR_NULL};
     size_t n = 0;
     bool asks_whether_changed = has_validators(question);
     if (asks_whether_changed && question->etag &&

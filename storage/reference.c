@@ -282,5 +282,6 @@ bool reference_service_answered(Pg *pg, Reference reference, Error *err) {
 bool reference_service_failed(Pg *pg, Reference reference, int64_t wished_ms, const char *error, uint32_t random,
                               Error *err) {
     return pg_exec(pg, SQL_REFERENCE_SERVICE_FAILED,
-                   PG_PARAMS(REFERENCE_KINDS[reference].name, pg_number(wished_ms).text, error, pg_number(random % 1000).text), NULL, err);
+                   PG_PARAMS(REFERENCE_KINDS[reference].name, pg_number(wished_ms).text, error,
+                             pg_number(random % 1000).text), NULL, err);
 }

@@ -59,7 +59,8 @@ static bool count_table(const Scoring *s, size_t i, const char *sql, Error *err)
 }
 
 static bool count_tables(const Scoring *s, Error *err) {
-    static const char *const STEPS[] = {SQL_SCORE_FLAGS, SQL_SCORE_TOTALS, SQL_SCORE_RULES, SQL_SCORE_FLAGS_DROP, SQL_SCORE_FILLS};
+    static const char *const STEPS[] = {SQL_SCORE_FLAGS, SQL_SCORE_TOTALS, SQL_SCORE_RULES,
+                                         SQL_SCORE_FLAGS_DROP, SQL_SCORE_FILLS};
     for (size_t i = 0; i < COUNT(TABLES); i++)
         for (size_t k = 0; k < COUNT(STEPS); k++)
             TRY(count_table(s, i, STEPS[k], err));

@@ -37,7 +37,7 @@ RowIndex *row_index_make(Arena *arena, SilverPage *page) {
     index->mask = size - 1;
     index->slots = ARENA_ARRAY(arena, SilverRow *, size);
     for (size_t i = 0; i < page->n_rows; i++)
-        if (!str_is_null(page->rows[i].id) && page->rows[i].fate != ROW_REPEATED)
+        if (silver_is_looked_up(&page->rows[i]))
             index->slots[slot_of(index, page->rows[i].id)] = &page->rows[i];
     return index;
 }
@@ -52,7 +52,7 @@ const char *silver_ids(SilverPage *page, Buf *out, Error *err) {
     Str *ids = arena_alloc(page->arena, (page->n_rows + 1) * sizeof *ids);
     size_t n = 0;
     for (size_t i = 0; i < page->n_rows; i++)
-        if (!str_is_null(page->rows[i].id) && page->rows[i].fate != ROW_REPEATED)
+        if (silver_is_looked_up(&page->rows[i]))
             ids[n++] = page->rows[i].id;
     str_sort(ids, n);
     pg_array_texts(out, ids, n);

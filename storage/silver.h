@@ -124,7 +124,9 @@ bool silver_write(Pg *pg, SilverPage *page, Error *err);
 
 /* --- for history.c, claim.c, bronze.c and member.c, which work on the same page --- */
 
-/* The ids to look up, of rows that count, as an array in the order of their index: neighbours in it cost less than ids that
+/* Rows that count, and have an id. */
+static inline bool silver_is_looked_up(const SilverRow *row) { return !str_is_null(row->id) && row->fate != ROW_REPEATED; }
+/* The ids to look up, of those, as an array in the order of their index: neighbours in it cost less than ids that
  * are scattered. NULL and an error when it is too long. */
 const char *silver_ids(SilverPage *page, Buf *out, Error *err);
 /* From columns 1 to 5 of a look-up's binary row: key, source_hash, record_hash, is_deleted, is_inferred. */

@@ -127,8 +127,8 @@ static bool receive_as(Receiving *r, Incoming *file, DeliveryFile *delivery, Pla
     note_position(r, feed);
     feed->cursor.page = r->page;
     bool waits;
-    CLEANUP(reading_done) Reading reading = {.run = r->run, .claims = r->claims, .drop = &r->drop, .ended = &r->ended, .file = file,
-                                             .delivery = delivery, .feed = feed};
+    CLEANUP(reading_done) Reading reading = {.run = r->run, .claims = r->claims, .drop = &r->drop, .ended = &r->ended,
+                                             .file = file, .delivery = delivery, .feed = feed};
     TRY(reading_begin(&reading, r->position, err) && place_rows(r, &reading, &waits, err));
     if (waits)
         return true;

@@ -83,7 +83,8 @@ bool small_place_before(Receiving *r, Reading *reading, Error *err) {
 
 bool small_wait(Receiving *r, Reading *reading, const DeliveryPage *page, Error *err) {
     const Incoming *file = reading->file;
-    SmallFile small = {.name = file->name, .stamp = file->stamp, .bytes = file->bytes, .seen = file->seen, .detected = *file->detected};
+    SmallFile small = {.name = file->name, .stamp = file->stamp, .bytes = file->bytes, .seen = file->seen,
+                       .detected = *file->detected};
     if (!together_fits(&r->together, reading->feed, page, r->pages))
         TRY(small_place_before(r, reading, err));
     if (r->together.n == 0)

@@ -23,6 +23,10 @@ bool refused_is_likely(const Error *why) {
     return is_too_large(why) || (error_class(why) == ERROR_DATA && strcmp(why->state, STATE_DATA) != 0);
 }
 
+const char *refused_reason(Arena *arena, const Error *why) {
+    return arena_printf(arena, "PostgreSQL refuses what the row says (SQLSTATE %s)", why->state);
+}
+
 /* Of the lines that earlier readings of the file placed, those of the range. */
 static FormerReading former_of(const Search *s, size_t first, size_t n) {
     FormerReading former = *s->rows->former;
@@ -60,9 +64,7 @@ static bool reject_row(Search *s, size_t i, const Error *why, Error *err) {
     const Str *fields = s->rows->fields + i * s->feed->n_fields;
     Str id = mapping_id(s->feed->mapping, fields, s->arena);
     bool is_key = !is_too_large(why) || id.size <= KEY_BYTES_MOST; /* else quarantine's index would not take it either */
-    s->rejects[i] = (RawReject){RULE_ROW_REFUSED,
-                                arena_printf(s->arena, "PostgreSQL refuses what the row says (SQLSTATE %s)", why->state),
-                                is_key ? id : STR_NULL};
+    s->rejects[i] = (RawReject){RULE_ROW_REFUSED, refused_reason(s->arena, why), is_key ? id : STR_NULL};
     return true;
 }
 

@@ -11,6 +11,8 @@
 
 /* True when `why` is the store's word on what a page says, not ours on the page. */
 bool refused_is_likely(const Error *why);
+/* For people, in the arena. */
+const char *refused_reason(Arena *arena, const Error *why);
 /* In `ret_rejects`, of the page's arena: those that the rows had, and one for each refused row. Too many of them, or
  * none that is refused by itself, and `why` stands: an Error of class data. */
 bool refused_find(PlaceFeed *feed, const RawRows *rows, const Error *why, Arena *page, RawReject **ret_rejects,

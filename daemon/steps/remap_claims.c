@@ -108,7 +108,7 @@ static bool clean_row(Remapping *r, SilverPage *page, size_t i, Error *err) {
     mapping_clean(list->mapping, fields, row->source_hash, page->arena, &row->record);
     if (r->refusal && !d->is_placed && !row->record.reject_rule) {
         row->record.reject_rule = RULE_ROW_REFUSED;
-        row->record.reject_reason = arena_printf(page->arena, "PostgreSQL refuses what the row says (SQLSTATE %s)", r->refusal->state);
+        row->record.reject_reason = refused_reason(page->arena, r->refusal);
     }
     row->fate = row->record.reject_rule ? ROW_REJECTED : ROW_NEW;
     if (!d->is_placed || str_equal(row->id, d->row.id))

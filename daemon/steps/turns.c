@@ -113,7 +113,8 @@ static bool place_written(Turns *turns, const RawRows *rows, const CursorState *
     Lane *lane = turns->lanes[turns->turn];
     if (turns->answer == LANE_NOTHING)
         return false;
-    bool is_placed = turns->answer == LANE_STANDS && place_in_turn(turns->feed, lane_page(lane), rows, next, ret_outcome, &ignored);
+    bool is_placed = turns->answer == LANE_STANDS &&
+                     place_in_turn(turns->feed, lane_page(lane), rows, next, ret_outcome, &ignored);
     if (turns->answer == LANE_STANDS)
         lane_done(lane);
     turns->n_in_vain[turns->turn] = is_placed ? 0 : turns->n_in_vain[turns->turn] + 1;

@@ -91,7 +91,8 @@ WITH placed AS (
     SELECT DISTINCT ON (file_id, line) file_id, line, natural_key, source_hash, quarantine_id, dismissed_at, mapping_version
     FROM dq.quarantine
     WHERE feed = current_setting('revcycled.feed') AND source_system = current_setting('revcycled.source')
-      AND file_id IS NOT NULL AND state <> 'replayed' AND withdrawn_at IS NULL AND rule <> ALL (current_setting('revcycled.rules')::text[])
+      AND file_id IS NOT NULL AND state <> 'replayed' AND withdrawn_at IS NULL
+      AND rule <> ALL (current_setting('revcycled.rules')::text[])
     ORDER BY file_id, line, state <> 'superseded' DESC, quarantine_id DESC
 ), wanted AS (
     SELECT p.source_claim_id AS claim_id, p.source_hash, p.file_id, p.line, true AS is_placed, e.quarantine_id,

@@ -225,8 +225,8 @@ SELECT f.file_id,
        || E'\n',
        -- No line begins as a formula would, whatever the file is called: reports are opened in spreadsheets.
        format(E'file %s: %s%s\n\nrows read %s, new %s, corrected %s, same %s, flagged %s, quarantined %s\n',
-              regexp_replace(f.name, '[[:cntrl:]]', '?', 'g'), f.state, ': ' || f.error, f.rows_read, f.rows_new, f.rows_corrected, f.rows_same,
-              f.rows_flagged, f.rows_quarantined)
+              regexp_replace(f.name, '[[:cntrl:]]', '?', 'g'), f.state, ': ' || f.error, f.rows_read, f.rows_new,
+              f.rows_corrected, f.rows_same, f.rows_flagged, f.rows_quarantined)
        || CASE WHEN f.rows_withdrawn > 0 THEN format(E'withdrawn %s that an earlier reading of the file had made of it\n',
                                                      f.rows_withdrawn) ELSE '' END
        || coalesce(rules.lines, '') || coalesce(bad.lines, '')
@@ -241,7 +241,8 @@ CROSS JOIN LATERAL (
 LEFT JOIN LATERAL (
     SELECT jsonb_object_agg(r.rule, r.n) AS counts,
            string_agg(format(E'rule %s: %s\n', r.rule, r.n), '' ORDER BY r.rule) AS lines
-    FROM (SELECT rule, count(*) AS n FROM dq.quarantine WHERE file_id = ANY (readings.ids) AND withdrawn_at IS NULL GROUP BY rule) AS r
+    FROM (SELECT rule, count(*) AS n FROM dq.quarantine WHERE file_id = ANY (readings.ids) AND withdrawn_at IS NULL
+          GROUP BY rule) AS r
 ) AS rules ON true
 LEFT JOIN LATERAL (
     SELECT jsonb_agg(to_jsonb(q) ORDER BY q.line) AS items,

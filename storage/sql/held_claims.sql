@@ -10,7 +10,8 @@ WHERE q.file_id = ANY ($1::bigint[]) AND q.line >= $2::bigint AND q.line < $3::b
 ORDER BY q.quarantine_id
 
 -- name: held_claims_withdraw
-UPDATE dq.quarantine SET state = 'superseded', withdrawn_at = now(), replay_asked_at = NULL WHERE quarantine_id = ANY ($1::bigint[])
+UPDATE dq.quarantine SET state = 'superseded', withdrawn_at = now(), replay_asked_at = NULL
+WHERE quarantine_id = ANY ($1::bigint[])
 
 -- The other feeds whose files these are.
 -- name: held_claims_former_feeds

@@ -147,4 +147,5 @@ SELECT json_build_object(
                        FROM silver.{table} t WHERE t.{id} = $1 AND t.source_system = $2), '[]'),
     'quarantine', coalesce((SELECT jsonb_agg(jsonb_build_object('id', q.quarantine_id::text, 'state', q.state, 'rule', q.rule)
                                              ORDER BY q.quarantine_id)
-                            FROM dq.quarantine q WHERE q.natural_key = $1 AND q.feed = {feed} AND q.source_system = $2), '[]'))::text
+                            FROM dq.quarantine q
+                            WHERE q.natural_key = $1 AND q.feed = {feed} AND q.source_system = $2), '[]'))::text

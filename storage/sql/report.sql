@@ -243,7 +243,8 @@ WHERE pronamespace = 'kpi'::regnamespace AND proretset AND pronargs >= 1 AND pro
 -- name: report_kpi_no_dimension
 SELECT word FROM unnest($1::text[]) AS word
 WHERE word NOT IN (
-    SELECT attname FROM pg_attribute WHERE attrelid IN ('kpi.figure'::regclass, 'kpi.reason'::regclass) AND attnum > 0 AND attname NOT IN
+    SELECT attname FROM pg_attribute
+    WHERE attrelid IN ('kpi.figure'::regclass, 'kpi.reason'::regclass) AND attnum > 0 AND attname NOT IN
         ('kpi', 'definition_version', 'as_of', 'numerator', 'denominator', 'value', 'flagged_rows', 'missing',
          'group_text', 'reason_text', 'remark_texts'))
 LIMIT 1

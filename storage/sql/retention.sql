@@ -15,7 +15,8 @@ ORDER BY f.feed
 -- What the holds in force are, so that a page can tell whether they are still those that its rows were chosen under.
 -- name: retention_holds
 SELECT coalesce(max(hold_id), 0) || ' ' ||
-       (SELECT coalesce(md5(string_agg(md5(source_system || '|' || source_patient_id), '' ORDER BY source_system, source_patient_id)), '')
+       (SELECT coalesce(md5(string_agg(md5(source_system || '|' || source_patient_id), ''
+                                               ORDER BY source_system, source_patient_id)), '')
         FROM ops.held_patient) FROM ops.hold
 
 -- In a transaction: until it ends nobody sets a hold, and no other retention deletes.
@@ -121,7 +122,8 @@ WHERE v.n BETWEEN $3::bigint AND $4::bigint AND c.ctid = v.place AND c.batch_id 
 -- what its iterations are.
 -- name: retention_quarantine
 SELECT q.quarantine_id AS id FROM dq.quarantine q LEFT JOIN ops.feed_entity e ON e.feed = q.feed
-WHERE q.ended_at < $1::timestamptz AND (q.state = 'replayed' OR (q.state = 'superseded' AND (q.file_id IS NULL OR q.withdrawn_at IS NOT NULL)))
+WHERE q.ended_at < $1::timestamptz
+  AND (q.state = 'replayed' OR (q.state = 'superseded' AND (q.file_id IS NULL OR q.withdrawn_at IS NOT NULL)))
   AND NOT EXISTS (SELECT FROM ops.hold h WHERE h.released_at IS NULL AND (h.feed = q.feed
                   OR (h.kind = 'source' AND h.source_system = q.source_system)))
   AND NOT (coalesce(e.entity, '') NOT IN ('providers', 'departments', 'payers') AND EXISTS (

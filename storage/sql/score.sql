@@ -17,8 +17,8 @@ SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit
 CREATE TEMP TABLE score_total (feed text COLLATE "C", subject text COLLATE "C", n bigint) ON COMMIT DROP
 
 -- name: score_begin_rules
-CREATE TEMP TABLE score_rule (feed text COLLATE "C", subject text COLLATE "C", rule text COLLATE "C", dimension text, checked bigint,
-                              failed bigint) ON COMMIT DROP
+CREATE TEMP TABLE score_rule (feed text COLLATE "C", subject text COLLATE "C", rule text COLLATE "C",
+                              dimension text, checked bigint, failed bigint) ON COMMIT DROP
 
 -- name: score_begin_fills
 CREATE TEMP TABLE score_fill (feed text COLLATE "C", subject text COLLATE "C", column_name text COLLATE "C", rows bigint,
@@ -126,7 +126,8 @@ WITH dimension AS (
     SELECT feed, 'overall', sum(n_rules), sum(checked), sum(failed), round(avg(score), 6) FROM dimension GROUP BY feed
     UNION ALL -- gone: nothing is asked of the feed any more
     SELECT feed, dimension, 0, 0, 0, NULL FROM dq.score_now n
-    WHERE score IS NOT NULL AND NOT EXISTS (SELECT FROM dimension d WHERE d.feed = n.feed AND n.dimension IN (d.dimension, 'overall'))
+    WHERE score IS NOT NULL
+      AND NOT EXISTS (SELECT FROM dimension d WHERE d.feed = n.feed AND n.dimension IN (d.dimension, 'overall'))
 )
 INSERT INTO dq.score (feed, dimension, taken_id, n_rules, checked, failed, score)
 SELECT a.feed, a.dimension, $1::bigint, a.n_rules, a.checked, a.failed, a.score

@@ -140,8 +140,8 @@ WITH said AS MATERIALIZED (
 ), filled AS MATERIALIZED (
     SELECT c.claim_key, c.source_system, c.source_transaction_id AS old_transaction_id, c.claim_date AS old_date,
            c.batch_id AS was_batch_id, w.inherited, n.source_transaction_id,
-           n.source_encounter_id, n.source_patient_id, n.source_provider_id, n.source_department_id, n.source_payer_id, n.service_date,
-           n.claim_date, n.payer_type, n.payer_claim_id
+           n.source_encounter_id, n.source_patient_id, n.source_provider_id, n.source_department_id, n.source_payer_id,
+           n.service_date, n.claim_date, n.payer_type, n.payer_claim_id
     FROM whole w JOIN silver.claims c USING (claim_key)
     CROSS JOIN LATERAL jsonb_populate_record(NULL::silver.claims, w.row) AS n
     WHERE (c.inherited, c.source_transaction_id, c.source_encounter_id, c.source_patient_id, c.source_provider_id,

@@ -73,7 +73,8 @@ INSERT INTO ops.feed_schema (feed, columns, types) VALUES ($1, $2::text[], $3::t
 ON CONFLICT (feed, ops.schema_hash(columns, types)) DO NOTHING RETURNING schema_id
 
 -- name: state_schema_find
-SELECT schema_id FROM ops.feed_schema WHERE feed = $1 AND ops.schema_hash(columns, types) = ops.schema_hash($2::text[], $3::text[])
+SELECT schema_id FROM ops.feed_schema
+WHERE feed = $1 AND ops.schema_hash(columns, types) = ops.schema_hash($2::text[], $3::text[])
 
 -- name: state_mapping_latest
 SELECT mapping_version, fingerprint = decode($2, 'hex') FROM ops.feed_mapping

@@ -20,10 +20,12 @@ WHERE p.id = CONNECTION_ID()
 
 -- Without PROCESS, by GRANT SELECT ON performance_schema.threads.
 -- name: watermark_statements_mysql_threads
-SELECT UTC_TIMESTAMP(6), NOW(6), NULLIF(t.processlist_id, CONNECTION_ID()), (t.processlist_time + 1) * 1000000 + MICROSECOND(NOW(6))
+SELECT UTC_TIMESTAMP(6), NOW(6), NULLIF(t.processlist_id, CONNECTION_ID()),
+       (t.processlist_time + 1) * 1000000 + MICROSECOND(NOW(6))
 FROM performance_schema.threads t
 WHERE t.processlist_id = CONNECTION_ID()
-   OR (t.processlist_id IS NOT NULL AND IFNULL(t.processlist_command, '') NOT IN ('Sleep', 'Daemon', 'Binlog Dump', 'Binlog Dump GTID')
+   OR (t.processlist_id IS NOT NULL
+       AND IFNULL(t.processlist_command, '') NOT IN ('Sleep', 'Daemon', 'Binlog Dump', 'Binlog Dump GTID')
        AND IFNULL(t.processlist_user, '') NOT IN ('event_scheduler', SUBSTRING_INDEX(USER(), '@', 1)))
 
 -- Whose statements only read: a report does not hold the cursor. Asked behind the list, for a session that

@@ -101,8 +101,8 @@ INSERT INTO ops.x12_interchange_acknowledgement (file_id, segment, source_system
                                                  note_code, acknowledgement, answered_at)
 SELECT $1::bigint, i.segment, $2, i.interchange_control, i.interchange_made, i.code, i.note_code, i.acknowledgement,
        timestamptz 'epoch' + i.answered_us * interval '1 microsecond'
-FROM jsonb_to_recordset($3::jsonb) AS i(segment bigint, interchange_control text, interchange_made text, code text, note_code text,
-                                        acknowledgement text, answered_us bigint)
+FROM jsonb_to_recordset($3::jsonb) AS i(segment bigint, interchange_control text, interchange_made text, code text,
+                                        note_code text, acknowledgement text, answered_us bigint)
 ON CONFLICT DO NOTHING
 
 -- A remittance that did not add up, or whose envelope did not fit, was made again since and is right now: what quarantine

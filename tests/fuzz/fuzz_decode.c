@@ -48,7 +48,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (!whole || !pieces)
         abort();
     size_t n = decode_by(bytes.size, found.encoding, bytes, whole);
-    if (n > decoder_room(bytes.size) || decode_by(1u + data[1], found.encoding, bytes, pieces) != n || memcmp(whole, pieces, n) != 0)
+    if (n > decoder_room(bytes.size) ||
+        decode_by(1u + data[1], found.encoding, bytes, pieces) != n || memcmp(whole, pieces, n) != 0)
         abort();
     look_at((Str){whole, n});
     return 0;

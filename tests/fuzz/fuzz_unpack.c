@@ -47,7 +47,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     size_t n = read_all(unpacker, whole), from = n ? (data[0] | (size_t)data[1] << 8) % n : 0;
     if ((int64_t)n != unpack_size(unpacker))
         abort();
-    if (!unpack_seek(unpacker, (int64_t)from, &err) || read_all(unpacker, rest) != n - from || memcmp(whole + from, rest, n - from) != 0)
+    if (!unpack_seek(unpacker, (int64_t)from, &err) ||
+        read_all(unpacker, rest) != n - from || memcmp(whole + from, rest, n - from) != 0)
         abort();
     return 0;
 }

@@ -117,7 +117,8 @@ static void columns_are_known_by_other_names(void **state) {
     for (size_t i = 0; i < sizeof HEADERS / sizeof *HEADERS; i++) {
         Error err = {0};
         size_t n;
-        CLEANUP(delivery_drop) DeliveryFile *file = delivery_open(file_of(str_of(HEADERS[i][0])), &config, NULL, NULL, arena, &err);
+        CLEANUP(delivery_drop) DeliveryFile *file =
+            delivery_open(file_of(str_of(HEADERS[i][0])), &config, NULL, NULL, arena, &err);
         const Field *fields = delivery_fields(file, &n);
         assert_string_equal(fields[0].name, HEADERS[i][1]);
         assert_string_equal(fields[1].name, HEADERS[i][2]);
@@ -160,8 +161,9 @@ static void a_cut_last_line_is_found_however_pages_fall(void **state) {
         CLEANUP(delivery_drop) DeliveryFile *file = delivery_open(file_of(bytes), &config, NULL, NULL, arena, &err);
         size_t n;
         const Field *fields = delivery_fields(file, &n);
-        const Mapping *mapping = mapping_compile(arena, &(MappingSpec){.entity = entity_find(STR("claims")), .columns = config.mapping.columns,
-                                                                       .n_columns = 1}, fields, n, NULL, &err);
+        const Mapping *mapping = mapping_compile(arena, &(MappingSpec){.entity = entity_find(STR("claims")),
+                                                                       .columns = config.mapping.columns, .n_columns = 1},
+                                                 fields, n, NULL, &err);
         assert_non_null(mapping);
         assert_true(delivery_check_values(file, mapping, arena, &err));
         char text[2000];

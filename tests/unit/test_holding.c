@@ -58,7 +58,8 @@ static void test_which_counts(void **state) {
         {"the last is ended, the one before it is not", /* it says itself that it is newer */
          {holding(7, 50, "2024-01", 1, 2), holding(8, 10, "2024-02", 2, 2), holding(0, 20, "2024-01", 3, 2)}, 3, 7},
         {"at one instant what is adjudicated stands behind what was sent", /* whichever came first */
-         {holding(7, 10, NULL, 2, 2), {.ordered_at = value_number(10), .period = STR_NULL, .stage = 2, .file_id = 1, .line = 2}}, 2, 0},
+         {holding(7, 10, NULL, 2, 2),
+          {.ordered_at = value_number(10), .period = STR_NULL, .stage = 2, .file_id = 1, .line = 2}}, 2, 0},
         {"what stands at its own place was made of it", {holding(7, NEVER, "2024-01", 1, 2), holding(0, 99, "2024-01", 1, 2)}, 2, 7},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -95,7 +96,8 @@ static void check_meaning(const Holding *all, size_t n, int64_t counts) {
     for (size_t i = 0; i < n; i++) {
         bool is_ended = all[i].entry == 0;
         for (size_t k = 0; k < n; k++)
-            is_ended |= all[k].entry == 0 && (all[k].file_id != all[i].file_id || all[k].line != all[i].line) && later(&all[k], &all[i]);
+            is_ended |= all[k].entry == 0 && (all[k].file_id != all[i].file_id || all[k].line != all[i].line) &&
+                        later(&all[k], &all[i]);
         n_alive += !is_ended;
         is_among |= !is_ended && all[i].entry == counts;
     }

@@ -23,7 +23,7 @@ static void numbers_that_a_sheet_has_rounded_are_known(void **state) {
         {"", false}, {"1", false}, {"1.", false}, {"1.23", false}, {"12.3E+11", false}, {".3E+11", false}, {"1.E+11", false},
         {"1.23E11", false}, {"1.23E-11", false}, {"1.23E+", false}, {"1.23E+1", false}, {"1.23E", false}, {"1E", false},
         {"1.23E+11 ", false}, {" 1.23E+11", false}, {"1.23E+11A", false}, {"-1.23E+11", false}, {"1.2.3E+11", false},
-        {"1F+11", false}, {"E+11", false}, {"CLM1E+11", false}, {"1\x05+11", false}, {"1.23E+1\xC2\xB2", false},
+        {"1F+11", false}, {"E+11", false}, {"CLM1E+11", false}, {"1.23E+1\xC2\xB2", false},
     };
     check(sheet_has_rounded, CASES, sizeof CASES / sizeof *CASES);
 }

@@ -135,7 +135,8 @@ static void what_unpacks_to_too_much_is_stopped(void **state) {
     expect_refused(bytes, (UnpackLimits){.max_bytes = 2999999},
                    "the file unpacks to more than 2999999 bytes (max_unpacked_bytes), and was not unpacked");
     Error err = {0};
-    CLEANUP(unpack_drop) Unpacker *allowed = unpack_open(file_of(bytes), (UnpackLimits){.max_bytes = 3000000, .max_ratio = 1100}, &err);
+    CLEANUP(unpack_drop) Unpacker *allowed =
+        unpack_open(file_of(bytes), (UnpackLimits){.max_bytes = 3000000, .max_ratio = 1100}, &err);
     assert_non_null(allowed);
 }
 

@@ -18,7 +18,8 @@ static bool is_decided(const X12Segment *stc, bool *ret_refusal) {
     };
     Str action = x12_element(stc, 3), category = x12_component(stc, x12_element(stc, 1), 0);
     for (size_t i = 0; i < COUNT(MEANS); i++)
-        if (str_equal(action, str_of(MEANS[i].action)) && (!MEANS[i].category || str_equal(category, str_of(MEANS[i].category)))) {
+        if (str_equal(action, str_of(MEANS[i].action)) &&
+            (!MEANS[i].category || str_equal(category, str_of(MEANS[i].category)))) {
             *ret_refusal = MEANS[i].is_refusal;
             return true;
         }

@@ -2,11 +2,13 @@
 WITH patients AS (
   SELECT source_system, COUNT(*) AS n, COUNT(birth_date) AS birth_date, COUNT(gender) AS gender, COUNT(city) AS city,
     COUNT(state) AS state, COUNT(zip) AS zip
-  FROM `{dataset}.dim_patients` WHERE source_system <> '' AND is_current AND NOT is_deleted AND NOT is_inferred GROUP BY source_system
+  FROM `{dataset}.dim_patients` WHERE source_system <> '' AND is_current AND NOT is_deleted AND NOT is_inferred
+  GROUP BY source_system
 ), providers AS (
   SELECT source_system, COUNT(*) AS n, COUNT(first_name) AS first_name, COUNT(last_name) AS last_name,
     COUNT(specialization) AS specialization, COUNT(npi) AS npi
-  FROM `{dataset}.dim_providers` WHERE source_system <> '' AND is_current AND NOT is_deleted AND NOT is_inferred GROUP BY source_system
+  FROM `{dataset}.dim_providers` WHERE source_system <> '' AND is_current AND NOT is_deleted AND NOT is_inferred
+  GROUP BY source_system
 ), departments AS (
   SELECT source_system, COUNT(*) AS n, COUNT(name) AS name
   FROM `{dataset}.dim_departments` WHERE source_system <> '' AND NOT is_deleted AND NOT is_inferred GROUP BY source_system

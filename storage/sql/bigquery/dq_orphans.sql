@@ -27,7 +27,8 @@ WITH named AS (
   UNION ALL SELECT 'adjustments', source_system, 'orphan_claim', 'claims', claim_key,
     'orphan_claim' IN UNNEST(dq_flags) FROM `{dataset}.fact_adjustments`
 ), there AS (
-  SELECT 'patients' AS parent, patient_key AS parent_key, COALESCE(is_inferred, FALSE) AS is_inferred FROM `{dataset}.dim_patients`
+  SELECT 'patients' AS parent, patient_key AS parent_key, COALESCE(is_inferred, FALSE) AS is_inferred
+  FROM `{dataset}.dim_patients`
   UNION ALL SELECT 'providers', provider_key, COALESCE(is_inferred, FALSE) FROM `{dataset}.dim_providers`
   UNION ALL SELECT 'departments', department_key, COALESCE(is_inferred, FALSE) FROM `{dataset}.dim_departments`
   UNION ALL SELECT 'encounters', encounter_key, FALSE FROM `{dataset}.fact_encounters`

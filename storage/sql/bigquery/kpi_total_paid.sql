@@ -7,7 +7,8 @@ SELECT 'total_paid' AS kpi, 1 AS definition_version, p.as_of,
   SUM(t.paid_amount) AS numerator,
   CAST(NULL AS NUMERIC) AS denominator,
   SUM(t.paid_amount) AS value,
-  COUNTIF(ARRAY_LENGTH(t.dq_flags) > 0) AS flagged_rows, IF(SUM(t.paid_amount) IS NULL, 'transactions.paid_amount', NULL) AS missing
+  COUNTIF(ARRAY_LENGTH(t.dq_flags) > 0) AS flagged_rows,
+  IF(SUM(t.paid_amount) IS NULL, 'transactions.paid_amount', NULL) AS missing
 FROM `{dataset}.fact_transactions` t
 CROSS JOIN published p
 WHERE t.service_date IS NULL OR t.service_date <= p.as_of
