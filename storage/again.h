@@ -60,7 +60,7 @@ typedef struct AgainDelivery {
     Str period, sha256;
     bool is_placed;
     int32_t mapping_version;  /* of the entry */
-    bool is_last;             /* of its claim */
+    bool is_last;             /* of its claim; of rows without an id each */
 } AgainDelivery;
 /* Whose files a claims feed has ever received. */
 bool again_sources(Pg *pg, const char *feed, Arena *arena, const char ***ret_sources, size_t *ret_n, Error *err);

@@ -256,8 +256,9 @@ static void put_row(Buf *out, const BronzeFeed *bronze, const SilverPage *page, 
     memcpy(out->data + length_at, &length, sizeof length);
 }
 
+/* Nor is what an earlier line of a file says, of rows without an id: its text is there. */
 static bool is_news(const SilverRow *row) {
-    return row->fate != ROW_SAME && row->fate != ROW_REPEATED && row->fate != ROW_ABSORBED;
+    return row->fate != ROW_SAME && row->fate != ROW_REPEATED && row->fate != ROW_ABSORBED && !row->held.is_repeat;
 }
 
 bool bronze_write(Pg *pg, const BronzeFeed *bronze, const SilverPage *page, Error *err) {

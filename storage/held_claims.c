@@ -3,6 +3,7 @@
 
 #include "base/own.h"
 #include "sql.h"
+#include "storage/held_contents.h"
 #include "storage/quarantine.h"
 #include "transform/holding.h"
 
@@ -25,25 +26,27 @@ static SilverRow *row_at(SilverPage *page, int64_t line) {
     return first < page->n_rows && page->rows[first].line == line ? &page->rows[first] : NULL;
 }
 
-/* One that is read as another's, or as nobody's, is another row; the entry goes. */
-static void hold_place(SilverRow *row, const PgResult *found, int r) {
-    row->held.entry = pg_int(found, r, PLACE_ENTRY);
-    if (str_is_null(row->id) || !str_equal(row->id, pg_value(found, r, PLACE_ID)))
+/* One that is read as another's, or as nobody's, is another row; the entry goes. One that nobody's was and is, is held by its
+ * content. */
+static void hold_place(SilverPage *page, SilverRow *row, const PgResult *found, int r) {
+    Str id = pg_value(found, r, PLACE_ID);
+    int64_t entry = pg_int(found, r, PLACE_ENTRY);
+    if (!str_equal(row->id, id))
+        page->outdated[page->n_outdated++] = entry;
+    if (str_is_null(row->id) || !str_equal(row->id, id))
         return;
     row->held = (Held){
         .is_found = true,
-        .entry = row->held.entry,
+        .entry = entry,
         .source_hash = pg_int(found, r, PLACE_HASH),
         .mapping_version = (int32_t)pg_int(found, r, PLACE_MAPPING),
         .was_refused = pg_bool(found, r, PLACE_REFUSED),
     };
 }
 
-bool held_claims_look_up(Pg *pg, const char *feed, SilverPage *page, Error *err) {
+static bool look_up_places(Pg *pg, const char *feed, SilverPage *page, Error *err) {
     const FormerReading *former = page->former;
     CLEANUP(buf_drop) Buf files = pg_array(ARRAY_MAX_BYTES);
-    if (!former)
-        return true;
     pg_array_ints(&files, former->file_ids, former->n);
     const char *array = pg_array_end(&files, err);
     TRY(array);
@@ -52,26 +55,41 @@ bool held_claims_look_up(Pg *pg, const char *feed, SilverPage *page, Error *err)
         PG_PARAMS(array, pg_number(former->first_line).text, pg_number(former->end_line).text, page->source_system,
                   RULE_ROW_REFUSED, silver_period(page), feed), err);
     TRY(found);
+    page->outdated = ARENA_ARRAY(page->arena, int64_t, (size_t)pg_rows(found) + 1);
     for (int r = 0; r < pg_rows(found); r++) {
         SilverRow *row = row_at(page, pg_int(found, r, PLACE_LINE));
         if (row)
-            hold_place(row, found, r);
+            hold_place(page, row, found, r);
     }
     return true;
 }
 
+bool held_claims_look_up(Pg *pg, const char *feed, SilverPage *page, Error *err) {
+    page->n_outdated = 0;
+    return (!page->former || look_up_places(pg, feed, page, err)) && held_contents_look_up(pg, feed, page, err);
+}
+
+/* Of contents the next one counts. */
+static bool withdraw(Pg *pg, Buf *entries, Error *err) {
+    CLEANUP(content_list_drop) ContentList contents = content_list_make();
+    const char *array = pg_array_end(entries, err);
+    TRY(array);
+    CLEANUP(pg_result_drop) PgResult *ended = pg_query(pg, SQL_HELD_CLAIMS_WITHDRAW, PG_PARAMS(array), err);
+    TRY(ended);
+    content_list_add_rows(&contents, ended);
+    return held_contents_decide(pg, &contents, err);
+}
+
 bool held_claims_withdraw(Pg *pg, const SilverPage *page, Error *err) {
     CLEANUP(buf_drop) Buf entries = pg_array(ARRAY_MAX_BYTES);
-    size_t n = 0;
-    for (size_t i = 0; i < page->n_rows; i++) {
-        const SilverRow *row = &page->rows[i];
-        if (row->held.entry && (row->fate != ROW_SAME || str_is_null(row->id) || !row->held.is_found)) {
-            pg_array_int(&entries, row->held.entry);
+    size_t n = page->n_outdated;
+    pg_array_ints(&entries, page->outdated, n);
+    for (size_t i = 0; i < page->n_rows; i++)
+        if (page->rows[i].held.entry && page->rows[i].fate != ROW_SAME) {
+            pg_array_int(&entries, page->rows[i].held.entry);
             n++;
         }
-    }
-    const char *array = pg_array_end(&entries, err);
-    return array && (n == 0 || pg_exec(pg, SQL_HELD_CLAIMS_WITHDRAW, PG_PARAMS(array), NULL, err));
+    return n == 0 || withdraw(pg, &entries, err);
 }
 
 /* ---- which entries count ---- */
@@ -178,5 +196,6 @@ bool held_claims_decide(Pg *pg, const char *feed, const SilverPage *page, Error 
             ids[n++] = page->rows[i].id;
     for (size_t i = 0; i < n_former; i++)
         ids[n++] = page->former->ids[i];
-    return (n == 0 || decide_if_any(pg, feed, page, ids, n, err)) && (n_former == 0 || decide_former(pg, feed, page, err));
+    return (n == 0 || decide_if_any(pg, feed, page, ids, n, err)) && (n_former == 0 || decide_former(pg, feed, page, err)) &&
+           held_contents_decide_page(pg, feed, page, err);
 }

@@ -1,16 +1,17 @@
 /* held_claims.h - what quarantine holds of claims: an entry for every unusable row of a file that has an id, of which one a claim
- * counts (transform/holding.h). In the caller's transaction.
+ * counts (transform/holding.h); of rows without an id see held_contents.h. In the caller's transaction.
  *
  * An entry that counts is open, or dismissed where a person dismissed its content; all others are superseded. */
 #pragma once
 #include "storage/silver.h"
 
-/* Of a file that is read anew: fills `held` of rows that an earlier reading held at their very place. */
+/* Fills `held`: of a file that is read anew of rows that an earlier reading held at their very place, and of rows without an id
+ * that repeat an earlier one of their file. */
 bool held_claims_look_up(Pg *pg, const char *feed, SilverPage *page, Error *err);
 /* Of such a file, before anything that was held of it ends: feeds that read it before, where it failed, place no page until the
  * transaction ends, for what they hold is decided by it. */
 bool held_claims_lock_former(Pg *pg, const char *feed, const SilverPage *page, Error *err);
-/* Entries of these rows that said something else until now: they are not of their file any more. */
+/* Entries of the page's lines that said something else until now: they are not of their file any more. */
 bool held_claims_withdraw(Pg *pg, const SilverPage *page, Error *err);
 /* Once the page's rows and entries are written: which entries of its claims count, also of other feeds that read its
  * file before. A feed that holds none costs one look-up. */

@@ -5,6 +5,7 @@
 #include "sql.h"
 #include "storage/bronze.h"
 #include "storage/held_claims.h"
+#include "storage/held_contents.h"
 #include "storage/spelling.h"
 
 #include <stdio.h>
@@ -55,14 +56,12 @@ static bool find_entries(Pg *pg, const char *feed, Entries *ret_entries, Error *
     return true;
 }
 
-/* Each is an entry by itself: none is in the way of another. */
-static bool is_by_place(const SilverPage *page, const SilverRow *row) {
-    return page->entity->kind == ENTITY_CLAIM && !str_is_null(row->id);
-}
+/* Each row is an entry by itself, or each content of a file: none is in the way of another. */
+static bool is_of_claims(const SilverPage *page) { return page->entity->kind == ENTITY_CLAIM; }
 
-bool quarantine_look_up(Pg *pg, const char *feed, SilverPage *page, Error *err) {
+static bool look_up(Pg *pg, const char *feed, SilverPage *page, Error *err) {
     Entries entries;
-    TRY(held_claims_look_up(pg, feed, page, err) && find_entries(pg, feed, &entries, err));
+    TRY(find_entries(pg, feed, &entries, err));
     if (!entries.any)
         return true;
     CLEANUP(buf_drop) Buf ids = pg_array(PAGE_MAX_BYTES);
@@ -70,7 +69,7 @@ bool quarantine_look_up(Pg *pg, const char *feed, SilverPage *page, Error *err) 
     for (size_t i = 0; i < page->n_rows; i++) {
         if (entries.without_id)
             pg_array_int(&hashes, page->rows[i].source_hash);
-        if (!str_is_null(page->rows[i].id) && !is_by_place(page, &page->rows[i]))
+        if (!str_is_null(page->rows[i].id))
             pg_array_text(&ids, page->rows[i].id);
     }
     const char *id_array = pg_array_end(&ids, err), *hash_array = pg_array_end(&hashes, err);
@@ -80,6 +79,10 @@ bool quarantine_look_up(Pg *pg, const char *feed, SilverPage *page, Error *err) 
     TRY(found);
     take_held(page, found);
     return true;
+}
+
+bool quarantine_look_up(Pg *pg, const char *feed, SilverPage *page, Error *err) {
+    return (is_of_claims(page) ? held_claims_look_up : look_up)(pg, feed, page, err);
 }
 
 /* A field as JSON text can hold it: as it is, or with the bytes that no text holds escaped. */
@@ -99,6 +102,12 @@ static const char *modified_text(const SilverPage *page, const SilverRow *row) {
     int column = page->system.modified_at;
     bool is_told = row->record.values && column != COLUMN_NONE && row->record.values[column].is_set;
     return is_told ? arena_string(page->arena, str_of(pg_number(row->record.values[column].number).text)) : NULL;
+}
+
+/* What the contents of claims are ordered by; NULL: its file has none, or it has an id. */
+static const char *period_text(const SilverPage *page, const SilverRow *row) {
+    Str period = silver_row_file(page, row).period;
+    return is_of_claims(page) && str_is_null(row->id) && period.size > 0 ? arena_string(page->arena, period) : NULL;
 }
 
 static bool insert_entry(Pg *pg, const char *feed, const char *names, size_t n_columns,
@@ -122,7 +131,7 @@ static bool insert_entry(Pg *pg, const char *feed, const char *names, size_t n_c
                    PG_PARAMS(feed, page->source_system, id, names, array, row->record.reject_rule,
                              row->record.reject_reason, file_id ? file : NULL,
                              row->line ? line : NULL, hash, version, batch, modified_text(page, row),
-                             is_by_place(page, row) ? "superseded" : "open"), NULL, err);
+                             is_of_claims(page) ? "superseded" : "open", period_text(page, row)), NULL, err);
 }
 
 /* Entries that become history: those of these ids, and those without an id of this content. */
@@ -149,7 +158,7 @@ static bool supersede_outdated(Pg *pg, const char *feed, const SilverPage *page,
     return pg_exec(pg, SQL_QUARANTINE_SUPERSEDE, PG_PARAMS(feed, ids, page->source_system, hashes), NULL, err);
 }
 
-/* Every row with an entry and something new to it: the entry is history, whatever becomes of the row. A claim's are not. */
+/* Every row with an entry and something new to it: the entry is history, whatever becomes of the row. */
 static bool supersede(Pg *pg, const char *feed, const SilverPage *page, Error *err) {
     CLEANUP(outdated_drop) Outdated outdated;
     outdated_init(&outdated);
@@ -157,7 +166,7 @@ static bool supersede(Pg *pg, const char *feed, const SilverPage *page, Error *e
         const SilverRow *row = &page->rows[i];
         if (row->fate == ROW_SAME)
             continue;
-        if (row->held.is_found && !str_is_null(row->id) && !is_by_place(page, row))
+        if (row->held.is_found && !str_is_null(row->id))
             pg_array_text(&outdated.ids, row->id);
         if (row->held.lacked_id)
             pg_array_int(&outdated.hashes, row->source_hash);
@@ -175,9 +184,15 @@ bool quarantine_withdraw(Pg *pg, const char *feed, const SilverPage *page, int64
     }
     const char *file_array = pg_array_end(&files, err), *line_array = pg_array_end(&lines, err);
     const char *hash_array = pg_array_end(&hashes, err);
-    return file_array && line_array && hash_array &&
-           pg_exec(pg, SQL_QUARANTINE_WITHDRAW, PG_PARAMS(file_array, pg_number(former->first_line).text,
-                   pg_number(former->end_line).text, line_array, hash_array, silver_period(page), feed), ret_n, err);
+    TRY(file_array && line_array && hash_array);
+    CLEANUP(content_list_drop) ContentList contents = content_list_make();
+    CLEANUP(pg_result_drop) PgResult *ended = pg_query(
+        pg, SQL_QUARANTINE_WITHDRAW, PG_PARAMS(file_array, pg_number(former->first_line).text, pg_number(former->end_line).text,
+        line_array, hash_array, silver_period(page), feed), err);
+    TRY(ended);
+    *ret_n = pg_rows(ended);
+    content_list_add_rows(&contents, ended);
+    return held_contents_decide(pg, &contents, err);
 }
 
 /* ---- cleaned again ---- */
@@ -299,8 +314,8 @@ bool quarantine_dismiss(Pg *pg, int64_t entry, Arena *arena, const char **ret_st
 
 /* A row without an id is known by its content: the same content once more adds nothing. */
 static bool has_entry_by_now(const SilverPage *page, size_t i) {
-    if (!str_is_null(page->rows[i].id))
-        return false;
+    if (!str_is_null(page->rows[i].id) || is_of_claims(page))
+        return page->rows[i].held.is_repeat;
     for (size_t j = 0; j < i; j++)
         if (page->rows[j].fate == ROW_REJECTED && str_is_null(page->rows[j].id) &&
             page->rows[j].source_hash == page->rows[i].source_hash)
@@ -333,6 +348,6 @@ static bool insert_entries(Pg *pg, const char *feed, const Field *columns, size_
 
 bool quarantine_write(Pg *pg, const char *feed, const Field *columns, size_t n_columns,
                       const SilverPage *page, Error *err) {
-    TRY(supersede(pg, feed, page, err) && held_claims_withdraw(pg, page, err));
+    TRY(is_of_claims(page) ? held_claims_withdraw(pg, page, err) : supersede(pg, feed, page, err));
     return silver_count(page, ROW_REJECTED) == 0 || insert_entries(pg, feed, columns, n_columns, page, err);
 }

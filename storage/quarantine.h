@@ -1,8 +1,9 @@
 /* quarantine.h - rows that could not be used, with their raw fields, rule and reason.
  *
  * One open entry per feed and id; a newer content of the row supersedes it. A row without an id is known
- * by its content alone: one open entry for that. Of claims every unusable row with an id is an entry, and which of a claim's
- * is the open one follows from the order of its deliveries: held_claims.h. In the caller's transaction. */
+ * by its content alone: one open entry for that. Of claims every unusable row with an id is an entry, and of those without one
+ * every content of a file; which of a claim's, or of a content's, is the open one follows from the order of its deliveries:
+ * held_claims.h, held_contents.h. In the caller's transaction. */
 #pragma once
 #include "storage/silver.h"
 
@@ -35,7 +36,7 @@ typedef struct QuarantineAsked {
  * another row's id are not among them: that is decided at the source. */
 bool quarantine_ask(Pg *pg, const QuarantineChoice *choice, Arena *arena, QuarantineAsked **ret_asked, size_t *ret_n,
                     Error *err);
-/* An open entry becomes `dismissed`: the row stays out until its content changes, a claim's also where another file says the
+/* An open entry becomes `dismissed`: the row stays out until its content changes, of claims also where another file says the
  * same. `ret_state` is the one it is in now; NULL: there is no such entry. */
 bool quarantine_dismiss(Pg *pg, int64_t entry, Arena *arena, const char **ret_state, Error *err);
 

@@ -33,14 +33,15 @@ typedef struct Known {
     uint8_t record_hash[16];
 } Known;
 
-/* What quarantine holds of a row: an open or dismissed entry, by its id or, without one, by its content. Of a claim with an
- * id what an earlier reading of the file held at this very place, whatever counts (storage/held_claims.h). */
+/* What quarantine holds of a row: an open or dismissed entry, by its id or, without one, by its content. Of a claim what an
+ * earlier reading of the file held at this very place, whatever counts (storage/held_claims.h). */
 typedef struct Held {
     int64_t entry; /* of a claim's; else 0 */
     int64_t source_hash;
     int32_t mapping_version;
     bool is_found;
-    bool lacked_id; /* this very content is held as that of a row without an id */
+    bool lacked_id; /* this very content is held as that of a row without an id; not of claims */
+    bool is_repeat; /* of a claim without an id: an earlier line of its file says the same, whose entry is the file's */
     bool was_refused; /* by PostgreSQL, not by us: it may have the row by now */
 } Held;
 
@@ -82,6 +83,7 @@ typedef struct FormerReading {
     const int64_t *file_ids;
     size_t n;
     int64_t first_line, end_line; /* from, and up to before */
+    int64_t from_line; /* where this reading began or goes on */
     const Str *ids; /* of the claims that they made of these lines (storage/former.h) */
     size_t n_ids;
 } FormerReading;
@@ -99,6 +101,8 @@ typedef struct SilverPage {
     const RowFile *files; /* one per row, where they are of several; else NULL */
     const FormerReading *former; /* claims alone; NULL: nothing of these bytes was read before */
     size_t n_withdrawn; /* deliveries of it that go; set by claim_decide() */
+    int64_t *outdated; /* entries of quarantine that are of its lines, and of none of its rows any more */
+    size_t n_outdated;
     struct ClaimMemory *memory; /* claims of a run that writes nothing; else NULL */
     struct ClaimWork *claims; /* claim.c's, between its three calls */
     struct HistoryWork *history; /* history.c's, likewise */

@@ -2,7 +2,9 @@
 #include "storage/x12.h"
 
 #include "base/failpoint.h"
+#include "base/own.h"
 #include "sql.h"
+#include "storage/held_contents.h"
 
 bool x12_note(Pg *tx, const X12Notes *notes, Error *err) {
     PgNumber file = pg_number(notes->file_id);
@@ -21,7 +23,11 @@ bool x12_note(Pg *tx, const X12Notes *notes, Error *err) {
 
 bool x12_mend(Pg *tx, int64_t file_id, Error *err) {
     PgNumber file = pg_number(file_id);
-    TRY(pg_exec(tx, SQL_X12_MEND, PG_PARAMS(file.text), NULL, err));
+    CLEANUP(content_list_drop) ContentList contents = content_list_make();
+    CLEANUP(pg_result_drop) PgResult *ended = pg_query(tx, SQL_X12_MEND, PG_PARAMS(file.text), err);
+    TRY(ended);
+    content_list_add_rows(&contents, ended);
+    TRY(held_contents_decide(tx, &contents, err));
     FAILPOINT("x12.after_mend");
     return true;
 }

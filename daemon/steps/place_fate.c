@@ -98,6 +98,7 @@ bool placing_clean(Placing *p, Error *err) {
 /* Entries that end with the file's earlier reading are news as well. */
 static bool has_news(const Placing *p) {
     return p->outcome.rows_same < (int64_t)p->page->n_rows || p->outcome.rows_deleted > 0 || p->n_entries > 0 ||
+           p->page->n_outdated > 0 ||
            silver_count(p->page, ROW_TOUCHED) + silver_count(p->page, ROW_ABSORBED) > 0;
 }
 

@@ -2,16 +2,30 @@
 #include "steps/place_plan.h"
 
 #include "steps/plan.h"
+#include "storage/held_contents.h"
+
+/* A file's content, by the file's bytes; they are read once. */
+static Str mark_of(const SilverPage *page, const SilverRow *row) {
+    Str sha256 = silver_row_file(page, row).sha256, source = str_of(page->source_system);
+    char *mark = arena_alloc(page->arena, source.size + sha256.size);
+    memcpy(mark, source.at, source.size);
+    memcpy(mark + source.size, sha256.at, sha256.size);
+    return (Str){mark, source.size + sha256.size};
+}
 
 /* ---- what would have been done by now ---- */
 
-/* Of claims without an id, which are known by their content; all others are held each by itself. */
+/* Of claims; each row with an id is held by itself. */
+static void tell_entry(const Plan *plan, const SilverPage *page, SilverRow *row) {
+    if (str_is_null(row->id) && !row->held.is_repeat && plan_has(plan, mark_of(page, row), row->source_hash))
+        held_contents_repeat(page, row);
+    if (row->held.entry && plan_has_renewed(plan, row->held.entry))
+        row->held.mapping_version = page->mapping_version;
+}
+
 void plan_tell_entries(const PlaceFeed *feed, SilverPage *page) {
-    for (size_t i = 0; page->memory && i < page->n_rows; i++) {
-        SilverRow *row = &page->rows[i];
-        if (str_is_null(row->id) && plan_has(feed->run->plan, STR_NULL, row->source_hash))
-            row->held = (Held){.is_found = true, .source_hash = row->source_hash, .mapping_version = page->mapping_version};
-    }
+    for (size_t i = 0; page->memory && i < page->n_rows; i++)
+        tell_entry(feed->run->plan, page, &page->rows[i]);
 }
 
 void plan_tell_rows(const PlaceFeed *feed, SilverPage *page) {
@@ -30,8 +44,8 @@ static bool is_entry(const SilverRow *row) {
 
 static void remember_entries(Plan *plan, const SilverPage *page) {
     for (size_t i = 0; i < page->n_rows; i++)
-        if (page->rows[i].fate == ROW_REJECTED && str_is_null(page->rows[i].id))
-            plan_add(plan, STR_NULL, page->rows[i].source_hash);
+        if (str_is_null(page->rows[i].id))
+            plan_add(plan, mark_of(page, &page->rows[i]), page->rows[i].source_hash);
 }
 
 static void remember_rows(Plan *plan, const SilverPage *page) {

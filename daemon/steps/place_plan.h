@@ -4,7 +4,8 @@
 #pragma once
 #include "steps/placing.h"
 
-/* What quarantine would hold by now of claims' rows without an id. After it was looked up what it holds. */
+/* Of claims what the file's rows without an id would be held by, and what a remap before it would have renewed. After it was
+ * looked up what quarantine holds. */
 void plan_tell_entries(const PlaceFeed *feed, SilverPage *page);
 /* Rows that would have been placed by now, with this content. Of claims every delivery counts, whatever its content. */
 void plan_tell_rows(const PlaceFeed *feed, SilverPage *page);

@@ -124,11 +124,13 @@ bool placing_decide_entries(Placing *p, Error *err) {
     return true;
 }
 
-/* Rows that an earlier reading of the file held where this one does. */
+/* Rows of a file that is read anew that quarantine holds as it did, or whose content it holds by an earlier line. */
 static int64_t count_held_still(const SilverPage *page) {
     int64_t n = 0;
-    for (size_t i = 0; i < page->n_rows; i++)
-        n += page->rows[i].fate == ROW_SAME && page->rows[i].held.entry && page->rows[i].held.is_found;
+    for (size_t i = 0; i < page->n_rows; i++) {
+        const Held *held = &page->rows[i].held;
+        n += page->rows[i].fate == ROW_SAME && held->is_found && (held->entry || held->is_repeat);
+    }
     return n;
 }
 

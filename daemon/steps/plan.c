@@ -72,6 +72,13 @@ void plan_add(Plan *plan, Str id, int64_t source_hash) {
         grow(plan);
 }
 
+/* An id that no row has: they are trimmed. */
+static const Str RENEWED = {" entry", 6};
+
+bool plan_has_renewed(const Plan *plan, int64_t entry) { return plan_has(plan, RENEWED, entry); }
+
+void plan_add_renewed(Plan *plan, int64_t entry) { plan_add(plan, RENEWED, entry); }
+
 /* ---- claims ---- */
 
 ClaimMemory *plan_claims(Plan *plan) {

@@ -21,6 +21,10 @@ static inline void plan_drop(Plan **owner) {
 bool plan_has(const Plan *plan, Str id, int64_t source_hash);
 void plan_add(Plan *plan, Str id, int64_t source_hash);
 
+/* A remap would have made this entry of quarantine one of today's mapping. */
+bool plan_has_renewed(const Plan *plan, int64_t entry);
+void plan_add_renewed(Plan *plan, int64_t entry);
+
 /* Claims: their deliveries count one by one, whatever the content, so that more must be remembered
  * (storage/claim_memory.h). */
 struct ClaimMemory *plan_claims(Plan *plan);

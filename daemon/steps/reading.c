@@ -244,7 +244,8 @@ static void note_former(Reading *reading) {
     bool begins = reading->progress.offset == 0 && reading->progress.line == 0;
     if (file->entry.file_id > 0 && (file->entry.readings > 0 || begins))
         file->former[file->n_former++] = file->entry.file_id;
-    reading->former = (FormerReading){.file_ids = file->former, .n = file->n_former};
+    reading->former = (FormerReading){.file_ids = file->former, .n = file->n_former,
+                                      .from_line = line_behind(reading, reading->progress.line)};
 }
 
 bool reading_begin(Reading *reading, const char *position, Error *err) {

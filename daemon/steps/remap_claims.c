@@ -17,6 +17,7 @@
 #include "storage/claim.h"
 #include "storage/file.h"
 #include "storage/held_claims.h"
+#include "storage/held_contents.h"
 #include "storage/quarantine.h"
 #include "storage/run_store.h"
 #include "transform/fingerprint.h"
@@ -177,24 +178,28 @@ static bool add_entries(Remapping *r, SilverPage *page, Error *err) {
 
 /* Also of claims whose rows stay as they are: which counts hangs on every delivery of the claim. */
 static bool decide_held(const Remapping *r, const SilverPage *page, Error *err) {
+    CLEANUP(content_list_drop) ContentList contents = content_list_make();
     Str *ids = ARENA_ARRAY(page->arena, Str, 2 * page->n_rows + 1);
     size_t n = 0;
     for (size_t i = 0; i < page->n_rows; i++) {
+        if (str_is_null(r->deliveries[i].row.id))
+            content_list_add(&contents, str_of(r->feed.feed), str_of(page->source_system), r->deliveries[i].row.source_hash);
         if (!str_is_null(page->rows[i].id))
             ids[n++] = page->rows[i].id;
         if (!str_is_null(r->deliveries[i].row.id)) /* of one that is read as another's now */
             ids[n++] = r->deliveries[i].row.id;
     }
-    return held_claims_decide_ids(r->run->pg, r->feed.feed, page->source_system, ids, n, err);
+    return held_claims_decide_ids(r->run->pg, r->feed.feed, page->source_system, ids, n, err) &&
+           held_contents_decide(r->run->pg, &contents, err);
 }
 
 /* ---- a page: placing ---- */
 
-/* What quarantine would hold of rows without an id: files that a plan reads after this ask for it. */
+/* Files that a plan reads anew after this ask for it. */
 static void plan_entries(const Remapping *r, const SilverPage *page) {
     for (size_t i = 0; i < page->n_rows; i++)
-        if (r->renewed[i] && str_is_null(page->rows[i].id))
-            plan_add(r->run->plan, STR_NULL, page->rows[i].source_hash);
+        if (r->renewed[i])
+            plan_add_renewed(r->run->plan, r->renewed[i]);
 }
 
 static bool decide_page(void *ctx, SilverPage *page, bool *ret_has_news, Error *err) {

@@ -3,11 +3,10 @@
 
 #include "base/clock.h"
 #include "base/failpoint.h"
-#include "transform/hash.h"
 
 #include <xxhash.h>
 
-enum { ROWS_MOST = 2000, KEYS_A_ROW = 2, KEY_SLOTS = 8192 }; /* half of the slots are used at most */
+enum { ROWS_MOST = 2000, KEY_SLOTS = 8192 }; /* a quarter of the slots is used at most */
 
 void together_init(Together *together) { *together = (Together){.arena = arena_open()}; }
 
@@ -33,17 +32,11 @@ bool together_has(const Together *together, const char *source_system, const Fil
 
 /* ---- what rows are about ---- */
 
-/* The claim, where it has an id, and the content; two that meet by chance are merely placed apart. */
-static size_t keys_of(const PlaceFeed *feed, const RawRows *rows, size_t i, Arena *scratch, uint64_t keys[KEYS_A_ROW]) {
-    const Str *fields = rows->fields + i * feed->n_fields;
-    Str id = rows->rejects[i].rule ? STR_NULL : mapping_id(feed->mapping, fields, scratch);
-    size_t n = 0;
-    keys[n++] = (uint64_t)hash_source(feed->fields, fields, feed->n_fields);
-    if (!str_is_null(id))
-        keys[n++] = XXH3_64bits(id.at, id.size);
-    for (size_t k = 0; k < n; k++)
-        keys[k] = keys[k] ? keys[k] : 1;
-    return n;
+/* The claim; two that meet by chance are merely placed apart. 0: it has no id, and is its file's alone. */
+static uint64_t key_of(const PlaceFeed *feed, const RawRows *rows, size_t i, Arena *scratch) {
+    Str id = rows->rejects[i].rule ? STR_NULL : mapping_id(feed->mapping, rows->fields + i * feed->n_fields, scratch);
+    uint64_t key = str_is_null(id) ? 0 : XXH3_64bits(id.at, id.size);
+    return str_is_null(id) || key ? key : 1;
 }
 
 static uint64_t *slot_of(uint64_t *keys, uint64_t key) {
@@ -54,11 +47,8 @@ static uint64_t *slot_of(uint64_t *keys, uint64_t key) {
 }
 
 static bool has_met(const Together *together, const PlaceFeed *feed, const RawRows *rows, size_t i, Arena *scratch) {
-    uint64_t keys[KEYS_A_ROW];
-    bool is_met = false;
-    for (size_t n = keys_of(feed, rows, i, scratch, keys); n-- > 0;)
-        is_met = is_met || *slot_of(together->keys, keys[n]);
-    return is_met;
+    uint64_t key = key_of(feed, rows, i, scratch);
+    return key && *slot_of(together->keys, key);
 }
 
 /* A wide header has fewer: the array of their fields is bounded as a page is. */
@@ -143,9 +133,9 @@ static void add_row(Together *together, const SmallFile *file, const RawRows *ro
     together->rejects[at] = (RawReject){.rule = reject.rule, .reason = copy(together->arena, reject.reason), .entry = STR_NULL};
     together->row_files[at] = (RowFile){file->seen.seen_id, str_of(file->seen.period),
                                         {(const char *)file->bytes.sha256, FILE_SHA256_BYTES}};
-    uint64_t keys[KEYS_A_ROW];
-    for (size_t n = keys_of(together->feed, rows, i, scratch, keys); n-- > 0;)
-        *slot_of(together->keys, keys[n]) = keys[n];
+    uint64_t key = key_of(together->feed, rows, i, scratch);
+    if (key)
+        *slot_of(together->keys, key) = key;
 }
 
 void together_add(Together *together, PlaceFeed *feed, const SmallFile *file, const DeliveryPage *page, Arena *scratch) {

@@ -2,10 +2,10 @@
  *
  * A file of three rows costs as many statements as one of five thousand. So files of one source and header that their first
  * page holds whole wait here, and are placed as one page, each with an entry, counts and an end of its own: the ledger, silver
- * and quarantine are as if each had come alone. That takes that none of their rows is about a claim that another's is about,
- * nor says what another's says (of which one may have been refused); that nothing of their bytes was read before; and that
- * nothing is to be said of them. What cannot be placed here is the caller's to place by itself. So is every one of them when
- * the page fails, for whatever reason that may be one file's alone: nothing of it is committed then.
+ * and quarantine are as if each had come alone. That takes that none of their rows is about a claim that another's is about;
+ * that nothing of their bytes was read before; and that nothing is to be said of them. What cannot be placed here is the
+ * caller's to place by itself. So is every one of them when the page fails, for whatever reason that may be one file's alone:
+ * nothing of it is committed then.
  * They wait at most for the others of the list they came with (drop.h), and in receiving/, where a crash leaves them. */
 #pragma once
 #include "steps/delivery.h"
@@ -32,7 +32,7 @@ typedef struct Together {
     int64_t *lines;
     RawReject *rejects;
     RowFile *row_files;
-    uint64_t *keys; /* what their rows are about, and what they say: open addressing, 0 is free */
+    uint64_t *keys; /* the claims that their rows are about: open addressing, 0 is free */
     size_t n_rows, most_rows, size_bytes;
 } Together;
 

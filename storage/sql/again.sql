@@ -78,7 +78,8 @@ SELECT set_config('revcycled.feed', $1, true), set_config('revcycled.source', $2
 -- Every delivery of a claims feed with the text it was made of: those that silver knows, and those that were never
 -- placed because they were unusable, also where a later one is held or placed by now, but for what was dismissed. Text that its neighbour had already
 -- is not in bronze once more: the neighbour's serves. Claim by claim; sorted once, not for every page. When entries were asked
--- for, their claims whole: what a claim's iterations are follows from all its deliveries.
+-- for, their claims whole: what a claim's iterations are follows from all its deliveries; and a content that no row has an id of
+-- whole, every file that says it. Its text is taken once, for any number of files.
 -- name: again_deliveries
 DECLARE again_deliveries NO SCROLL CURSOR WITH HOLD FOR
 WITH placed AS (
@@ -103,20 +104,26 @@ WITH placed AS (
     FROM entry e WHERE e.dismissed_at IS NULL
       AND NOT EXISTS (SELECT FROM placed p WHERE p.file_id = e.file_id AND p.line = e.line)
 ), asked AS (
-    SELECT quarantine_id, natural_key FROM dq.quarantine
+    SELECT quarantine_id, natural_key, source_hash FROM dq.quarantine
     WHERE feed = current_setting('revcycled.feed') AND source_system = current_setting('revcycled.source')
       AND state = 'open' AND replay_asked_at IS NOT NULL
 ), found AS (
     SELECT DISTINCT ON (w.claim_id, w.file_id, w.line) w.*, f.period, f.sha256, r.schema_id, r.raw
     FROM wanted w
     JOIN ops.file f ON f.file_id = w.file_id AND f.feed = current_setting('revcycled.feed')
-    JOIN bronze.{raw} r ON r.source_hash = w.source_hash AND r.source_key IS NOT DISTINCT FROM w.claim_id
+    JOIN (
+        SELECT source_key, source_hash, file_id, line, batch_id, schema_id, raw FROM bronze.{raw} WHERE source_key IS NOT NULL
+        UNION ALL
+        (SELECT DISTINCT ON (source_hash) source_key, source_hash, file_id, line, batch_id, schema_id, raw
+         FROM bronze.{raw} WHERE source_key IS NULL ORDER BY source_hash, schema_id DESC, batch_id)
+    ) AS r ON r.source_hash = w.source_hash AND r.source_key IS NOT DISTINCT FROM w.claim_id
     WHERE NOT current_setting('revcycled.asked')::boolean OR w.quarantine_id IN (SELECT quarantine_id FROM asked)
        OR w.claim_id IN (SELECT natural_key FROM asked)
+       OR (w.claim_id IS NULL AND w.source_hash IN (SELECT source_hash FROM asked WHERE natural_key IS NULL))
     ORDER BY w.claim_id, w.file_id, w.line, (r.file_id = w.file_id AND r.line = w.line) DESC, r.batch_id
 )
 SELECT claim_id, source_hash, schema_id, raw, file_id, line, period, sha256, is_placed, coalesce(quarantine_id, 0),
-       coalesce(mapping_version, 0), lead(claim_id) OVER sorted IS DISTINCT FROM claim_id
+       coalesce(mapping_version, 0), claim_id IS NULL OR lead(claim_id) OVER sorted IS DISTINCT FROM claim_id
 FROM found WINDOW sorted AS (ORDER BY claim_id, file_id, line)
 ORDER BY claim_id, file_id, line
 

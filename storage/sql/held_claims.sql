@@ -4,7 +4,7 @@
 -- name: held_claims_places
 SELECT q.line, q.quarantine_id, q.natural_key, q.source_hash, q.mapping_version, q.rule = $5
 FROM dq.quarantine q JOIN ops.file f USING (file_id)
-WHERE q.file_id = ANY ($1::bigint[]) AND q.line >= $2::bigint AND q.line < $3::bigint AND q.natural_key IS NOT NULL
+WHERE q.file_id = ANY ($1::bigint[]) AND q.line >= $2::bigint AND q.line < $3::bigint
   AND q.source_system = $4 AND q.state <> 'replayed' AND q.withdrawn_at IS NULL AND f.period IS NOT DISTINCT FROM $6
   AND q.feed = $7
 ORDER BY q.quarantine_id
@@ -12,6 +12,7 @@ ORDER BY q.quarantine_id
 -- name: held_claims_withdraw
 UPDATE dq.quarantine SET state = 'superseded', withdrawn_at = now(), replay_asked_at = NULL
 WHERE quarantine_id = ANY ($1::bigint[])
+RETURNING feed, source_system, CASE WHEN natural_key IS NULL THEN source_hash END
 
 -- The other feeds whose files these are.
 -- name: held_claims_former_feeds

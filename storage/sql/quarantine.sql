@@ -23,7 +23,9 @@ FROM ops.file f
 WHERE q.file_id = ANY($1::bigint[]) AND q.line >= $2::bigint AND q.line < $3::bigint AND f.file_id = q.file_id
   AND q.state <> 'replayed' AND q.withdrawn_at IS NULL
   AND ((q.line, q.source_hash) NOT IN (SELECT * FROM unnest($4::bigint[], $5::bigint[]))
-       OR (q.natural_key IS NOT NULL AND f.period IS DISTINCT FROM $6) OR q.feed <> $7)
+       OR CASE WHEN q.natural_key IS NULL THEN q.file_period IS DISTINCT FROM nullif($6, '') ELSE f.period IS DISTINCT FROM $6 END
+       OR q.feed <> $7)
+RETURNING q.feed, q.source_system, CASE WHEN q.natural_key IS NULL THEN q.source_hash END
 
 -- The rows of these entries are usable now: by id, or by content where they had none.
 -- name: quarantine_replayed
@@ -50,10 +52,12 @@ WHERE q.quarantine_id = u.quarantine_id
 
 -- name: quarantine_insert
 INSERT INTO dq.quarantine (feed, source_system, natural_key, raw, rule, reason, file_id, line,
-                           source_hash, mapping_version, batch_id, source_modified_at, state, ended_at, dismissed_at)
+                           source_hash, mapping_version, batch_id, source_modified_at, state, ended_at, dismissed_at, file_period)
 SELECT $1, $2, $3, jsonb_object($4::text[], $5::text[]), $6, $7, $8, $9, $10, $11, $12,
        'epoch'::timestamptz + $13::bigint * interval '1 microsecond', $14, CASE $14 WHEN 'superseded' THEN now() END,
-       CASE $14 WHEN 'superseded' THEN dq.dismissed_at($1, $2, $3, $10::bigint) END
+       CASE $14 WHEN 'superseded' THEN dq.dismissed_at($1, $2, $3, $10::bigint) END, $15
+ON CONFLICT (file_id, source_hash, feed, source_system)
+    WHERE natural_key IS NULL AND file_id IS NOT NULL AND state <> 'replayed' AND withdrawn_at IS NULL DO NOTHING
 
 -- name: quarantine_ask
 WITH asked AS (
@@ -64,12 +68,17 @@ WITH asked AS (
 )
 SELECT feed, count(*) FROM asked GROUP BY feed ORDER BY feed
 
--- Of a claim its content, wherever else a file says it: see held_claims.h.
+-- Of claims its content, wherever else a file says it: see held_claims.h, held_contents.h.
 -- name: quarantine_dismiss
 WITH dismissed AS (
     UPDATE dq.quarantine SET state = 'dismissed', dismissed_at = now(), replay_asked_at = NULL
     WHERE quarantine_id = $1::bigint AND state = 'open'
     RETURNING *
+), content AS (
+    UPDATE dq.quarantine q SET dismissed_at = now() FROM dismissed d
+    WHERE d.natural_key IS NULL AND q.natural_key IS NULL AND q.source_hash = d.source_hash AND q.feed = d.feed
+      AND q.source_system = d.source_system AND q.file_id IS NOT NULL AND d.file_id IS NOT NULL AND q.state = 'superseded'
+      AND q.withdrawn_at IS NULL AND NOT q.is_mended AND q.dismissed_at IS NULL
 )
 UPDATE dq.quarantine q SET dismissed_at = now() FROM dismissed d
 WHERE q.feed = d.feed AND q.natural_key = d.natural_key AND q.source_system = d.source_system AND q.source_hash = d.source_hash

@@ -120,6 +120,9 @@ WITH bad AS MATERIALIZED (
     UPDATE ops.x12_set s SET state = 'superseded'
     FROM bad WHERE s.file_id = bad.file_id AND s.set_number = bad.set_number AND s.state = 'quarantined'
 )
-UPDATE dq.quarantine q SET state = 'superseded', replay_asked_at = NULL
+UPDATE dq.quarantine q SET state = 'superseded', replay_asked_at = NULL, is_mended = q.natural_key IS NULL
 FROM bad
-WHERE q.file_id = bad.file_id AND q.line BETWEEN bad.first_segment AND bad.last_segment AND q.state IN ('open', 'dismissed')
+WHERE q.file_id = bad.file_id AND q.line BETWEEN bad.first_segment AND bad.last_segment
+  AND (q.state IN ('open', 'dismissed')
+       OR (q.natural_key IS NULL AND q.state = 'superseded' AND q.withdrawn_at IS NULL AND NOT q.is_mended))
+RETURNING q.feed, q.source_system, CASE WHEN q.natural_key IS NULL THEN q.source_hash END

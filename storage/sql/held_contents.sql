@@ -1,0 +1,32 @@
+-- What quarantine holds of rows of claims files that have no id.
+
+-- Of rows of a page, each with the files that it may have been read of: what is held of them with its content.
+-- name: held_contents_look_up
+SELECT n.row, q.line, q.quarantine_id, q.source_hash, q.mapping_version, q.rule = $5, q.file_period IS NOT DISTINCT FROM n.period
+FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::text[]) AS n(row, file_id, source_hash, period)
+CROSS JOIN LATERAL (
+    SELECT * FROM dq.quarantine
+    WHERE file_id = n.file_id AND source_hash = n.source_hash AND feed = $6 AND source_system = $7 AND natural_key IS NULL
+      AND state <> 'replayed' AND withdrawn_at IS NULL
+    OFFSET 0
+) AS q
+ORDER BY n.row, q.line, q.quarantine_id
+
+-- Of each content the entry that counts and the one that is to, where they differ. Either is found in an index, however many
+-- entries there are.
+-- name: held_contents
+SELECT counting.quarantine_id, last.quarantine_id
+FROM (SELECT DISTINCT * FROM unnest($1::text[], $2::text[], $3::bigint[]) AS u(feed, source_system, source_hash)) AS n
+LEFT JOIN LATERAL (
+    SELECT quarantine_id FROM dq.quarantine
+    WHERE source_hash = n.source_hash AND feed = n.feed AND source_system = n.source_system AND natural_key IS NULL
+      AND file_id IS NOT NULL AND state <> 'replayed' AND withdrawn_at IS NULL AND NOT is_mended
+    ORDER BY file_period DESC NULLS LAST, file_id DESC, line DESC LIMIT 1
+) AS last ON true
+LEFT JOIN LATERAL (
+    SELECT quarantine_id FROM dq.quarantine
+    WHERE source_hash = n.source_hash AND feed = n.feed AND source_system = n.source_system AND natural_key IS NULL
+      AND file_id IS NOT NULL AND state IN ('open', 'dismissed')
+    OFFSET 0
+) AS counting ON true
+WHERE counting.quarantine_id IS DISTINCT FROM last.quarantine_id
