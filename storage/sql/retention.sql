@@ -119,11 +119,12 @@ WHERE v.n BETWEEN $3::bigint AND $4::bigint AND c.ctid = v.place AND c.batch_id 
 -- ---- quarantine ----
 
 -- Entries that ended before $1. Of files' rows those that were replaced stay: all deliveries of a claim tell
--- what its iterations are.
+-- what its iterations are. So do those whose content a person dismissed, wherever else it is said: it may be said again.
 -- name: retention_quarantine
 SELECT q.quarantine_id AS id FROM dq.quarantine q LEFT JOIN ops.feed_entity e ON e.feed = q.feed
 WHERE q.ended_at < $1::timestamptz
   AND (q.state = 'replayed' OR (q.state = 'superseded' AND (q.file_id IS NULL OR q.withdrawn_at IS NOT NULL)))
+  AND (q.file_id IS NULL OR q.dismissed_at IS NULL)
   AND NOT EXISTS (SELECT FROM ops.hold h WHERE h.released_at IS NULL AND (h.feed = q.feed
                   OR (h.kind = 'source' AND h.source_system = q.source_system)))
   AND NOT (coalesce(e.entity, '') NOT IN ('providers', 'departments', 'payers') AND EXISTS (

@@ -340,3 +340,20 @@ def test_what_a_feed_holds_besides_counts_again_when_another_reads_the_file_that
     claims.once()
     assert claims.rows(states) == [("C1", OTHER, "open"), ("C2", OTHER, "open"), ("C3", OTHER, "open")]
     assert claims.rows(states.replace("monthly", "weekly")) == [("C1", "hospital1_2024-04.csv", "open")]
+
+
+def test_what_a_person_dismissed_stays_so_when_retention_came_between_two_readings(make_claims):  # noqa: F811
+    """The reading between holds it by another id: of the one that was dismissed nothing is left but its withdrawn entry."""
+    claims = make_claims()
+    configure(claims, way("fold_ids: false"))
+    claims.put(OTHER, text([row("c1", amount="ten"), row("c2", amount="ten")]))
+    claims.once()
+    claims.store.execute("UPDATE dq.quarantine SET state = 'dismissed', dismissed_at = now() WHERE natural_key = 'c1'", claims.database)
+    for mends in ((), (way("fold_ids: false"),)):
+        configure(claims, ("claims:\n", "retention: {quarantine: 6y, every: 12h}\nclaims:\n"), *mends)
+        claims.store.execute("UPDATE ops.file SET replay_asked_at = now()", claims.database)
+        claims.once()
+        claims.store.execute("UPDATE dq.quarantine SET ended_at = now() - interval '7 years' WHERE withdrawn_at IS NOT NULL", claims.database)
+        claims.once()
+        assert claims.rows("SELECT count(*) FROM dq.quarantine WHERE withdrawn_at IS NOT NULL AND dismissed_at IS NULL") == [(0,)]
+    assert [entry[1:] for entry in held_states(claims)] == [("c1", OTHER, "dismissed"), ("c2", OTHER, "open")]

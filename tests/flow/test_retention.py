@@ -203,7 +203,7 @@ def expected_raw(world):
 def expected_entries(world):
     return {row[0] for row in world.rows(
         "SELECT quarantine_id FROM dq.quarantine WHERE ended_at < now() - %s * interval '1 day' "
-        "AND (state = 'replayed' OR state = 'superseded' AND file_id IS NULL)", DAYS)}
+        "AND (state = 'replayed' OR state = 'superseded' AND file_id IS NULL) AND (file_id IS NULL OR dismissed_at IS NULL)", DAYS)}
 
 
 def expected_ledgers(world):
