@@ -12,7 +12,7 @@ import signal
 
 import pytest
 
-from harness import dump
+from harness import dump, jobs
 from test_claims import Claims, add_weekly, make_claims, row, text  # noqa: F401  (a fixture and what it makes)
 
 AMOUNTS = ("ClaimAmount", "PaidAmount", "Deductible", "Coinsurance", "Copay")
@@ -314,6 +314,33 @@ def test_a_row_that_is_refused_for_another_reason_says_so(make_claims):  # noqa:
     refuse_by_trigger(claims, "refused", "23502", "NEW.paid_amount = 7")
     replay(claims)
     assert claims.rows(entries) == [(entry, "open", reason.replace("23514", "23502"))]
+
+
+@pytest.mark.parametrize("way", ["its file is read anew", "a remap"])
+def test_a_refused_row_that_a_usable_one_stands_behind_is_placed_by(make_claims, way):  # noqa: F811
+    """No entry is open that a person could ask for."""
+    claims = make_claims()
+    refuse(claims)
+    claims.put("hospital1_2024-01.csv", text([row("C1", "2024-01-01", paid="7.00")]))
+    claims.put("hospital1_2024-02.csv", text([row("C1", "2024-02-01")]))
+    claims.once()
+    states = "SELECT rule, state FROM dq.quarantine"
+    assert claims.rows(states) == [("row_refused", "superseded")]
+    claims.store.execute("ALTER TABLE silver.claims DROP CONSTRAINT refused", claims.database)
+    replay(claims)
+    assert claims.rows(states) == [("row_refused", "superseded")]
+    if way == "a remap":
+        claims.daemon.make_token()
+        claims.daemon.start()
+        try:
+            assert jobs.run_job(claims.daemon, "claims.monthly", mode="remap")["state"] == "succeeded"
+        finally:
+            claims.daemon.stop()
+    else:
+        claims.store.execute("UPDATE ops.file SET replay_asked_at = now() WHERE name = 'hospital1_2024-01.csv'", claims.database)
+        claims.once()
+    assert [line[2:6] for line in claims.claims()] == [(1, False, "Pending", "7.00"), (2, True, "Pending", "0.00")]
+    assert claims.rows("SELECT count(*) FROM dq.quarantine WHERE state <> 'replayed' AND withdrawn_at IS NULL") == [(0,)]
 
 
 def test_a_row_that_another_session_stood_in_the_way_of_for_a_moment_is_placed(make_claims):  # noqa: F811
