@@ -155,6 +155,91 @@ def test_killed_anywhere_it_takes_its_place_all_the_same(make_claims):  # noqa: 
     dump.assert_equal(calm.dump(dump.KILL), killed.dump(dump.KILL))
 
 
+def content_of_chance(choice, number):
+    """Contents that files share, within quotes and without."""
+    rows = []
+    for i in range(choice.randint(1, 8)):
+        within = [",".join(blank(f"{choice.randint(1, 3)}.00")) for _ in range(choice.randint(1, 3))]
+        rows.append(choice.choice([blank(f"{choice.randint(1, 3)}.00"), row(f"C{number}N{i}"), row(f"D{number}N{i}", amount="ten"),
+                                   row(f"Q{number}N{i}", payer="\n".join(['"Aet', *within, 'na"']))]))
+    return text(rows)
+
+
+def files_of_chance(choice):
+    return [(f"hospital1_{number}{choice.choice(['', '_2024-01', '_2024-02', '_2024-03'])}.csv", content_of_chance(choice, number))
+            for number in range(5)]
+
+
+def any_way(choice):
+    return way("quote: " + choice.choice(["none", "double"]))
+
+
+# Of each content the last one counts, and nothing else does.
+UNLIKE = """SELECT * FROM (
+    SELECT quarantine_id, state, row_number() OVER (PARTITION BY source_system, source_hash
+                                                    ORDER BY file_period DESC NULLS LAST, file_id DESC, line DESC) AS n
+    FROM dq.quarantine WHERE natural_key IS NULL AND state <> 'replayed' AND withdrawn_at IS NULL) AS e
+WHERE (n = 1) <> (state = 'open')"""
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_read_anew_in_ways_of_chance_and_killed_it_ends_as_if_it_had_been_read_rightly_once(make_claims, seed):  # noqa: F811
+    choice = random.Random(seed)
+    claims, calm, files = make_claims(page_rows=choice.choice([1, 2, 3, 50])), make_claims(), files_of_chance(choice)
+    configure(claims, any_way(choice))
+    for name, content in files:
+        claims.put(name, content)
+    claims.once()
+    for _ in range(3):
+        configure(claims, any_way(choice))
+        asked = ", ".join(f"'{name}'" for name, _ in choice.sample(files, 3))
+        claims.store.execute(f"UPDATE ops.file SET replay_asked_at = now() WHERE name IN ({asked})", claims.database)
+        for point in choice.sample(POINTS, 2):
+            claims.daemon.once(timeout=120, REVCYCLED_FAILPOINT=point)
+            assert claims.rows(UNLIKE) == []
+        claims.once()
+        assert claims.rows(UNLIKE) == []
+    for world in (claims, calm):
+        configure(world, way("quote: double"))
+    claims.store.execute("UPDATE ops.file SET replay_asked_at = now()", claims.database)
+    for name, content in files:
+        calm.put(name, content)
+    for world in (claims, calm):
+        world.once()
+        assert world.rows(UNLIKE) == []
+    assert entries(claims) == entries(calm)
+    counted = "SELECT name, rows_read, rows_quarantined FROM ops.file ORDER BY 1"
+    assert claims.rows(counted) == calm.rows(counted)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_plan_tells_the_same_of_files_that_failed_and_come_again_in_ways_of_chance(make_claims, seed):  # noqa: F811
+    choice = random.Random(seed)
+    claims, files = make_claims(page_rows=choice.choice([1, 2, 3, 50])), files_of_chance(choice)
+    claims.daemon.make_token()
+    configure(claims, any_way(choice))
+    for name, content in files[:3]:
+        claims.put(name, content)
+    claims.once()
+    for _ in range(3):
+        configure(claims, any_way(choice), *choice.choice([[], [("      paid_amount: PaidAmount", "      paid_amount: Copay")]]))
+        for name, content in choice.sample(files, 3):
+            claims.store.execute(f"UPDATE ops.file SET state = 'failed' WHERE name = '{name}'", claims.database)
+            claims.put(choice.choice([name, name.replace("_2024-01", "_2024-03")]), content)
+        assert_planned(claims)
+
+
+def assert_planned(claims):  # noqa: F811
+    done = claims.daemon.run("plan", "claims.monthly", timeout=120)
+    assert done.returncode == 0, done.stderr
+    told = tuple(int(number) for number in re.search(r"^claims\.monthly +(\d+) +(\d+) +(\d+)$", done.stdout, re.M).groups())
+    newest = claims.rows("SELECT max(run_id) FROM ops.run")[0][0]
+    claims.once()
+    assert claims.rows("SELECT rows_read, rows_changed, rows_quarantined FROM ops.run WHERE job = 'claims.monthly' "
+                       f"AND run_id > {newest}") == [told]
+    return told
+
+
 def test_of_a_file_that_is_read_as_another_months_the_entries_go_there(make_claims):  # noqa: F811
     claims = make_claims(page_rows=2)
     configure(claims, (', period: "_([0-9]{4}-[0-9]{2})"', ""))
@@ -270,13 +355,7 @@ def test_a_plan_tells_the_same_of_a_mended_mapping_and_a_file_that_is_read_anew(
     configure(claims, ("      paid_amount: PaidAmount", "      paid_amount: Copay"))
     fail(claims)
     claims.put(NAME, content)
-    done = claims.daemon.run("plan", "claims.monthly", timeout=120)
-    assert done.returncode == 0, done.stderr
-    told = [int(number) for number in re.search(r"^claims\.monthly +(\d+) +(\d+) +(\d+)$", done.stdout, re.M).groups()]
-    newest = claims.rows("SELECT max(run_id) FROM ops.run")[0][0]
-    claims.once()
-    assert claims.rows("SELECT rows_read, rows_changed, rows_quarantined FROM ops.run WHERE job = 'claims.monthly' "
-                       f"AND run_id > {newest}") == [tuple(told)]
+    told = assert_planned(claims)
     assert told[2] == 0 and {state for *_, state in entries(claims)} == {"open"}
 
 
