@@ -13,7 +13,8 @@ CROSS JOIN LATERAL (
 ORDER BY n.row, q.line, q.quarantine_id
 
 -- Of each content the entry that counts and the one that is to, where they differ. Either is found in an index, however many
--- entries there are.
+-- entries there are. (|| '' and num_nulls: else PostgreSQL, before it has statistics, takes an
+-- index for the one that counts which finds all that count.)
 -- name: held_contents
 SELECT counting.quarantine_id, last.quarantine_id
 FROM (SELECT DISTINCT * FROM unnest($1::text[], $2::text[], $3::bigint[]) AS u(feed, source_system, source_hash)) AS n
@@ -25,7 +26,7 @@ LEFT JOIN LATERAL (
 ) AS last ON true
 LEFT JOIN LATERAL (
     SELECT quarantine_id FROM dq.quarantine
-    WHERE source_hash = n.source_hash AND feed = n.feed AND source_system = n.source_system AND natural_key IS NULL
+    WHERE source_hash = n.source_hash AND feed || '' = n.feed AND source_system = n.source_system AND num_nulls(natural_key) = 1
       AND file_id IS NOT NULL AND state IN ('open', 'dismissed')
     OFFSET 0
 ) AS counting ON true

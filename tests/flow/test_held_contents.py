@@ -404,6 +404,18 @@ def test_small_files_that_say_the_same_without_an_id_are_placed_together(make_cl
     assert claims.rows("SELECT DISTINCT rows_read, rows_new, rows_same, rows_quarantined FROM ops.file") == [(3, 1, 0, 2)]
 
 
+def test_pages_look_at_entries_of_their_own_also_before_there_are_statistics(make_claims):  # noqa: F811
+    """300 files, each a page, that all say one content, and each one of its own: whatever a page asks, PostgreSQL finds it without
+    going through what others said."""
+    claims = make_claims(page_rows=2)
+    for number in range(300):
+        claims.put(f"hospital1_{number:03}_2024-0{1 + number % 9}.csv", text([blank("1.00"), blank(f"{number}.5")]))
+    claims.once()
+    assert claims.rows("SELECT count(*) FROM dq.quarantine") == [(600,)]
+    ((read,),) = claims.rows("SELECT sum(idx_tup_read)::int FROM pg_stat_user_indexes WHERE relname = 'quarantine'")
+    assert read < 600 * 40  # gone through, they would be 600 * 300
+
+
 MANY = 10000
 
 
