@@ -28,9 +28,11 @@ bool x12_cents(Str text, int64_t *ret_cents) {
     text = str_trim(text);
     if (text.size == 0)
         return true;
-    for (size_t i = 0; i < text.size; i++)
-        if ((text.at[i] < '0' || text.at[i] > '9') && text.at[i] != '.' && text.at[i] != '-' && text.at[i] != '+')
+    for (size_t i = 0; i < text.size; i++) {
+        bool is_sign = i == 0 && (text.at[i] == '-' || text.at[i] == '+'); /* of type R it stands in front alone */
+        if ((text.at[i] < '0' || text.at[i] > '9') && text.at[i] != '.' && !is_sign)
             return false;
+    }
     return is_whole_cents(text) && money_parse(text, (MoneyStyle){0}, ret_cents);
 }
 
