@@ -76,8 +76,8 @@ SELECT set_config('revcycled.feed', $1, true), set_config('revcycled.source', $2
        set_config('revcycled.rules', $3, true), set_config('revcycled.asked', $4, true)
 
 -- Every delivery of a claims feed with the text it was made of: those that silver knows, and those that were never
--- placed because they were unusable, also where a later one is held or placed by now, but for what was dismissed. Text that its neighbour had already
--- is not in bronze once more: the neighbour's serves. Claim by claim; sorted once, not for every page. When entries were asked
+-- placed because they were unusable, also where a later one is held or placed by now, but for what was dismissed. Text that
+-- its neighbour had already is not in bronze once more: the neighbour's serves. Claim by claim; sorted once, not for every page. When entries were asked
 -- for, their claims whole: what a claim's iterations are follows from all its deliveries; and a content that no row has an id of
 -- whole, every file that says it. Its text is taken once, for any number of files.
 -- name: again_deliveries
@@ -89,20 +89,22 @@ WITH placed AS (
     SELECT source_claim_id, source_hash, file_id, line FROM silver.claims_absorbed
     WHERE source_system = current_setting('revcycled.source') AND NOT is_deleted
 ), entry AS (
-    SELECT DISTINCT ON (file_id, line) file_id, line, natural_key, source_hash, quarantine_id, dismissed_at, mapping_version
+    SELECT DISTINCT ON (file_id, line) file_id, line, natural_key, source_hash, quarantine_id, mapping_version
     FROM dq.quarantine
     WHERE feed = current_setting('revcycled.feed') AND source_system = current_setting('revcycled.source')
       AND file_id IS NOT NULL AND state <> 'replayed' AND withdrawn_at IS NULL
       AND rule <> ALL (current_setting('revcycled.rules')::text[])
     ORDER BY file_id, line, state <> 'superseded' DESC, quarantine_id DESC
-), wanted AS (
-    SELECT p.source_claim_id AS claim_id, p.source_hash, p.file_id, p.line, true AS is_placed, e.quarantine_id,
-           e.mapping_version
-    FROM placed p LEFT JOIN entry e USING (file_id, line)
-    UNION ALL
-    SELECT e.natural_key, e.source_hash, e.file_id, e.line, false, e.quarantine_id, e.mapping_version
-    FROM entry e WHERE e.dismissed_at IS NULL
-      AND NOT EXISTS (SELECT FROM placed p WHERE p.file_id = e.file_id AND p.line = e.line)
+), dismissed AS ( -- an entry that a page added while a person dismissed its content bears no date
+    SELECT DISTINCT coalesce(natural_key, '') AS id, source_hash FROM dq.quarantine
+    WHERE feed = current_setting('revcycled.feed') AND source_system = current_setting('revcycled.source')
+      AND file_id IS NOT NULL AND dismissed_at IS NOT NULL
+), wanted AS ( -- FULL JOIN is never made row by row, however few entries are expected
+    SELECT coalesce(p.source_claim_id, e.natural_key) AS claim_id, coalesce(p.source_hash, e.source_hash) AS source_hash,
+           file_id, line, p.source_claim_id IS NOT NULL AS is_placed, e.quarantine_id, e.mapping_version
+    FROM placed p FULL JOIN entry e USING (file_id, line)
+    LEFT JOIN dismissed d ON d.id = coalesce(e.natural_key, '') AND d.source_hash = e.source_hash
+    WHERE p.source_claim_id IS NOT NULL OR d.id IS NULL
 ), asked AS (
     SELECT quarantine_id, natural_key, source_hash FROM dq.quarantine
     WHERE feed = current_setting('revcycled.feed') AND source_system = current_setting('revcycled.source')

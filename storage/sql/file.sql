@@ -241,14 +241,18 @@ CROSS JOIN LATERAL (
 LEFT JOIN LATERAL (
     SELECT jsonb_object_agg(r.rule, r.n) AS counts,
            string_agg(format(E'rule %s: %s\n', r.rule, r.n), '' ORDER BY r.rule) AS lines
-    FROM (SELECT rule, count(*) AS n FROM dq.quarantine WHERE file_id = ANY (readings.ids) AND withdrawn_at IS NULL
-          GROUP BY rule) AS r
+    FROM (SELECT q.rule, count(*) AS n FROM unnest(readings.ids) AS u(id)
+          CROSS JOIN LATERAL ( -- ORDER BY keeps it on the index, however small the table was
+              SELECT rule FROM dq.quarantine WHERE file_id = u.id AND withdrawn_at IS NULL ORDER BY line OFFSET 0
+          ) AS q GROUP BY q.rule) AS r
 ) AS rules ON true
 LEFT JOIN LATERAL (
     SELECT jsonb_agg(to_jsonb(q) ORDER BY q.line) AS items,
            string_agg(format(E'%s %s: %s (%s)\n', CASE f.detected ->> 'format' WHEN 'x12' THEN 'segment' ELSE 'line' END,
                              q.line, q.reason, q.rule), '' ORDER BY q.line) AS lines
-    FROM (SELECT line, rule, reason FROM dq.quarantine
-          WHERE file_id = ANY (readings.ids) AND withdrawn_at IS NULL ORDER BY line LIMIT 1000) AS q
+    FROM (SELECT q.* FROM unnest(readings.ids) AS u(id)
+          CROSS JOIN LATERAL (
+              SELECT line, rule, reason FROM dq.quarantine WHERE file_id = u.id AND withdrawn_at IS NULL ORDER BY line LIMIT 1000
+          ) AS q ORDER BY q.line LIMIT 1000) AS q
 ) AS bad ON true
 ORDER BY wanted.place

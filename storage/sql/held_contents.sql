@@ -1,14 +1,16 @@
 -- What quarantine holds of rows of claims files that have no id.
 
--- Of rows of a page, each with the files that it may have been read of: what is held of them with its content.
+-- Of rows of a page, each with the files that it may have been read of: what is held of them with its content, at most one.
+-- ORDER BY keeps it on the index of files: where few entries are expected, another walks all of the feed that have no id.
 -- name: held_contents_look_up
 SELECT n.row, q.line, q.quarantine_id, q.source_hash, q.mapping_version, q.rule = $5, q.file_period IS NOT DISTINCT FROM n.period
 FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::text[]) AS n(row, file_id, source_hash, period)
 CROSS JOIN LATERAL (
     SELECT * FROM dq.quarantine
-    WHERE file_id = n.file_id AND source_hash = n.source_hash AND feed = $6 AND source_system = $7 AND natural_key IS NULL
-      AND state <> 'replayed' AND withdrawn_at IS NULL
-    OFFSET 0
+    WHERE (file_id, source_hash, feed, source_system) >= (n.file_id, n.source_hash, $6, $7)
+      AND (file_id, source_hash, feed, source_system) <= (n.file_id, n.source_hash, $6, $7)
+      AND file_id IS NOT NULL AND natural_key IS NULL AND state <> 'replayed' AND withdrawn_at IS NULL
+    ORDER BY file_id, source_hash, feed, source_system LIMIT 1
 ) AS q
 ORDER BY n.row, q.line, q.quarantine_id
 

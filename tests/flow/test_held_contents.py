@@ -3,17 +3,19 @@
 Every file has an entry of its own for a content, on the first line that says it; of a content's the last counts, by period and
 then by arrival. What is expected is counted here from the files.
 """
+import contextlib
 import itertools
 import json
 import os
 import random
 import re
 import signal
+import threading
 
 import pytest
 
 from harness import dump, settings, x12
-from test_claims import make_claims, migration, row, text  # noqa: F401  (a fixture and what it makes)
+from test_claims import make_claims, migration, row, text, wait_until  # noqa: F401  (a fixture and what it makes)
 from test_plan_files import assert_told, running  # noqa: F401  (a fixture)
 from test_read_anew import NAME, OTHER, ask, way
 from test_remap_claims import READABLE, configure
@@ -298,6 +300,38 @@ def test_what_a_person_dismissed_stays_so_whichever_file_says_it(make_claims):  
     assert claims.rows("SELECT source_claim_id FROM silver.claims ORDER BY 1") == [("T200",), ("T300",)]
 
 
+@pytest.mark.parametrize("rows, mend, placed", [
+    ([blank("1.00"), blank("2.00")], FROM_TRANSACTION, [("T200",)]),
+    ([row("C1", amount="x"), row("C2", amount="x")], READABLE, [("C2",)]),
+], ids=["without an id", "with one"])
+def test_what_is_dismissed_while_a_file_of_an_earlier_month_says_it_stays_so(make_claims, rows, mend, placed):  # noqa: F811
+    """Neither sees the other: the page's entry bears no date, and does not count."""
+    claims = make_claims()
+    claims.put(LATER, text(rows[:1]))
+    claims.once()
+    claims.store.execute(
+        "CREATE FUNCTION waits() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(4711); RETURN NEW; END $$; "
+        "CREATE TRIGGER waits AFTER INSERT ON dq.quarantine FOR EACH ROW EXECUTE FUNCTION waits()", claims.database)
+    claims.put("hospital1_2024-01.csv", text(rows))
+    with contextlib.closing(claims.store.connect(claims.database)) as link, link.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(4711)")
+        link.commit()
+        run = threading.Thread(target=claims.once)
+        run.start()
+        wait_until(lambda: claims.rows("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = 4711"))
+        cursor.execute(statement("quarantine.sql", "quarantine_dismiss").replace("$1", "(SELECT min(quarantine_id) FROM dq.quarantine)"))
+        link.commit()
+        cursor.execute("SELECT pg_advisory_unlock(4711)")
+        link.commit()
+        run.join()
+    assert claims.rows("SELECT f.name, line::int, q.state, dismissed_at IS NOT NULL FROM dq.quarantine q JOIN ops.file f USING (file_id) "
+                       "ORDER BY quarantine_id") == [
+        (LATER, 2, "dismissed", True), ("hospital1_2024-01.csv", 2, "superseded", False), ("hospital1_2024-01.csv", 3, "open", False)]
+    configure(claims, mend)
+    claims.once()
+    assert claims.rows("SELECT source_claim_id FROM silver.claims") == placed
+
+
 def test_when_a_mapping_finds_an_id_every_file_that_said_it_has_delivered_the_claim(make_claims):  # noqa: F811
     remapped, replayed, calm = make_claims(page_rows=2), make_claims(page_rows=2), make_claims(page_rows=2)
     for claims in (remapped, replayed, calm):
@@ -414,6 +448,8 @@ def test_pages_look_at_entries_of_their_own_also_before_there_are_statistics(mak
     assert claims.rows("SELECT count(*) FROM dq.quarantine") == [(600,)]
     ((read,),) = claims.rows("SELECT sum(idx_tup_read)::int FROM pg_stat_user_indexes WHERE relname = 'quarantine'")
     assert read < 600 * 40  # gone through, they would be 600 * 300
+    ((scanned,),) = claims.rows("SELECT seq_tup_read::int FROM pg_stat_user_tables WHERE relname = 'quarantine'")
+    assert scanned < 600 * 40
 
 
 MANY = 10000
@@ -483,15 +519,34 @@ def test_many_files_of_one_content_end_with_one_entry_each_and_one_open(crowded)
     assert crowded.rows("SELECT count(*) FROM dq.quarantine WHERE raw ->> 'ClaimAmount' = '1.00' AND dismissed_at IS NULL") == [(0,)]
 
 
+# What migration 0098 brought is not there.
+BEFORE = ("ALTER TABLE dq.quarantine DROP COLUMN file_period CASCADE, DROP COLUMN is_mended CASCADE; DROP INDEX dq.quarantine_dismissed_content; "
+          "DROP INDEX IF EXISTS dq.quarantine_file_content; ")
+
+
+def test_a_store_of_before_holds_the_last_of_a_content_from_now_on(make_claims):  # noqa: F811
+    """There the first to come counted, or the last that a mapping made."""
+    claims, early = make_claims(), "hospital1_2024-01.csv"
+    claims.put(OTHER, text([blank("1.00"), blank("2.00")]))
+    claims.put(early, text([blank("1.00"), blank("2.00"), row("C1")]))
+    claims.once()
+    assert entries(claims, "open") == [(OTHER, 2, "1.00", "open"), (OTHER, 3, "2.00", "open")]
+    claims.store.execute(
+        BEFORE + "UPDATE dq.quarantine SET state = 'superseded'; "
+        "UPDATE dq.quarantine SET state = CASE line WHEN 2 THEN 'open' ELSE 'dismissed' END, dismissed_at = CASE line WHEN 3 THEN now() END "
+        f"WHERE file_id = (SELECT file_id FROM ops.file WHERE name = '{early}')", claims.database)
+    claims.store.execute(migration("0098_held_contents.sql"), claims.database)
+    assert entries(claims, "open", "dismissed") == [(OTHER, 2, "1.00", "open"), (OTHER, 3, "2.00", "dismissed")]
+    assert claims.rows("SELECT count(*) FROM dq.quarantine WHERE (state = 'superseded') <> (ended_at IS NOT NULL)") == [(0,)]
+
+
 def test_a_store_of_before_has_its_entries_as_those_of_the_files_that_they_name(make_claims):  # noqa: F811
     claims = make_claims()
     claims.put(OTHER, text([blank("1.00"), blank("2.00"), blank("3.00")]))
     claims.once()
     # a mapping had made another of the first, and the third was seen to
     claims.store.execute(
-        "ALTER TABLE dq.quarantine DROP COLUMN file_period CASCADE, DROP COLUMN is_mended CASCADE; DROP INDEX dq.quarantine_dismissed_content; "
-        "DROP INDEX IF EXISTS dq.quarantine_file_content; "
-        "INSERT INTO dq.quarantine (feed, source_system, raw, rule, reason, file_id, line, state, source_hash, mapping_version, batch_id) "
+        BEFORE + "INSERT INTO dq.quarantine (feed, source_system, raw, rule, reason, file_id, line, state, source_hash, mapping_version, batch_id) "
         "SELECT feed, source_system, raw, rule, reason, file_id, line, 'superseded', source_hash, 0, batch_id FROM dq.quarantine WHERE line = 2; "
         "UPDATE dq.quarantine SET state = 'superseded' WHERE line = 4", claims.database)
     claims.store.execute(migration("0098_held_contents.sql"), claims.database)

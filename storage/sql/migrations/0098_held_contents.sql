@@ -54,3 +54,17 @@ LANGUAGE sql STABLE AS $$
               WHERE natural_key = of_key AND feed = of_feed AND source_system = of_source AND source_hash = of_hash
                 AND file_id IS NOT NULL AND dismissed_at IS NOT NULL) END
 $$;
+
+-- What counted was the first to come, or the last that a mapping made; from now on it is the last of the content.
+CREATE TEMP TABLE content_last ON COMMIT DROP AS
+SELECT DISTINCT ON (source_hash, feed, source_system) source_hash, feed, source_system, quarantine_id, state
+FROM dq.quarantine
+WHERE natural_key IS NULL AND file_id IS NOT NULL AND state <> 'replayed' AND withdrawn_at IS NULL AND NOT is_mended
+ORDER BY source_hash, feed, source_system, file_period DESC NULLS LAST, file_id DESC, line DESC;
+UPDATE dq.quarantine q SET state = 'superseded', replay_asked_at = NULL FROM content_last l
+WHERE q.source_hash = l.source_hash AND q.feed = l.feed AND q.source_system = l.source_system AND q.natural_key IS NULL
+  AND q.file_id IS NOT NULL AND q.state IN ('open', 'dismissed') AND q.quarantine_id <> l.quarantine_id;
+UPDATE dq.quarantine q SET dismissed_at = d.at, state = CASE WHEN d.at IS NULL THEN 'open' ELSE 'dismissed' END
+FROM (SELECT quarantine_id, dq.dismissed_at(feed, source_system, NULL, source_hash) AS at
+      FROM content_last WHERE state = 'superseded') AS d
+WHERE q.quarantine_id = d.quarantine_id;
