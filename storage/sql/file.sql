@@ -15,7 +15,7 @@ SELECT file_id FROM ops.file WHERE feed = $1 AND name = $2 AND state = 'seen'
 
 -- name: file_gone
 UPDATE ops.file SET state = 'failed', finished_at = now(), error = 'it was taken away before it was received'
-WHERE file_id = $1 AND state = 'seen'
+WHERE file_id = $1 AND state || '' = 'seen'
 
 -- Its row is the one of when it was seen, unless that was another content to be read again.
 -- name: file_begin
@@ -26,7 +26,7 @@ WITH known AS (
     UPDATE ops.file
     SET source_system = $1, period = $4, sha256 = decode($5, 'hex'), size_bytes = $6, state = 'receiving',
         detected = $8::jsonb
-    WHERE file_id = $7 AND state = 'seen' AND (sha256 IS NULL OR sha256 = decode($5, 'hex'))
+    WHERE file_id = $7 AND state || '' = 'seen' AND (sha256 IS NULL OR sha256 = decode($5, 'hex'))
       AND NOT EXISTS (SELECT FROM known)
     RETURNING file_id, readings
 ), made AS (
@@ -40,7 +40,7 @@ SELECT file_id, 'new', readings FROM taken UNION ALL SELECT file_id, 'new', read
 UNION ALL SELECT file_id, CASE WHEN goes_on THEN 'receiving' ELSE 'known' END, readings FROM known
 
 -- Files that are placed together, each by the row of when it was seen. Less than all of them: the caller takes none. `|| ''`
--- keeps each a look-up by its id: an index of all that is seen would be read whole for every one.
+-- keeps each a look-up by its id, here and elsewhere: an index of all that is seen, or received, would be read whole for every one.
 -- name: file_begin_all
 UPDATE ops.file f
 SET source_system = $1, period = u.period, sha256 = decode(u.sha256, 'hex'), size_bytes = u.size_bytes, state = 'receiving',
@@ -120,7 +120,7 @@ WHERE file_id = $1
 
 -- name: file_done
 UPDATE ops.file SET state = 'done', finished_at = now(), error = $2
-WHERE file_id = $1 AND state = 'receiving'
+WHERE file_id = $1 AND state || '' = 'receiving'
 
 -- name: file_done_all
 UPDATE ops.file f
@@ -133,14 +133,14 @@ WHERE f.file_id = u.file_id AND f.state || '' = 'receiving'
 
 -- name: file_failed
 UPDATE ops.file SET state = 'failed', finished_at = now(), error = $2
-WHERE file_id = $1 AND state = 'receiving'
+WHERE file_id = $1 AND state || '' = 'receiving'
 
 -- name: file_end_unread
 WITH taken AS (
     UPDATE ops.file
     SET source_system = $1, period = $4, sha256 = decode($5, 'hex'), size_bytes = $6, state = $7, error = $8,
         detected = $9::jsonb, finished_at = now()
-    WHERE file_id = $10 AND state = 'seen' AND (sha256 IS NULL OR sha256 = decode($5, 'hex'))
+    WHERE file_id = $10 AND state || '' = 'seen' AND (sha256 IS NULL OR sha256 = decode($5, 'hex'))
     RETURNING file_id
 ), made AS (
     INSERT INTO ops.file (source_system, feed, name, period, sha256, size_bytes, state, finished_at, error, detected)
@@ -168,21 +168,23 @@ WHERE NOT EXISTS (SELECT FROM ops.file
 -- Of these files, those that say nothing which shows any more, and those that do again. What a delivery says shows when a
 -- row of its claim has its content, be it another's: of two that say the same, the one that was read first may be the one
 -- that shows. Looked for from the file's end, for corrections mostly come in the order of what they correct; `OFFSET 0`
--- keeps it a look-up for each row. $2: it is likely that one that does not show says what does.
+-- keeps each a look-up, also where the tables were small when it was planned. $2: it is likely that one that does not show says what does.
 -- name: file_restate
 WITH due AS MATERIALIZED (
-    SELECT file_id, state FROM ops.file WHERE file_id = ANY($1::bigint[]) AND state IN ('done', 'superseded')
+    SELECT f.file_id, f.state FROM unnest($1::bigint[]) AS u(id)
+    CROSS JOIN LATERAL (SELECT file_id, state FROM ops.file WHERE file_id = u.id OFFSET 0) AS f
+    WHERE f.state IN ('done', 'superseded')
 ), told AS (
     SELECT d.file_id, d.state, CASE
-        WHEN NOT EXISTS (SELECT FROM silver.claims_absorbed a WHERE a.file_id = d.file_id) THEN 'done'
-        WHEN NOT $2::boolean AND EXISTS (SELECT FROM silver.claims c WHERE c.file_id = d.file_id) THEN 'done'
+        WHEN NOT EXISTS (SELECT FROM silver.claims_absorbed a WHERE a.file_id = d.file_id OFFSET 0) THEN 'done'
+        WHEN NOT $2::boolean AND EXISTS (SELECT FROM silver.claims c WHERE c.file_id = d.file_id OFFSET 0) THEN 'done'
         WHEN (SELECT true FROM silver.claims_absorbed a
               WHERE a.file_id = d.file_id AND EXISTS (
                   SELECT FROM silver.claims c
                   WHERE c.source_claim_id = a.source_claim_id AND c.source_system = a.source_system
                     AND c.record_hash = a.record_hash OFFSET 0)
               ORDER BY a.line DESC LIMIT 1) THEN 'done'
-        WHEN $2::boolean AND EXISTS (SELECT FROM silver.claims c WHERE c.file_id = d.file_id) THEN 'done'
+        WHEN $2::boolean AND EXISTS (SELECT FROM silver.claims c WHERE c.file_id = d.file_id OFFSET 0) THEN 'done'
         ELSE 'superseded' END AS becomes
     FROM due d
 )
