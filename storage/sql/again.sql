@@ -77,9 +77,9 @@ SELECT set_config('revcycled.feed', $1, true), set_config('revcycled.source', $2
 
 -- Every delivery of a claims feed with the text it was made of: those that silver knows, and those that were never
 -- placed because they were unusable, also where a later one is held or placed by now, but for what was dismissed. Text that
--- its neighbour had already is not in bronze once more: the neighbour's serves. Claim by claim; sorted once, not for every page. When entries were asked
--- for, their claims whole: what a claim's iterations are follows from all its deliveries; and a content that no row has an id of
--- whole, every file that says it. Its text is taken once, for any number of files.
+-- its neighbour had already is not in bronze once more: the neighbour's serves. Claim by claim; sorted once, not for every page.
+-- When entries were asked for, their claims whole: what a claim's iterations are follows from all its deliveries; and contents
+-- without an id whole, with every file that says them. Their text is taken once, for any number of files.
 -- name: again_deliveries
 DECLARE again_deliveries NO SCROLL CURSOR WITH HOLD FOR
 WITH placed AS (

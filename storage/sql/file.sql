@@ -40,7 +40,8 @@ SELECT file_id, 'new', readings FROM taken UNION ALL SELECT file_id, 'new', read
 UNION ALL SELECT file_id, CASE WHEN goes_on THEN 'receiving' ELSE 'known' END, readings FROM known
 
 -- Files that are placed together, each by the row of when it was seen. Less than all of them: the caller takes none. `|| ''`
--- keeps each a look-up by its id, here and elsewhere: an index of all that is seen, or received, would be read whole for every one.
+-- keeps each a look-up by its id, here and elsewhere: an index of all that is seen, or received, would be read whole for every
+-- one.
 -- name: file_begin_all
 UPDATE ops.file f
 SET source_system = $1, period = u.period, sha256 = decode(u.sha256, 'hex'), size_bytes = u.size_bytes, state = 'receiving',
@@ -168,7 +169,8 @@ WHERE NOT EXISTS (SELECT FROM ops.file
 -- Of these files, those that say nothing which shows any more, and those that do again. What a delivery says shows when a
 -- row of its claim has its content, be it another's: of two that say the same, the one that was read first may be the one
 -- that shows. Looked for from the file's end, for corrections mostly come in the order of what they correct; `OFFSET 0`
--- keeps each a look-up, also where the tables were small when it was planned. $2: it is likely that one that does not show says what does.
+-- keeps each a look-up, also where the tables were small when it was planned. $2: it is likely that one that does not show says
+-- what does.
 -- name: file_restate
 WITH due AS MATERIALIZED (
     SELECT f.file_id, f.state FROM unnest($1::bigint[]) AS u(id)

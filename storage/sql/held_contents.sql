@@ -1,7 +1,7 @@
 -- What quarantine holds of rows of claims files that have no id.
 
 -- Of rows of a page, each with the files that it may have been read of: what is held of them with its content, at most one.
--- ORDER BY keeps it on the index of files: where few entries are expected, another walks all of the feed that have no id.
+-- ORDER BY keeps it on the index of files and contents: where few entries are expected, another reads all that a file holds.
 -- name: held_contents_look_up
 SELECT n.row, q.line, q.quarantine_id, q.source_hash, q.mapping_version, q.rule = $5, q.file_period IS NOT DISTINCT FROM n.period
 FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::text[]) AS n(row, file_id, source_hash, period)
@@ -15,8 +15,8 @@ CROSS JOIN LATERAL (
 ORDER BY n.row, q.line, q.quarantine_id
 
 -- Of each content the entry that counts and the one that is to, where they differ. Either is found in an index, however many
--- entries there are. (|| '' and num_nulls: else PostgreSQL, before it has statistics, takes an
--- index for the one that counts which finds all that count.)
+-- entries there are. (`|| ''` and num_nulls: else PostgreSQL, before it has statistics, takes an index for the one that counts
+-- which finds all that count.)
 -- name: held_contents
 SELECT counting.quarantine_id, last.quarantine_id
 FROM (SELECT DISTINCT * FROM unnest($1::text[], $2::text[], $3::bigint[]) AS u(feed, source_system, source_hash)) AS n
