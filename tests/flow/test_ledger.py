@@ -513,6 +513,18 @@ def test_a_look_up_does_not_read_all_claims_for_each_small_file(claims):  # noqa
     assert n_claims == 300 and n_read < 40 * 300  # settle and its kind read the table some times; 300 * 300 / 2 are 45,000
 
 
+def test_what_a_file_shows_is_asked_without_reading_all_claims_for_each(make_claims):  # noqa: F811
+    """As above, of files that say what another said besides, each a page of its own: which claims show them is asked each time."""
+    claims = make_claims(page_rows=2)
+    for number in range(300):
+        claims.put(f"hospital1_{number:03}_2024-0{1 + number % 9}.csv", text([row(f"C{number}"), row(f"S{number // 2}")]))
+    claims.once()
+    assert claims.rows("SELECT count(*) FROM ops.batch WHERE feed = 'claims.monthly' AND rows_read > 0") == [(300,)]
+    read = dict(claims.rows("SELECT relname, seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables "
+                            "WHERE schemaname = 'silver' AND relname IN ('claims', 'claims_absorbed')"))
+    assert read["claims"] < 40 * 450 and read["claims_absorbed"] < 10 * 150  # 150 * 300 / 2 are 22,500
+
+
 @pytest.mark.parametrize("point", ["receive.after_done", "receive.before_done:40", "receive.after_done:2"])
 def test_killed_among_many_small_files_nothing_is_lost_or_twice(make_claims, point):  # noqa: F811
     calm, claims = make_claims(), make_claims()  # noqa: F811
