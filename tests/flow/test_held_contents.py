@@ -497,17 +497,31 @@ def test_one_more_entry_of_a_content_costs_the_same_however_many_there_are(crowd
         assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 1000, plan  # of the table are 400
 
 
+def deliveries_query(claims):  # noqa: F811
+    query = statement("again.sql", "again_deliveries").partition("WITH HOLD FOR\n")[2].replace("{raw}", "claims__monthly_raw")
+    ((feed, source),) = claims.rows("SELECT DISTINCT feed, source_system FROM ops.file")
+    for key, value in (("feed", feed), ("source", source), ("rules", "{}"), ("asked", "false")):
+        query = query.replace(f"current_setting('revcycled.{key}')", f"'{value}'")
+    return query
+
+
 def test_files_of_one_content_cost_a_remap_what_each_of_them_costs(crowded):
     """Each has a text of its own in bronze."""
     crowded.store.execute("INSERT INTO bronze.claims__monthly_raw (batch_id, op, source_key, source_hash, received_at, schema_id, file_id, line, raw) "
                           "SELECT b.batch_id, b.op, b.source_key, b.source_hash, b.received_at, b.schema_id, q.file_id, q.line, b.raw FROM bronze.claims__monthly_raw b "
                           "JOIN dq.quarantine q USING (source_hash) JOIN ops.file o ON o.file_id = b.file_id JOIN ops.file f ON f.file_id = q.file_id "
                           f"WHERE o.name = '{OTHER}' AND f.name ~ '^more_'; ANALYZE bronze.claims__monthly_raw", crowded.database)
-    query = statement("again.sql", "again_deliveries").partition("WITH HOLD FOR\n")[2].replace("{raw}", "claims__monthly_raw")
-    ((feed, source),) = crowded.rows(f"SELECT feed, source_system FROM ops.file WHERE name = '{NAME}'")
-    for key, value in (("feed", feed), ("source", source), ("rules", "{}"), ("asked", "false")):
-        query = query.replace(f"current_setting('revcycled.{key}')", f"'{value}'")
-    assert rows_of(explained(crowded, query)) < 4 * MANY
+    assert rows_of(explained(crowded, deliveries_query(crowded))) < 4 * MANY
+
+
+def test_a_remap_joins_what_is_held_to_what_is_placed_at_once_also_without_statistics(make_claims):  # noqa: F811
+    claims, n = make_claims(), 1000
+    claims.put(NAME, text([row(f"C{number}", amount=amount) for number in range(n) for amount in ("100.00", "ten")]))
+    claims.once()
+    assert claims.rows("SELECT (SELECT count(*) FROM silver.claims), (SELECT count(*) FROM dq.quarantine)") == [(n, n)]
+    claims.store.execute("DELETE FROM pg_statistic WHERE starelid IN ('dq.quarantine'::regclass, 'silver.claims'::regclass, "
+                         "'silver.claims_absorbed'::regclass, 'bronze.claims__monthly_raw'::regclass)", claims.database)
+    assert rows_of(explained(claims, deliveries_query(claims))) < 6 * n  # row by row they are n * n
 
 
 def test_many_files_of_one_content_end_with_one_entry_each_and_one_open(crowded):
