@@ -16,12 +16,13 @@
 #define RULE_HEADER_AGAIN "header_again"
 #define RULE_REMITTANCE_UNBALANCED "remittance_unbalanced"
 #define RULE_X12_ENVELOPE "x12_envelope"
+#define RULE_X12_ORDER "x12_order"
 #define RULE_X12_DATE "x12_date"
 #define RULE_X12_AMOUNT "x12_amount"
 #define RULE_X12_CLAIM "x12_claim"
 #define DELIVERY_RULES \
     "{" RULE_LINE_UNREADABLE "," RULE_FIELD_COUNT "," RULE_LINE_CUT "," RULE_HEADER_AGAIN "," RULE_REMITTANCE_UNBALANCED "," \
-    RULE_X12_ENVELOPE "," RULE_X12_DATE "," RULE_X12_AMOUNT "," RULE_X12_CLAIM "}"
+    RULE_X12_ENVELOPE "," RULE_X12_ORDER "," RULE_X12_DATE "," RULE_X12_AMOUNT "," RULE_X12_CLAIM "}"
 
 typedef struct DeliveryFile DeliveryFile;
 

@@ -99,6 +99,8 @@ static RawReject judge_row(const X12Delivery *delivery, Arena *arena, const X12R
         return (RawReject){RULE_X12_CLAIM, row->why_not, STR_NULL};
     if (row->bad_date_segment)
         return (RawReject){RULE_X12_DATE, x12_bad_date(arena, row->bad_date_segment), STR_NULL};
+    if (row->bad_amount.segment)
+        return (RawReject){RULE_X12_AMOUNT, x12_bad_amount(arena, &row->bad_amount), STR_NULL};
     if (row->is_too_long)
         return (RawReject){RULE_LINE_UNREADABLE, "the claim has more service lines or adjustments than are read", STR_NULL};
     return (RawReject){NULL, NULL, STR_NULL};

@@ -49,6 +49,7 @@ typedef struct Surveying {
     X12Verdict *sets;
     size_t n_sets, capacity, n_quarantined, n_known, n_interchanges; /* the last: that are acknowledged */
     size_t first_unread; /* number of the first set of a kind that is not read; 0: none */
+    X12Misplaced unread; /* the first of the file that stands where it is not read */
     size_t n_other, first_other; /* sets of claims of another version than is read, and the number of the first */
     int64_t refused_segment; /* the first STC that refuses claims without naming one; 0: none */
     int64_t bad_plb_segment; /* of this remittance, whose fiscal period ends on no day; 0: none */
@@ -405,11 +406,15 @@ const char *x12_bad_date(Arena *arena, int64_t segment) {
     return arena_printf(arena, "segment %lld: a date or time that no calendar or clock has", (long long)segment);
 }
 
+const char *x12_bad_amount(Arena *arena, const X12BadAmount *bad) {
+    return arena_printf(arena, "segment %lld: %s%02d %s", (long long)bad->segment, bad->name, bad->element, bad->what);
+}
+
 static const char *why_unbalanced(const Surveying *s, const X12Totals *totals) {
     int64_t difference = x12_difference(totals);
     if (totals->unreadable_amounts > 0)
-        return arena_printf(s->arena, "%lld amounts of the remittance cannot be read, so it does not add up",
-                            (long long)totals->unreadable_amounts);
+        return arena_printf(s->arena, "%s; %lld amounts of the remittance cannot be read, so it does not add up",
+                            x12_bad_amount(s->arena, &totals->bad_amount), (long long)totals->unreadable_amounts);
     if (totals->lines_out_of_balance + totals->claims_out_of_balance > 0)
         return arena_printf(s->arena, "%lld service lines and %lld claims of the remittance do not add up, the first "
                             "(segment %lld) by %s; its transaction differs by %s",
@@ -424,6 +429,10 @@ static X12Verdict judge(const Surveying *s, const X12Totals *totals) {
     if (!totals->is_complete)
         return (X12Verdict){RULE_X12_ENVELOPE, s->last_fault[0] ? arena_string(s->arena, str_of(s->last_fault))
                                                             : "the transaction set has no SE"};
+    const X12Misplaced *misplaced = &totals->misplaced;
+    if (misplaced->segment)
+        return (X12Verdict){RULE_X12_ORDER, arena_printf(s->arena, "segment %lld: a segment %s stands outside %s, so nobody knows whose "
+                            "its amounts are", (long long)misplaced->segment, misplaced->name, misplaced->outside)};
     if (totals->is_too_large)
         return (X12Verdict){RULE_X12_AMOUNT, "the transaction set's amounts add up to more than 1,000,000,000,000,000.00"};
     if (s->bad_plb_segment)
@@ -467,6 +476,8 @@ static bool end_set(Surveying *s, const X12Totals *totals, int64_t last_segment,
     s->n_known += is_known;
     if (!is_known && s->first_unread == 0)
         s->first_unread = s->n_sets;
+    if (s->unread.segment == 0)
+        s->unread = totals->unread;
     bool is_other = is_other_version(totals);
     s->n_other += is_other;
     if (is_other && s->first_other == 0)
@@ -540,6 +551,9 @@ static const char *notice_of(const Surveying *s) {
     if (s->refused_segment)
         return arena_printf(s->arena, "segment %lld: all claims of a set, or of a provider in it, are refused and none is named; see in "
                             "gold.claim_acknowledgements which, mend them and send them again", (long long)s->refused_segment);
+    if (s->unread.segment)
+        return arena_printf(s->arena, "segment %lld: a segment %s stands outside %s, and was not read", (long long)s->unread.segment,
+                            s->unread.name, s->unread.outside);
     if (s->first_other)
         return arena_printf(s->arena, "%zu of %zu transaction sets are of another version than 005010 and were read as if of that; the "
                             "first is number %zu", s->n_other, s->n_sets, s->first_other);

@@ -51,7 +51,8 @@ typedef struct X12Survey {
 /* Reads the bytes from where they stand to their end. False and an Error of class data when there is nothing to be had
  * from the file: its text is the sentence for the report. All of `ret_survey` lives in `arena`. */
 bool x12_survey(Unpacker *bytes, const X12Clock *clock, Arena *arena, X12Survey *ret_survey, Error *err);
-/* The sentence of a date that no calendar has. */
+/* The sentence of a date that no calendar has, and of an amount that cannot be read. */
 const char *x12_bad_date(Arena *arena, int64_t segment);
+const char *x12_bad_amount(Arena *arena, const X12BadAmount *bad);
 /* The next chunk of bytes into the parser, or the news that there are no more. */
 bool x12_feed_from(Unpacker *bytes, char *chunk, size_t size, X12Parser *x12, Error *err);

@@ -166,7 +166,7 @@ def test_a_remittance_says_what_the_model_asks_for(build, tmp_path):
               "MOA***MA01", "DTM*232*20250102", "SVC*HC:99213:25*100*75.5**1", "DTM*472*20250103", "CAS*PR*1*10**2*9**3*5.5",
               "LQ*HE*N1", "LQ*HE*N2", "SVC*HC:85025*50*20**1", "DTM*472*20250102", "CAS*CO*45*30*1", "LQ*HE*N3")
     assert row == {
-        "segment": 10, "delivery_kind": "remittance", "source_claim_id": "CLAIM7", "payer_claim_id": "ICN77",
+        "segment": 10, "set": 1, "delivery_kind": "remittance", "source_claim_id": "CLAIM7", "payer_claim_id": "ICN77",
         "claim_status": "Paid", "status_code": "1", "claim_amount": "150.00", "paid_amount": "95.50",
         "patient_responsibility": "24.5", "deductible": "10.00", "coinsurance": "9.00", "copay": "5.50",
         "service_date": "2025-01-02", "decision_date": "2025-01-10", "source_modified_at": "2025-01-10 12:00:00",
@@ -227,15 +227,22 @@ def test_what_a_line_of_a_status_says_is_not_the_claims(build, tmp_path):
     assert not {"claim_status", "status_code", "claim_amount"} & set(row)
 
 
-UNREADABLE = {"BPR02": ("BPR*I*65*", "BPR*I*6S*"), "CLP03": ("*1*100*70*", "*1*1OO*70*"), "CLP04": ("*1*100*70*", "*1*100*7O*"),
-              "SVC02": ("99213*100*70", "99213*1,00*70"), "SVC03": ("99213*100*70", "99213*100*$70"), "CAS03": ("CO*45*10*", "CO*45*10.005*"),
-              "CAS18": ("6*1*", "6*1-1*"), "CAS of no reason": ("*3*2**4*", "*3*2***"), "PLB04": ("*L6*2*", "*L6*2e0*"), "PLB06": ("*WO*3", "*WO*3.3.3"),
-              "PLB of no reason": ("*L6*2*", "**2*")}
+UNREADABLE = { # what is replaced, by what, and what is said of it
+    "BPR02": ("BPR*I*65*", "BPR*I*6S*", "BPR02 of 4 is no amount"), "CLP03": ("*1*100*70*", "*1*1OO*70*", "CLP03 of 10 is no amount"),
+    "CLP04": ("*1*100*70*", "*1*100*7O*", "CLP04 of 10 is no amount"), "SVC02": ("99213*100*70", "99213*1,00*70", "SVC02 of 11 is no amount"),
+    "SVC03": ("99213*100*70", "99213*100*$70", "SVC03 of 11 is no amount"),
+    "a plus": ("99213*100*70", "99213*+100*70", "SVC02 of 11 is no amount"),
+    "an exponent": ("99213*100*70", "99213*1E2*70", "SVC02 of 11 is no amount"),
+    "CAS03": ("CO*45*10*", "CO*45*10.005*", "CAS03 of 12 has a fraction of a cent"),
+    "too large": ("CO*45*10*", "CO*45*10000000000000*", "CAS03 of 12 is larger than any amount"),
+    "CAS18": ("6*1*", "6*1-1*", "CAS18 of 12 is no amount"), "CAS of no reason": ("*3*2**4*", "*3*2***", "CAS12 of 12 has no reason before it"),
+    "PLB04": ("*L6*2*", "*L6*2e0*", "PLB04 of 13 is no amount"), "PLB06": ("*WO*3", "*WO*3.3.3", "PLB06 of 13 is no amount"),
+    "PLB of no reason": ("*L6*2*", "**2*", "PLB04 of 13 has no reason before it")}
 
 
 @pytest.mark.parametrize("place", UNREADABLE)
-def test_an_amount_that_cannot_be_read_is_counted_wherever_it_stands(build, tmp_path, place):
-    sound, instead = UNREADABLE[place]
+def test_an_amount_that_cannot_be_read_is_counted_and_told_wherever_it_stands(build, tmp_path, place):
+    sound, instead, said = UNREADABLE[place]
     claim = ["CLP*A*1*100*70**MC*I", "SVC*HC:99213*100*70", "CAS*CO*45*10**2*9**3*2**4*3**5*5**6*1*1"]
     content = x12.envelope("835", [x12.remittance([claim], plb=["PLB*1*20251231*L6*2*WO*3"])]).decode()
     assert content.count(sound) == 1
@@ -244,6 +251,74 @@ def test_an_amount_that_cannot_be_read_is_counted_wherever_it_stands(build, tmp_
     paths[1].write_text(content.replace(sound, instead))
     found = [file["transactions"][0] for file in read(build, paths)]
     assert [(t["unreadable"], t["balanced"]) for t in found] == [(0, True), (1, False)]
+    assert "bad_amount" not in found[0] and found[1]["bad_amount"].startswith(said)
+
+
+@pytest.mark.parametrize("amount", ["70.000", "70.", "70.00000", "070", "70"])
+def test_noughts_that_say_nothing_change_no_amount(build, tmp_path, amount):
+    claim = ["CLP*A*1*100*" + amount + "**MC*I", "CAS*CO*45*29.5**2*.5"]
+    (found,) = read_written(build, tmp_path, x12.envelope("835", [x12.remittance([claim])]))
+    assert (found["balanced"], found["paid"], found["unreadable"]) == (True, 7000, 0)
+
+
+@pytest.mark.parametrize("amount, said", [("1E2", "is no amount"), ("$100", "is no amount"), ("(100)", "is no amount"), ("1,000", "is no amount"),
+                                          ("100.005", "has a fraction of a cent"), ("100-", "is no amount"), ("100.00", None), ("", None)])
+def test_amounts_of_claims_sent_and_of_their_status_are_read_as_strictly(build, tmp_path, amount, said):
+    """What a cleaner would read, or round, is not what the set adds up to."""
+    sent = x12.envelope("837", [["HL*1**22*0", f"CLM*C1*{amount}***11:B:1"]])
+    status = [x12.envelope("277", [["HL*1**PT", "TRN*2*C1", f"STC*F1:65*20250101**{at}*20250101"]]) for at in (amount, f"1*{amount}")]
+    for content, place in zip([sent, *status], ("CLM02 of 5", "STC04 of 6", "STC05 of 6")):
+        (row,) = rows_of(build, tmp_path, content)
+        assert row.get("bad_amount", "").startswith(f"{place} {said}" if said else "") and ("bad_amount" in row) == bool(said)
+
+
+# ---- what belongs to what ----
+
+def read_written(build, tmp_path, content):
+    path = tmp_path / "written"
+    path.write_bytes(content)
+    return read(build, [path])[0]["transactions"]
+
+
+def remittance_of(*segments, check="70"):
+    return x12.envelope("835", [[f"BPR*I*{check}*C*ACH************20250110", "TRN*1*N1*1512345678", "DTM*405*20250110", "N1*PR*PAYER",
+                                 "N1*PE*HOSPITAL*XX*1", "LX*1", *segments]])
+
+
+PLACES = { # segments from the tenth on; what is told of the one that is out of place
+    "CAS behind a header": (["CLP*A*1*100*70**MC*I", "CAS*CO*45*20", "LX*2", "CAS*CO*29*10"], "CAS 13 outside any claim", None),
+    "CAS behind a group's sums": (["CLP*A*1*100*70**MC*I", "CAS*CO*45*20", "TS3*1*11*20251231*1*100", "CAS*CO*29*10"],
+                                  "CAS 13 outside any claim", None),
+    "CAS behind other sums": (["CLP*A*1*100*70**MC*I", "CAS*CO*45*20", "TS2*1", "CAS*CO*29*10"], "CAS 13 outside any claim", None),
+    "CAS behind PLB": (["CLP*A*1*100*70**MC*I", "CAS*CO*45*20", "PLB*1*20251231*L6*0", "CAS*CO*29*10"], "CAS 13 outside any claim", None),
+    "CAS before any claim": (["CAS*CO*29*10", "CLP*A*1*100*70**MC*I", "CAS*CO*45*20"], "CAS 10 outside any claim", None),
+    "SVC behind a header": (["CLP*A*1*100*70**MC*I", "LX*2", "SVC*HC:99213*100*70", "CAS*CO*45*30"], "SVC 12 outside any claim", None),
+    "a second payment": (["CLP*A*1*100*70**MC*I", "CAS*CO*45*30", "BPR*I*70"], "BPR 12 outside the header of its set", None),
+    "nothing": (["CLP*A*1*100*70**MC*I", "CAS*CO*45*30", "AMT*AU*70", "REF*EA*1", "DTM*232*20250102", "LX*2", "TS3*1*11*20251231*1*100", "TS2*1",
+                 "LX*3"], None, None),
+    "a date between claims": (["DTM*232*20250102", "CLP*A*1*100*70**MC*I", "CAS*CO*45*30"], None, "DTM 10 outside any claim"),
+    "a sum behind PLB": (["CLP*A*1*100*70**MC*I", "CAS*CO*45*30", "PLB*1*20251231*L6*0", "AMT*AU*70"], None, "AMT 13 outside any claim"),
+    "a remark of no line": (["CLP*A*1*100*70**MC*I", "CAS*CO*45*30", "LQ*HE*N1"], None, "LQ 12 outside any service line"),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_what_stands_outside_any_claim_is_counted_nowhere_and_told(build, tmp_path, place):
+    """Each of the first would balance if it were the claim's before it, of which the rows do not have it."""
+    segments, misplaced, unread = PLACES[place]
+    (found,) = read_written(build, tmp_path, remittance_of(*segments))
+    assert (found.get("misplaced"), found.get("unread")) == (misplaced, unread)
+    (row,) = rows_of(build, tmp_path, remittance_of(*segments))
+    posted = sum((a[4] for a in listed(row.get("adjustment_list"))), Decimal(0))
+    assert (posted == 30) == (found["claims_out_of_balance"] == 0)
+    assert found["lines"] == len(row.get("service_lines", "").split(";")) - ("service_lines" not in row)
+
+
+def test_lines_that_were_sent_outside_any_claim_are_nobodys(build, tmp_path):
+    claim = ["HL*1**22*0", "CLM*C1*5***11:B:1", "LX*1", "SV1*HC:99213*5*UN*1", "HL*2**22*0", "LX*1"]
+    for line in ("SV1*HC:99213*5*UN*1", "SV2*0300*HC:80053*5*UN*1", "SV3*AD:D2150*5****1"):
+        (found,) = read_written(build, tmp_path, x12.envelope("837", [[*claim, line]]))
+        assert (found["misplaced"], found["lines"], found["claims"]) == (f"{line[:3]} 10 outside any claim", 1, 1)
 
 
 def test_the_day_it_was_made_goes_before_that_of_its_payment(build, tmp_path):

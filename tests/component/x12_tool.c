@@ -26,6 +26,18 @@ static void put_fault(Found *found, const X12Fault *fault) {
     buf_printf(&found->faults, "}");
 }
 
+/* What is told of a segment, or of an element, that is not counted. */
+static void put_told(Buf *out, const X12Totals *totals) {
+    const X12Misplaced *misplaced = &totals->misplaced, *unread = &totals->unread;
+    const X12BadAmount *bad = &totals->bad_amount;
+    if (misplaced->segment)
+        buf_printf(out, ", \"misplaced\": \"%s %lld outside %s\"", misplaced->name, (long long)misplaced->segment, misplaced->outside);
+    if (unread->segment)
+        buf_printf(out, ", \"unread\": \"%s %lld outside %s\"", unread->name, (long long)unread->segment, unread->outside);
+    if (bad->segment)
+        buf_printf(out, ", \"bad_amount\": \"%s%02d of %lld %s\"", bad->name, bad->element, (long long)bad->segment, bad->what);
+}
+
 static void put_totals(Found *found, const X12Totals *totals) {
     Buf *out = &found->transactions;
     buf_printf(out, "%s{\"kind\": ", out->size ? ", " : "");
@@ -49,6 +61,7 @@ static void put_totals(Found *found, const X12Totals *totals) {
     };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         buf_printf(out, ", \"%s\": %lld", numbers[i].name, (long long)numbers[i].value);
+    put_told(out, totals);
     buf_printf(out, ", \"balanced\": %s}", x12_is_balanced(totals) ? "true" : "false");
 }
 
@@ -83,7 +96,7 @@ static void read_file(FILE *file, size_t chunk_bytes, Found *found) {
 static void print_row(const X12Row *row) {
     Buf out;
     buf_init(&out, OUT_BYTES_MAX);
-    buf_printf(&out, "{\"segment\": %lld", (long long)row->place.segment);
+    buf_printf(&out, "{\"segment\": %lld, \"set\": %lld", (long long)row->place.segment, (long long)row->place.transaction);
     for (int i = 0; i < X12_N_COLUMNS; i++) {
         if (str_is_null(row->fields[i]))
             continue;
@@ -91,6 +104,9 @@ static void print_row(const X12Row *row) {
         buf_printf(&out, ", \"%s\": ", x12_column_name((X12Column)i));
         buf_put_json(&out, arena_string(arena, row->fields[i]));
     }
+    const X12BadAmount *bad = &row->bad_amount;
+    if (bad->segment)
+        buf_printf(&out, ", \"bad_amount\": \"%s%02d of %lld %s\"", bad->name, bad->element, (long long)bad->segment, bad->what);
     if (row->why_not) {
         buf_printf(&out, ", \"why_not\": ");
         buf_put_json(&out, row->why_not);
@@ -115,6 +131,8 @@ static void read_rows(FILE *file) {
         if (status == X12_SEGMENT && x12_rows_take(rows, &segment, &row))
             print_row(&row);
     }
+    if (x12_rows_finish(rows, &row))
+        print_row(&row);
 }
 
 static int print_rows(int argc, char **argv) {

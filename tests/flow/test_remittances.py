@@ -89,13 +89,21 @@ UNSOUND = [ # (claim's file, rule, its sentence, the transaction's difference)
      "1 service lines and 0 claims of the remittance do not add up, the first (segment 11) by 10.00; its transaction differs by 0.00",
      "0.00"),
     (remit(["CLP*U3*1*1OO*70**MC*I", "CAS*CO*45*30"]), "remittance_unbalanced",
+     "segment 10: CLP03 is no amount (digits, a point before cents, a minus in front); "
      "1 amounts of the remittance cannot be read, so it does not add up", "0.00"),
     (remit(["CLP*U4*1*100*70**MC*I", "CAS*CO*45*30"]).replace(b"SE*10*", b"SE*19*"), "x12_envelope",
      "segment 12, line 12, byte {byte}: the transaction set's segments are 10, and its end says 19", "0.00"),
     (remit(["CLP*U5*1*100*70**MC*I", "CAS*CO*45*30"]).replace(b"SE*10*0001", b"SE*10*0002"), "x12_envelope",
      "segment 12, line 12, byte {byte}: the control numbers of ST and SE differ", "0.00"),
     (remit(["CLP*U6*1*100*70**MC*I", "CAS*CO**30"]), "remittance_unbalanced",
-     "1 amounts of the remittance cannot be read, so it does not add up", "0.00"),
+     "segment 11: CAS03 has no reason before it; 1 amounts of the remittance cannot be read, so it does not add up", "0.00"),
+    (remit(["CLP*U7*1*100*70**MC*I", "CAS*CO*45*30.005"]), "remittance_unbalanced",
+     "segment 11: CAS03 has a fraction of a cent; 1 amounts of the remittance cannot be read, so it does not add up", "0.00"),
+    # what stands behind it adds up with the claim, and alone, and the claim does not have it
+    (remit(["CLP*U8*1*100*70**MC*I", "LX*2", "CAS*CO*45*30"]), "x12_order",
+     "segment 12: a segment CAS stands outside any claim, so nobody knows whose its amounts are", "0.00"),
+    (remit(["CLP*U9*1*100*70**MC*I", "CAS*CO*45*30", "TS3*1*11*20251231*1*100", "SVC*HC:99213*100*100"]), "x12_order",
+     "segment 13: a segment SVC stands outside any claim, so nobody knows whose its amounts are", "0.00"),
 ]
 UNSOUND = [(content, rule, sentence.format(byte=content.index(b"SE*")), difference) for content, rule, sentence, difference in UNSOUND]
 
@@ -114,6 +122,27 @@ def test_a_remittance_that_does_not_add_up_posts_nothing(desk):
         assert report["state"] == "done" and report["rows_quarantined"] == 1 and sentence in report["error"]
         assert desk.rows("SELECT s.state, s.difference::text FROM ops.x12_set s JOIN ops.file f USING (file_id) "
                          f"WHERE f.name = 'a_{i}.835'") == [("quarantined", difference)]
+
+
+def test_what_stands_outside_any_claim_and_says_no_amount_is_told(desk):
+    desk.put("a_1.835", remit(["CLP*C1*1*100*70**MC*I", "CAS*CO*45*30", "LX*2", "DTM*232*20250102"]))
+    desk.once()
+    assert [row[0] for row in desk.claims()] == ["C1"] and desk.rows("SELECT service_date FROM silver.claims") == [(None,)]
+    assert (desk.file("a_1.835")["state"], desk.file("a_1.835")["error"]) == \
+        ("done", "segment 13: a segment DTM stands outside any claim, and was not read")
+
+
+def test_an_amount_of_a_claim_that_was_sent_is_read_as_the_guides_have_it(desk):
+    """A cleaner reads 1E2, $5 and 10.005: the set added up none of them."""
+    amounts = ["1E2", "$5", "10.005", "10.500"]
+    claims = [f"CLM*D{i}*{amount}***11:B:1*Y*A*Y*Y" for i, amount in enumerate(amounts)]
+    desk.put("a_1.837", x12.envelope("837", [["BHT*0019*00*1*20250105*0900*CH", "HL*1**22*0", *claims]]))
+    desk.once()
+    assert desk.rows("SELECT source_claim_id, claim_amount::text FROM silver.claims") == [("D3", "10.50")]
+    assert desk.rows("SELECT charged::text FROM ops.x12_set") == [("10.50",)]
+    bad = "is no amount (digits, a point before cents, a minus in front)"
+    assert desk.rows("SELECT raw ->> 'source_claim_id', rule, reason FROM dq.quarantine ORDER BY 1") == [
+        (f"D{i}", "x12_amount", f"segment {6 + i}: CLM02 {what}") for i, what in enumerate([bad, bad, "has a fraction of a cent"])]
 
 
 def test_the_report_beside_an_x12_file_counts_segments_not_lines(desk):

@@ -167,8 +167,10 @@ static void amounts_are_exact_or_none(void **state) {
     } CASES[] = {
         {"", true, 0}, {"0", true, 0}, {"-1.27", true, -127}, {"24599.00", true, 2459900}, {".5", true, 50},
         {"12.3400", true, 1234}, {"12.345", false, 0}, {"1,234", false, 0}, {"$5", false, 0}, {"1e3", false, 0},
-        {"99213", true, 9921300}, {"HC", false, 0}, {"+5", true, 500}, {"-.5", true, -50}, {"5.", true, 500},
-        {"5-", false, 0}, {"5+", false, 0}, {"--5", false, 0},
+        {"99213", true, 9921300}, {"HC", false, 0}, {"+5", false, 0}, {"-.5", true, -50}, {"5.", true, 500},
+        {"5-", false, 0}, {"5+", false, 0}, {"--5", false, 0}, {"10.500", true, 1050}, {"10.50000", true, 1050}, {"10.005", false, 0},
+        {"1E2", false, 0}, {"-", false, 0}, {".", false, 0}, {"-.", false, 0}, {"1.2.3", false, 0}, {"-0", true, 0}, {" 7 ", true, 700},
+        {"007.10", true, 710}, {"1 000", false, 0}, {"1'000", false, 0}, {"- 5", false, 0}, {"1000000000000", false, 0},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
         int64_t cents = -1;

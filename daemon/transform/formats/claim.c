@@ -66,7 +66,7 @@ static void take_nm1(X12Rows *rows, const X12Segment *segment) {
 static void take_clm(X12Rows *rows, const X12Segment *segment) {
     x12_begin_claim(rows, segment, x12_element(segment, 1));
     rows->is_claim_level = true;
-    x12_put(rows, X12_CLAIM_AMOUNT, x12_element(segment, 2));
+    x12_put_amount(rows, X12_CLAIM_AMOUNT, segment, 2);
     Str frequency = x12_component(segment, x12_element(segment, 5), 2);
     x12_put(rows, X12_FREQUENCY, frequency);
     x12_put(rows, X12_CLAIM_STATUS, str_equal(frequency, STR("8")) ? STR("Voided") : STR("Pending"));

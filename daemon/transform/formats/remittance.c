@@ -3,7 +3,6 @@
  * CAS behind a CLP is the whole claim's (line 0), behind a SVC the line's; LQ*HE names the remarks of the line's adjustments,
  * MIA and MOA those of the claim. */
 #include "transform/formats/x12_rows_parts.h"
-#include "transform/formats/x12_tally.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 enum { CAS_FIRST = 2, CAS_STEP = 3, CAS_END = 20 };

@@ -70,8 +70,8 @@ static void take_stc(X12Rows *rows, const X12Segment *segment) {
         rows->row.why_not = "the payer's answer says nothing of the claim: it found none, or could not look (STC01)";
     put_status_code(rows, segment, x12_element(segment, 1));
     x12_put(rows, X12_CLAIM_STATUS, status_word(category));
-    x12_put(rows, X12_CLAIM_AMOUNT, x12_element(segment, 4));
-    x12_put(rows, X12_PAID_AMOUNT, x12_element(segment, 5));
+    x12_put_amount(rows, X12_CLAIM_AMOUNT, segment, 4);
+    x12_put_amount(rows, X12_PAID_AMOUNT, segment, 5);
     if (category.size > 0 && category.at[0] == 'F')
         x12_put(rows, X12_DECISION_DATE, x12_date(rows, segment, x12_element(segment, 6)));
 }

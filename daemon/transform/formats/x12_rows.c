@@ -65,6 +65,12 @@ void x12_put_cents(X12Rows *rows, X12Column column, int64_t cents) {
                                                    (long long)(whole / 100), (long long)(whole % 100)));
 }
 
+void x12_put_amount(X12Rows *rows, X12Column column, const X12Segment *segment, size_t i) {
+    int64_t cents;
+    x12_amount(segment, i, &cents, &rows->row.bad_amount);
+    x12_put(rows, column, x12_element(segment, i));
+}
+
 static bool are_digits(Str text) {
     for (size_t i = 0; i < text.size; i++)
         if (text.at[i] < '0' || text.at[i] > '9')
@@ -324,18 +330,6 @@ static bool is_envelope(const X12Segment *segment) {
     return false;
 }
 
-/* Segments that begin another claim, or end the claims, so that the one in hand is whole. */
-static bool ends_claim(const X12Rows *rows, const X12Segment *segment) {
-    static const struct {
-        const char *kind, *name;
-    } ENDS[] = {{"835", "CLP"}, {"835", "LX"}, {"835", "PLB"}, {"837", "CLM"}, {"837", "HL"}, {"277", "HL"},
-                {"277", "TRN"}};
-    for (size_t i = 0; i < COUNT(ENDS); i++)
-        if (x12_is(segment, ENDS[i].name) && strcmp(rows->kind, ENDS[i].kind) == 0)
-            return true;
-    return false;
-}
-
 static void take(X12Rows *rows, const X12Segment *segment) {
     const Set *set = set_of(rows->kind);
     for (size_t i = 0; set && i < set->reader->n_takes; i++)
@@ -349,7 +343,7 @@ bool x12_rows_take(X12Rows *rows, const X12Segment *segment, X12Row *ret_row) {
     bool is_ended = false;
     if (is_envelope(segment))
         return follow_envelope(rows, segment, ret_row);
-    if (ends_claim(rows, segment))
+    if (x12_ends_claim(rows->kind, segment))
         is_ended = end_claim(rows, ret_row);
     take(rows, segment);
     return is_ended;

@@ -12,7 +12,7 @@
  * Pure; one thread at a time. */
 #pragma once
 #include "base/arena.h"
-#include "transform/formats/x12.h"
+#include "transform/formats/x12_tally.h"
 #include "transform/mapping.h"
 
 typedef enum X12Column {
@@ -61,6 +61,7 @@ typedef struct X12Row {
     X12Place place;            /* of its CLM, CLP or TRN */
     bool is_too_long;          /* more lines or adjustments than a row may hold: some are left out */
     int64_t bad_date_segment;  /* the first segment with a date of the claim's that no calendar has; 0: none */
+    X12BadAmount bad_amount;   /* the claim's first; of a remittance the tally tells */
     const char *why_not;       /* it says nothing of any claim of ours, in a sentence; NULL: it does */
 } X12Row;
 

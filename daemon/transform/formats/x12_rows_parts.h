@@ -42,6 +42,8 @@ void x12_put_around(X12Rows *rows, X12Column column, Str text);
 /* Only where nothing stands yet. */
 void x12_put_first(X12Rows *rows, X12Column column, Str text);
 void x12_put_cents(X12Rows *rows, X12Column column, int64_t cents);
+/* Element i as it stands: cleaners read more kinds of amounts than the guides allow, and round, so it is looked at here. */
+void x12_put_amount(X12Rows *rows, X12Column column, const X12Segment *segment, size_t i);
 /* As 2025-01-31, until the next date is read; STR_NULL where none stands, and where the calendar has none: then the claims
  * that it holds for have a date that cannot be read. */
 Str x12_date(X12Rows *rows, const X12Segment *segment, Str text);

@@ -12,6 +12,75 @@ enum {
     PLB_END = 15
 };
 
+/* ---- what belongs to what ---- */
+
+bool x12_ends_claim(const char *kind, const X12Segment *segment) {
+    static const struct {
+        const char *kind, *name;
+    } ENDS[] = {{"835", "CLP"}, {"835", "LX"}, {"835", "TS3"}, {"835", "TS2"}, {"835", "PLB"}, {"837", "CLM"}, {"837", "HL"},
+                {"277", "HL"}, {"277", "TRN"}};
+    for (size_t i = 0; i < sizeof ENDS / sizeof *ENDS; i++)
+        if (x12_is(segment, ENDS[i].name) && strcmp(kind, ENDS[i].kind) == 0)
+            return true;
+    return false;
+}
+
+enum { IN_HEADER = 1, BETWEEN_CLAIMS = 2, IN_CLAIM = 4, IN_LINE = 8 };
+
+/* Segments that are of a loop, and say nothing that anybody could keep elsewhere. */
+typedef struct Placed {
+    const char *kind, *name;
+    int where;
+    bool says_how_much;
+    const char *outside;
+} Placed;
+static const Placed PLACED[] = {
+    {"835", "CAS", IN_CLAIM | IN_LINE, true, "any claim"},
+    {"835", "SVC", IN_CLAIM | IN_LINE, true, "any claim"},
+    {"835", "BPR", IN_HEADER, true, "the header of its set"},
+    {"837", "SV1", IN_CLAIM | IN_LINE, true, "any claim"},
+    {"837", "SV2", IN_CLAIM | IN_LINE, true, "any claim"},
+    {"837", "SV3", IN_CLAIM | IN_LINE, true, "any claim"},
+    {"835", "NM1", IN_CLAIM | IN_LINE, false, "any claim"},
+    {"835", "MIA", IN_CLAIM | IN_LINE, false, "any claim"},
+    {"835", "MOA", IN_CLAIM | IN_LINE, false, "any claim"},
+    {"835", "AMT", IN_CLAIM | IN_LINE, false, "any claim"},
+    {"835", "QTY", IN_CLAIM | IN_LINE, false, "any claim"},
+    {"835", "LQ", IN_LINE, false, "any service line"},
+    {"835", "DTM", IN_HEADER | IN_CLAIM | IN_LINE, false, "any claim"},
+    {"835", "REF", IN_HEADER | IN_CLAIM | IN_LINE, false, "any claim"},
+};
+
+static int where_now(const X12Tally *tally) {
+    return tally->line.is_open ? IN_LINE : tally->claim.is_open ? IN_CLAIM : tally->is_past_header ? BETWEEN_CLAIMS : IN_HEADER;
+}
+
+static void copy(char *to, size_t size, Str text) {
+    size_t n = text.size < size - 1 ? text.size : size - 1;
+    memcpy(to, text.at, n);
+    to[n] = '\0';
+}
+
+static void note_misplaced(X12Tally *tally, const Placed *placed, const X12Segment *segment) {
+    X12Misplaced *note = placed->says_how_much ? &tally->totals.misplaced : &tally->totals.unread;
+    if (note->segment)
+        return;
+    *note = (X12Misplaced){.segment = segment->place.segment, .outside = placed->outside};
+    copy(note->name, X12_NAME_BYTES, segment->elements[0]);
+}
+
+static bool is_in_place(X12Tally *tally, const X12Segment *segment) {
+    for (size_t i = 0; i < sizeof PLACED / sizeof *PLACED; i++)
+        if (x12_is(segment, PLACED[i].name) && strcmp(tally->totals.kind, PLACED[i].kind) == 0 &&
+            !(PLACED[i].where & where_now(tally))) {
+            note_misplaced(tally, &PLACED[i], segment);
+            return false;
+        }
+    return true;
+}
+
+/* ---- amounts ---- */
+
 /* Digits behind the second after the point are noughts, or there are none. */
 static bool is_whole_cents(Str text) {
     const char *point = memchr(text.at, '.', text.size);
@@ -23,39 +92,44 @@ static bool is_whole_cents(Str text) {
     return true;
 }
 
-bool x12_cents(Str text, int64_t *ret_cents) {
+/* The guides allow neither a plus nor an exponent (appendix B.1.1.3.1.2 of each). */
+static bool is_decimal(Str text) {
+    size_t digits = 0, points = 0;
+    for (size_t i = text.size > 0 && text.at[0] == '-'; i < text.size; i++) {
+        bool is_digit = text.at[i] >= '0' && text.at[i] <= '9';
+        if (!is_digit && text.at[i] != '.')
+            return false;
+        digits += is_digit;
+        points += !is_digit;
+    }
+    return digits > 0 && points <= 1;
+}
+
+/* In cents. NULL, or what is wrong with it. */
+static const char *read_cents(Str text, int64_t *ret_cents) {
     *ret_cents = 0;
     text = str_trim(text);
     if (text.size == 0)
-        return true;
-    for (size_t i = 0; i < text.size; i++) {
-        bool is_sign = i == 0 && (text.at[i] == '-' || text.at[i] == '+'); /* of type R it stands in front alone */
-        if ((text.at[i] < '0' || text.at[i] > '9') && text.at[i] != '.' && !is_sign)
-            return false;
+        return NULL;
+    if (!is_decimal(text))
+        return "is no amount (digits, a point before cents, a minus in front)";
+    if (!is_whole_cents(text))
+        return "has a fraction of a cent";
+    return money_parse(text, (MoneyStyle){0}, ret_cents) ? NULL : "is larger than any amount";
+}
+
+bool x12_cents(Str text, int64_t *ret_cents) { return !read_cents(text, ret_cents); }
+
+static bool note_bad(const X12Segment *segment, size_t i, const char *what, X12BadAmount *bad) {
+    if (what && bad->segment == 0) {
+        *bad = (X12BadAmount){.segment = segment->place.segment, .element = (int)i, .what = what};
+        copy(bad->name, X12_NAME_BYTES, segment->elements[0]);
     }
-    return is_whole_cents(text) && money_parse(text, (MoneyStyle){0}, ret_cents);
+    return !what;
 }
 
-/* Each with its reason before it: an amount without one is no adjustment that anybody could keep. */
-static bool sum_elements(const X12Segment *segment, size_t first, size_t step, size_t end, int64_t *ret_cents) {
-    int64_t sum = 0, cents;
-    bool is_readable = true;
-    for (size_t i = first; i < end && i < segment->n_elements; i += step) {
-        is_readable &= x12_cents(segment->elements[i], &cents) && (cents == 0 || x12_element(segment, i - 1).size > 0);
-        sum += cents;
-    }
-    *ret_cents = sum;
-    return is_readable;
-}
-
-bool x12_cas_total(const X12Segment *cas, int64_t *ret_cents) {
-    return sum_elements(cas, CAS_FIRST_AMOUNT, CAS_STEP, CAS_END, ret_cents);
-}
-
-static void copy(char *to, size_t size, Str text) {
-    size_t n = text.size < size - 1 ? text.size : size - 1;
-    memcpy(to, text.at, n);
-    to[n] = '\0';
+bool x12_amount(const X12Segment *segment, size_t i, int64_t *ret_cents, X12BadAmount *bad) {
+    return note_bad(segment, i, read_cents(x12_element(segment, i), ret_cents), bad);
 }
 
 /* Sums that no payer pays are no sums, and nothing overflows. */
@@ -69,8 +143,20 @@ static void add(X12Tally *tally, int64_t *sum, int64_t cents) {
 
 static int64_t amount(X12Tally *tally, const X12Segment *segment, size_t i) {
     int64_t cents;
-    tally->totals.unreadable_amounts += !x12_cents(x12_element(segment, i), &cents);
+    tally->totals.unreadable_amounts += !x12_amount(segment, i, &cents, &tally->totals.bad_amount);
     return cents;
+}
+
+/* Each with its reason before it: an amount without one is no adjustment that anybody could keep. */
+static int64_t sum_amounts(X12Tally *tally, const X12Segment *segment, size_t first, size_t step, size_t end) {
+    int64_t sum = 0;
+    for (size_t i = first; i < end && i < segment->n_elements; i += step) {
+        int64_t cents = amount(tally, segment, i);
+        bool has_reason = cents == 0 || x12_element(segment, i - 1).size > 0;
+        tally->totals.unreadable_amounts += !note_bad(segment, i, has_reason ? NULL : "has no reason before it", &tally->totals.bad_amount);
+        sum += cents;
+    }
+    return sum;
 }
 
 static void differ(X12Tally *tally, int64_t *counter, int64_t segment, int64_t difference) {
@@ -104,7 +190,6 @@ static void end_claim(X12Tally *tally) {
 }
 
 static void begin_claim(X12Tally *tally, const X12Segment *segment, size_t charge, size_t paid) {
-    end_claim(tally);
     memset(&tally->claim, 0, sizeof tally->claim);
     tally->claim.is_open = true;
     tally->claim.segment = segment->place.segment;
@@ -144,17 +229,13 @@ static void take_svc(X12Tally *tally, const X12Segment *segment) {
 }
 
 static void take_cas(X12Tally *tally, const X12Segment *segment) {
-    int64_t cents;
-    tally->totals.unreadable_amounts += !x12_cas_total(segment, &cents);
+    int64_t cents = sum_amounts(tally, segment, CAS_FIRST_AMOUNT, CAS_STEP, CAS_END);
     add(tally, &tally->claim.adjusted, cents);
     add(tally, &tally->line.adjusted, cents);
 }
 
 static void take_plb(X12Tally *tally, const X12Segment *segment) {
-    int64_t cents;
-    end_claim(tally);
-    tally->totals.unreadable_amounts += !sum_elements(segment, PLB_FIRST_AMOUNT, PLB_STEP, PLB_END, &cents);
-    add(tally, &tally->totals.plb, cents);
+    add(tally, &tally->totals.plb, sum_amounts(tally, segment, PLB_FIRST_AMOUNT, PLB_STEP, PLB_END));
 }
 
 static void take_clm(X12Tally *tally, const X12Segment *segment) { begin_claim(tally, segment, 2, 0); }
@@ -170,9 +251,23 @@ static const struct {
     {"837", "SV3", take_sv1},
 };
 
+static void take(X12Tally *tally, const X12Segment *segment) {
+    if (x12_ends_claim(tally->totals.kind, segment)) {
+        end_claim(tally);
+        tally->is_past_header = true;
+    }
+    if (!is_in_place(tally, segment))
+        return;
+    for (size_t i = 0; i < sizeof TAKES / sizeof *TAKES; i++)
+        if (x12_is(segment, TAKES[i].name) && strcmp(tally->totals.kind, TAKES[i].kind) == 0) {
+            TAKES[i].take(tally, segment);
+            return;
+        }
+}
+
 static void begin_set(X12Tally *tally, const X12Segment *segment) {
     tally->is_open = true;
-    tally->claim.is_open = tally->line.is_open = tally->is_miscounted = tally->is_debit = false;
+    tally->claim.is_open = tally->line.is_open = tally->is_miscounted = tally->is_debit = tally->is_past_header = false;
     tally->totals = (X12Totals){.place = segment->place};
     copy(tally->totals.kind, X12_KIND_BYTES, x12_element(segment, 1));
     copy(tally->totals.control, X12_CONTROL_BYTES, x12_element(segment, 2));
@@ -208,16 +303,13 @@ bool x12_tally_take(X12Tally *tally, const X12Segment *segment, X12Totals *ret_t
         return x12_tally_finish(tally, ret_totals);
     }
     bool is_ended = false;
-    if (x12_is(segment, "ST") || x12_is(segment, "GS") || x12_is(segment, "GE") || x12_is(segment, "IEA"))
+    if (x12_is(segment, "ST") || x12_is(segment, "GS") || x12_is(segment, "GE") || x12_is(segment, "IEA") || x12_is(segment, "ISA"))
         is_ended = x12_tally_finish(tally, ret_totals);
     if (x12_is(segment, "GS"))
         copy(tally->group_version, X12_VERSION_BYTES, x12_element(segment, 8));
     if (x12_is(segment, "ST"))
         begin_set(tally, segment);
-    for (size_t i = 0; tally->is_open && i < sizeof TAKES / sizeof *TAKES; i++)
-        if (x12_is(segment, TAKES[i].name) && strcmp(tally->totals.kind, TAKES[i].kind) == 0) {
-            TAKES[i].take(tally, segment);
-            break;
-        }
+    if (tally->is_open)
+        take(tally, segment);
     return is_ended;
 }

@@ -11,12 +11,30 @@
  * BPR02 bears no sign. BPR03 = D is a debit that the payee draws on the payer, and balances as a credit does. Payers write
  * it, too, of what they take back: where the claims less PLB come to just as much below nothing, that is what it says, and
  * `check` is negative. Any other sum of a debit is out of balance as a credit's is.
- * An 837 has no balances; its lines' charges should add up to the claim's (CLM02). */
+ * An 837 has no balances; its lines' charges should add up to the claim's (CLM02).
+ *
+ * What belongs to a claim is what stands behind it up to x12_ends_claim(): the same is read of it by x12_rows.h. What
+ * stands outside any is counted nowhere, and told. */
 #pragma once
 #include "transform/formats/x12.h"
 
 #define X12_SUM_MAX INT64_C(100000000000000000) /* cents that are added up */
-enum { X12_KIND_BYTES = 8, X12_VERSION_BYTES = 16 };
+enum { X12_KIND_BYTES = 8, X12_VERSION_BYTES = 16, X12_NAME_BYTES = 4 };
+
+/* An amount that cannot be read: "CAS03 has a fraction of a cent". */
+typedef struct X12BadAmount {
+    int64_t segment; /* 0: there is none */
+    char name[X12_NAME_BYTES];
+    int element;
+    const char *what; /* the sentence's end */
+} X12BadAmount;
+
+/* A segment that stands outside what it could be of: "a CAS stands outside any claim". */
+typedef struct X12Misplaced {
+    int64_t segment; /* 0: there is none */
+    char name[X12_NAME_BYTES];
+    const char *outside;
+} X12Misplaced;
 
 typedef struct X12Totals {
     char kind[X12_KIND_BYTES];       /* ST01: 835, 837, 277, 999 … */
@@ -32,12 +50,15 @@ typedef struct X12Totals {
     int64_t first_difference;                 /* of the first line or claim out of balance; its place: */
     int64_t first_segment;
     int64_t unreadable_amounts;
+    X12BadAmount bad_amount; /* the first of them */
+    X12Misplaced misplaced;  /* the first that says how much: nobody knows of what */
+    X12Misplaced unread;     /* the first that says anything else */
     bool is_too_large; /* a sum went beyond X12_SUM_MAX and means nothing */
 } X12Totals;
 
 /* Claims - PLB - check. */
 static inline int64_t x12_difference(const X12Totals *totals) { return totals->paid - totals->plb - totals->check; }
-/* All three balances of an 835 hold. */
+/* All three balances of an 835 hold. One with a segment that is `misplaced` may, and is not to be trusted all the same. */
 static inline bool x12_is_balanced(const X12Totals *totals) {
     return totals->lines_out_of_balance == 0 && totals->claims_out_of_balance == 0 &&
            totals->unreadable_amounts == 0 && !totals->is_too_large && x12_difference(totals) == 0;
@@ -47,6 +68,7 @@ typedef struct X12Tally {
     X12Totals totals;
     bool is_open, is_miscounted; /* within a transaction set; its SE01 is wrong */
     bool is_debit;               /* BPR03 = D */
+    bool is_past_header;         /* a loop that may have claims has begun */
     char group_version[X12_VERSION_BYTES];
     struct {
         bool is_open;
@@ -65,7 +87,12 @@ bool x12_tally_take(X12Tally *tally, const X12Segment *segment, X12Totals *ret_t
 /* The file has no more segments. */
 bool x12_tally_finish(X12Tally *tally, X12Totals *ret_totals);
 
-/* An amount or other decimal (data type R) in cents; "" is 0. False: no number, or fractions of a cent. */
+/* Does this segment begin another claim, or end the claims, in a set of this kind (ST01)? An 835's claims (loop 2100) stand each
+ * behind a CLP, up to the next one, to the next header (loop 2000: LX, TS3, TS2) or to PLB. */
+bool x12_ends_claim(const char *kind, const X12Segment *segment);
+
+/* An amount (data type R: digits, with a point or without, a minus in front) in cents; "" is 0. False: no number, or fractions
+ * of a cent. */
 bool x12_cents(Str text, int64_t *ret_cents);
-/* Sum of the up to six amounts of a CAS. */
-bool x12_cas_total(const X12Segment *cas, int64_t *ret_cents);
+/* Element i of the segment likewise; what is wrong with it is noted, unless something is already. */
+bool x12_amount(const X12Segment *segment, size_t i, int64_t *ret_cents, X12BadAmount *bad);
