@@ -130,15 +130,21 @@ static bool place_once(PlaceFeed *feed, const RawRows *rows, const CursorState *
     return place(&IN_TURN, &page, ret_outcome, err);
 }
 
+/* A first load looks nothing up, and facts or claims that are placed meanwhile may make a member or be the same claim's: a row
+ * that is there all the same is a unique violation, once for each of those that were committed in between. */
+bool place_may_pass(int attempt, Error *err) {
+    if (strcmp(err->state, "23505") != 0 || attempt == ATTEMPTS_MAX)
+        return false;
+    error_clear(err);
+    return true;
+}
+
 bool place_page(PlaceFeed *feed, const RawRows *rows, const CursorState *next, Arena *page,
                 PlaceOutcome *ret_outcome, Error *err) {
     RawRows again = *rows;
     for (int attempt = 1; !place_once(feed, &again, next, page, ret_outcome, err); attempt++) {
-        /* A first load looks nothing up, and facts that are placed meanwhile may make a member: a row that is
-         * there all the same is a unique violation, once for each of those that were committed in between. */
-        if (strcmp(err->state, "23505") != 0 || attempt == ATTEMPTS_MAX)
+        if (!place_may_pass(attempt, err))
             return false;
-        error_clear(err);
         again.is_first_load = false;
         again.prepared = NULL;
     }
@@ -172,9 +178,16 @@ bool place_gone(PlaceFeed *feed, const Str *ids, size_t n, Arena *arena, PlaceOu
     return place(&GONE, &page, ret_outcome, err);
 }
 
-bool place_again(PlaceFeed *feed, const AgainRows *again, Arena *arena, PlaceOutcome *ret_outcome, Error *err) {
+static bool place_again_once(PlaceFeed *feed, const AgainRows *again, Arena *arena, PlaceOutcome *ret_outcome, Error *err) {
     Placing page = {.feed = feed, .page = place_rows_page(feed, &again->rows, arena), .rows = &again->rows, .again = again};
     return place(&AGAIN, &page, ret_outcome, err);
+}
+
+bool place_again(PlaceFeed *feed, const AgainRows *again, Arena *arena, PlaceOutcome *ret_outcome, Error *err) {
+    for (int attempt = 1; !place_again_once(feed, again, arena, ret_outcome, err); attempt++)
+        if (!place_may_pass(attempt, err))
+            return false;
+    return true;
 }
 
 bool place_work(PlaceFeed *feed, SilverPage *page, const PlaceWork *work, PlaceOutcome *ret_outcome, Error *err) {

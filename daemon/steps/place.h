@@ -148,6 +148,9 @@ typedef struct PlaceWork {
     void *ctx;
     bool is_part; /* of a page that was looked at as a whole */
 } PlaceWork;
+/* True, and `err` is cleared, where a page failed by what another session committed meanwhile, which is there to be looked up
+ * by now: it is to be made anew and placed again. `attempt`: which has failed, from 1; there is a last one. */
+bool place_may_pass(int attempt, Error *err);
 /* Without rows. */
 SilverPage *place_new_page(const PlaceFeed *feed, size_t n_rows, Arena *page);
 bool place_work(PlaceFeed *feed, SilverPage *page, const PlaceWork *work, PlaceOutcome *ret_outcome, Error *err);

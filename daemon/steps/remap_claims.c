@@ -221,7 +221,7 @@ static bool write_page(void *ctx, SilverPage *page, Error *err) {
 
 typedef enum Extent { WHOLE_PAGE, PART_OF_PAGE } Extent;
 
-static bool place_some(Remapping *r, const AgainDelivery *deliveries, size_t n, Extent extent, Error *err) {
+static bool place_some_once(Remapping *r, const AgainDelivery *deliveries, size_t n, Extent extent, Error *err) {
     ArenaMark mark = arena_mark(r->page_arena);
     SilverPage *page;
     PlaceOutcome outcome;
@@ -230,6 +230,13 @@ static bool place_some(Remapping *r, const AgainDelivery *deliveries, size_t n, 
               place_work(&r->place, page, &(PlaceWork){decide_page, write_page, r, extent == PART_OF_PAGE}, &outcome, err);
     arena_rewind(r->page_arena, mark);
     return ok;
+}
+
+static bool place_some(Remapping *r, const AgainDelivery *deliveries, size_t n, Extent extent, Error *err) {
+    for (int attempt = 1; !place_some_once(r, deliveries, n, extent, err); attempt++)
+        if (!place_may_pass(attempt, err))
+            return false;
+    return true;
 }
 
 /* Where claims part, near the middle; 0: it is one claim. */
@@ -244,19 +251,11 @@ static size_t find_parting(const AgainDelivery *deliveries, size_t n) {
     return 0;
 }
 
-/* What another feed of the source placed at the same moment is a unique violation, and is there to be looked up by now. */
-static bool place_once_more(Remapping *r, const AgainDelivery *deliveries, size_t n, Extent extent, Error *err) {
-    if (strcmp(err->state, "23505") != 0)
-        return false;
-    error_clear(err);
-    return place_some(r, deliveries, n, extent, err);
-}
-
 /* A page that PostgreSQL refuses is parted, between claims and at last within one (what is stored and has no row in a page stays),
  * until the row is found that it will not have. One that was held stays held; of one that was placed the run fails. */
 static bool place_claims(Remapping *r, const AgainDelivery *deliveries, size_t n, Extent extent, Error *err) {
     Error why = {0};
-    if (place_some(r, deliveries, n, extent, &why) || place_once_more(r, deliveries, n, extent, &why))
+    if (place_some(r, deliveries, n, extent, &why))
         return true;
     if (!refused_is_likely(&why)) {
         *err = why;

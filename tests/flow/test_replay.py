@@ -132,6 +132,21 @@ def test_by_rule_feed_and_file_or_all_and_twice_changes_nothing(mended):
     dump.assert_equal(state, mended.dump())
 
 
+def test_a_page_that_another_session_stood_in_the_way_of_for_a_moment_is_placed(mended):
+    held = entries(mended)[-2:]  # that are not in silver as the hospital has them
+    mended.store.execute(
+        "CREATE SEQUENCE public.tries; GRANT ALL ON SEQUENCE public.tries TO PUBLIC; "  # is not rolled back
+        "CREATE FUNCTION public.passing() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF nextval('public.tries') = 1 THEN "
+        "RAISE EXCEPTION 'not now' USING ERRCODE = '23505'; END IF; RETURN NEW; END $$; "
+        "CREATE TRIGGER passing BEFORE INSERT ON silver.transactions FOR EACH ROW EXECUTE FUNCTION public.passing()", mended.database)
+    _, (run,) = replay(mended, ids=[entry for entry, _ in held])
+    assert (run["state"], run["rows_read"]) == ("succeeded", 2), run
+    assert entries(mended, "replayed") == held
+    said, known = paid(mended, [key for _, key in held])
+    assert known == said
+    assert mended.value("SELECT last_value FROM public.tries") == 3
+
+
 def test_replayed_is_what_a_remap_would_have_made(mended, make_world, loaded_base):
     replay(mended, rule=RULE)
     mended.daemon.stop()
