@@ -263,6 +263,26 @@ BROKEN = { # what is replaced, by what, and what the fault says
 }
 
 
+@pytest.mark.parametrize("character", ["\u00a6", "\u2026", "\u00a7", "\ufffd", "\U0001f4c4"])
+@pytest.mark.parametrize("what", ["separator", "terminator", "component"])
+def test_separators_that_were_saved_as_utf_8_are_told(build, tmp_path, what, character):
+    """What was one byte is several then; one byte beyond ASCII is read."""
+    recoded = put(CASES["835"], **{what: "\xff"}).replace(b"\xff", character.encode())
+    for chunk in (1, 7, 65536):
+        found = read(build, [write(tmp_path / "recoded", recoded)], chunk)[0]
+        assert found["transactions"] == [] and [f["text"].partition(": ")[2] for f in found["faults"]] == [
+            "a separator of the ISA is several bytes, for the file was saved as UTF-8 on its way; send it as it came, byte for byte"]
+    for byte in ("\xa6", "\x85", "\xa7", "\xc2", "\xe2"):
+        found = read(build, [write(tmp_path / "sound", put(CASES["835"], **{what: byte}))])[0]
+        assert [f for f in found["faults"] if f["cost"] > 0] == [] and all(t["balanced"] for t in found["transactions"])
+
+
+def test_a_repetition_separator_that_was_saved_as_utf_8_parts_nothing_that_is_read(build, tmp_path):
+    content = put(CASES["835"], repetition="\xff").replace(b"\xff", "\u00a6".encode())
+    found = read(build, [write(tmp_path / "recoded", content)])[0]
+    assert [f for f in found["faults"] if f["cost"] > 0] == [] and all(t["balanced"] for t in found["transactions"])
+
+
 @pytest.mark.parametrize("what", BROKEN)
 def test_what_is_broken_is_told_in_a_sentence_with_its_place(build, tmp_path, what):
     sound, instead, sentence = BROKEN[what]

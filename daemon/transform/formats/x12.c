@@ -41,6 +41,8 @@ static const struct {
                                          "rows, such as CSV, to a directory of their own"},
     [X12_BAD_ISA] = {X12_FILE, "the ISA has not its sixteen elements, so the delimiters are not known; have the file "
                                    "made anew"},
+    [X12_ISA_RECODED] = {X12_FILE, "a separator of the ISA is several bytes, for the file was saved as UTF-8 on its way; send it as "
+                                   "it came, byte for byte"},
     [X12_ISA_WIDTH] = {X12_NOTE, "the ISA is not 106 bytes wide; its elements were counted instead"},
     [X12_SEGMENT_TOO_LONG] = {X12_TRANSACTION, "the segment is longer than is read; is its terminator there?"},
     [X12_TOO_MANY_ELEMENTS] = {X12_TRANSACTION, "the segment has more elements than any of the standard"},
@@ -160,7 +162,7 @@ static bool pass_between(X12Parser *x12) {
 
 /* ---- the interchange header ---- */
 
-typedef enum IsaAnswer { ISA_FINE, ISA_MORE, ISA_BAD } IsaAnswer;
+typedef enum IsaAnswer { ISA_FINE, ISA_MORE, ISA_BAD, ISA_RECODED } IsaAnswer;
 
 /* Where the sixteenth element begins, counting separators; 0: not in sight. */
 static size_t find_isa16(const char *at, size_t size) {
@@ -187,9 +189,15 @@ static char end_of_next(const char *at, const char *end) {
 
 static bool is_isa16_unsure(const char *behind) { return behind[0] == '~' && is_line_end(behind[1]); }
 
+/* A character beyond ASCII in UTF-8. As two separators that stand side by side such bytes occur nowhere. */
+static bool is_recoded(const char *at, const char *end) {
+    return end - at > 1 && (uint8_t)at[0] >= 0xC2 && (uint8_t)at[0] < 0xF5 && ((uint8_t)at[1] & 0xC0) == 0x80;
+}
+
 /* Component separator and terminator, from what stands behind the sixteenth separator. An ISA16 left out shows as
- * a terminator there: "~" before a line end, or a character right before GS. `next_end`: end_of_next(). */
-static void read_delimiters(X12Parser *x12, const char *behind, char next_end) {
+ * a terminator there: "~" before a line end, or a character right before GS. `next_end`: end_of_next(). Where the terminator
+ * stands. */
+static size_t read_delimiters(X12Parser *x12, const char *behind, char next_end) {
     bool is_left_out = (is_isa16_unsure(behind) && !is_line_end(next_end)) ||
                        (behind[1] == 'G' && behind[2] == 'S' && behind[3] == x12->element);
     size_t i = is_left_out ? 0 : 1;
@@ -199,6 +207,7 @@ static void read_delimiters(X12Parser *x12, const char *behind, char next_end) {
     i += behind[i] == '\r' && i + 1 < ISA_BEHIND && behind[i + 1] == '\n';
     x12->component = is_left_out ? '\0' : behind[0];
     x12->terminator = behind[i];
+    return i;
 }
 
 static Str isa_element(const char *at, size_t size, int wanted) {
@@ -216,18 +225,22 @@ static IsaAnswer begin_isa(X12Parser *x12) {
     if (size > ISA_BYTES_MAX)
         size = ISA_BYTES_MAX;
     size_t isa16 = size > 3 ? find_isa16(at, size) : 0;
-    bool is_enough = isa16 > 0 && isa16 + ISA_BEHIND <= size;
+    bool is_enough = isa16 > 0 && isa16 + ISA_BEHIND < size;
     char next_end = is_enough ? end_of_next(at + isa16 + 1, at + size) : '\0';
     is_enough = is_enough && (next_end != '\0' || !is_isa16_unsure(at + isa16));
     if (!is_enough && !x12->is_finished && size < ISA_BYTES_MAX)
         return ISA_MORE;
+    if (size > 3 && is_recoded(at + 3, at + size))
+        return ISA_RECODED;
     if (isa16 == 0 || isa16 + 2 > size || is_alphanumeric(at[3]) || (is_blank(at[3]) && at[3] != '\t'))
         return ISA_BAD;
     char behind[ISA_BEHIND] = {'\0'};
     size_t rest = size - isa16;
     memcpy(behind, at + isa16, rest < ISA_BEHIND ? rest : ISA_BEHIND);
     x12->element = at[3];
-    read_delimiters(x12, behind, next_end);
+    size_t terminator = read_delimiters(x12, behind, next_end);
+    if (is_recoded(at + isa16, at + size) || is_recoded(at + isa16 + terminator, at + size))
+        return ISA_RECODED;
     if (is_alphanumeric(x12->terminator) || x12->terminator == x12->element || x12->terminator == '\0')
         return ISA_BAD;
     Str repetition = isa_element(at, isa16, 11);
@@ -476,10 +489,10 @@ static bool advance(X12Parser *x12) {
             return false;
         bool is_isa = size >= 4 && memcmp(at, "ISA", 3) == 0 && !is_alphanumeric(at[3]);
         IsaAnswer answer = is_isa ? begin_isa(x12) : ISA_FINE;
-        if (answer == ISA_BAD)
-            give_up(x12, X12_BAD_ISA);
+        if (answer == ISA_BAD || answer == ISA_RECODED)
+            give_up(x12, answer == ISA_BAD ? X12_BAD_ISA : X12_ISA_RECODED);
         if (answer != ISA_FINE)
-            return answer == ISA_BAD;
+            return answer != ISA_MORE;
     }
     if (!x12->knows_delimiters) {
         give_up(x12, X12_NO_INTERCHANGE);

@@ -49,6 +49,7 @@ typedef enum X12Cost {
 typedef enum X12FaultKind {
     X12_NO_INTERCHANGE, /* the file does not begin with an ISA */
     X12_BAD_ISA,        /* no delimiters to be had from it */
+    X12_ISA_RECODED,    /* its delimiters have become several bytes each */
     X12_ISA_WIDTH,
     X12_SEGMENT_TOO_LONG,
     X12_TOO_MANY_ELEMENTS,

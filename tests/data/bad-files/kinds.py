@@ -33,6 +33,7 @@ SECTIONS = {
     "utf16le": "encoding: utf-16le",
     "latin": "encoding: windows-1252",
     "comma": "format: semicolon\n    decimal: comma",
+    "x12": "format: x12",
     "us": 'date_format: "MM/DD/YYYY"',
     "small": "max_line_bytes: 1KiB\n    max_field_bytes: 256\n    max_unpacked_bytes: 2MiB\n    max_unpacked_ratio: 20",
 }
@@ -353,7 +354,20 @@ ROWS = [
     held("escape_at_the_end", lines([row("H31"), row("H32", modified="x\\")])[:-1], section="backslash"),
 ]
 
-BAD = [*PACKED, *ENCODED, *HEADERS, *VALUES, *ROWS]
+
+def isa(separator="*", component=":", terminator="~"):
+    parts = ["ISA", "00", " " * 10, "00", " " * 10, "ZZ", SECRET.ljust(15), "ZZ", "PROVIDER".ljust(15), "250110", "1200", "^", "00501", "000000001", "0",
+             "P", component]
+    group = ["GS", "HP", SECRET, "PROVIDER", "20250110", "1200", "1", "X", "005010X221A1"]
+    return terminator.join(separator.join(s) for s in (parts, group, ["GE", "0", "1"], ["IEA", "1", "000000001"])) + terminator
+
+
+RECODED = ("segment 1, line 1, byte 0: a separator of the ISA is several bytes, for the file was saved as UTF-8 on its way; send it as it came, "
+           "byte for byte")
+INTERCHANGES = [failed(f"x12_{what}_in_utf8", isa(**{what: sign}), RECODED, "x12", ".835")
+                for what, sign in (("separator", "\u00a6"), ("component", "\u2026"), ("terminator", "\u00a7"))]
+
+BAD = [*PACKED, *ENCODED, *HEADERS, *VALUES, *ROWS, *INTERCHANGES]
 
 
 @dataclass
