@@ -154,7 +154,8 @@ def test_an_interruption_that_comes_late_does_not_hit_the_next_run(make_feed, so
         relay.lead_on()
         assert jobs.await_run(daemon, run)["state"] == "canceled"
         jobs.until(lambda: jobs.jobs(daemon)["h.f"]["last_success_at"], what="the next run ends")
-    assert hospital.rows("SELECT run_id::text, state FROM ops.run WHERE job = 'h.f' AND state <> 'succeeded'") == [
+    # one before may have failed: on a machine that is busy, three seconds to connect may be short
+    assert hospital.rows(f"SELECT run_id::text, state FROM ops.run WHERE job = 'h.f' AND state <> 'succeeded' AND run_id >= {run}") == [
         (str(run), "canceled")]
     await_equal(hospital)
 
