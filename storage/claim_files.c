@@ -2,40 +2,65 @@
 #include "storage/claim_work.h"
 #include "storage/file.h"
 
+#include <stdlib.h>
+
 /* Such files as the page makes them, `n_stored` from the front, the others from the back. */
 typedef struct Touched {
     int64_t *ids;
     size_t n_stored, n_new, n_most;
 } Touched;
 
-static bool is_said(const Delivery *d, const Delivery *claim, size_t n, bool (*shows)(const Delivery *d)) {
+static int compare_contents(const void *a, const void *b) {
+    const Delivery *x = *(const Delivery *const *)a, *y = *(const Delivery *const *)b;
+    return memcmp(x->record_hash, y->record_hash, sizeof x->record_hash);
+}
+
+/* Of each delivery of a claim, whether its content shows now and did not before, or the other way round. Sorted: a claim has as
+ * many as there are rows where a mapping takes another column for the id. */
+static const bool *find_turned(const Delivery *claim, size_t n, Arena *arena) {
+    const Delivery **sorted = ARENA_ARRAY(arena, const Delivery *, n);
+    bool *has_turned = ARENA_ARRAY(arena, bool, n);
     for (size_t i = 0; i < n; i++)
-        if (shows(&claim[i]) && memcmp(claim[i].record_hash, d->record_hash, sizeof d->record_hash) == 0)
-            return true;
-    return false;
+        sorted[i] = &claim[i];
+    qsort(sorted, n, sizeof *sorted, compare_contents);
+    for (size_t first = 0, end; first < n; first = end) {
+        bool was_shown = false, is_shown = false;
+        for (end = first; end < n && compare_contents(&sorted[first], &sorted[end]) == 0; end++) {
+            was_shown |= claim_was_shown(sorted[end]);
+            is_shown |= claim_is_shown(sorted[end]);
+        }
+        for (size_t i = first; i < end; i++)
+            has_turned[sorted[i] - claim] = was_shown != is_shown;
+    }
+    return has_turned;
+}
+
+static void touch_stored(Touched *touched, int64_t file_id) {
+    if (touched->n_stored == 0 || touched->ids[touched->n_stored - 1] != file_id)
+        touched->ids[touched->n_stored++] = file_id;
+}
+
+static void touch_new(Touched *touched, int64_t file_id) {
+    if (touched->n_new == 0 || touched->ids[touched->n_most - touched->n_new] != file_id)
+        touched->ids[touched->n_most - ++touched->n_new] = file_id;
 }
 
 /* Of one that was cleaned again it is not known here what it said before. */
-static bool may_turn(const Delivery *d, const Delivery *claim, size_t n, bool is_cleaned) {
-    return is_cleaned || is_said(d, claim, n, claim_was_shown) != is_said(d, claim, n, claim_is_shown);
-}
-
-static void touch_files(Touched *touched, const Delivery *claim, size_t n, bool is_cleaned) {
+static void touch_files(Touched *touched, const Delivery *claim, size_t n, bool is_cleaned, Arena *arena) {
     bool has_news = false;
     for (size_t i = 0; i < n; i++) {
         has_news |= claim_is_news(&claim[i]);
         is_cleaned |= claim[i].differs;
     }
-    for (size_t i = 0; has_news && i < n; i++) {
-        int64_t id = claim[i].file_id;
-        if (claim[i].origin != DELIVERY_NEW) {
-            bool is_again = touched->n_stored > 0 && touched->ids[touched->n_stored - 1] == id;
-            if (!is_again && may_turn(&claim[i], claim, n, is_cleaned))
-                touched->ids[touched->n_stored++] = id;
-        } else if ((is_cleaned || !claim_is_shown(&claim[i])) &&
-                   (touched->n_new == 0 || touched->ids[touched->n_most - touched->n_new] != id)) {
-            touched->ids[touched->n_most - ++touched->n_new] = id;
-        }
+    if (!has_news)
+        return;
+    const bool *has_turned = is_cleaned ? NULL : find_turned(claim, n, arena);
+    for (size_t i = 0; i < n; i++) {
+        bool is_stored = claim[i].origin != DELIVERY_NEW;
+        if (is_stored && (is_cleaned || has_turned[i]))
+            touch_stored(touched, claim[i].file_id);
+        else if (!is_stored && (is_cleaned || !claim_is_shown(&claim[i])))
+            touch_new(touched, claim[i].file_id);
     }
 }
 
@@ -52,7 +77,7 @@ bool claim_restate_files(Pg *pg, const SilverPage *page, Error *err) {
         end = first + 1;
         while (end < work->n && claim_is_same(&work->deliveries[first], &work->deliveries[end]))
             end++;
-        touch_files(&touched, work->deliveries + first, end - first, work->is_cleaned_again);
+        touch_files(&touched, work->deliveries + first, end - first, work->is_cleaned_again, page->arena);
     }
     if (work->is_cleaned_again)
         return note_unsure(pg, &touched, err);
