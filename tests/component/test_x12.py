@@ -196,6 +196,11 @@ def test_where_a_remittance_says_what(build, tmp_path):
     assert row["service_lines"].split("|")[1:3] == ["9 9 2", "100"]  # what parts the list does not stand in it
 
 
+def test_a_code_with_a_sign_in_it_becomes_no_other(build, tmp_path):
+    row = one(build, tmp_path, "CLP*A*1*100*90**MC*ICN", "CAS*C,O*4;5*5**4|5*5")
+    assert row["adjustment_list"] == "0|C O|4 5|1|500||;0|C O|4 5|2|500||"
+
+
 def test_one_claims_sums_are_not_the_next_ones(build, tmp_path):
     claims = [["CLP*A*1*100*0**MC*ICN", "NM1*QC*1*LAST*F", "CAS*PR*1*10**2*20**3*30", "CAS*CO*29*40", "MOA***MA01", "DTM*232*20250102"],
               ["CLP*B*1*100*0**MC*ICN", "SVC*HC:99213*100*0", "CAS*CO*45*100"]]

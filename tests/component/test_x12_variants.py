@@ -167,6 +167,18 @@ def test_every_variant_has_the_rows_of_the_canonical_form(build, tmp_path, varia
             assert all(t["complete"] and t["unreadable"] == 0 and t["balanced"] for t in found["transactions"] if t["kind"] == "835")
 
 
+def test_lines_may_be_folded_at_any_width(build, tmp_path):
+    """Also right before and behind the component separator of a later interchange, where delimiters are looked for."""
+    for end in ("\n", "\r\n"):
+        text = put(CASES["interchanges"], behind="").decode()
+        wanted = rows_of(build, tmp_path, text.encode())
+        paths = [write(tmp_path / f"folded{width}", end.join(text[i:i + width] for i in range(0, len(text), width)).encode())
+                 for width in range(30, 180)]
+        for path, found in zip(paths, read(build, paths)):
+            assert [f for f in found["faults"] if f["cost"] > 0] == [] and found["segments"] == len(CASES["interchanges"]), path
+            assert rows_of(build, tmp_path, path.read_bytes()) == wanted, path
+
+
 def test_an_interchange_may_be_acknowledged_beside_its_groups(build, tmp_path):
     for segments in CASES.values():
         ta1 = ["TA1", "000000001", "250101", "1000", "A", "000"]

@@ -88,11 +88,10 @@ static void add_to_share(X12Sum *sum, Str group, Str reason, int64_t cents) {
     add(&sum->copay, str_equal(reason, STR("3")) ? cents : 0);
 }
 
-/* Letters and digits: codes are nothing else, and the list's own signs must not stand in one. */
+/* Letters and digits: codes are nothing else. The list's own signs must not stand in one, nor may it become another without them. */
 static void put_code(Buf *list, Str code) {
     for (size_t i = 0; i < code.size; i++)
-        if (code.at[i] != '|' && code.at[i] != ';' && code.at[i] != ',')
-            buf_put_byte(list, (uint8_t)code.at[i]);
+        buf_put_byte(list, strchr("|;,", code.at[i]) ? (uint8_t)' ' : (uint8_t)code.at[i]);
 }
 
 static void put_adjustment(X12Rows *rows, Str group, Str reason, int64_t cents, Str quantity) {

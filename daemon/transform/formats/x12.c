@@ -14,7 +14,7 @@ enum {
     ISA_ELEMENTS = 16,
     ISA_BYTES = 106,
     ISA_BYTES_MAX = 400, /* wrongly padded ones are some bytes off */
-    ISA_BEHIND = 4,      /* looked at behind ISA16: blanks and the name of the next segment */
+    ISA_BEHIND = 12,     /* looked at behind ISA15: ISA16, blanks, line ends and the name of the next segment */
     FAULTS_MAX = 8,
     NAME_BYTES_MAX = 3
 };
@@ -194,6 +194,31 @@ static bool is_recoded(const char *at, const char *end) {
     return end - at > 1 && (uint8_t)at[0] >= 0xC2 && (uint8_t)at[0] < 0xF5 && ((uint8_t)at[1] & 0xC0) == 0x80;
 }
 
+static bool is_group(const char *at, const char *end, char element) {
+    while (at < end && is_line_end(*at))
+        at++;
+    return end - at > 2 && at[0] == 'G' && at[1] == 'S' && at[2] == element;
+}
+
+/* Of lines folded at a fixed width one may end right before ISA16, or right behind it: how many bytes of line ends that are none
+ * of the delimiters stand here. */
+static size_t fold_before_isa16(const char behind[ISA_BEHIND], char element) {
+    size_t size = 0;
+    while (size < ISA_BEHIND && is_line_end(behind[size]))
+        size++;
+    bool is_sign = size < ISA_BEHIND && !is_alphanumeric(behind[size]);
+    return is_sign && !is_group(behind, behind + ISA_BEHIND, element) ? size : 0;
+}
+
+static size_t fold_before_terminator(const char behind[ISA_BEHIND], size_t i, char element) {
+    size_t size = 0;
+    while (i + size + 1 < ISA_BEHIND && is_line_end(behind[i + size]))
+        size++;
+    const char *at = behind + i + size;
+    bool is_sign = !is_alphanumeric(*at) && !is_blank(*at);
+    return is_sign && is_group(at + 1, behind + ISA_BEHIND, element) ? size : 0;
+}
+
 /* Component separator and terminator, from what stands behind the sixteenth separator. An ISA16 left out shows as
  * a terminator there: "~" before a line end, or a character right before GS. `next_end`: end_of_next(). Where the terminator
  * stands. */
@@ -203,6 +228,7 @@ static size_t read_delimiters(X12Parser *x12, const char *behind, char next_end)
     size_t i = is_left_out ? 0 : 1;
     while (i + 1 < ISA_BEHIND && behind[i] == ' ')
         i++;
+    i += is_left_out ? 0 : fold_before_terminator(behind, i, x12->element);
     /* Of CRLF the LF: other lines of the file may have it alone, and a CR before it is nobody's data. */
     i += behind[i] == '\r' && i + 1 < ISA_BEHIND && behind[i + 1] == '\n';
     x12->component = is_left_out ? '\0' : behind[0];
@@ -218,6 +244,17 @@ static Str isa_element(const char *at, size_t size, int wanted) {
     return (Str){from, (size_t)((to ? to : at + size) - from)};
 }
 
+static char repetition_of(Str isa11) {
+    bool has_one = isa11.size == 1 && !is_alphanumeric(isa11.at[0]) && isa11.at[0] != ' ';
+    return has_one ? isa11.at[0] : '\0';
+}
+
+static void copy_behind(char behind[ISA_BEHIND], const char *at, const char *end) {
+    size_t size = end > at ? (size_t)(end - at) : 0;
+    memset(behind, 0, ISA_BEHIND);
+    memcpy(behind, at, size < ISA_BEHIND ? size : ISA_BEHIND);
+}
+
 /* Sets the delimiters from the ISA at `start`. */
 static IsaAnswer begin_isa(X12Parser *x12) {
     const char *at = x12->data + x12->start;
@@ -225,7 +262,7 @@ static IsaAnswer begin_isa(X12Parser *x12) {
     if (size > ISA_BYTES_MAX)
         size = ISA_BYTES_MAX;
     size_t isa16 = size > 3 ? find_isa16(at, size) : 0;
-    bool is_enough = isa16 > 0 && isa16 + ISA_BEHIND < size;
+    bool is_enough = isa16 > 0 && isa16 + 2 * ISA_BEHIND < size;
     char next_end = is_enough ? end_of_next(at + isa16 + 1, at + size) : '\0';
     is_enough = is_enough && (next_end != '\0' || !is_isa16_unsure(at + isa16));
     if (!is_enough && !x12->is_finished && size < ISA_BYTES_MAX)
@@ -234,18 +271,17 @@ static IsaAnswer begin_isa(X12Parser *x12) {
         return ISA_RECODED;
     if (isa16 == 0 || isa16 + 2 > size || is_alphanumeric(at[3]) || (is_blank(at[3]) && at[3] != '\t'))
         return ISA_BAD;
-    char behind[ISA_BEHIND] = {'\0'};
-    size_t rest = size - isa16;
-    memcpy(behind, at + isa16, rest < ISA_BEHIND ? rest : ISA_BEHIND);
     x12->element = at[3];
+    char behind[ISA_BEHIND];
+    copy_behind(behind, at + isa16, at + size);
+    isa16 += fold_before_isa16(behind, x12->element);
+    copy_behind(behind, at + isa16, at + size);
     size_t terminator = read_delimiters(x12, behind, next_end);
     if (is_recoded(at + isa16, at + size) || is_recoded(at + isa16 + terminator, at + size))
         return ISA_RECODED;
     if (is_alphanumeric(x12->terminator) || x12->terminator == x12->element || x12->terminator == '\0')
         return ISA_BAD;
-    Str repetition = isa_element(at, isa16, 11);
-    bool has_repetition = repetition.size == 1 && !is_alphanumeric(repetition.at[0]) && repetition.at[0] != ' ';
-    x12->repetition = has_repetition ? repetition.at[0] : '\0';
+    x12->repetition = repetition_of(isa_element(at, isa16, 11));
     x12->knows_delimiters = true;
     x12->is_odd_isa = isa16 != ISA_BYTES - 2;
     return ISA_FINE;
@@ -473,6 +509,12 @@ static bool find_segment(X12Parser *x12) {
     return true;
 }
 
+/* Where a line was folded right behind the name, the separator is that of the interchange before. */
+static bool says_delimiters(const X12Parser *x12, const char *at, size_t size) {
+    bool is_isa = size >= 4 && memcmp(at, "ISA", 3) == 0 && !is_alphanumeric(at[3]);
+    return is_isa && !(x12->knows_delimiters && is_line_end(at[3]));
+}
+
 /* One step ahead: a segment, faults, or the end. False: more bytes are needed. */
 static bool advance(X12Parser *x12) {
     if (!x12->is_skipping && x12->searched == 0 && !pass_between(x12))
@@ -487,8 +529,7 @@ static bool advance(X12Parser *x12) {
     if (!x12->is_skipping && x12->searched == 0 && at[0] == 'I') {
         if (size < 4 && !x12->is_finished)
             return false;
-        bool is_isa = size >= 4 && memcmp(at, "ISA", 3) == 0 && !is_alphanumeric(at[3]);
-        IsaAnswer answer = is_isa ? begin_isa(x12) : ISA_FINE;
+        IsaAnswer answer = says_delimiters(x12, at, size) ? begin_isa(x12) : ISA_FINE;
         if (answer == ISA_BAD || answer == ISA_RECODED)
             give_up(x12, answer == ISA_BAD ? X12_BAD_ISA : X12_ISA_RECODED);
         if (answer != ISA_FINE)
