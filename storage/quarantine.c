@@ -127,11 +127,14 @@ static bool insert_entry(Pg *pg, const char *feed, const char *names, size_t n_c
     snprintf(version, sizeof version, "%d", page->mapping_version);
     snprintf(batch, sizeof batch, "%lld", (long long)page->batch_id);
     const char *id = str_is_null(row->id) ? NULL : arena_string(page->arena, row->id);
+    CLEANUP(held_further_drop) HeldFurther further = held_contents_further(row, err);
+    TRY(!buf_overflowed(&further.lines));
     return pg_exec(pg, SQL_QUARANTINE_INSERT,
                    PG_PARAMS(feed, page->source_system, id, names, array, row->record.reject_rule,
                              row->record.reject_reason, file_id ? file : NULL,
                              row->line ? line : NULL, hash, version, batch, modified_text(page, row),
-                             is_of_claims(page) ? "superseded" : "open", period_text(page, row)), NULL, err);
+                             is_of_claims(page) ? "superseded" : "open", period_text(page, row),
+                             further.n.text, further.text), NULL, err);
 }
 
 /* Entries that become history: those of these ids, and those without an id of this content. */

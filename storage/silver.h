@@ -45,6 +45,16 @@ typedef struct Held {
     bool was_refused; /* by PostgreSQL, not by us: it may have the row by now */
 } Held;
 
+/* What a page's rows of a file without an id say: the first of them, and the lines of the others. */
+typedef struct HeldContent {
+    int64_t file_id, source_hash;
+    size_t row;
+    int64_t *further;
+    size_t n_further;
+    int64_t earlier; /* an entry on a line before the page's; 0: none */
+    bool had_further; /* the entry at its own line told of others until now */
+} HeldContent;
+
 typedef struct SilverRow {
     const Str *fields; /* as received */
     Str id;            /* trimmed, folded; STR_NULL when missing */
@@ -52,6 +62,7 @@ typedef struct SilverRow {
     int64_t line; /* files: the header is line 1; else 0 */
     Known known;
     Held held;
+    const HeldContent *content; /* of a claim without an id, the first in the page to say it; else NULL */
     RowFate fate;
     Record record; /* of rows that were cleaned */
 } SilverRow;
@@ -101,6 +112,8 @@ typedef struct SilverPage {
     const RowFile *files; /* one per row, where they are of several; else NULL */
     const FormerReading *former; /* claims alone; NULL: nothing of these bytes was read before */
     size_t n_withdrawn; /* deliveries of it that go; set by claim_decide() */
+    HeldContent *contents; /* of claims (storage/held_contents.h) */
+    size_t n_contents;
     int64_t *outdated; /* entries of quarantine that are of its lines, and of none of its rows any more */
     size_t n_outdated;
     struct ClaimMemory *memory; /* claims of a run that writes nothing; else NULL */

@@ -213,8 +213,7 @@ INSERT INTO ops.alert (kind, subject, sentence)
 SELECT 'file_cut', f.feed || ' file ' || f.file_id, $2 FROM ops.file f WHERE f.file_id = $1
 ON CONFLICT (kind, subject) WHERE cleared_at IS NULL DO NOTHING
 
--- Of quarantine at most a thousand lines a file; its rules are counted whole. What its bytes were found to hold when they were
--- read and failed stands with that row of the ledger.
+-- What quarantine holds of a file: dq.held_of_file().
 -- name: file_reports
 SELECT f.file_id,
        jsonb_pretty(jsonb_build_object(
@@ -224,8 +223,7 @@ SELECT f.file_id,
            'rows_read', f.rows_read, 'rows_new', f.rows_new, 'rows_corrected', f.rows_corrected,
            'rows_same', f.rows_same, 'rows_flagged', f.rows_flagged,
            'rows_quarantined', f.rows_quarantined, 'rows_withdrawn', f.rows_withdrawn,
-           'quarantined_by_rule', coalesce(rules.counts, '{}'),
-           'quarantined', coalesce(bad.items, '[]')))
+           'quarantined_by_rule', held.by_rule, 'quarantined', held.items, 'quarantined_unlisted', held.unlisted))
        || E'\n',
        -- No line begins as a formula would, whatever the file is called: reports are opened in spreadsheets.
        format(E'file %s: %s%s\n\nrows read %s, new %s, corrected %s, same %s, flagged %s, quarantined %s\n',
@@ -234,29 +232,24 @@ SELECT f.file_id,
        || CASE WHEN f.rows_withdrawn > 0 THEN format(E'withdrawn %s that an earlier reading of the file had made of it\n',
                                                      f.rows_withdrawn) ELSE '' END
        || coalesce(rules.lines, '') || coalesce(bad.lines, '')
+       || CASE WHEN held.unlisted > 0 THEN format(E'… and %s further\n', held.unlisted) ELSE '' END
 FROM unnest($1::bigint[]) WITH ORDINALITY AS wanted(file_id, place)
 CROSS JOIN LATERAL (SELECT * FROM ops.file WHERE file_id = wanted.file_id OFFSET 0) AS f -- a look-up, however small it was
+CROSS JOIN LATERAL dq.held_of_file(f.file_id) AS held
 CROSS JOIN LATERAL (
-    SELECT ARRAY(SELECT f.file_id UNION ALL
-                 SELECT o.file_id FROM ops.file o
-                 WHERE o.state = 'failed' AND o.sha256 = f.sha256 AND o.source_system = f.source_system AND o.file_id <> f.file_id
-                   AND (f.state IN ('done', 'superseded') OR (f.state = 'failed' AND o.file_id < f.file_id))) AS ids
-) AS readings
-LEFT JOIN LATERAL (
-    SELECT jsonb_object_agg(r.rule, r.n) AS counts,
-           string_agg(format(E'rule %s: %s\n', r.rule, r.n), '' ORDER BY r.rule) AS lines
-    FROM (SELECT q.rule, count(*) AS n FROM unnest(readings.ids) AS u(id)
-          CROSS JOIN LATERAL ( -- ORDER BY keeps it on the index, however small the table was
-              SELECT rule FROM dq.quarantine WHERE file_id = u.id AND withdrawn_at IS NULL ORDER BY line OFFSET 0
-          ) AS q GROUP BY q.rule) AS r
-) AS rules ON true
-LEFT JOIN LATERAL (
-    SELECT jsonb_agg(to_jsonb(q) ORDER BY q.line) AS items,
-           string_agg(format(E'%s %s: %s (%s)\n', CASE f.detected ->> 'format' WHEN 'x12' THEN 'segment' ELSE 'line' END,
-                             q.line, q.reason, q.rule), '' ORDER BY q.line) AS lines
-    FROM (SELECT q.* FROM unnest(readings.ids) AS u(id)
-          CROSS JOIN LATERAL (
-              SELECT line, rule, reason FROM dq.quarantine WHERE file_id = u.id AND withdrawn_at IS NULL ORDER BY line LIMIT 1000
-          ) AS q ORDER BY q.line LIMIT 1000) AS q
-) AS bad ON true
+    SELECT string_agg(format(E'rule %s: %s\n', rule, n), '' ORDER BY rule) AS lines
+    FROM jsonb_each_text(held.by_rule) AS r(rule, n)
+) AS rules
+CROSS JOIN LATERAL (
+    SELECT string_agg(format(E'%s %s: %s (%s)%s%s\n', CASE f.detected ->> 'format' WHEN 'x12' THEN 'segment' ELSE 'line' END,
+                             i.line, i.reason, i.rule, '; the same: ' || i.lines,
+                             CASE WHEN i.further > i.n THEN format(' … and %s further', i.further - i.n) END),
+                      '' ORDER BY i.place) AS lines
+    FROM (SELECT item ->> 'line' AS line, item ->> 'rule' AS rule, item ->> 'reason' AS reason, place,
+                 coalesce((item ->> 'further')::bigint, 0) AS further,
+                 coalesce(jsonb_array_length(item -> 'further_lines'), 0) AS n,
+                 (SELECT string_agg(l, ', ' ORDER BY nth)
+                  FROM jsonb_array_elements_text(item -> 'further_lines') WITH ORDINALITY AS t(l, nth)) AS lines
+          FROM jsonb_array_elements(held.items) WITH ORDINALITY AS e(item, place)) AS i
+) AS bad
 ORDER BY wanted.place

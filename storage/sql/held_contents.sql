@@ -1,10 +1,11 @@
 -- What quarantine holds of rows of claims files that have no id.
 
--- Of rows of a page, each with the files that it may have been read of: what is held of them with its content, at most one.
+-- Of contents of a page, each with the files that it may have been read of: what is held of them with it, at most one.
 -- ORDER BY keeps it on the index of files and contents: where few entries are expected, another reads all that a file holds.
 -- name: held_contents_look_up
-SELECT n.row, q.line, q.quarantine_id, q.source_hash, q.mapping_version, q.rule = $5, q.file_period IS NOT DISTINCT FROM n.period
-FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::text[]) AS n(row, file_id, source_hash, period)
+SELECT n.content, q.line, q.quarantine_id, q.source_hash, q.mapping_version, q.rule = $5,
+       q.file_period IS NOT DISTINCT FROM n.period, q.further > 0
+FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::text[]) AS n(content, file_id, source_hash, period)
 CROSS JOIN LATERAL (
     SELECT * FROM dq.quarantine
     WHERE (file_id, source_hash, feed, source_system) >= (n.file_id, n.source_hash, $6, $7)
@@ -12,7 +13,16 @@ CROSS JOIN LATERAL (
       AND file_id IS NOT NULL AND natural_key IS NULL AND state <> 'replayed' AND withdrawn_at IS NULL
     ORDER BY file_id, source_hash, feed, source_system LIMIT 1
 ) AS q
-ORDER BY n.row, q.line, q.quarantine_id
+ORDER BY n.content, q.line, q.quarantine_id
+
+-- Further lines of the file that say what an entry does: more of them, or all that there are so far. No more than $5 are named.
+-- name: held_contents_further
+UPDATE dq.quarantine q
+SET further = n.further + CASE WHEN n.is_more THEN q.further ELSE 0 END,
+    further_lines = nullif((CASE WHEN n.is_more THEN q.further_lines END || n.lines::bigint[])[1:$5::int], '{}')
+FROM unnest($1::bigint[], $2::boolean[], $3::bigint[], $4::text[]) AS n(entry, is_more, further, lines)
+WHERE q.quarantine_id = n.entry
+  AND (n.is_more OR (q.further, q.further_lines) IS DISTINCT FROM (n.further, nullif(n.lines, '{}')::bigint[]))
 
 -- Of each content the entry that counts and the one that is to, where they differ. Either is found in an index, however many
 -- entries there are. (`|| ''` and num_nulls: else PostgreSQL, before it has statistics, takes an index for the one that counts

@@ -16,16 +16,22 @@ UPDATE dq.quarantine SET state = 'superseded', replay_asked_at = NULL
 WHERE feed = $1 AND source_system = $3 AND state IN ('open', 'dismissed')
   AND (natural_key = ANY($2::text[]) OR (natural_key IS NULL AND source_hash = ANY($4::bigint[])))
 
--- What earlier readings of a file held of these lines, and this one does not say there: never to be cleaned again.
+-- What earlier readings of a file held of these lines, and this one does not say there: never to be cleaned again. What was
+-- replayed by now is none that this reading holds, either.
 -- name: quarantine_withdraw
-UPDATE dq.quarantine q SET state = 'superseded', withdrawn_at = now(), replay_asked_at = NULL
-FROM ops.file f
-WHERE q.file_id = ANY($1::bigint[]) AND q.line >= $2::bigint AND q.line < $3::bigint AND f.file_id = q.file_id
-  AND q.state <> 'replayed' AND q.withdrawn_at IS NULL
-  AND ((q.line, q.source_hash) NOT IN (SELECT * FROM unnest($4::bigint[], $5::bigint[]))
-       OR CASE WHEN q.natural_key IS NULL THEN q.file_period IS DISTINCT FROM nullif($6, '') ELSE f.period IS DISTINCT FROM $6 END
-       OR q.feed <> $7)
-RETURNING q.feed, q.source_system, CASE WHEN q.natural_key IS NULL THEN q.source_hash END
+WITH ended AS (
+    UPDATE dq.quarantine q
+    SET state = CASE q.state WHEN 'replayed' THEN 'replayed' ELSE 'superseded' END, withdrawn_at = now(), replay_asked_at = NULL
+    FROM ops.file f
+    WHERE q.file_id = ANY($1::bigint[]) AND q.line >= $2::bigint AND q.line < $3::bigint AND f.file_id = q.file_id
+      AND q.withdrawn_at IS NULL
+      AND (q.state = 'replayed' OR (q.line, q.source_hash) NOT IN (SELECT * FROM unnest($4::bigint[], $5::bigint[]))
+           OR CASE WHEN q.natural_key IS NULL THEN q.file_period IS DISTINCT FROM nullif($6, '')
+                   ELSE f.period IS DISTINCT FROM $6 END
+           OR q.feed <> $7)
+    RETURNING q.feed, q.source_system, CASE WHEN q.natural_key IS NULL THEN q.source_hash END AS source_hash, q.state
+)
+SELECT feed, source_system, source_hash FROM ended WHERE state <> 'replayed'
 
 -- The rows of these entries are usable now: by id, or by content where they had none.
 -- name: quarantine_replayed
@@ -52,10 +58,11 @@ WHERE q.quarantine_id = u.quarantine_id
 
 -- name: quarantine_insert
 INSERT INTO dq.quarantine (feed, source_system, natural_key, raw, rule, reason, file_id, line,
-                           source_hash, mapping_version, batch_id, source_modified_at, state, ended_at, dismissed_at, file_period)
+                           source_hash, mapping_version, batch_id, source_modified_at, state, ended_at, dismissed_at, file_period,
+                           further, further_lines)
 SELECT $1, $2, $3, jsonb_object($4::text[], $5::text[]), $6, $7, $8, $9, $10, $11, $12,
        'epoch'::timestamptz + $13::bigint * interval '1 microsecond', $14, CASE $14 WHEN 'superseded' THEN now() END,
-       CASE $14 WHEN 'superseded' THEN dq.dismissed_at($1, $2, $3, $10::bigint) END, $15
+       CASE $14 WHEN 'superseded' THEN dq.dismissed_at($1, $2, $3, $10::bigint) END, $15, $16, $17
 ON CONFLICT (file_id, source_hash, feed, source_system)
     WHERE natural_key IS NULL AND file_id IS NOT NULL AND state <> 'replayed' AND withdrawn_at IS NULL DO NOTHING
 

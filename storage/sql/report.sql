@@ -56,8 +56,13 @@ SELECT file_id::text, json_build_object(
     'finished_at', to_char(finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
     'rows_read', rows_read, 'rows_new', rows_new, 'rows_corrected', rows_corrected, 'rows_same', rows_same,
     'rows_flagged', rows_flagged, 'rows_quarantined', rows_quarantined, 'rows_withdrawn', rows_withdrawn,
-    'error', error, 'detected', detected)::text
-FROM ops.file WHERE file_id = $1::bigint
+    'quarantined_by_rule', coalesce(held.by_rule, '{}'),
+    'quarantined', coalesce((SELECT jsonb_agg(item - 'reason' ORDER BY place)
+                             FROM jsonb_array_elements(held.items) WITH ORDINALITY AS e(item, place)), '[]'),
+    'quarantined_unlisted', coalesce(held.unlisted, 0), 'error', error, 'detected', detected)::text
+FROM ops.file
+CROSS JOIN LATERAL dq.held_of_file(CASE WHEN state IN ('done', 'superseded', 'failed') THEN file_id END) AS held
+WHERE file_id = $1::bigint
 
 -- One feed: what its table was seen to be, its cursor, and every drift of it, the newest first.
 -- name: report_feed
@@ -85,11 +90,13 @@ SELECT json_build_object(
 
 -- name: report_quarantine
 WITH counts AS (
-    SELECT feed, rule, state, count(*) AS n, min(created_at) AS first_at, max(created_at) AS last_at,
+    SELECT feed, rule, state, count(*) AS n, (count(*) + sum(further))::bigint AS n_rows,
+        min(created_at) AS first_at, max(created_at) AS last_at,
         max(quarantine_id) AS newest, feed || E'\x1f' || rule || E'\x1f' || state AS key
     FROM dq.quarantine WHERE ($3::text IS NULL OR feed = $3)
     GROUP BY feed, rule, state)
-SELECT key, json_build_object('feed', feed, 'rule', rule, 'state', state, 'count', n, 'newest_id', newest::text,
+SELECT key, json_build_object('feed', feed, 'rule', rule, 'state', state, 'count', n, 'rows', n_rows,
+    'newest_id', newest::text,
     'first_at', to_char(first_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
     'last_at', to_char(last_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))::text
 FROM counts WHERE ($2::text IS NULL OR key COLLATE "C" > $2) ORDER BY key COLLATE "C" LIMIT $1::int
@@ -97,7 +104,8 @@ FROM counts WHERE ($2::text IS NULL OR key COLLATE "C" > $2) ORDER BY key COLLAT
 -- name: report_quarantined_row
 SELECT quarantine_id::text, json_build_object(
     'id', quarantine_id::text, 'feed', feed, 'source_system', source_system, 'natural_key', natural_key,
-    'raw', raw, 'rule', rule, 'reason', reason, 'file_id', file_id::text, 'line', line, 'state', state,
+    'raw', raw, 'rule', rule, 'reason', reason, 'file_id', file_id::text, 'line', line,
+    'further', further, 'further_lines', coalesce(further_lines, '{}'), 'state', state,
     'mapping_version', mapping_version, 'batch_id', batch_id::text,
     'created_at', to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))::text
 FROM dq.quarantine WHERE quarantine_id = $1::bigint

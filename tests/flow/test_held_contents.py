@@ -108,7 +108,7 @@ def test_a_file_that_is_read_anew_alike_counts_its_rows_as_held(make_claims):  #
         assert claims.rows(f"SELECT rows_read, rows_same, rows_quarantined FROM ops.file WHERE name = '{NAME}'") == [(5, 1, 4)]
         with open(f"{claims.drop}/done/{NAME}.report.txt", encoding="utf-8") as report:
             told = report.read()
-        assert "quarantined 4" in told and "rule key_missing: 2" in told and "line 2: " in told and "line 6: " in told
+        assert "quarantined 4" in told and "rule key_missing: 4" in told and "line 2: " in told and "; the same: 4, 5\n" in told and "line 6: " in told
     assert claims.rows(STATES) == before
 
 
