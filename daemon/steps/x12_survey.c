@@ -509,6 +509,8 @@ static bool take_segment(Surveying *s, const X12Segment *segment, Error *err) {
         note_written(s, segment);
         begin_interchange(s, segment);
     }
+    if (x12_leaves_group(segment))
+        s->group = (Group){.is_dated = false};
     if (x12_is(segment, "GS"))
         begin_group(s, segment);
     if (x12_interchange_ack(segment, &of_interchange))

@@ -242,6 +242,7 @@ UNREADABLE = { # what is replaced, by what, and what is said of it
     "too large": ("CO*45*10*", "CO*45*10000000000000*", "CAS03 of 12 is larger than any amount"),
     "CAS18": ("6*1*", "6*1-1*", "CAS18 of 12 is no amount"), "CAS of no reason": ("*3*2**4*", "*3*2***", "CAS12 of 12 has no reason before it"),
     "PLB04": ("*L6*2*", "*L6*2e0*", "PLB04 of 13 is no amount"), "PLB06": ("*WO*3", "*WO*3.3.3", "PLB06 of 13 is no amount"),
+    "PLB of no code": ("*L6*2*", "*:L6*2*", "PLB04 of 13 has no reason before it"),
     "PLB of no reason": ("*L6*2*", "**2*", "PLB04 of 13 has no reason before it")}
 
 

@@ -745,6 +745,22 @@ def test_a_set_of_another_version_is_read_and_told(desk, version, sentence):
     assert [row[0] for row in desk.claims()] == ["C1", "C2"]
 
 
+def test_a_set_outside_any_group_has_nothing_of_the_group_before_it(desk):
+    """Behind its end, or in the next interchange."""
+    whole = remit(PAID).decode()
+    outside = "".join(line + "\n" for line in remit(DENIED).decode().split("\n")[:-1] if not line.startswith(("GS*", "GE*")))
+    outside = outside.replace("*005010X221A1", "")
+    behind = outside[outside.index("ST*"):outside.index("IEA*")]
+    desk.put("a_1.835", whole + outside.replace("000000001", "000000002").replace("IEA*1", "IEA*0"))
+    desk.put("a_2.835", whole.replace("IEA*", behind.replace("CLP*C2*", "CLP*C3*") + "IEA*"))
+    desk.once()
+    assert desk.rows("SELECT source_claim_id, source_modified_at IS NOT NULL FROM silver.claims ORDER BY 1") == [("C1", True), ("C2", False), ("C3", False)]
+    assert desk.rows("SELECT set_number, group_control, sender, version, made_at IS NOT NULL FROM ops.x12_set ORDER BY file_id, set_number") == 2 * [
+        (1, "1", "PAYER", "005010X221A1", True), (2, "", "", "", False)]
+    for name in ("a_1.835", "a_2.835"):
+        assert desk.file(name)["error"].endswith("the transaction set begins outside any functional group")
+
+
 def test_a_set_without_a_version_has_that_of_its_group(desk):
     sound = x12.envelope("835", [x12.remittance([PAID]), x12.remittance([DENIED])], version="004010X091A1")
     desk.put("a_1.835", sound.replace(b"ST*835*0001*004010X091A1", b"ST*835*0001").replace(b"ST*835*0002*004010", b"ST*835*0002*005010"))

@@ -106,3 +106,5 @@ static inline bool x12_is(const X12Segment *segment, const char *name) {
     size_t size = strlen(name);
     return segment->elements[0].size == size && memcmp(segment->elements[0].at, name, size) == 0;
 }
+/* What a GS said holds no longer: not of a set that stands outside any group either. */
+static inline bool x12_leaves_group(const X12Segment *segment) { return x12_is(segment, "ISA") || x12_is(segment, "GE"); }

@@ -313,8 +313,17 @@ static void begin_group(X12Rows *rows, const X12Segment *gs) {
     begin_set(rows, kind_of_group(x12_element(gs, 1)), STR(""), STR(""));
 }
 
+static void leave_group(X12Rows *rows) {
+    rows->group_date = STR_NULL;
+    rows->group_bad_date = 0;
+    rows->group_control = STR("");
+    rows->is_inquiry_group = false;
+}
+
 static bool follow_envelope(X12Rows *rows, const X12Segment *segment, X12Row *ret_row) {
     bool is_ended = end_claim(rows, ret_row);
+    if (x12_leaves_group(segment))
+        leave_group(rows);
     if (x12_is(segment, "GS"))
         begin_group(rows, segment);
     if (x12_is(segment, "ST"))

@@ -147,12 +147,13 @@ static int64_t amount(X12Tally *tally, const X12Segment *segment, size_t i) {
     return cents;
 }
 
-/* Each with its reason before it: an amount without one is no adjustment that anybody could keep. */
+/* Each with its reason's code before it (of a PLB the first component): an amount without one is no adjustment that anybody could
+ * keep. */
 static int64_t sum_amounts(X12Tally *tally, const X12Segment *segment, size_t first, size_t step, size_t end) {
     int64_t sum = 0;
     for (size_t i = first; i < end && i < segment->n_elements; i += step) {
         int64_t cents = amount(tally, segment, i);
-        bool has_reason = cents == 0 || x12_element(segment, i - 1).size > 0;
+        bool has_reason = cents == 0 || x12_component(segment, x12_element(segment, i - 1), 0).size > 0;
         tally->totals.unreadable_amounts += !note_bad(segment, i, has_reason ? NULL : "has no reason before it", &tally->totals.bad_amount);
         sum += cents;
     }
@@ -305,6 +306,8 @@ bool x12_tally_take(X12Tally *tally, const X12Segment *segment, X12Totals *ret_t
     bool is_ended = false;
     if (x12_is(segment, "ST") || x12_is(segment, "GS") || x12_is(segment, "GE") || x12_is(segment, "IEA") || x12_is(segment, "ISA"))
         is_ended = x12_tally_finish(tally, ret_totals);
+    if (x12_leaves_group(segment))
+        tally->group_version[0] = '\0';
     if (x12_is(segment, "GS"))
         copy(tally->group_version, X12_VERSION_BYTES, x12_element(segment, 8));
     if (x12_is(segment, "ST"))
