@@ -6,6 +6,7 @@
 #include "api/stored.h"
 #include "base/clock.h"
 #include "base/own.h"
+#include "steps/delivery.h"
 #include "storage/quarantine.h"
 
 enum { WAIT_S = 20, IDS_MAX = 1000, IDS_MAX_BYTES = 64 << 10 };
@@ -119,7 +120,7 @@ typedef struct Replay {
 } Replay;
 
 bool quarantine_replay_stored(Call *call, struct Pg *pg, Error *err) {
-    QuarantineChoice choice = {0};
+    QuarantineChoice choice = {.never = DELIVERY_RULES};
     QuarantineAsked *asked;
     Replay *replay = ARENA_NEW(call->arena, Replay);
     if (!choice_of(call, &choice, err))

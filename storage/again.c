@@ -218,14 +218,17 @@ bool again_done(Pg *pg, const char *feed, int32_t mapping_version, Error *err) {
     return pg_exec(pg, SQL_AGAIN_DONE, PG_PARAMS(feed, version), NULL, err);
 }
 
-bool again_asked(Pg *pg, const char *feed, Arena *arena, const char **ret_entries, Error *err) {
+bool again_asked(Pg *pg, const char *feed, Arena *arena, AgainAsked *ret_asked, Error *err) {
     CLEANUP(pg_result_drop) PgResult *row = pg_query(pg, SQL_AGAIN_ASKED, PG_PARAMS(feed), err);
     TRY(row);
-    *ret_entries = arena_string(arena, pg_value(row, 0, 0));
+    *ret_asked = (AgainAsked){
+        .entries = arena_string(arena, pg_value(row, 0, 0)),
+        .times = arena_string(arena, pg_value(row, 0, 1)),
+    };
     return true;
 }
 
-bool again_asked_done(Pg *pg, const char *entries, Error *err) {
+bool again_asked_done(Pg *pg, const AgainAsked *asked, Error *err) {
     FAILPOINT("again.before_asked_done");
-    return pg_exec(pg, SQL_AGAIN_ASKED_DONE, PG_PARAMS(entries), NULL, err);
+    return pg_exec(pg, SQL_AGAIN_ASKED_DONE, PG_PARAMS(asked->entries, asked->times), NULL, err);
 }

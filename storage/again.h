@@ -79,6 +79,10 @@ typedef struct AgainDue {
 bool again_due(Pg *pg, const char *feed, AgainDue *ret_due, Error *err);
 bool again_done(Pg *pg, const char *feed, int32_t mapping_version, Error *err);
 
-/* The open entries that a person asked for, as an array literal; asked for no more. What is asked for in between stays. */
-bool again_asked(Pg *pg, const char *feed, Arena *arena, const char **ret_entries, Error *err);
-bool again_asked_done(Pg *pg, const char *entries, Error *err);
+/* The entries that a person asked for, and when, as array literals; asked for no more. What is asked for in between stays, also
+ * where it was asked for before. */
+typedef struct AgainAsked {
+    const char *entries, *times;
+} AgainAsked;
+bool again_asked(Pg *pg, const char *feed, Arena *arena, AgainAsked *ret_asked, Error *err);
+bool again_asked_done(Pg *pg, const AgainAsked *asked, Error *err);

@@ -294,8 +294,9 @@ bool quarantine_renew(Pg *pg, const SilverPage *page, const int64_t *entries, Er
 
 bool quarantine_ask(Pg *pg, const QuarantineChoice *choice, Arena *arena, QuarantineAsked **ret_asked, size_t *ret_n,
                     Error *err) {
-    CLEANUP(pg_result_drop) PgResult *rows = pg_query(
-        pg, SQL_QUARANTINE_ASK, PG_PARAMS(choice->feed, choice->rule, choice->file_id, choice->ids, RULE_KEY_COLLISION), err);
+    CLEANUP(pg_result_drop) PgResult *rows =
+        pg_query(pg, SQL_QUARANTINE_ASK, PG_PARAMS(choice->feed, choice->rule, choice->file_id, choice->ids, RULE_KEY_COLLISION,
+                                                   choice->never), err);
     TRY(rows);
     *ret_n = (size_t)pg_rows(rows);
     *ret_asked = ARENA_ARRAY(arena, QuarantineAsked, *ret_n + 1);

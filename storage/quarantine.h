@@ -27,13 +27,15 @@ bool quarantine_withdraw(Pg *pg, const char *feed, const SilverPage *page, int64
 /* What a person decides on. */
 typedef struct QuarantineChoice {
     const char *feed, *rule, *file_id, *ids; /* texts, an array literal of entries; NULL: any */
+    const char *never;                       /* an array literal of rules, for rows that no mapping makes usable */
 } QuarantineChoice;
 typedef struct QuarantineAsked {
     const char *feed;
     int64_t n;
 } QuarantineAsked;
 /* Open entries are noted to be cleaned again by a run of their feed; `ret_asked` in the arena, by feed. Rows kept out by
- * another row's id are not among them: that is decided at the source. */
+ * another row's id are not among them: that is decided at the source. Of claims the wish stands also when another entry of the
+ * claim or content counts before it is done, or the entry's file does not say it any more. */
 bool quarantine_ask(Pg *pg, const QuarantineChoice *choice, Arena *arena, QuarantineAsked **ret_asked, size_t *ret_n,
                     Error *err);
 /* An open entry becomes `dismissed`: the row stays out until its content changes, of claims also where another file says the

@@ -161,14 +161,14 @@ bool remap(RunContext *run, Error *err) {
     const char *feed = run->feed->name;
     CLEANUP(arena_drop) Arena *page_arena = arena_open();
     CLEANUP(remapping_close) Remapping r = remapping_of(run, page_arena);
-    const char *asked;
+    AgainAsked asked;
     bool was_read;
     TRY(again_asked(run->pg, feed, run->arena, &asked, err) && clean_again(&r, &was_read, err));
     if (!was_read || run->plan)
         return true;
     LOG_INFO("cleaned again from bronze", LOG_TEXT("feed", feed), LOG_INT("run", run->run_id),
              LOG_INT("mapping_version", r.place.mapping_version), LOG_INT("rows_changed", run->counts.rows_changed));
-    return again_asked_done(run->pg, asked, err) && again_done(run->pg, feed, r.place.mapping_version, err);
+    return again_asked_done(run->pg, &asked, err) && again_done(run->pg, feed, r.place.mapping_version, err);
 }
 
 bool replay(RunContext *run, Error *err) {
@@ -176,14 +176,14 @@ bool replay(RunContext *run, Error *err) {
     CLEANUP(arena_drop) Arena *page_arena = arena_open();
     CLEANUP(remapping_close) Remapping r = remapping_of(run, page_arena);
     r.feed.only_asked = true;
-    const char *asked;
+    AgainAsked asked;
     bool was_read;
     TRY(again_asked(run->pg, feed, run->arena, &asked, err) && clean_again(&r, &was_read, err));
     if (run->plan)
         return true;
     LOG_INFO("entries of quarantine cleaned again", LOG_TEXT("feed", feed), LOG_INT("run", run->run_id),
              LOG_INT("rows_read", run->counts.rows_read), LOG_INT("rows_changed", run->counts.rows_changed));
-    return again_asked_done(run->pg, asked, err);
+    return again_asked_done(run->pg, &asked, err);
 }
 
 bool remap_if_due(RunContext *run, bool is_new, Error *err) {

@@ -314,7 +314,7 @@ static bool see_mapping(RunContext *run, int32_t *ret_version, AgainDue *ret_due
 }
 
 /* Everything, or what was asked for. `ret_asked`: the entries that a person asked for before it began. */
-static bool clean_again(RunContext *run, bool only_asked, const char **ret_asked, Error *err) {
+static bool clean_again(RunContext *run, bool only_asked, AgainAsked *ret_asked, Error *err) {
     const ClaimsConfig *claims = run->claims;
     CLEANUP(arena_drop) Arena *page_arena = arena_open();
     CLEANUP(remapping_close) Remapping r = {
@@ -342,7 +342,8 @@ static bool restate_files(RunContext *run, Error *err) {
 }
 
 bool remap_claims(RunContext *run, Error *err) {
-    const char *feed = run->claims->name, *asked;
+    const char *feed = run->claims->name;
+    AgainAsked asked;
     int32_t version;
     AgainDue due;
     TRY(see_mapping(run, &version, &due, err) && clean_again(run, false, &asked, err));
@@ -350,11 +351,12 @@ bool remap_claims(RunContext *run, Error *err) {
         return true;
     LOG_INFO("cleaned again from bronze", LOG_TEXT("feed", feed), LOG_INT("run", run->run_id),
              LOG_INT("mapping_version", version), LOG_INT("rows_changed", run->counts.rows_changed));
-    return restate_files(run, err) && again_asked_done(run->pg, asked, err) && again_done(run->pg, feed, version, err);
+    return restate_files(run, err) && again_asked_done(run->pg, &asked, err) && again_done(run->pg, feed, version, err);
 }
 
 bool replay_claims(RunContext *run, Error *err) {
-    const char *feed = run->claims->name, *asked;
+    const char *feed = run->claims->name;
+    AgainAsked asked;
     int32_t version;
     AgainDue due;
     TRY(see_mapping(run, &version, &due, err) && clean_again(run, true, &asked, err));
@@ -362,7 +364,7 @@ bool replay_claims(RunContext *run, Error *err) {
         return true;
     LOG_INFO("claims in quarantine cleaned again", LOG_TEXT("feed", feed), LOG_INT("run", run->run_id),
              LOG_INT("rows_read", run->counts.rows_read), LOG_INT("rows_changed", run->counts.rows_changed));
-    return restate_files(run, err) && again_asked_done(run->pg, asked, err);
+    return restate_files(run, err) && again_asked_done(run->pg, &asked, err);
 }
 
 bool remap_claims_if_due(RunContext *run, Error *err) {

@@ -56,14 +56,18 @@ ORDER BY q.quarantine_id
 
 -- name: again_due
 SELECT coalesce((SELECT remapped_at IS NULL FROM ops.feed_mapping WHERE feed = $1 ORDER BY mapping_version DESC LIMIT 1), false),
-       EXISTS (SELECT FROM dq.quarantine WHERE feed = $1 AND state = 'open' AND replay_asked_at IS NOT NULL)
+       EXISTS (SELECT FROM dq.quarantine WHERE feed = $1 AND replay_asked_at IS NOT NULL)
 
+-- Of claims also those that count no more since they were asked for.
 -- name: again_asked
-SELECT coalesce(array_agg(quarantine_id), '{}')::text FROM dq.quarantine
-WHERE feed = $1 AND state = 'open' AND replay_asked_at IS NOT NULL
+SELECT coalesce(array_agg(quarantine_id ORDER BY quarantine_id), '{}')::text,
+       coalesce(array_agg(replay_asked_at ORDER BY quarantine_id), '{}')::text
+FROM dq.quarantine WHERE feed = $1 AND replay_asked_at IS NOT NULL
 
+-- Who asks once more while they are cleaned may have mended something meanwhile.
 -- name: again_asked_done
-UPDATE dq.quarantine SET replay_asked_at = NULL WHERE quarantine_id = ANY($1::bigint[]) AND replay_asked_at IS NOT NULL
+UPDATE dq.quarantine q SET replay_asked_at = NULL FROM unnest($1::bigint[], $2::timestamptz[]) AS a(quarantine_id, at)
+WHERE q.quarantine_id = a.quarantine_id AND q.replay_asked_at = a.at
 
 -- name: again_done
 UPDATE ops.feed_mapping SET remapped_at = now() WHERE feed = $1 AND mapping_version <= $2 AND remapped_at IS NULL
@@ -108,7 +112,7 @@ WITH placed AS (
 ), asked AS (
     SELECT quarantine_id, natural_key, source_hash FROM dq.quarantine
     WHERE feed = current_setting('revcycled.feed') AND source_system = current_setting('revcycled.source')
-      AND state = 'open' AND replay_asked_at IS NOT NULL
+      AND replay_asked_at IS NOT NULL
 ), found AS (
     SELECT DISTINCT ON (w.claim_id, w.file_id, w.line) w.*, f.period, f.sha256, r.schema_id, r.raw
     FROM wanted w

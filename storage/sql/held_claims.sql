@@ -10,7 +10,7 @@ WHERE q.file_id = ANY ($1::bigint[]) AND q.line >= $2::bigint AND q.line < $3::b
 ORDER BY q.quarantine_id
 
 -- name: held_claims_withdraw
-UPDATE dq.quarantine SET state = 'superseded', withdrawn_at = now(), replay_asked_at = NULL
+UPDATE dq.quarantine SET state = 'superseded', withdrawn_at = now()
 WHERE quarantine_id = ANY ($1::bigint[])
 RETURNING feed, source_system, CASE WHEN natural_key IS NULL THEN source_hash END
 
@@ -58,9 +58,10 @@ FROM one o JOIN ops.file f ON f.file_id = o.file_id AND f.feed = $1
 LEFT JOIN LATERAL ops.x12_set_of(o.file_id, o.line) AS s ON true
 ORDER BY o.id
 
--- Those that count no more before those that do from now on: one of a claim is open.
+-- Those that count no more before those that do from now on: one of a claim is open. That a person asked for one stands: the
+-- claim is cleaned again with all that is held of it.
 -- name: held_claims_end
-UPDATE dq.quarantine SET state = 'superseded', replay_asked_at = NULL WHERE quarantine_id = ANY ($1::bigint[])
+UPDATE dq.quarantine SET state = 'superseded' WHERE quarantine_id = ANY ($1::bigint[])
 
 -- Asked once more whether a person dismissed the content: that may have been while this page was placed.
 -- name: held_claims_open

@@ -16,12 +16,12 @@ UPDATE dq.quarantine SET state = 'superseded', replay_asked_at = NULL
 WHERE feed = $1 AND source_system = $3 AND state IN ('open', 'dismissed')
   AND (natural_key = ANY($2::text[]) OR (natural_key IS NULL AND source_hash = ANY($4::bigint[])))
 
--- What earlier readings of a file held of these lines, and this one does not say there: never to be cleaned again. What was
--- replayed by now is none that this reading holds, either.
+-- What earlier readings of a file held of these lines, and this one does not say there: never to be cleaned again; if a person
+-- asked for it, whatever else is held of the claim is. What was replayed by now is none that this reading holds, either.
 -- name: quarantine_withdraw
 WITH ended AS (
     UPDATE dq.quarantine q
-    SET state = CASE q.state WHEN 'replayed' THEN 'replayed' ELSE 'superseded' END, withdrawn_at = now(), replay_asked_at = NULL
+    SET state = CASE q.state WHEN 'replayed' THEN 'replayed' ELSE 'superseded' END, withdrawn_at = now()
     FROM ops.file f
     WHERE q.file_id = ANY($1::bigint[]) AND q.line >= $2::bigint AND q.line < $3::bigint AND f.file_id = q.file_id
       AND q.withdrawn_at IS NULL
@@ -69,7 +69,8 @@ ON CONFLICT (file_id, source_hash, feed, source_system)
 -- name: quarantine_ask
 WITH asked AS (
     UPDATE dq.quarantine SET replay_asked_at = now()
-    WHERE state = 'open' AND rule <> $5 AND ($1::text IS NULL OR feed = $1) AND ($2::text IS NULL OR rule = $2)
+    WHERE state = 'open' AND rule <> $5 AND rule <> ALL ($6::text[])
+      AND ($1::text IS NULL OR feed = $1) AND ($2::text IS NULL OR rule = $2)
       AND ($3::bigint IS NULL OR file_id = $3::bigint) AND ($4::bigint[] IS NULL OR quarantine_id = ANY ($4::bigint[]))
     RETURNING feed
 )
@@ -82,12 +83,12 @@ WITH dismissed AS (
     WHERE quarantine_id = $1::bigint AND state = 'open'
     RETURNING *
 ), content AS (
-    UPDATE dq.quarantine q SET dismissed_at = now() FROM dismissed d
+    UPDATE dq.quarantine q SET dismissed_at = now(), replay_asked_at = NULL FROM dismissed d
     WHERE d.natural_key IS NULL AND q.natural_key IS NULL AND q.source_hash = d.source_hash AND q.feed = d.feed
       AND q.source_system = d.source_system AND q.file_id IS NOT NULL AND d.file_id IS NOT NULL AND q.state = 'superseded'
       AND q.withdrawn_at IS NULL AND NOT q.is_mended AND q.dismissed_at IS NULL
 )
-UPDATE dq.quarantine q SET dismissed_at = now() FROM dismissed d
+UPDATE dq.quarantine q SET dismissed_at = now(), replay_asked_at = NULL FROM dismissed d
 WHERE q.feed = d.feed AND q.natural_key = d.natural_key AND q.source_system = d.source_system AND q.source_hash = d.source_hash
   AND q.file_id IS NOT NULL AND d.file_id IS NOT NULL AND q.state = 'superseded' AND q.withdrawn_at IS NULL
   AND q.dismissed_at IS NULL

@@ -111,7 +111,7 @@ SELECT n, key, is_held, hash FROM (
 
 -- Entries of rows without an id whose content the source has no more.
 -- name: reconcile_gone_contents
-UPDATE dq.quarantine q SET state = 'superseded' FROM reconcile_here h
+UPDATE dq.quarantine q SET state = 'superseded', replay_asked_at = NULL FROM reconcile_here h
 WHERE h.id IS NULL AND q.source_hash = h.hash AND q.natural_key IS NULL AND q.feed = $1
   AND q.state IN ('open', 'dismissed')
   AND NOT EXISTS (SELECT FROM reconcile_there t WHERE t.hash = h.hash OR t.hash IS NULL)

@@ -18,7 +18,7 @@ from harness import dump, settings, x12
 from test_claims import make_claims, migration, row, text, wait_until  # noqa: F401  (a fixture and what it makes)
 from test_plan_files import assert_told, running  # noqa: F401  (a fixture)
 from test_read_anew import NAME, OTHER, ask, way
-from test_remap_claims import READABLE, configure
+from test_remap_claims import ASKED, READABLE, ask_when, configure
 from test_remittances import CORRECTION, DENIED, PAID, desk, make_desk, remit  # noqa: F401  (fixtures)
 
 LATER, NAMELESS = "hospital1_2024-04.csv", "hospital1_extra.csv"  # the latter of no period
@@ -135,6 +135,27 @@ def test_when_the_one_that_counts_goes_the_last_of_the_others_takes_its_place(ma
     claims.once()
     assert entries(claims, "open") == RIGHTLY
     assert entries(claims, "superseded") == [(NAMELESS, 2, "1.00", "superseded")]
+
+
+@pytest.mark.parametrize("later", ["another file says it", "its file is read anew and does not say it"])
+def test_a_content_that_a_person_asked_for_is_tried_whichever_file_says_it_last_by_then(make_claims, later):  # noqa: F811
+    claims = make_claims(page_rows=2)
+    if later == "another file says it":
+        claims.put(NAME, text([blank("1.00")]))
+        claims.once()
+        ask_when(claims, "INSERT ON dq.quarantine")
+        claims.put(LATER, text([blank("1.00"), row("C1")]))
+    else:
+        misread(claims)
+        configure(claims, way("quote: double"))
+        ask(claims)
+        ask_when(claims, "UPDATE ON ops.file", "OLD.state <> 'receiving' AND NEW.state = 'receiving'")
+    claims.once()
+    assert {entry for entry in claims.rows(ASKED) if entry[2]} == {(NAME, "superseded", True)}
+    claims.store.execute("DROP FUNCTION public.asks CASCADE; UPDATE dq.quarantine SET mapping_version = 0", claims.database)
+    claims.once()
+    assert [entry for entry in claims.rows(ASKED) if entry[2]] == []
+    assert claims.rows("SELECT count(*) FROM dq.quarantine WHERE mapping_version = 0 AND withdrawn_at IS NULL") == [(0,)]
 
 
 POINTS = [f"{point}:{hit}" for hit in (1, 2) for point in (

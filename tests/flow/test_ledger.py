@@ -94,6 +94,23 @@ def test_rows_that_postgresql_refused_are_placed_by_a_replay_when_it_was_mended(
     dump.assert_equal(*silver)
 
 
+def test_the_answer_counts_what_a_replay_tries(make_claims):  # noqa: F811
+    """A line that cannot be read no mapping makes usable: nothing is asked of it."""
+    claims = make_claims()  # noqa: F811
+    claims.put("hospital1_2024-03.csv", text([row("C1", amount="ten")]) + "C2,too,few\n")
+    claims.once()
+    assert claims.rows("SELECT rule, state FROM dq.quarantine ORDER BY 1") == [("amount_unreadable", "open"), ("field_count", "open")]
+    claims.daemon.make_token()
+    claims.daemon.start()
+    try:
+        _, _, answer = claims.daemon.post("/v1/quarantine/replay", {"rule": "field_count"})
+        assert answer == {"id": None, "entries": 0, "feeds": []}
+        _, _, answer = claims.daemon.post("/v1/quarantine/replay", {"all": True})
+        assert answer["entries"] == jobs.await_run(claims.daemon, answer["id"])["rows_read"] == 1
+    finally:
+        claims.daemon.stop()
+
+
 def test_rows_that_postgresql_refused_are_placed_when_they_come_again(make_claims):  # noqa: F811
     """Word by word as they were: it is not they that were mended. Each that is refused is an entry, the last of a claim counts."""
     claims = make_claims(page_rows=20)  # noqa: F811

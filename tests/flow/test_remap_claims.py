@@ -14,6 +14,7 @@ import pytest
 
 from harness import dump, jobs
 from test_claims import Claims, add_weekly, make_claims, row, text  # noqa: F401  (a fixture and what it makes)
+from test_ledger import standing
 
 AMOUNTS = ("ClaimAmount", "PaidAmount", "Deductible", "Coinsurance", "Copay")
 STATUS = ("claim_status: ClaimStatus", "claim_status: {from: ClaimStatus, clean: [text, title, {map: {Rejected: Denied}}]}")
@@ -355,6 +356,52 @@ def test_a_row_that_another_session_stood_in_the_way_of_for_a_moment_is_placed(m
     assert claims.rows("SELECT state FROM dq.quarantine") == [("replayed",)]
     assert [line[1] for line in claims.claims()] == ["C1", "C2"]
     assert claims.rows("SELECT last_value FROM public.tries") == [(2,)]
+
+
+def ask_when(claims, event, condition="true"):  # noqa: F811
+    """A person asks for all that is open while a run does that: before whatever its page ends by it."""
+    claims.store.execute(
+        f"CREATE FUNCTION public.asks() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF {condition} THEN "
+        "UPDATE dq.quarantine SET replay_asked_at = now() WHERE state = 'open'; END IF; RETURN NEW; END $$; "
+        f"CREATE TRIGGER asks BEFORE {event} FOR EACH ROW EXECUTE FUNCTION public.asks()", claims.database)
+
+
+ASKED = "SELECT f.name, q.state, q.replay_asked_at IS NOT NULL FROM dq.quarantine q JOIN ops.file f USING (file_id) ORDER BY quarantine_id"
+
+
+@pytest.mark.parametrize("behind", ["held", "usable"])
+def test_a_row_that_was_asked_for_is_tried_though_another_of_its_claim_came_behind_it_first(make_claims, behind):  # noqa: F811
+    claims = make_claims()
+    refuse(claims)
+    claims.put("hospital1_2024-01.csv", text([row("C1", "2024-01-01", paid="7.00")]))
+    claims.once()
+    claims.store.execute("ALTER TABLE silver.claims DROP CONSTRAINT refused", claims.database)
+    ask_when(claims, "INSERT ON " + ("dq.quarantine" if behind == "held" else "silver.claims"))
+    claims.put("hospital1_2024-02.csv", text([row("C1", "2024-02-01", amount="ten" if behind == "held" else "100.00")]))
+    claims.once()
+    held = [("hospital1_2024-02.csv", "open", False)] if behind == "held" else []
+    assert claims.rows(ASKED) == [("hospital1_2024-01.csv", "superseded", True), *held]
+    claims.store.execute("DROP FUNCTION public.asks CASCADE", claims.database)
+    claims.once()
+    assert claims.rows(ASKED) == [("hospital1_2024-01.csv", "replayed", False), *held]
+    assert [line[2:6] for line in claims.claims()][0][::3] == (1, "7.00")
+    assert len(claims.claims()) == (1 if behind == "held" else 2)
+
+
+def test_who_asks_once_more_while_an_entry_is_cleaned_is_heard(make_claims):  # noqa: F811
+    """What was mended meanwhile the first replay has not seen."""
+    claims = make_claims()
+    refuse(claims)
+    claims.put("hospital1_2024-01.csv", text([row("C1", paid="7.00")]))
+    claims.once()
+    ask = "UPDATE dq.quarantine SET replay_asked_at = now() WHERE state = 'open'"
+    claims.store.execute(ask, claims.database)
+    with standing(claims, "again.before_asked_done"):
+        claims.store.execute("ALTER TABLE silver.claims DROP CONSTRAINT refused; " + ask, claims.database)
+    assert claims.rows(ASKED) == [("hospital1_2024-01.csv", "open", True)]
+    claims.once()
+    assert claims.rows(ASKED) == [("hospital1_2024-01.csv", "replayed", False)]
+    assert [line[1] for line in claims.claims()] == ["C1"]
 
 
 POINTS = ["page.after_lock:2", "page.after_members", "page.after_silver:2", "page.before_commit:3", "page.after_commit:2"]
