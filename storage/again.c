@@ -146,7 +146,9 @@ bool again_deliveries_open(Pg *pg, const AgainFeed *feed, const char *left_out, 
     CLEANUP(pg_tx_drop) Pg *tx = pg_begin(pg, err);
     TRY(tx && pg_exec(tx, SQL_AGAIN_FOR, PG_PARAMS(feed->feed, feed->source_system, left_out, asked(feed)), NULL, err) &&
         pg_exec(tx, sql, PG_NONE, NULL, err));
-    return pg_commit(&tx, PG_RELAXED, err);
+    TRY(pg_commit(&tx, PG_RELAXED, err));
+    FAILPOINT("again.opened");
+    return true;
 }
 
 static AgainDelivery take_delivery(const PgResult *found, int r, Arena *arena) {

@@ -221,6 +221,16 @@ static int compare_origins(const void *a, const void *b) {
     return order ? order : (x->line > y->line) - (x->line < y->line);
 }
 
+void claim_find_gone(SilverPage *page, const bool *was_stored, bool *ret_gone) {
+    struct ClaimWork *work = page->claims;
+    qsort(work->deliveries, work->n, sizeof(Delivery), compare_origins);
+    for (size_t i = 0; i < page->n_rows; i++) {
+        const SilverRow *row = &page->rows[i];
+        Delivery place = {.claim_id = row->id, .file_id = silver_row_file(page, row).file_id, .line = row->line};
+        ret_gone[i] = was_stored[i] && !bsearch(&place, work->deliveries, work->n, sizeof place, compare_origins);
+    }
+}
+
 bool claim_decide_again(SilverPage *page) {
     struct ClaimWork *work = page->claims;
     Places places = find_places(page->entity);

@@ -17,4 +17,6 @@ bool claim_decide(Pg *pg, SilverPage *page, Error *err);
  * of deliveries that are stored give them their content of now, the others are new. What is stored and has no row here
  * stays. False: all is as it was, there is nothing to write. */
 bool claim_decide_again(SilverPage *page);
+/* Before that: which rows of deliveries that were stored when they were read (`was_stored`, one per row) are so no more. */
+void claim_find_gone(SilverPage *page, const bool *was_stored, bool *ret_gone);
 bool claim_write(Pg *pg, SilverPage *page, Error *err);

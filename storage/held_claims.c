@@ -199,3 +199,20 @@ bool held_claims_decide(Pg *pg, const char *feed, const SilverPage *page, Error 
     return (n == 0 || decide_if_any(pg, feed, page, ids, n, err)) && (n_former == 0 || decide_former(pg, feed, page, err)) &&
            held_contents_decide_page(pg, feed, page, err);
 }
+
+bool held_claims_ceased(Pg *pg, const int64_t *entries, size_t n, Arena *arena, int64_t **ret_ceased, size_t *ret_n, Error *err) {
+    *ret_n = 0;
+    if (n == 0)
+        return true;
+    CLEANUP(buf_drop) Buf list = pg_array(ARRAY_MAX_BYTES);
+    pg_array_ints(&list, entries, n);
+    const char *array = pg_array_end(&list, err);
+    TRY(array);
+    CLEANUP(pg_result_drop) PgResult *found = pg_query(pg, SQL_HELD_CLAIMS_CEASED, PG_PARAMS(array), err);
+    TRY(found);
+    *ret_n = (size_t)pg_rows(found);
+    *ret_ceased = ARENA_ARRAY(arena, int64_t, *ret_n + 1);
+    for (size_t i = 0; i < *ret_n; i++)
+        (*ret_ceased)[i] = pg_int(found, (int)i, 0);
+    return true;
+}

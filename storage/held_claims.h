@@ -18,3 +18,5 @@ bool held_claims_withdraw(Pg *pg, const SilverPage *page, Error *err);
 bool held_claims_decide(Pg *pg, const char *feed, const SilverPage *page, Error *err);
 /* The same of these claims, in any order. */
 bool held_claims_decide_ids(Pg *pg, const char *feed, const char *source_system, const Str *ids, size_t n, Error *err);
+/* Of these entries those that a person dismissed, or a reading of their file took back, since they were read; in the arena. */
+bool held_claims_ceased(Pg *pg, const int64_t *entries, size_t n, Arena *arena, int64_t **ret_ceased, size_t *ret_n, Error *err);

@@ -202,9 +202,45 @@ static void plan_entries(const Remapping *r, const SilverPage *page) {
             plan_add_renewed(r->run->plan, r->renewed[i]);
 }
 
+/* ---- a page: what became of its deliveries since they were read ---- */
+
+/* All are read at once, before the first page. Meanwhile a person may dismiss what is held, and another feed read a file anew
+ * that had failed here: what it says otherwise is said no more. Such a row goes by as one whose list cannot be cleaned. */
+static void leave_row(Remapping *r, SilverPage *page, size_t i) {
+    r->list_of[i] = NULL;
+    page->rows[i].record.reject_rule = NULL;
+    page->rows[i].fate = ROW_SAME;
+}
+
+static void leave_gone(Remapping *r, SilverPage *page) {
+    bool *was_stored = ARENA_ARRAY(page->arena, bool, page->n_rows), *is_gone = ARENA_ARRAY(page->arena, bool, page->n_rows);
+    for (size_t i = 0; i < page->n_rows; i++)
+        was_stored[i] = r->list_of[i] && r->deliveries[i].is_placed;
+    claim_find_gone(page, was_stored, is_gone);
+    for (size_t i = 0; i < page->n_rows; i++)
+        if (is_gone[i])
+            leave_row(r, page, i);
+}
+
+/* Of a row that is placed its content counts, whatever was decided of an entry. */
+static bool leave_ceased(Remapping *r, SilverPage *page, Error *err) {
+    int64_t *entries = ARENA_ARRAY(page->arena, int64_t, page->n_rows), *ceased;
+    size_t n = 0, n_ceased;
+    for (size_t i = 0; i < page->n_rows; i++)
+        if (r->deliveries[i].row.entry && !r->deliveries[i].is_placed)
+            entries[n++] = r->deliveries[i].row.entry;
+    TRY(held_claims_ceased(r->run->pg, entries, n, page->arena, &ceased, &n_ceased, err));
+    for (size_t c = 0; c < n_ceased; c++)
+        for (size_t i = 0; i < page->n_rows; i++)
+            if (r->deliveries[i].row.entry == ceased[c] && !r->deliveries[i].is_placed)
+                leave_row(r, page, i);
+    return true;
+}
+
 static bool decide_page(void *ctx, SilverPage *page, bool *ret_has_news, Error *err) {
     Remapping *r = ctx;
-    TRY(claim_look_up(r->run->pg, page, err));
+    TRY(claim_look_up(r->run->pg, page, err) && leave_ceased(r, page, err));
+    leave_gone(r, page);
     bool has_entries = decide_entries(r, page);
     if (r->run->plan)
         plan_entries(r, page);

@@ -14,6 +14,11 @@ UPDATE dq.quarantine SET state = 'superseded', withdrawn_at = now()
 WHERE quarantine_id = ANY ($1::bigint[])
 RETURNING feed, source_system, CASE WHEN natural_key IS NULL THEN source_hash END
 
+-- Of entries that were to be cleaned again those that are not any more.
+-- name: held_claims_ceased
+SELECT quarantine_id FROM dq.quarantine
+WHERE quarantine_id = ANY ($1::bigint[]) AND (state = 'replayed' OR withdrawn_at IS NOT NULL OR dismissed_at IS NOT NULL)
+
 -- The other feeds whose files these are.
 -- name: held_claims_former_feeds
 SELECT feed FROM ops.cursor WHERE feed <> $2 AND feed IN (SELECT feed FROM ops.file WHERE file_id = ANY ($1::bigint[]))

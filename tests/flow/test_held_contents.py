@@ -6,7 +6,6 @@ then by arrival. What is expected is counted here from the files.
 import contextlib
 import itertools
 import json
-import os
 import random
 import re
 import signal
@@ -14,11 +13,11 @@ import threading
 
 import pytest
 
-from harness import dump, settings, x12
+from harness import dump, x12
 from test_claims import make_claims, migration, row, text, wait_until  # noqa: F401  (a fixture and what it makes)
 from test_plan_files import assert_told, running  # noqa: F401  (a fixture)
 from test_read_anew import NAME, OTHER, ask, way
-from test_remap_claims import ASKED, READABLE, ask_when, configure
+from test_remap_claims import ASKED, READABLE, ask_when, configure, statement
 from test_remittances import CORRECTION, DENIED, PAID, desk, make_desk, remit  # noqa: F401  (fixtures)
 
 LATER, NAMELESS = "hospital1_2024-04.csv", "hospital1_extra.csv"  # the latter of no period
@@ -430,11 +429,6 @@ def test_a_remittance_that_was_made_again_leaves_none_open_of_whichever_file_sai
     desk.put("a_3.835", wrong[2])
     desk.once()
     assert [state for *_, state in desk.rows(held)] == ["superseded"] * 6
-
-
-def statement(file, name):
-    with open(os.path.join(settings.ROOT, "storage", "sql", file), encoding="utf-8") as found:
-        return re.search(rf"^-- name: {name}\n(.*?)(?=^-- name: |\Z)", found.read(), re.M | re.S)[1]
 
 
 def explained(claims, query):  # noqa: F811

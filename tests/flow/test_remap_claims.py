@@ -6,13 +6,14 @@ witness.
 import csv
 import hashlib
 import io
+import os
 import random
 import re
 import signal
 
 import pytest
 
-from harness import dump, jobs
+from harness import dump, jobs, settings
 from test_claims import Claims, add_weekly, make_claims, row, text  # noqa: F401  (a fixture and what it makes)
 from test_ledger import standing
 
@@ -252,6 +253,11 @@ def test_of_a_placed_row_that_postgresql_refuses_by_now_the_run_fails(make_claim
     assert claims.rows("SELECT count(*) FROM ops.feed_mapping WHERE remapped_at IS NULL") == [(1,)]
 
 
+def statement(file, name):
+    with open(os.path.join(settings.ROOT, "storage", "sql", file), encoding="utf-8") as found:
+        return re.search(rf"^-- name: {name}\n(.*?)(?=^-- name: |\Z)", found.read(), re.M | re.S)[1]
+
+
 def refuse(claims):  # noqa: F811
     claims.store.execute("ALTER TABLE silver.claims ADD CONSTRAINT refused CHECK (paid_amount <> 7)", claims.database)
 
@@ -402,6 +408,40 @@ def test_who_asks_once_more_while_an_entry_is_cleaned_is_heard(make_claims):  # 
     claims.once()
     assert claims.rows(ASKED) == [("hospital1_2024-01.csv", "replayed", False)]
     assert [line[1] for line in claims.claims()] == ["C1"]
+
+
+@pytest.mark.parametrize("way", ["replay", "remap"])
+def test_what_is_dismissed_while_deliveries_are_cleaned_again_stays_out(make_claims, way):  # noqa: F811
+    """They were all read before."""
+    claims = make_claims()
+    refuse(claims)
+    claims.put("hospital1_2024-01.csv", text([row("C1", "2024-01-01", paid="7.00"), row("C2", paid="7.00"), row("C1", "2024-01-02", paid="7.00")]))
+    claims.once()
+    claims.store.execute("ALTER TABLE silver.claims DROP CONSTRAINT refused; "
+                         "UPDATE dq.quarantine SET replay_asked_at = now() WHERE state = 'open'", claims.database)
+    if way == "remap":
+        configure(claims, STATUS)
+    with standing(claims, "again.opened"):
+        claims.store.execute(statement("quarantine.sql", "quarantine_dismiss").replace(
+            "$1::bigint", "(SELECT quarantine_id FROM dq.quarantine WHERE state = 'open' AND natural_key = 'C1')"), claims.database)
+    assert claims.rows("SELECT line::int, state FROM dq.quarantine ORDER BY 1") == [(2, "replayed"), (3, "replayed"), (4, "dismissed")]
+    assert claims.rows("SELECT source_claim_id, line::int FROM silver.claims ORDER BY 1, 2") == [("C1", 2), ("C2", 3)]
+
+
+def test_what_another_feed_took_back_while_deliveries_are_cleaned_again_does_not_come_again(make_claims):  # noqa: F811
+    """As its reading of a file does that had failed here: what it says otherwise is of no file any more."""
+    claims = make_claims()
+    refuse(claims)
+    claims.put("hospital1_2024-01.csv", text([row("C1"), row("C2"), row("C3", paid="7.00"), row("C4", paid="7.00")]))
+    claims.once()
+    claims.store.execute("ALTER TABLE silver.claims DROP CONSTRAINT refused", claims.database)
+    configure(claims, STATUS)
+    with standing(claims, "again.opened"):
+        claims.store.execute("DELETE FROM silver.claims WHERE source_claim_id = 'C2'", claims.database)
+        claims.store.execute(statement("held_claims.sql", "held_claims_withdraw").replace(
+            "($1::bigint[])", "(ARRAY(SELECT quarantine_id FROM dq.quarantine WHERE natural_key = 'C4'))"), claims.database)
+    assert [line[1] for line in claims.claims()] == ["C1", "C3"]
+    assert claims.rows("SELECT natural_key, state FROM dq.quarantine ORDER BY 1") == [("C3", "replayed"), ("C4", "superseded")]
 
 
 POINTS = ["page.after_lock:2", "page.after_members", "page.after_silver:2", "page.before_commit:3", "page.after_commit:2"]
