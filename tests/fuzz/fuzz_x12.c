@@ -1,4 +1,5 @@
-/* fuzz_x12 - any bytes: no crash, bounded segments, and the same segments, faults, sums and rows however the bytes are cut.
+/* fuzz_x12 - any bytes: no crash, bounded segments, and the same segments, faults, sums and rows however the bytes are cut. What a
+ * set adds up to is what its rows have: as many claims, and where a remittance balances, its adjustments.
  *
  * Built and run by scripts/fuzz.
  * The first byte chooses the chunk size. Bit 7 puts a header in front, so that most inputs are past it. */
@@ -24,7 +25,43 @@ typedef struct Readers {
     X12AckReader acks;
     X12BatchReader batch;
     X12Rows *rows;
+    struct {
+        int64_t transaction, rows, adjusted; /* cents */
+        bool is_cut_short;                   /* a list of adjustments was too long */
+    } set;
 } Readers;
+
+/* line|group|reason|position|cents|…; … */
+static int64_t sum_adjustments(Str list) {
+    int64_t sum = 0;
+    for (size_t i = 0, field = 0; i < list.size; i++) {
+        if (list.at[i] == ';')
+            field = 0;
+        else if (list.at[i] == '|' && ++field == 4)
+            sum += strtoll(list.at + i + 1, NULL, 10); /* "|" follows */
+    }
+    return sum;
+}
+
+static void count_row(Readers *readers, const X12Row *row) {
+    if (row->place.transaction != readers->set.transaction)
+        memset(&readers->set, 0, sizeof readers->set);
+    readers->set.transaction = row->place.transaction;
+    readers->set.rows++;
+    readers->set.is_cut_short |= row->is_too_long;
+    if (!str_is_null(row->fields[X12_ADJUSTMENT_LIST]))
+        readers->set.adjusted += sum_adjustments(row->fields[X12_ADJUSTMENT_LIST]);
+}
+
+static void compare_with_rows(const Readers *readers, const X12Totals *totals) {
+    bool is_remittance = strcmp(totals->kind, "835") == 0, is_one = readers->set.transaction == totals->place.transaction;
+    int64_t rows = is_one ? readers->set.rows : 0, adjusted = is_one ? readers->set.adjusted : 0;
+    if ((is_remittance || strcmp(totals->kind, "837") == 0) && totals->claims != rows)
+        abort();
+    bool is_exact = is_remittance && x12_is_balanced(totals) && !readers->set.is_cut_short;
+    if (is_exact && totals->charged - totals->paid != adjusted)
+        abort();
+}
 
 static uint64_t mix_row(uint64_t hash, const X12Row *row) {
     hash = mix(hash, &row->place, sizeof row->place);
@@ -44,10 +81,14 @@ static uint64_t take(Readers *readers, const X12Segment *segment, uint64_t hash)
     X12Totals totals;
     X12Acknowledgement ack;
     X12BatchAnswer answers[X12_BATCH_ANSWERS_MAX];
-    if (x12_rows_take(readers->rows, segment, &row))
+    if (x12_rows_take(readers->rows, segment, &row)) {
         hash = mix_row(hash, &row);
-    if (x12_tally_take(&readers->tally, segment, &totals))
+        count_row(readers, &row);
+    }
+    if (x12_tally_take(&readers->tally, segment, &totals)) {
         hash = mix_totals(hash, &totals);
+        compare_with_rows(readers, &totals);
+    }
     if (x12_ack_take(&readers->acks, segment, &ack))
         hash = mix(hash, ack.set_control, strlen(ack.set_control));
     size_t n = x12_batch_take(&readers->batch, segment, answers);

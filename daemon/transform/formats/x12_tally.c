@@ -12,71 +12,10 @@ enum {
     PLB_END = 15
 };
 
-/* ---- what belongs to what ---- */
-
-bool x12_ends_claim(const char *kind, const X12Segment *segment) {
-    static const struct {
-        const char *kind, *name;
-    } ENDS[] = {{"835", "CLP"}, {"835", "LX"}, {"835", "TS3"}, {"835", "TS2"}, {"835", "PLB"}, {"837", "CLM"}, {"837", "HL"},
-                {"277", "HL"}, {"277", "TRN"}};
-    for (size_t i = 0; i < sizeof ENDS / sizeof *ENDS; i++)
-        if (x12_is(segment, ENDS[i].name) && strcmp(kind, ENDS[i].kind) == 0)
-            return true;
-    return false;
-}
-
-enum { IN_HEADER = 1, BETWEEN_CLAIMS = 2, IN_CLAIM = 4, IN_LINE = 8 };
-
-/* Segments that are of a loop, and say nothing that anybody could keep elsewhere. */
-typedef struct Placed {
-    const char *kind, *name;
-    int where;
-    bool says_how_much;
-    const char *outside;
-} Placed;
-static const Placed PLACED[] = {
-    {"835", "CAS", IN_CLAIM | IN_LINE, true, "any claim"},
-    {"835", "SVC", IN_CLAIM | IN_LINE, true, "any claim"},
-    {"835", "BPR", IN_HEADER, true, "the header of its set"},
-    {"837", "SV1", IN_CLAIM | IN_LINE, true, "any claim"},
-    {"837", "SV2", IN_CLAIM | IN_LINE, true, "any claim"},
-    {"837", "SV3", IN_CLAIM | IN_LINE, true, "any claim"},
-    {"835", "NM1", IN_CLAIM | IN_LINE, false, "any claim"},
-    {"835", "MIA", IN_CLAIM | IN_LINE, false, "any claim"},
-    {"835", "MOA", IN_CLAIM | IN_LINE, false, "any claim"},
-    {"835", "AMT", IN_CLAIM | IN_LINE, false, "any claim"},
-    {"835", "QTY", IN_CLAIM | IN_LINE, false, "any claim"},
-    {"835", "LQ", IN_LINE, false, "any service line"},
-    {"835", "DTM", IN_HEADER | IN_CLAIM | IN_LINE, false, "any claim"},
-    {"835", "REF", IN_HEADER | IN_CLAIM | IN_LINE, false, "any claim"},
-};
-
-static int where_now(const X12Tally *tally) {
-    return tally->line.is_open ? IN_LINE : tally->claim.is_open ? IN_CLAIM : tally->is_past_header ? BETWEEN_CLAIMS : IN_HEADER;
-}
-
 static void copy(char *to, size_t size, Str text) {
     size_t n = text.size < size - 1 ? text.size : size - 1;
     memcpy(to, text.at, n);
     to[n] = '\0';
-}
-
-static void note_misplaced(X12Tally *tally, const Placed *placed, const X12Segment *segment) {
-    X12Misplaced *note = placed->says_how_much ? &tally->totals.misplaced : &tally->totals.unread;
-    if (note->segment)
-        return;
-    *note = (X12Misplaced){.segment = segment->place.segment, .outside = placed->outside};
-    copy(note->name, X12_NAME_BYTES, segment->elements[0]);
-}
-
-static bool is_in_place(X12Tally *tally, const X12Segment *segment) {
-    for (size_t i = 0; i < sizeof PLACED / sizeof *PLACED; i++)
-        if (x12_is(segment, PLACED[i].name) && strcmp(tally->totals.kind, PLACED[i].kind) == 0 &&
-            !(PLACED[i].where & where_now(tally))) {
-            note_misplaced(tally, &PLACED[i], segment);
-            return false;
-        }
-    return true;
 }
 
 /* ---- amounts ---- */
@@ -243,27 +182,84 @@ static void take_clm(X12Tally *tally, const X12Segment *segment) { begin_claim(t
 static void take_sv1(X12Tally *tally, const X12Segment *segment) { add_line(tally, amount(tally, segment, 2)); }
 static void take_sv2(X12Tally *tally, const X12Segment *segment) { add_line(tally, amount(tally, segment, 3)); }
 
-static const struct {
+/* ---- what belongs to what ---- */
+
+enum { IN_HEADER = 1, BETWEEN_CLAIMS = 2, IN_CLAIM = 4, IN_LINE = 8 };
+enum { OF_CLAIM = IN_CLAIM | IN_LINE, ANYWHERE = IN_HEADER | BETWEEN_CLAIMS | OF_CLAIM };
+
+/* What a segment is in a set of this kind. Those of a loop say nothing elsewhere that anybody could keep. */
+typedef struct Role {
     const char *kind, *name;
+    int where;
+    bool says_how_much;
+    bool ends_claim;
+    const char *outside;
     void (*take)(X12Tally *tally, const X12Segment *segment);
-} TAKES[] = {
-    {"835", "SVC", take_svc}, {"835", "CAS", take_cas}, {"835", "CLP", take_clp}, {"835", "PLB", take_plb},
-    {"835", "BPR", take_bpr}, {"837", "CLM", take_clm}, {"837", "SV1", take_sv1}, {"837", "SV2", take_sv2},
-    {"837", "SV3", take_sv1},
+} Role;
+static const Role ROLES[] = {
+    {"835", "DTM", .where = IN_HEADER | OF_CLAIM, .outside = "any claim"},
+    {"835", "CAS", .where = OF_CLAIM, .says_how_much = true, .outside = "any claim", .take = take_cas},
+    {"835", "SVC", .where = OF_CLAIM, .says_how_much = true, .outside = "any claim", .take = take_svc},
+    {"835", "CLP", .where = ANYWHERE, .ends_claim = true, .take = take_clp},
+    {"835", "NM1", .where = OF_CLAIM, .outside = "any claim"},
+    {"835", "REF", .where = IN_HEADER | OF_CLAIM, .outside = "any claim"},
+    {"835", "AMT", .where = OF_CLAIM, .outside = "any claim"},
+    {"835", "QTY", .where = OF_CLAIM, .outside = "any claim"},
+    {"835", "LQ", .where = IN_LINE, .outside = "any service line"},
+    {"835", "MIA", .where = OF_CLAIM, .outside = "any claim"},
+    {"835", "MOA", .where = OF_CLAIM, .outside = "any claim"},
+    {"835", "LX", .where = ANYWHERE, .ends_claim = true},
+    {"835", "TS3", .where = ANYWHERE, .ends_claim = true},
+    {"835", "TS2", .where = ANYWHERE, .ends_claim = true},
+    {"835", "PLB", .where = ANYWHERE, .ends_claim = true, .take = take_plb},
+    {"835", "BPR", .where = IN_HEADER, .says_how_much = true, .outside = "the header of its set", .take = take_bpr},
+    {"837", "SV1", .where = OF_CLAIM, .says_how_much = true, .outside = "any claim", .take = take_sv1},
+    {"837", "SV2", .where = OF_CLAIM, .says_how_much = true, .outside = "any claim", .take = take_sv2},
+    {"837", "SV3", .where = OF_CLAIM, .says_how_much = true, .outside = "any claim", .take = take_sv1},
+    {"837", "CLM", .where = ANYWHERE, .ends_claim = true, .take = take_clm},
+    {"837", "HL", .where = ANYWHERE, .ends_claim = true},
+    {"277", "HL", .where = ANYWHERE, .ends_claim = true},
+    {"277", "TRN", .where = ANYWHERE, .ends_claim = true},
 };
 
+/* Looked up for every segment of a file: by the first letter before anything else. */
+static const Role *role_of(const char *kind, const X12Segment *segment) {
+    Str name = segment->elements[0];
+    for (size_t i = 0; name.size > 0 && i < sizeof ROLES / sizeof *ROLES; i++)
+        if (ROLES[i].name[0] == name.at[0] && x12_is(segment, ROLES[i].name) && strcmp(ROLES[i].kind, kind) == 0)
+            return &ROLES[i];
+    return NULL;
+}
+
+bool x12_ends_claim(const char *kind, const X12Segment *segment) {
+    const Role *role = role_of(kind, segment);
+    return role && role->ends_claim;
+}
+
+static int where_now(const X12Tally *tally) {
+    return tally->line.is_open ? IN_LINE : tally->claim.is_open ? IN_CLAIM : tally->is_past_header ? BETWEEN_CLAIMS : IN_HEADER;
+}
+
+static void note_misplaced(X12Tally *tally, const Role *role, const X12Segment *segment) {
+    X12Misplaced *note = role->says_how_much ? &tally->totals.misplaced : &tally->totals.unread;
+    if (note->segment)
+        return;
+    *note = (X12Misplaced){.segment = segment->place.segment, .outside = role->outside};
+    copy(note->name, X12_NAME_BYTES, segment->elements[0]);
+}
+
 static void take(X12Tally *tally, const X12Segment *segment) {
-    if (x12_ends_claim(tally->totals.kind, segment)) {
+    const Role *role = role_of(tally->totals.kind, segment);
+    if (!role)
+        return;
+    if (role->ends_claim) {
         end_claim(tally);
         tally->is_past_header = true;
     }
-    if (!is_in_place(tally, segment))
-        return;
-    for (size_t i = 0; i < sizeof TAKES / sizeof *TAKES; i++)
-        if (x12_is(segment, TAKES[i].name) && strcmp(tally->totals.kind, TAKES[i].kind) == 0) {
-            TAKES[i].take(tally, segment);
-            return;
-        }
+    if (!(role->where & where_now(tally)))
+        note_misplaced(tally, role, segment);
+    else if (role->take)
+        role->take(tally, segment);
 }
 
 static void begin_set(X12Tally *tally, const X12Segment *segment) {
