@@ -94,60 +94,113 @@ bool held_claims_withdraw(Pg *pg, const SilverPage *page, Error *err) {
 
 /* ---- which entries count ---- */
 
-enum { FOUND_ID, FOUND_ENTRY, FOUND_COUNTS, FOUND_ORDERED, FOUND_STAGE, FOUND_PERIOD, FOUND_FILE, FOUND_LINE };
+/* Claims one after another, of each what is usable and then its entries from the last to the first. Only the one claim is known,
+ * and of that what holding.h keeps: a claim may have more deliveries than could be held at once. */
+typedef struct Deciding {
+    Arena *arena; /* of the claim */
+    Str claim_id; /* STR_NULL: none yet */
+    Str period;   /* of the delivery before */
+    HoldingFold fold;
+    int64_t *counted; /* entries that did until now */
+    size_t n_counted;
+    Buf ending, opening; /* entries of all claims */
+    size_t n_ending, n_opening;
+} Deciding;
 
-/* Texts live with the result. */
-static Holding found_holding(const PgResult *found, int r) {
-    bool is_ordered = !str_is_null(pg_value(found, r, FOUND_ORDERED));
-    return (Holding){
-        .claim_id = pg_value(found, r, FOUND_ID),
-        .ordered_at = is_ordered ? value_number(pg_int(found, r, FOUND_ORDERED)) : VALUE_NULL,
-        .stage = (int)pg_int(found, r, FOUND_STAGE),
-        .period = pg_value(found, r, FOUND_PERIOD),
-        .file_id = pg_int(found, r, FOUND_FILE),
-        .line = pg_int(found, r, FOUND_LINE),
-        .entry = pg_int(found, r, FOUND_ENTRY),
-        .did_count = pg_bool(found, r, FOUND_COUNTS),
-    };
+static void deciding_drop(Deciding *deciding) {
+    arena_drop(&deciding->arena);
+    buf_done(&deciding->ending);
+    buf_done(&deciding->opening);
 }
 
-static void derive(Holding *holdings, size_t n) {
-    for (size_t first = 0, end; first < n; first = end) {
-        for (end = first + 1; end < n && str_equal(holdings[first].claim_id, holdings[end].claim_id);)
-            end++;
-        holdings_derive(holdings + first, end - first);
+static void note_counted(Deciding *deciding, int64_t entry) {
+    int64_t *counted = ARENA_ARRAY(deciding->arena, int64_t, deciding->n_counted + 1); /* mostly the only one */
+    for (size_t i = 0; i < deciding->n_counted; i++)
+        counted[i] = deciding->counted[i];
+    counted[deciding->n_counted++] = entry;
+    deciding->counted = counted;
+}
+
+static void end_claim(Deciding *deciding) {
+    int64_t counting = deciding->fold.counting.entry;
+    bool did_count = false;
+    for (size_t i = 0; i < deciding->n_counted; i++)
+        if (deciding->counted[i] == counting) {
+            did_count = true;
+        } else {
+            pg_array_int(&deciding->ending, deciding->counted[i]);
+            deciding->n_ending++;
+        }
+    if (counting && !did_count) {
+        pg_array_int(&deciding->opening, counting);
+        deciding->n_opening++;
     }
 }
 
-/* Entries whose part changes, those that count from now on or those that do no more. */
-static bool change(Pg *pg, const char *statement, const Holding *holdings, size_t n, bool counts, Error *err) {
-    CLEANUP(buf_drop) Buf entries = pg_array(ARRAY_MAX_BYTES);
-    size_t n_changed = 0;
-    for (size_t i = 0; i < n; i++)
-        if (holdings[i].entry && holdings[i].counts == counts && holdings[i].did_count != counts) {
-            pg_array_int(&entries, holdings[i].entry);
-            n_changed++;
-        }
-    const char *array = pg_array_end(&entries, err);
-    return array && (n_changed == 0 || pg_exec(pg, statement, PG_PARAMS(array), NULL, err));
+static void begin_claim(Deciding *deciding, Str claim_id) {
+    arena_empty(deciding->arena);
+    deciding->claim_id = arena_copy(deciding->arena, claim_id);
+    deciding->period = STR_NULL;
+    deciding->fold = (HoldingFold){.counting = {.entry = 0}};
+    deciding->n_counted = 0;
+}
+
+/* As they come most have the period of the one before. */
+static Str keep_period(Deciding *deciding, Str period) {
+    if (str_is_null(period))
+        return period;
+    if (str_is_null(deciding->period) || !str_equal(deciding->period, period))
+        deciding->period = arena_copy(deciding->arena, period);
+    return deciding->period;
+}
+
+enum { FOUND_ID, FOUND_ENTRY, FOUND_COUNTS, FOUND_ORDERED, FOUND_STAGE, FOUND_PERIOD, FOUND_FILE, FOUND_LINE };
+
+static Holding found_holding(Deciding *deciding, const PgResult *row) {
+    bool is_ordered = !str_is_null(pg_value(row, 0, FOUND_ORDERED));
+    return (Holding){
+        .claim_id = deciding->claim_id,
+        .ordered_at = is_ordered ? value_number(pg_int(row, 0, FOUND_ORDERED)) : VALUE_NULL,
+        .stage = (int)pg_int(row, 0, FOUND_STAGE),
+        .period = keep_period(deciding, pg_value(row, 0, FOUND_PERIOD)),
+        .file_id = pg_int(row, 0, FOUND_FILE),
+        .line = pg_int(row, 0, FOUND_LINE),
+        .entry = pg_int(row, 0, FOUND_ENTRY),
+        .did_count = pg_bool(row, 0, FOUND_COUNTS),
+    };
+}
+
+static bool take_holding(void *ctx, const PgResult *row, Error *err) {
+    (void)err;
+    Deciding *deciding = ctx;
+    Str claim_id = pg_value(row, 0, FOUND_ID);
+    if (str_is_null(deciding->claim_id) || !str_equal(deciding->claim_id, claim_id)) {
+        end_claim(deciding);
+        begin_claim(deciding, claim_id);
+    }
+    Holding holding = found_holding(deciding, row);
+    if (holding.did_count)
+        note_counted(deciding, holding.entry);
+    (holding.entry ? holding_add_entry : holding_add_usable)(&deciding->fold, &holding);
+    return true;
+}
+
+static bool change(Pg *pg, const char *statement, Buf *entries, size_t n, Error *err) {
+    const char *array = pg_array_end(entries, err);
+    return array && (n == 0 || pg_exec(pg, statement, PG_PARAMS(array), NULL, err));
 }
 
 bool held_claims_decide_ids(Pg *pg, const char *feed, const char *source_system, const Str *ids, size_t n, Error *err) {
-    CLEANUP(arena_drop) Arena *arena = arena_open();
+    CLEANUP(deciding_drop) Deciding deciding = {.arena = arena_open(), .claim_id = STR_NULL,
+                                                .ending = pg_array(ARRAY_MAX_BYTES), .opening = pg_array(ARRAY_MAX_BYTES)};
     CLEANUP(buf_drop) Buf list = pg_array(ARRAY_MAX_BYTES);
     pg_array_texts(&list, ids, n);
     const char *array = pg_array_end(&list, err);
     TRY(array);
-    CLEANUP(pg_result_drop) PgResult *found =
-        pg_query_as(pg, PG_BINARY, SQL_HELD_CLAIMS, PG_PARAMS(feed, source_system, array), err);
-    TRY(found);
-    size_t n_found = (size_t)pg_rows(found);
-    Holding *holdings = ARENA_ARRAY(arena, Holding, n_found + 1);
-    for (size_t i = 0; i < n_found; i++)
-        holdings[i] = found_holding(found, (int)i);
-    derive(holdings, n_found);
-    return change(pg, SQL_HELD_CLAIMS_END, holdings, n_found, false, err) &&
-           change(pg, SQL_HELD_CLAIMS_OPEN, holdings, n_found, true, err);
+    TRY(pg_each(pg, PG_BINARY, SQL_HELD_CLAIMS, PG_PARAMS(feed, source_system, array), take_holding, &deciding, err));
+    end_claim(&deciding);
+    return change(pg, SQL_HELD_CLAIMS_END, &deciding.ending, deciding.n_ending, err) &&
+           change(pg, SQL_HELD_CLAIMS_OPEN, &deciding.opening, deciding.n_opening, err);
 }
 
 static bool feed_has_entries(Pg *pg, const char *feed, bool *ret_any, Error *err) {

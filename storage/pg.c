@@ -215,6 +215,29 @@ PgResult *pg_query(Pg *pg, const char *sql, const PgParams *params, Error *err) 
     return pg_query_as(pg, PG_TEXT, sql, params, err);
 }
 
+/* Until the answer ends all of it is read, or the connection could not be used again. */
+static bool take_rows(Pg *pg, PgFormat format, PgTake take, void *ctx, Error *err) {
+    bool ok = true;
+    for (PGresult *answer; (answer = PQgetResult(pg->conn)); PQclear(answer)) {
+        PgResult row = {.rows = answer, .format = format};
+        ExecStatusType status = PQresultStatus(answer);
+        if (ok && status == PGRES_SINGLE_TUPLE)
+            ok = take(ctx, &row, err);
+        else if (ok && status != PGRES_SINGLE_TUPLE && status != PGRES_TUPLES_OK)
+            ok = fail_result(pg, answer, "a statement failed", err);
+    }
+    return ok;
+}
+
+bool pg_each(Pg *pg, PgFormat format, const char *sql, const PgParams *params, PgTake take, void *ctx, Error *err) {
+    char name[24];
+    TRY(prepare(pg, sql, name, err));
+    if (!PQsendQueryPrepared(pg->conn, name, params->n, params->values, NULL, NULL, (int)format))
+        return error_set(err, STATE_CONNECTION, "the connection to PostgreSQL was lost");
+    PQsetSingleRowMode(pg->conn);
+    return take_rows(pg, format, take, ctx, err);
+}
+
 bool pg_exec(Pg *pg, const char *sql, const PgParams *params, int64_t *ret_count, Error *err) {
     CLEANUP(pg_raw_drop) PGresult *answer = execute(pg, PG_TEXT, sql, params, err);
     if (!answer)

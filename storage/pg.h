@@ -53,6 +53,10 @@ typedef enum PgFormat { PG_TEXT = 0, PG_BINARY = 1 } PgFormat;
 /* Rows, or NULL and an error. */
 PgResult *pg_query(Pg *pg, const char *sql, const PgParams *params, Error *err);
 PgResult *pg_query_as(Pg *pg, PgFormat format, const char *sql, const PgParams *params, Error *err);
+/* Row by row, where a result may be larger than what is to be held of it: each as a result of one row, gone when `take` returns.
+ * False ends it with the error that `take` set. Nothing else may use the connection meanwhile. */
+typedef bool (*PgTake)(void *ctx, const PgResult *row, Error *err);
+bool pg_each(Pg *pg, PgFormat format, const char *sql, const PgParams *params, PgTake take, void *ctx, Error *err);
 /* For what returns no rows of interest; `ret_count` (may be NULL) gets the rows affected. */
 bool pg_exec(Pg *pg, const char *sql, const PgParams *params, int64_t *ret_count, Error *err);
 /* Several statements, no parameters, not prepared: migrations. */

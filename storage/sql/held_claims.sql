@@ -31,7 +31,8 @@ SELECT (SELECT true FROM dq.quarantine
         ORDER BY natural_key LIMIT 1) IS NOT NULL
 
 -- All entries of these claims and, of claims that have any, the feed's usable deliveries. (Rows of an X12 set that is in
--- quarantine as a whole have no id there.)
+-- quarantine as a whole have no id there.) Claim by claim, of each what is usable first, then the entries from the last to the
+-- first, as holding_compare() has them.
 -- name: held_claims
 WITH entry AS MATERIALIZED (
     SELECT q.natural_key AS id, q.quarantine_id, q.state, q.source_modified_at, q.file_id, q.line
@@ -61,7 +62,8 @@ SELECT o.id, o.quarantine_id, o.state IN ('open', 'dismissed'),
        coalesce(ops.x12_stage(s.kind), 0), nullif(f.period, ''), o.file_id, o.line
 FROM one o JOIN ops.file f ON f.file_id = o.file_id AND f.feed = $1
 LEFT JOIN LATERAL ops.x12_set_of(o.file_id, o.line) AS s ON true
-ORDER BY o.id
+ORDER BY o.id, o.quarantine_id <> 0, nullif(f.period, '') COLLATE "C" DESC NULLS LAST, o.file_id DESC, o.line DESC,
+         o.quarantine_id DESC
 
 -- Those that count no more before those that do from now on: one of a claim is open. That a person asked for one stands: the
 -- claim is cleaned again with all that is held of it.

@@ -29,3 +29,25 @@ def test_what_a_page_costs_grows_with_the_deliveries_of_its_claim_not_with_their
     cpu, _ = once(claims)
     assert claims.rows("SELECT count(*), max(iteration), count(*) FILTER (WHERE is_final) FROM silver.claims") == [(20000, 20000, 1)]
     assert cpu < 6
+
+
+def multiply(claims, n):  # noqa: F811
+    """As if the only entry's file had had so many rows more before it."""
+    claims.store.execute(
+        "INSERT INTO dq.quarantine (feed, source_system, natural_key, raw, rule, reason, file_id, line, state, source_hash, "
+        "mapping_version, batch_id, source_modified_at, ended_at) SELECT feed, source_system, natural_key, '{}', rule, reason, file_id, "
+        "line - i, 'superseded', source_hash + i, mapping_version, batch_id, source_modified_at, now() "
+        f"FROM dq.quarantine, generate_series(1, {n}) AS i", claims.database)
+
+
+def test_memory_does_not_grow_with_what_is_held_of_a_claim(make_claims):  # noqa: F811
+    """All entries of a claim were in memory at once: 200,000 took 65 MB."""
+    claims, peaks = make_claims(), []
+    for month, held in enumerate((0, 200000), 1):
+        if held:
+            multiply(claims, held)
+        claims.put(f"hospital1_2024-0{month}.csv", many(1, lambda i: row("MEDICARE", amount=f"x{month}")))
+        peaks.append(once(claims)[1])
+        assert claims.rows("SELECT name FROM dq.quarantine q JOIN ops.file USING (file_id) WHERE q.state = 'open'") == [
+            (f"hospital1_2024-0{month}.csv",)]
+    assert peaks[1] < peaks[0] + 8, peaks
