@@ -93,7 +93,8 @@ static int64_t sum_amounts(X12Tally *tally, const X12Segment *segment, size_t fi
     for (size_t i = first; i < end && i < segment->n_elements; i += step) {
         int64_t cents = amount(tally, segment, i);
         bool has_reason = cents == 0 || x12_component(segment, x12_element(segment, i - 1), 0).size > 0;
-        tally->totals.unreadable_amounts += !note_bad(segment, i, has_reason ? NULL : "has no reason before it", &tally->totals.bad_amount);
+        const char *what = has_reason ? NULL : "has no reason before it";
+        tally->totals.unreadable_amounts += !note_bad(segment, i, what, &tally->totals.bad_amount);
         sum += cents;
     }
     return sum;

@@ -82,7 +82,7 @@ typedef struct X12Tally {
 
 /* `is_se_count_ok` of a set is told by the faults: hand each to x12_tally_fault() as it comes. */
 void x12_tally_fault(X12Tally *tally, const X12Fault *fault);
-/* True when this segment ended a set: `*ret_totals` is its. A set that has no SE ends at the next ST, GE or IEA. */
+/* True when this segment ended a set: `*ret_totals` is its. A set that has no SE ends at the next ST, GS, GE, IEA or ISA. */
 bool x12_tally_take(X12Tally *tally, const X12Segment *segment, X12Totals *ret_totals);
 /* The file has no more segments. */
 bool x12_tally_finish(X12Tally *tally, X12Totals *ret_totals);
