@@ -1,7 +1,9 @@
 -- What quarantine holds of rows of claims files that have no id.
 
 -- Of contents of a page, each with the files that it may have been read of: what is held of them with it, at most one.
--- ORDER BY keeps it on the index of files and contents: where few entries are expected, another reads all that a file holds.
+-- ORDER BY keeps it on the index of files and contents: where few entries are expected, another reads all that a file holds. It is
+-- the first at the content or behind, looked at afterwards: a comparison of rows ends no scan where a later column decides, and
+-- with one from above, a content that is not held was looked for to the end of its file's.
 -- name: held_contents_look_up
 SELECT n.content, q.line, q.quarantine_id, q.source_hash, q.mapping_version, q.rule = $5,
        q.file_period IS NOT DISTINCT FROM n.period, q.further > 0
@@ -9,10 +11,10 @@ FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::text[]) AS n(content, fil
 CROSS JOIN LATERAL (
     SELECT * FROM dq.quarantine
     WHERE (file_id, source_hash, feed, source_system) >= (n.file_id, n.source_hash, $6, $7)
-      AND (file_id, source_hash, feed, source_system) <= (n.file_id, n.source_hash, $6, $7)
       AND file_id IS NOT NULL AND natural_key IS NULL AND state <> 'replayed' AND withdrawn_at IS NULL
     ORDER BY file_id, source_hash, feed, source_system LIMIT 1
 ) AS q
+WHERE q.file_id = n.file_id AND q.source_hash = n.source_hash AND q.feed = $6 AND q.source_system = $7
 ORDER BY n.content, q.line, q.quarantine_id
 
 -- Further lines of the file that say what an entry does: more of them, or all that there are so far. No more than $5 are named.

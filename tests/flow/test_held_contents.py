@@ -520,6 +520,23 @@ def deliveries_query(claims):  # noqa: F811
     return query
 
 
+def test_a_content_that_a_file_does_not_hold_is_looked_for_at_its_place_alone(make_claims):  # noqa: F811
+    """However many others the file holds."""
+    claims = make_claims()
+    claims.put(NAME, text([blank(f"{number}.00") for number in range(5000)]))
+    claims.once()
+    ((feed, source, file_id),) = claims.rows("SELECT feed, source_system, file_id FROM ops.file")
+    look = statement("held_contents.sql", "held_contents_look_up")
+    absent = "ARRAY(SELECT source_hash + 1 FROM dq.quarantine ORDER BY source_hash LIMIT 20)"
+    for old, new in {"$1::int[]": "ARRAY(SELECT generate_series(1, 20))", "$2::bigint[]": f"array_fill({file_id}::bigint, ARRAY[20])", "$3::bigint[]": absent,
+                     "$4::text[]": "array_fill('2024-03'::text, ARRAY[20])", "$5": "''", "$6": f"'{feed}'", "$7": f"'{source}'"}.items():
+        look = look.replace(old, new)
+    asked = explained(claims, look)
+    least = explained(claims, f"SELECT {absent}")
+    assert asked["Actual Rows"] == 0 and rows_of(asked) > 0
+    assert asked["Shared Hit Blocks"] + asked["Shared Read Blocks"] < least["Shared Hit Blocks"] + least["Shared Read Blocks"] + 20 * 10, asked
+
+
 def test_files_of_one_content_cost_a_remap_what_each_of_them_costs(crowded):
     """Each has a text of its own in bronze."""
     crowded.store.execute("INSERT INTO bronze.claims__monthly_raw (batch_id, op, source_key, source_hash, received_at, schema_id, file_id, line, raw) "
