@@ -167,17 +167,25 @@ static AgainDelivery take_delivery(const PgResult *found, int r, Arena *arena) {
 
 typedef struct Deliveries {
     AgainDelivery *at;
-    size_t n, n_bytes;
+    size_t n, n_room, n_bytes;
 } Deliveries;
+
+/* By doubling: a claim may have tens of thousands, and they come one by one. */
+static void make_room(Deliveries *found, size_t n_more, Arena *arena) {
+    if (found->n + n_more <= found->n_room)
+        return;
+    found->n_room = 2 * (found->n + n_more);
+    AgainDelivery *grown = ARENA_ARRAY(arena, AgainDelivery, found->n_room);
+    if (found->n > 0)
+        memcpy(grown, found->at, found->n * sizeof *grown);
+    found->at = grown;
+}
 
 static bool fetch(Pg *pg, size_t n, Arena *arena, Deliveries *found, bool *ret_more, Error *err) {
     const char *sql = sql_fill(arena, SQL_AGAIN_FETCH, {"n", number(arena, (int64_t)n)});
     CLEANUP(pg_result_drop) PgResult *rows = pg_query_as(pg, PG_BINARY, sql, PG_NONE, err);
     TRY(rows);
-    AgainDelivery *grown = ARENA_ARRAY(arena, AgainDelivery, found->n + (size_t)pg_rows(rows) + 1);
-    if (found->n > 0)
-        memcpy(grown, found->at, found->n * sizeof *grown);
-    found->at = grown;
+    make_room(found, (size_t)pg_rows(rows), arena);
     for (int r = 0; r < pg_rows(rows); r++) {
         found->at[found->n] = take_delivery(rows, r, arena);
         found->n_bytes += found->at[found->n++].row.raw.size;
