@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <unistr.h>
 
-enum { COPY_COLUMNS = 9, NAME_MAX_BYTES = 256, KEYS_MAX_BYTES = 64 << 20 };
+enum { COPY_COLUMNS = 9, NAME_MAX_BYTES = 256, KEYS_MAX_BYTES = 64 << 20, TEXTS_MAX_BYTES = 256 << 20 };
 
 /* "hospital_a.patients" -> hospital_a__patients<suffix>, quoted. */
 static const char *relation(Arena *arena, const char *feed, const char *suffix) {
@@ -276,6 +276,47 @@ bool bronze_write(Pg *pg, const BronzeFeed *bronze, const SilverPage *page, Erro
         TRY(row_stream_next(&out, err));
     }
     return row_stream_end(&out, err);
+}
+
+typedef struct TextLists {
+    Buf ids, hashes, schemas, files, lines, raws;
+} TextLists;
+
+static void text_lists_drop(TextLists *lists) {
+    buf_done(&lists->ids);
+    buf_done(&lists->hashes);
+    buf_done(&lists->schemas);
+    buf_done(&lists->files);
+    buf_done(&lists->lines);
+    buf_done(&lists->raws);
+}
+
+static void text_lists_add(TextLists *lists, const BronzeText *text) {
+    pg_array_text(&lists->ids, text->id);
+    pg_array_int(&lists->hashes, text->source_hash);
+    pg_array_int(&lists->schemas, text->schema_id);
+    pg_array_int(&lists->files, text->file_id);
+    pg_array_int(&lists->lines, text->line);
+    pg_array_text(&lists->raws, text->raw);
+}
+
+bool bronze_write_texts(Pg *pg, const char *feed, const SilverPage *page, const BronzeText *texts, size_t n, Error *err) {
+    CLEANUP(text_lists_drop) TextLists lists = {.ids = pg_array(KEYS_MAX_BYTES), .hashes = pg_array(KEYS_MAX_BYTES),
+                                                .schemas = pg_array(KEYS_MAX_BYTES), .files = pg_array(KEYS_MAX_BYTES),
+                                                .lines = pg_array(KEYS_MAX_BYTES), .raws = pg_array(TEXTS_MAX_BYTES)};
+    if (n == 0)
+        return true;
+    for (size_t i = 0; i < n; i++)
+        text_lists_add(&lists, &texts[i]);
+    const char *ids = pg_array_end(&lists.ids, err), *hashes = pg_array_end(&lists.hashes, err);
+    const char *schemas = pg_array_end(&lists.schemas, err), *files = pg_array_end(&lists.files, err);
+    const char *lines = pg_array_end(&lists.lines, err), *raws = pg_array_end(&lists.raws, err);
+    TRY(ids && hashes && schemas && files && lines && raws);
+    const char *sql = sql_fill(page->arena, SQL_BRONZE_WRITE_TEXTS, {"raw", relation(page->arena, feed, "_raw")});
+    char batch[24], received[24];
+    snprintf(batch, sizeof batch, "%lld", (long long)page->batch_id);
+    snprintf(received, sizeof received, "%lld", (long long)page->received_us);
+    return pg_exec(pg, sql, PG_PARAMS(batch, received, ids, hashes, schemas, files, lines, raws), NULL, err);
 }
 
 const char *bronze_table(Arena *arena, const char *feed) { return relation(arena, feed, "_raw"); }

@@ -27,6 +27,13 @@ bool bronze_open(Pg *pg, Arena *arena, const char *feed, int64_t schema_id, bool
                  size_t n_fields, BronzeFeed *ret_bronze, Error *err);
 /* Appends the page's rows whose content is not known yet: all but ROW_SAME, ROW_REPEATED and ROW_ABSORBED. */
 bool bronze_write(Pg *pg, const BronzeFeed *bronze, const SilverPage *page, Error *err);
+/* A text that bronze has as that of a row without an id, packed, and the id that today's mapping finds in it. */
+typedef struct BronzeText {
+    Str id, raw;
+    int64_t source_hash, schema_id, file_id, line;
+} BronzeText;
+/* Appends them once more, for whatever goes by an id (cleaning again, retention, lineage) to find them. */
+bool bronze_write_texts(Pg *pg, const char *feed, const SilverPage *page, const BronzeText *texts, size_t n, Error *err);
 /* bronze."<source>__<feed>_raw" without the schema, quoted. */
 const char *bronze_table(Arena *arena, const char *feed);
 /* Lets the index know the pages that came since: then one key's rows cost milliseconds. Passes over a table that

@@ -76,12 +76,12 @@ static const Way GONE = {
     .commit = {placing_commit, placing_count},
 };
 
-/* Rows that bronze has already. */
+/* Rows that bronze has already, if under no id. */
 static const Way AGAIN = {
     .judge = {placing_lock, placing_check_ids, placing_look_up_again, placing_clean_again, placing_decide,
               placing_check_stops, placing_renew_entries},
     .plan = {placing_remember, placing_count},
-    .write = {placing_draw_batch, placing_make_members, placing_write_silver, placing_write_quarantine,
+    .write = {placing_draw_batch, placing_make_members, placing_write_texts, placing_write_silver, placing_write_quarantine,
               placing_write_ledgers},
     .commit = {placing_commit, placing_count},
 };

@@ -127,7 +127,8 @@ bool place_in_turn(PlaceFeed *feed, EarlyPage *early, const RawRows *rows, const
  * written. Not of claims: they come from files alone, and one that a file lacks is not thereby deleted.
  * The caller has made sure that they are gone (rules, section 5). */
 bool place_gone(PlaceFeed *feed, const Str *ids, size_t n, Arena *page, PlaceOutcome *ret_outcome, Error *err);
-/* Rows from bronze, cleaned once more (storage/again.h): `record_hash` decides, bronze gets nothing.
+/* Rows from bronze, cleaned once more (storage/again.h): `record_hash` decides, bronze gets nothing but, once more, the text of a
+ * row whose id was found only now.
  * AGAIN_STORED: what clean rows were made of; a difference corrects the row in place, a version too, and makes no
  * history. One that is unusable now goes to quarantine, and its clean row stays as it was: so it is with any row
  * whose newest content cannot be used. AGAIN_HELD: what quarantine holds; what is usable now is placed as any delivery, and
@@ -137,6 +138,7 @@ typedef struct AgainRows {
     AgainKind kind;
     RawRows rows;
     const Str *ids; /* AGAIN_STORED: of the clean rows */
+    const BronzeText *texts; /* AGAIN_HELD: one per row, with the id that it had when it was received */
 } AgainRows;
 bool place_again(PlaceFeed *feed, const AgainRows *again, Arena *page, PlaceOutcome *ret_outcome, Error *err);
 /* A page that its step makes, decides upon and writes itself, in a transaction like any other's: locked and fenced,

@@ -95,6 +95,20 @@ bool placing_renew_entries(Placing *p, Error *err) {
     return p->feed->run->plan || quarantine_again(p->feed->pg, p->feed->feed, p->page, &p->n_entries, err);
 }
 
+bool placing_write_texts(Placing *p, Error *err) {
+    BronzeText *texts = ARENA_ARRAY(p->page->arena, BronzeText, p->page->n_rows);
+    size_t n = 0;
+    for (size_t i = 0; p->again->texts && i < p->page->n_rows; i++) {
+        const SilverRow *row = &p->page->rows[i];
+        bool is_news = row->fate == ROW_NEW || row->fate == ROW_CHANGED || row->fate == ROW_TOUCHED;
+        if (!is_news || !str_is_null(p->again->texts[i].id))
+            continue;
+        texts[n] = p->again->texts[i];
+        texts[n++].id = row->id;
+    }
+    return bronze_write_texts(p->feed->pg, p->feed->feed, p->page, texts, n, err);
+}
+
 /* ---- pages of other steps ---- */
 
 bool placing_decide_work(Placing *p, Error *err) {

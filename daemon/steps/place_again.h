@@ -12,6 +12,8 @@ bool placing_mark_gone(Placing *placing, Error *err);
 bool placing_check_ids(Placing *placing, Error *err);
 bool placing_look_up_again(Placing *placing, Error *err);
 bool placing_clean_again(Placing *placing, Error *err);
+/* Of rows that had no id and have one by now. */
+bool placing_write_texts(Placing *placing, Error *err);
 /* What quarantine holds of them is renewed or ends, though no row is news. */
 bool placing_renew_entries(Placing *placing, Error *err);
 

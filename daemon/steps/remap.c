@@ -80,13 +80,17 @@ static bool open_place(Remapping *r, Error *err) {
 static bool unpack(const Remapping *r, const AgainRow *rows, size_t n, size_t n_fields, AgainRows *ret, Error *err) {
     Arena *arena = r->page_arena;
     Str *fields = arena_alloc(arena, n * n_fields * sizeof *fields), *ids = ARENA_ARRAY(arena, Str, n);
+    BronzeText *texts = ARENA_ARRAY(arena, BronzeText, n);
     for (size_t i = 0; i < n; i++) {
         if (!bronze_unpack(rows[i].raw, n_fields, arena, fields + i * n_fields))
             return error_set(err, STATE_BUG, "feed %s: a raw row does not hold its %zu columns", r->feed.feed, n_fields);
         ids[i] = rows[i].id;
+        texts[i] = (BronzeText){.id = rows[i].id, .raw = rows[i].raw, .source_hash = rows[i].source_hash,
+                                .schema_id = rows[i].schema_id};
     }
     ret->rows = (RawRows){.fields = fields, .n_rows = n, .source_now_us = r->now_us};
     ret->ids = ret->kind == AGAIN_STORED ? ids : NULL;
+    ret->texts = ret->kind == AGAIN_HELD ? texts : NULL;
     return true;
 }
 

@@ -248,10 +248,24 @@ static bool decide_page(void *ctx, SilverPage *page, bool *ret_has_news, Error *
     return true;
 }
 
+/* Of rows that had no id and have one by now. */
+static bool write_texts(const Remapping *r, const SilverPage *page, Error *err) {
+    BronzeText *texts = ARENA_ARRAY(page->arena, BronzeText, page->n_rows);
+    size_t n = 0;
+    for (size_t i = 0; i < page->n_rows; i++) {
+        const AgainDelivery *d = &r->deliveries[i];
+        const SilverRow *row = &page->rows[i];
+        bool is_news = row->fate == ROW_NEW || row->fate == ROW_CHANGED || row->fate == ROW_TOUCHED;
+        if (str_is_null(d->row.id) && !str_is_null(row->id) && is_news)
+            texts[n++] = (BronzeText){row->id, d->row.raw, row->source_hash, d->row.schema_id, d->file_id, d->line};
+    }
+    return bronze_write_texts(r->run->pg, r->feed.feed, page, texts, n, err);
+}
+
 static bool write_page(void *ctx, SilverPage *page, Error *err) {
     Remapping *r = ctx;
     Pg *pg = r->run->pg;
-    return claim_write(pg, page, err) && quarantine_end(pg, r->replayed, r->n_replayed, err) &&
+    return write_texts(r, page, err) && claim_write(pg, page, err) && quarantine_end(pg, r->replayed, r->n_replayed, err) &&
            quarantine_renew(pg, page, r->renewed, err) && add_entries(r, page, err) && decide_held(r, page, err);
 }
 

@@ -15,6 +15,14 @@ CREATE TABLE IF NOT EXISTS bronze.{raw} (
 CREATE INDEX IF NOT EXISTS {ranges} ON bronze.{raw} USING brin (batch_id, source_key text_bloom_ops)
     WITH (pages_per_range = 16)
 
+-- Texts of rows that had no id, once more, under that which is found by now.
+-- name: bronze_write_texts
+INSERT INTO bronze.{raw} (batch_id, op, source_key, source_hash, received_at, schema_id, file_id, line, raw)
+SELECT $1::bigint, 'insert', u.id, u.source_hash, 'epoch'::timestamptz + $2::bigint * interval '1 microsecond', u.schema_id,
+       nullif(u.file_id, 0), nullif(u.line, 0), u.raw
+FROM unnest($3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::text[])
+     AS u(id, source_hash, schema_id, file_id, line, raw)
+
 -- name: bronze_columns
 SELECT s.schema_id, c.position, c.name
 FROM ops.feed_schema s, unnest(s.columns) WITH ORDINALITY AS c(name, position)

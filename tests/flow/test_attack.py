@@ -88,7 +88,12 @@ def test_a_row_without_an_id_has_one_open_entry_whatever_the_mapping(loaded):
                                     "source_department_id: {from: dept_id, clean: [trim]}\n          name:"))
     loaded.once()
     assert entries(loaded) == {"replayed": 1}, "its id can be read now"
-    assert loaded.value("SELECT name FROM silver.departments WHERE source_department_id = 'N/A'") == "Nobody"
+    name = "SELECT name FROM silver.departments WHERE source_department_id = 'N/A'"
+    assert loaded.value(name) == "Nobody"
+    loaded.configure(departments_as("source_department_id: dept_id\n          name: dept_name",
+                                    "source_department_id: {from: dept_id, clean: [trim]}\n          name: {from: dept_name, clean: [trim, upper]}"))
+    loaded.once()
+    assert loaded.value(name) == "NOBODY", "its text is found by it"
 
 
 @pytest.mark.parametrize("cursor", ["", "\n        cursor: changed"], ids=["read whole", "by cursor"])

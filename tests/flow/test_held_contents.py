@@ -375,6 +375,27 @@ def test_when_a_mapping_finds_an_id_every_file_that_said_it_has_delivered_the_cl
         assert claims.rows(kept) == [line for line in calm.rows(kept) if line[1:] != (NAME, 5)]
 
 
+PENDING = ("claim_status: ClaimStatus", "claim_status: {from: ClaimStatus, clean: [text, title, {map: {Pending: Denied}}]}")
+
+
+def test_a_row_whose_id_was_found_later_is_cleaned_by_the_next_mapping_too(make_claims):  # noqa: F811
+    """Its text is known by its id from then on, of every file that said it."""
+    claims, calm = make_claims(page_rows=2), make_claims(page_rows=2)
+    configure(calm, FROM_TRANSACTION, PENDING)
+    amounts = ((LATER, "12"), (OTHER, "13"), (NAME, "1231"))
+    for world in (claims, calm):
+        for name, said in amounts:
+            world.put(name, text([blank(f"{amount}.00") for amount in said]))
+            world.once()
+    for mends in ((FROM_TRANSACTION,), (FROM_TRANSACTION, PENDING)):
+        configure(claims, *mends)
+        claims.once()
+    shown = "SELECT source_claim_id, iteration, claim_status, claim_amount FROM silver.claims ORDER BY 1, 2"
+    assert claims.rows(shown) == calm.rows(shown) and {status for _, _, status, _ in calm.rows(shown)} == {"Denied"}
+    kept = 'SELECT source_key, source_hash FROM bronze."claims__monthly_raw" WHERE source_key IS NOT NULL ORDER BY 1'
+    assert claims.rows(kept) == claims.rows(kept.replace("SELECT", "SELECT DISTINCT")) == calm.rows(kept.replace("SELECT", "SELECT DISTINCT"))
+
+
 def fail(claims):  # noqa: F811
     """As if its last page had failed: when its bytes come again they are read anew."""
     claims.store.execute(f"UPDATE ops.file SET state = 'failed' WHERE name = '{NAME}'", claims.database)
