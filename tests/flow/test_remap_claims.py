@@ -464,6 +464,36 @@ def test_killed_at_any_page_it_ends_as_one_that_was_not(make_claims):  # noqa: F
     dump.assert_equal(content(calm), content(killed))
 
 
+REPLAY_POINTS = ["again.opened", "page.after_lock:2", "page.after_members", "page.after_silver:2", "page.before_commit:3",
+                 "page.after_commit:2", "again.before_restate", "again.before_asked_done"]
+
+
+def test_a_replay_that_is_killed_anywhere_ends_as_one_that_was_not(make_claims):  # noqa: F811
+    """Nobody asks again, and files come behind what was asked for meanwhile."""
+    calm, killed = make_claims(page_rows=9), make_claims(page_rows=9)
+    for claims in (calm, killed):
+        refuse_some(claims)
+        receive(claims)
+        assert claims.rows("SELECT count(*) > 5 FROM dq.quarantine WHERE rule = 'row_refused' AND state = 'open'") == [(True,)]
+        claims.store.execute("ALTER TABLE silver.claims DROP CONSTRAINT refused; "
+                             "UPDATE dq.quarantine SET replay_asked_at = now() WHERE state = 'open'", claims.database)
+    asked = "SELECT count(*) FROM dq.quarantine WHERE replay_asked_at IS NOT NULL"
+    calm.once()
+    for point in REPLAY_POINTS:
+        assert killed.daemon.once(timeout=120, REVCYCLED_FAILPOINT=point).returncode == -signal.SIGKILL, point
+        assert killed.rows(asked) != [(0,)]
+    killed.once()
+    for claims in (calm, killed):
+        assert claims.rows(asked) == [(0,)]
+        assert claims.rows("SELECT count(*) FROM dq.quarantine WHERE rule = 'row_refused' AND state = 'open'") == [(0,)]
+    dump.assert_equal(calm.dump(dump.KILL), killed.dump(dump.KILL))
+    dump.assert_equal(content(calm), content(killed))
+
+
+def refuse_some(claims):  # noqa: F811
+    claims.store.execute("ALTER TABLE silver.claims ADD CONSTRAINT refused CHECK (paid_amount <> 500)", claims.database)
+
+
 def reads(claims, *tables):  # noqa: F811
     """Rows that were read of them, by whatever way."""
     return sum(claims.rows(f"SELECT seq_tup_read + coalesce(idx_tup_fetch, 0) FROM pg_stat_user_tables WHERE schemaname = 'silver' "
