@@ -106,13 +106,19 @@ static void sort_deliveries(Delivery *deliveries, size_t n) {
         qsort(deliveries, n, sizeof *deliveries, compare_claims);
 }
 
+/* The next claim's deliveries begin where this one's end. */
+static size_t end_of_claim(const struct ClaimWork *work, size_t first) {
+    size_t end = first + 1;
+    while (end < work->n && claim_is_same(&work->deliveries[first], &work->deliveries[end]))
+        end++;
+    return end;
+}
+
 static void decide_claims(SilverPage *page) {
     struct ClaimWork *work = page->claims;
     sort_deliveries(work->deliveries, work->n);
     for (size_t first = 0, end; first < work->n; first = end) {
-        end = first + 1;
-        while (end < work->n && claim_is_same(&work->deliveries[first], &work->deliveries[end]))
-            end++;
+        end = end_of_claim(work, first);
         decide_claim(page, work->deliveries + first, end - first);
     }
 }
@@ -198,15 +204,53 @@ static bool *decide_all_former(SilverPage *page, const Places *places) {
     return is_taken;
 }
 
+/* ---- what cannot be one claim ---- */
+
+typedef struct Crowd {
+    size_t n_claims, n_stored; /* claims that the page adds to, and what was stored of them before it */
+    size_t n_most;             /* of one */
+} Crowd;
+
+static void count_claim(Crowd *crowd, const Delivery *claim, size_t n) {
+    size_t n_stored = 0;
+    for (size_t i = 0; i < n; i++)
+        n_stored += claim[i].origin != DELIVERY_NEW;
+    if (n_stored == n) /* nothing new: what stood of a file in another reading, say */
+        return;
+    crowd->n_claims++;
+    crowd->n_stored += n_stored;
+    if (n_stored > crowd->n_most)
+        crowd->n_most = n_stored;
+}
+
+/* Every page needs all deliveries of its claims, and may have to number all of them anew. So a column that is no claim's id must
+ * not be taken for one: nobody bills one thing tens of thousands of times. */
+static bool check_crowd(const SilverPage *page, Error *err) {
+    const struct ClaimWork *work = page->claims;
+    Crowd crowd = {.n_claims = 0};
+    for (size_t first = 0, end; first < work->n; first = end) {
+        end = end_of_claim(work, first);
+        count_claim(&crowd, work->deliveries + first, end - first);
+    }
+    bool is_crowd = crowd.n_stored > CLAIM_CROWD && crowd.n_stored > CLAIM_CROWD_MEAN * crowd.n_claims;
+    if (!is_crowd && crowd.n_most <= CLAIM_DELIVERIES_MOST)
+        return true;
+    error_set(err, STATE_DATA, "of the claims that a page's rows name, %zu, there are %zu deliveries already, of one alone %zu: "
+              "what `%s` is mapped to is no claim's id", crowd.n_claims, crowd.n_stored, crowd.n_most, page->entity->id);
+    return error_hint(err, "map it to another column, or say which words of it stand for no id; name the feed anew, and deliver "
+                      "its files again");
+}
+
 bool claim_decide(Pg *pg, SilverPage *page, Error *err) {
     (void)pg;
-    (void)err;
     struct ClaimWork *work = page->claims;
     Places places = find_places(page->entity);
     const bool *is_taken = decide_all_former(page, &places);
     for (size_t i = 0; i < page->n_rows; i++)
         if (is_usable(&page->rows[i]) && !is_taken[i])
             work->deliveries[work->n++] = new_delivery(page, i, &places);
+    sort_deliveries(work->deliveries, work->n);
+    TRY(work->n_stored <= CLAIM_CROWD || check_crowd(page, err));
     decide_claims(page);
     return true;
 }

@@ -11,7 +11,13 @@
 #include "storage/silver.h"
 
 bool claim_look_up(Pg *pg, SilverPage *page, Error *err);
-/* Rows with a reject_rule, and those already ROW_SAME, are passed over. */
+enum {
+    CLAIM_CROWD = 20000,          /* deliveries that may be stored of a page's claims, and more where that is no more a claim than: */
+    CLAIM_CROWD_MEAN = 1000,
+    CLAIM_DELIVERIES_MOST = 50000 /* of one claim among any */
+};
+/* Rows with a reject_rule, and those already ROW_SAME, are passed over. An error of the data where the page would add to claims
+ * of which more is stored than can be: its file fails with that sentence, for what is read of it all is no claim's id. */
 bool claim_decide(Pg *pg, SilverPage *page, Error *err);
 /* Instead of claim_decide(), for rows cleaned once more from their text (`files` of the page say whose they are): those
  * of deliveries that are stored give them their content of now, the others are new. What is stored and has no row here

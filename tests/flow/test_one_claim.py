@@ -3,7 +3,8 @@
 What a page costs must not grow with what was placed of them more than it has to be looked at.
 """
 from harness import bench_world
-from test_claims import COLUMNS, make_claims, row  # noqa: F401  (a fixture and what it makes)
+from test_claims import COLUMNS, make_claims, row, text  # noqa: F401  (a fixture and what it makes)
+from test_held_contents import FROM_TRANSACTION
 from test_remap_claims import configure
 
 NAME = "hospital1_2024-03.csv"
@@ -14,7 +15,9 @@ def many(n, make):
 
 
 def usable(i):
-    return row("MEDICARE", amount=f"{i + 1}.00")
+    fields = row("MEDICARE", amount=f"{i + 1}.00")
+    fields[1] = f"T{i}"
+    return fields
 
 
 def once(claims):  # noqa: F811
@@ -63,3 +66,34 @@ def test_cleaned_again_a_claim_of_many_deliveries_is_read_by_what_they_are_not_b
     _, peak = once(claims)
     assert claims.rows("SELECT count(*), max(iteration), min(copay)::text FROM silver.claims") == [(4000, 4000, "5.00")]
     assert peak < 128
+
+
+def crowd(claims, n):  # noqa: F811
+    """As if the first delivery's file had said so many more of the claim, of the same amounts."""
+    columns = ", ".join("line - i" if name == "line" else "0" if name == "claim_key" else name for (name,) in claims.rows(
+        "SELECT attname FROM pg_attribute WHERE attrelid = 'silver.claims_absorbed'::regclass AND attnum > 0 AND NOT attisdropped "
+        "ORDER BY attnum"))
+    claims.store.execute(f"INSERT INTO silver.claims_absorbed SELECT {columns} FROM silver.claims, generate_series(1, {n}) AS i "
+                         "WHERE source_claim_id = 'MEDICARE'", claims.database)
+
+
+def test_a_file_whose_rows_are_all_of_one_claim_fails_once_that_has_more_than_a_claim_can(make_claims):  # noqa: F811
+    """Every page looks at all deliveries of its claims: each row costs 2.4 kB for as long as the file is read, without an end."""
+    claims, told = make_claims(), []
+    claims.put(NAME, many(1, usable))
+    claims.once()
+    for month, n, others in ((4, 19999, 0), (5, 2, 0), (6, 0, 20)):
+        crowd(claims, n)
+        name = f"hospital1_2024-0{month}.csv"
+        claims.put(name, text([*(usable(i + month) for i in range(3)), *(row(f"C{i}") for i in range(others))]))
+        claims.once()
+        told.append((claims.file(name)["state"], claims.file(name)["rows_new"], claims.file(name)["error"]))
+    assert told[0] == ("done", 0, None) and told[2] == ("done", 20, None)  # most claims of the last are those of their rows
+    assert told[1][:2] == ("failed", 0) and told[1][2].startswith(
+        "of the claims that a page's rows name, 1, there are 20011 deliveries already, of one alone 20011: what `source_claim_id` is "
+        "mapped to is no claim's id; ")
+    configure(claims, FROM_TRANSACTION, ("  monthly:", "  yearly:"))
+    claims.put("hospital1_2024-05.csv", text([usable(i + 5) for i in range(3)]))
+    claims.once()
+    assert claims.file("hospital1_2024-05.csv")["state"] == "done"
+    assert claims.rows("SELECT source_claim_id FROM silver.claims WHERE source_claim_id LIKE 'T_' ORDER BY 1") == [("T5",), ("T6",), ("T7",)]
