@@ -18,6 +18,7 @@ static void hold(SilverRow *row, const PgResult *found, int r) {
     row->held.source_hash = pg_int(found, r, 1);
     row->held.mapping_version = (int32_t)pg_int(found, r, 2);
     row->held.was_refused = pg_bool(found, r, 3);
+    row->held.is_dismissed = pg_bool(found, r, 4);
 }
 
 /* Every row of that content, for several may have it; one whose id can be read now is not held by it. */
@@ -27,6 +28,7 @@ static void hold_content(SilverPage *page, const PgResult *found, int r) {
         if (row->source_hash != pg_int(found, r, 1))
             continue;
         row->held.lacked_id = true;
+        row->held.is_dismissed = pg_bool(found, r, 4);
         if (str_is_null(row->id))
             hold(row, found, r);
     }

@@ -43,6 +43,7 @@ typedef struct Held {
     bool lacked_id; /* this very content is held as that of a row without an id; not of claims */
     bool is_repeat; /* of a claim without an id: an earlier line of its file says the same, whose entry is the file's */
     bool was_refused; /* by PostgreSQL, not by us: it may have the row by now */
+    bool is_dismissed; /* by a person; not of claims */
 } Held;
 
 /* What a page's rows of a file without an id say: the first of them, and the lines of the others. */

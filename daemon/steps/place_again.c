@@ -61,8 +61,21 @@ static bool look_up_stored(const PlaceFeed *feed, SilverPage *page, Error *err) 
     return true;
 }
 
+/* Entries that were open when they were read: what a person dismissed since stays out. */
+static bool look_up_held(Placing *p, Error *err) {
+    TRY(placing_look_up(p, err));
+    for (size_t i = 0; i < p->page->n_rows; i++) {
+        SilverRow *row = &p->page->rows[i];
+        if (!row->held.is_dismissed)
+            continue;
+        row->fate = ROW_REPEATED;
+        row->held = (Held){.is_found = false};
+    }
+    return true;
+}
+
 bool placing_look_up_again(Placing *p, Error *err) {
-    return p->again->kind == AGAIN_HELD ? placing_look_up(p, err) : look_up_stored(p->feed, p->page, err);
+    return p->again->kind == AGAIN_HELD ? look_up_held(p, err) : look_up_stored(p->feed, p->page, err);
 }
 
 static RowFate fate_again(const PlaceFeed *feed, AgainKind kind, const SilverRow *row) {

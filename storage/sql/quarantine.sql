@@ -6,7 +6,7 @@ SELECT (SELECT true FROM dq.quarantine WHERE feed = $1 AND state IN ('open', 'di
         ORDER BY natural_key LIMIT 1) IS NOT NULL
 
 -- name: quarantine_look_up
-SELECT natural_key, source_hash, mapping_version, rule = $5 FROM dq.quarantine
+SELECT natural_key, source_hash, mapping_version, rule = $5, state = 'dismissed' FROM dq.quarantine
 WHERE feed = $1 AND source_system = $4 AND state IN ('open', 'dismissed')
   AND (natural_key = ANY($2::text[]) OR (natural_key IS NULL AND source_hash = ANY($3::bigint[])))
 ORDER BY quarantine_id

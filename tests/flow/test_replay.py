@@ -147,6 +147,22 @@ def test_a_page_that_another_session_stood_in_the_way_of_for_a_moment_is_placed(
     assert mended.value("SELECT last_value FROM public.tries") == 3
 
 
+def test_what_is_dismissed_while_its_page_waits_to_be_placed_stays_out(mended):
+    (let_be, key), (wanted, _) = entries(mended)[-2:]
+    _, before = paid(mended, [key])
+    with contextlib.closing(mended.store.connect(mended.database)) as link, link.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(7301)")  # as settle has it
+        _, _, answer = mended.daemon.post("/v1/quarantine/replay", {"ids": [let_be, wanted]})
+        jobs.until(lambda: mended.rows("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = 7301 AND NOT granted "
+                                       "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"), what="it waits")
+        assert mended.daemon.post(f"/v1/quarantine/{let_be}/dismiss", {})[0] == 200
+        link.rollback()
+    assert jobs.await_run(mended.daemon, answer["id"])["state"] == "succeeded"
+    assert [state for (state,) in mended.rows("SELECT state FROM dq.quarantine WHERE quarantine_id = ANY (%s::bigint[]) ORDER BY quarantine_id",
+                                              [let_be, wanted])] == ["dismissed", "replayed"]
+    assert paid(mended, [key])[1] == before
+
+
 def test_replayed_is_what_a_remap_would_have_made(mended, make_world, loaded_base):
     replay(mended, rule=RULE)
     mended.daemon.stop()
