@@ -112,8 +112,14 @@ static const char *period_text(const SilverPage *page, const SilverRow *row) {
     return is_of_claims(page) && str_is_null(row->id) && period.size > 0 ? arena_string(page->arena, period) : NULL;
 }
 
+/* When a person dismissed what a row of claims says: asked with its entry, or known; NULL: nobody did. */
+typedef struct Dismissed {
+    bool is_known;
+    const char *at;
+} Dismissed;
+
 static bool insert_entry(Pg *pg, const char *feed, const char *names, size_t n_columns,
-                         const SilverPage *page, const SilverRow *row, Error *err) {
+                         const SilverPage *page, const SilverRow *row, Dismissed dismissed, Error *err) {
     CLEANUP(buf_drop) Buf values = pg_array(PAGE_MAX_BYTES);
     CLEANUP(buf_drop) Buf scratch;
     buf_init(&scratch, PAGE_MAX_BYTES);
@@ -136,7 +142,7 @@ static bool insert_entry(Pg *pg, const char *feed, const char *names, size_t n_c
                              row->record.reject_reason, file_id ? file : NULL,
                              row->line ? line : NULL, hash, version, batch, modified_text(page, row),
                              is_of_claims(page) ? "superseded" : "open", period_text(page, row),
-                             further.n.text, further.text), NULL, err);
+                             further.n.text, further.text, dismissed.is_known ? "true" : "false", dismissed.at), NULL, err);
 }
 
 /* Entries that become history: those of these ids, and those without an id of this content. */
@@ -339,16 +345,43 @@ bool quarantine_add(Pg *pg, const char *feed, const Field *columns, size_t n_col
                     const SilverRow *row, Error *err) {
     CLEANUP(buf_drop) Buf names = pg_array(PAGE_MAX_BYTES);
     const char *array = names_of(columns, n_columns, &names, err);
-    return array && insert_entry(pg, feed, array, n_columns, page, row, err);
+    return array && insert_entry(pg, feed, array, n_columns, page, row, (Dismissed){.is_known = false}, err);
+}
+
+static bool becomes_entry(const SilverPage *page, size_t i) {
+    return page->rows[i].fate == ROW_REJECTED && !has_entry_by_now(page, i);
+}
+
+/* Of all entries of a page at once: PostgreSQL plans the function anew for every statement that calls it. */
+static bool look_up_dismissed(Pg *pg, const char *feed, const SilverPage *page, Dismissed *ret_dismissed, Error *err) {
+    CLEANUP(buf_drop) Buf rows = pg_array(PAGE_MAX_BYTES), ids = pg_array(PAGE_MAX_BYTES), hashes = pg_array(PAGE_MAX_BYTES);
+    for (size_t i = 0; i < page->n_rows; i++)
+        if (becomes_entry(page, i)) {
+            ret_dismissed[i].is_known = true;
+            pg_array_int(&rows, (int64_t)i);
+            pg_array_text(&ids, page->rows[i].id);
+            pg_array_int(&hashes, page->rows[i].source_hash);
+        }
+    const char *row_array = pg_array_end(&rows, err), *id_array = pg_array_end(&ids, err);
+    const char *hash_array = pg_array_end(&hashes, err);
+    TRY(row_array && id_array && hash_array);
+    CLEANUP(pg_result_drop) PgResult *found =
+        pg_query(pg, SQL_QUARANTINE_DISMISSED, PG_PARAMS(feed, page->source_system, row_array, id_array, hash_array), err);
+    TRY(found);
+    for (int r = 0; r < pg_rows(found); r++)
+        ret_dismissed[pg_int(found, r, 0)].at = arena_string(page->arena, pg_value(found, r, 1));
+    return true;
 }
 
 static bool insert_entries(Pg *pg, const char *feed, const Field *columns, size_t n_columns, const SilverPage *page, Error *err) {
     CLEANUP(buf_drop) Buf names = pg_array(PAGE_MAX_BYTES);
     const char *array = names_of(columns, n_columns, &names, err);
     TRY(array);
+    Dismissed *dismissed = ARENA_ARRAY(page->arena, Dismissed, page->n_rows);
+    TRY(!is_of_claims(page) || look_up_dismissed(pg, feed, page, dismissed, err));
     for (size_t i = 0; i < page->n_rows; i++)
-        if (page->rows[i].fate == ROW_REJECTED && !has_entry_by_now(page, i))
-            TRY(insert_entry(pg, feed, array, n_columns, page, &page->rows[i], err));
+        if (becomes_entry(page, i))
+            TRY(insert_entry(pg, feed, array, n_columns, page, &page->rows[i], dismissed[i], err));
     return true;
 }
 

@@ -56,13 +56,21 @@ UPDATE dq.quarantine q SET rule = u.rule, reason = u.reason, mapping_version = $
 FROM unnest($1::bigint[], $2::text[], $3::text[], $5::bigint[]) AS u(quarantine_id, rule, reason, modified_us)
 WHERE q.quarantine_id = u.quarantine_id
 
+-- Of rows that become entries of claims, those whose content a person dismissed, and when.
+-- name: quarantine_dismissed
+SELECT row, at::text FROM (
+    SELECT n.row, dq.dismissed_at($1, $2, n.id, n.source_hash) AS at
+    FROM unnest($3::int[], $4::text[], $5::bigint[]) AS n(row, id, source_hash) OFFSET 0
+) AS d WHERE at IS NOT NULL
+
 -- name: quarantine_insert
 INSERT INTO dq.quarantine (feed, source_system, natural_key, raw, rule, reason, file_id, line,
                            source_hash, mapping_version, batch_id, source_modified_at, state, ended_at, dismissed_at, file_period,
                            further, further_lines)
 SELECT $1, $2, $3, jsonb_object($4::text[], $5::text[]), $6, $7, $8, $9, $10, $11, $12,
        'epoch'::timestamptz + $13::bigint * interval '1 microsecond', $14, CASE $14 WHEN 'superseded' THEN now() END,
-       CASE $14 WHEN 'superseded' THEN dq.dismissed_at($1, $2, $3, $10::bigint) END, $15, $16, $17
+       CASE WHEN $14 = 'superseded' THEN CASE WHEN $18::boolean THEN $19::timestamptz
+                                              ELSE dq.dismissed_at($1, $2, $3, $10::bigint) END END, $15, $16, $17
 ON CONFLICT (file_id, source_hash, feed, source_system)
     WHERE natural_key IS NULL AND file_id IS NOT NULL AND state <> 'replayed' AND withdrawn_at IS NULL DO NOTHING
 
