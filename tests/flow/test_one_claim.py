@@ -26,6 +26,11 @@ def once(claims):  # noqa: F811
     return cpu, peak
 
 
+def keeps_what_is_freed(claims):  # noqa: F811
+    """For a while, under ASan: a peak says nothing there."""
+    return "/sanitize-" in claims.daemon.binary
+
+
 def test_what_a_page_costs_grows_with_the_deliveries_of_its_claim_not_with_their_square(make_claims):  # noqa: F811
     """By the square of each page's it was 14 s of CPU; it is one."""
     claims = make_claims(page_rows=500)
@@ -54,7 +59,7 @@ def test_memory_does_not_grow_with_what_is_held_of_a_claim(make_claims):  # noqa
         peaks.append(once(claims)[1])
         assert claims.rows("SELECT name FROM dq.quarantine q JOIN ops.file USING (file_id) WHERE q.state = 'open'") == [
             (f"hospital1_2024-0{month}.csv",)]
-    assert peaks[1] < peaks[0] + 8, peaks
+    assert peaks[1] < peaks[0] + 8 or keeps_what_is_freed(claims), peaks
 
 
 def test_cleaned_again_a_claim_of_many_deliveries_is_read_by_what_they_are_not_by_their_square(make_claims):  # noqa: F811
@@ -65,7 +70,7 @@ def test_cleaned_again_a_claim_of_many_deliveries_is_read_by_what_they_are_not_b
     configure(claims, ("copay: Copay", "copay: Coinsurance"))
     _, peak = once(claims)
     assert claims.rows("SELECT count(*), max(iteration), min(copay)::text FROM silver.claims") == [(4000, 4000, "5.00")]
-    assert peak < 128
+    assert peak < 128 or keeps_what_is_freed(claims)
 
 
 def crowd(claims, n):  # noqa: F811
