@@ -228,6 +228,7 @@ static void count_claim(Crowd *crowd, const Delivery *claim, size_t n) {
 static bool check_crowd(const SilverPage *page, Error *err) {
     const struct ClaimWork *work = page->claims;
     Crowd crowd = {.n_claims = 0};
+    sort_deliveries(work->deliveries, work->n);
     for (size_t first = 0, end; first < work->n; first = end) {
         end = end_of_claim(work, first);
         count_claim(&crowd, work->deliveries + first, end - first);
@@ -249,7 +250,6 @@ bool claim_decide(Pg *pg, SilverPage *page, Error *err) {
     for (size_t i = 0; i < page->n_rows; i++)
         if (is_usable(&page->rows[i]) && !is_taken[i])
             work->deliveries[work->n++] = new_delivery(page, i, &places);
-    sort_deliveries(work->deliveries, work->n);
     TRY(work->n_stored <= CLAIM_CROWD || check_crowd(page, err));
     decide_claims(page);
     return true;

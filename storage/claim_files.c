@@ -47,14 +47,15 @@ static void touch_new(Touched *touched, int64_t file_id) {
 
 /* Of one that was cleaned again it is not known here what it said before. */
 static void touch_files(Touched *touched, const Delivery *claim, size_t n, bool is_cleaned, Arena *arena) {
-    bool has_news = false;
+    bool has_news = false, has_stored = false;
     for (size_t i = 0; i < n; i++) {
         has_news |= claim_is_news(&claim[i]);
+        has_stored |= claim[i].origin != DELIVERY_NEW;
         is_cleaned |= claim[i].differs;
     }
     if (!has_news)
         return;
-    const bool *has_turned = is_cleaned ? NULL : find_turned(claim, n, arena);
+    const bool *has_turned = is_cleaned || !has_stored ? NULL : find_turned(claim, n, arena);
     for (size_t i = 0; i < n; i++) {
         bool is_stored = claim[i].origin != DELIVERY_NEW;
         if (is_stored && (is_cleaned || has_turned[i]))
