@@ -194,11 +194,19 @@ static bool fetch(Pg *pg, size_t n, Arena *arena, Deliveries *found, bool *ret_m
     return true;
 }
 
+/* Rows of one claim behind a full page; where a mapping took another column for the id, it may have all of a file. */
+enum { CLAIM_ROWS_MOST = 5000 };
+
+/* Of a page that is full. */
+static bool is_end(const Deliveries *found, const AgainFeed *feed) {
+    return found->at[found->n - 1].is_last || found->n >= feed->max_rows + CLAIM_ROWS_MOST;
+}
+
 /* Fetched in small portions, so that a page of long lines is bounded, too; the rest of its last claim row by row. */
 bool again_deliveries_next(Pg *pg, const AgainFeed *feed, Arena *arena, AgainDelivery **ret_deliveries, size_t *ret_n,
                            Error *err) {
     Deliveries found = {.n = 0};
-    for (bool more = true, is_full = false; more && !(is_full && found.at[found.n - 1].is_last);) {
+    for (bool more = true, is_full = false; more && !(is_full && is_end(&found, feed));) {
         size_t n_left = feed->max_rows - found.n;
         TRY(fetch(pg, is_full ? 1 : n_left < PORTION ? n_left : PORTION, arena, &found, &more, err));
         is_full = found.n >= feed->max_rows || found.n_bytes >= feed->max_bytes;

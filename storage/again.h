@@ -67,7 +67,8 @@ bool again_sources(Pg *pg, const char *feed, Arena *arena, const char ***ret_sou
 /* Opens the way through all deliveries of one source, claim by claim; entries of `left_out` (a text[] literal of rules)
  * that were never placed are passed over. One at a time on a connection; not in a transaction. */
 bool again_deliveries_open(Pg *pg, const AgainFeed *feed, const char *left_out, Error *err);
-/* The next whole claims, about a page of them; none: that was all. */
+/* The next whole claims, about a page of them; none: that was all. A claim of thousands of rows comes in parts, for what
+ * is stored and has no row in a page stays as it is. */
 bool again_deliveries_next(Pg *pg, const AgainFeed *feed, Arena *arena, AgainDelivery **ret_deliveries, size_t *ret_n,
                            Error *err);
 void again_deliveries_close(Pg *pg);

@@ -40,12 +40,12 @@ def test_what_a_page_costs_grows_with_the_deliveries_of_its_claim_not_with_their
     assert cpu < 6
 
 
-def multiply(claims, n):  # noqa: F811
+def multiply(claims, n, step=1):  # noqa: F811
     """As if the only entry's file had had so many rows more before it."""
     claims.store.execute(
         "INSERT INTO dq.quarantine (feed, source_system, natural_key, raw, rule, reason, file_id, line, state, source_hash, "
         "mapping_version, batch_id, source_modified_at, ended_at) SELECT feed, source_system, natural_key, '{}', rule, reason, file_id, "
-        "line - i, 'superseded', source_hash + i, mapping_version, batch_id, source_modified_at, now() "
+        f"line - i, 'superseded', source_hash + {step} * i, mapping_version, batch_id, source_modified_at, now() "
         f"FROM dq.quarantine, generate_series(1, {n}) AS i", claims.database)
 
 
@@ -71,6 +71,19 @@ def test_cleaned_again_a_claim_of_many_deliveries_is_read_by_what_they_are_not_b
     _, peak = once(claims)
     assert claims.rows("SELECT count(*), max(iteration), min(copay)::text FROM silver.claims") == [(4000, 4000, "5.00")]
     assert peak < 128 or keeps_what_is_freed(claims)
+
+
+def test_cleaned_again_a_claim_of_many_held_rows_comes_in_parts(make_claims):  # noqa: F811
+    """All of them were one page."""
+    claims = make_claims(page_rows=500)
+    claims.put(NAME, many(1, lambda _: row("MEDICARE", amount="ten")))
+    claims.once()
+    multiply(claims, 12000, step=0)
+    configure(claims, ("copay: Copay", "copay: Coinsurance"))
+    claims.once()
+    assert claims.rows("SELECT mapping_version, count(*), count(*) FILTER (WHERE state = 'open') FROM dq.quarantine GROUP BY 1") == [
+        (2, 12001, 1)]
+    assert claims.rows("SELECT rows_read FROM ops.batch WHERE rows_read > 1 ORDER BY 1") == [(1001,), (5500,), (5500,)]
 
 
 def crowd(claims, n):  # noqa: F811
