@@ -135,6 +135,10 @@ bool state_placement_lock_shared(Pg *pg, Error *err) {
     return pg_exec(pg, SQL_PLACEMENT_LOCK_SHARED, PG_NONE, NULL, err);
 }
 
+bool state_claims_lock(Pg *pg, const char *source_system, Error *err) {
+    return pg_exec(pg, SQL_CLAIMS_LOCK, PG_PARAMS(source_system), NULL, err);
+}
+
 bool state_patience(Pg *pg, const char *most, Error *err) {
     return pg_exec(pg, SQL_STATE_PATIENCE, PG_PARAMS(most), NULL, err);
 }

@@ -45,6 +45,8 @@ bool state_counter_write(Pg *pg, const char *feed, int64_t epoch, const CounterM
 
 /* The placement lock (rules, section 3): pages hold it shared until their transaction ends, and use indexes until then. */
 bool state_placement_lock_shared(Pg *pg, Error *err);
+/* A page of claims that looks them up: one of a source at a time. Before the placement lock, and before any cursor is locked. */
+bool state_claims_lock(Pg *pg, const char *source_system, Error *err);
 /* And settle, a publication's claim and who else writes silver have it alone. */
 bool state_placement_lock_alone(Pg *pg, Error *err);
 /* For the transaction: it waits for no lock longer than that, as PostgreSQL writes a time. */

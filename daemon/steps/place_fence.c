@@ -18,7 +18,14 @@ static bool lock_beside(const PlaceFeed *feed, Error *err) {
            state_cursor_lock_beside(feed->pg, feed->feed, feed->run->epoch, err);
 }
 
+/* What is written early is of claims of which nothing is known: the first iteration of each tells whoever else has it. */
+static bool lock_claims(const Placing *p, Error *err) {
+    bool is_due = p->feed->entity->kind == ENTITY_CLAIM && !p->feed->run->plan;
+    return !is_due || state_claims_lock(p->feed->pg, p->page->source_system, err);
+}
+
 bool placing_lock(Placing *p, Error *err) {
+    TRY(lock_claims(p, err));
     TRY((is_beside(p) ? lock_beside : lock_cursor)(p->feed, err));
     FAILPOINT("page.after_lock");
     return true;

@@ -3,6 +3,11 @@
 -- name: placement_lock_shared
 SELECT set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true), pg_advisory_xact_lock_shared(7301);
 
+-- Pages of claims of one source, whichever feed they are of. What a claim's iterations are follows from all its deliveries: of two
+-- pages that each see only what was there before, one would leave the other's out.
+-- name: claims_lock
+SELECT pg_advisory_xact_lock(7310, hashtext($1))
+
 -- name: placement_lock_exclusive
 SELECT pg_advisory_xact_lock(7301);
 

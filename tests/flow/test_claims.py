@@ -460,6 +460,39 @@ def add_weekly(claims, directory):
     return directory
 
 
+STAND_STILL = """
+CREATE FUNCTION public.stands_still() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN PERFORM pg_advisory_xact_lock(TG_ARGV[0]::bigint); RETURN NEW; END $$;
+CREATE TRIGGER stands_still BEFORE INSERT ON bronze.claims__monthly_raw FOR EACH ROW EXECUTE FUNCTION public.stands_still(424242);
+CREATE TRIGGER stands_still BEFORE INSERT ON bronze.claims__weekly_raw FOR EACH ROW EXECUTE FUNCTION public.stands_still(424243);
+"""
+WAITING = ("SELECT count(*)::int FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND {} "
+           "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())")
+
+
+def test_of_two_feeds_that_place_one_claim_at_once_neither_leaves_the_others_delivery_out(claims, tmp_path):
+    """Each page stands still when it has seen what is stored. Without what the other one says, the last is the first once more."""
+    weekly = add_weekly(claims, tmp_path / "weekly")
+    claims.put("hospital1_2024-01.csv", text([row("C1", "2024-03-01")]))
+    (weekly / "hospital1_2024-05.csv").write_text(text([row("C2")]))
+    claims.once()
+    claims.store.execute(STAND_STILL, claims.database)
+    claims.put("hospital1_2024-03.csv", text([row("C1", "2024-03-03")]))
+    (weekly / "hospital1_2024-02.csv").write_text(text([row("C1", "2024-03-02", "Denied")]))
+    with contextlib.closing(claims.store.connect(claims.database)) as link, link.cursor() as cursor:
+        link.autocommit = True
+        cursor.execute("SELECT pg_advisory_lock(424242), pg_advisory_lock(424243)")
+        claims.daemon.begin_once()
+        wait_until(lambda: claims.rows(WAITING.format("true")) == [(2,)])
+        cursor.execute("SELECT pg_advisory_unlock(424243)")
+        wait_until(lambda: claims.rows("SELECT FROM silver.claims WHERE claim_status = 'Denied'") or
+                   claims.rows(WAITING.format("classid = 7310")) == [(1,)])
+        cursor.execute("SELECT pg_advisory_unlock(424242)")
+        assert claims.daemon.end_once(120) == 0
+    assert claims.rows("SELECT iteration, is_final, claim_status FROM silver.claims WHERE source_claim_id = 'C1' ORDER BY 1") == [
+        (1, False, "Pending"), (2, False, "Denied"), (3, True, "Pending")]
+
+
 def test_members_that_only_a_replaced_delivery_names_are_there_in_any_order(make_claims):
     """A patient, a payer and a day that were named at first, and then corrected: whether the first delivery ever showed is chance."""
     first = [row("C1", patient="P7", payer="Gone Health"), row("C2")]
