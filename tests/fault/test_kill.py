@@ -28,7 +28,7 @@ ELSEWHERE = {"hospitals.before_commit": "flow/test_reload.py", "hospitals.after_
              "quality.before_commit": "flow/test_rules.py",
              "repair.after_deleted": "flow/test_reconcile.py", "repair.after_delivered": "flow/test_reconcile.py",
              "repair.after_found": "flow/test_reconcile.py",
-             "again.before_asked_done": "flow/test_replay.py", "again.before_restate": "flow/test_remap_claims.py",
+             "again.before_asked_done": "flow/test_replay.py", "again.before_restate": "flow/test_remap_claims.py", "again.opened": "flow/test_remap_claims.py",
              "extract.before_counter": "flow/test_watermark.py",
              "retention.after_chosen": "flow/test_retention.py", "retention.after_deleted": "flow/test_retention.py",
              "retention.after_ledger": "flow/test_retention.py", "retention.after_month": "flow/test_retention.py",

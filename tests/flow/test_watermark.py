@@ -7,6 +7,7 @@ import contextlib
 import signal
 import time
 
+import pymysql
 import pytest
 
 from harness import adversary, settings
@@ -46,7 +47,8 @@ class Hospital:
         self.daemon.stop()
         for (number,) in self.ask("SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID()"
                                   f" AND db = '{self.database}'"):
-            self.server.execute(f"KILL {number}")  # whatever a test that failed left behind
+            with contextlib.suppress(pymysql.err.OperationalError):  # it went by itself meanwhile
+                self.server.execute(f"KILL {number}")  # whatever a test that failed left behind
         self.server.drop_database(self.database)
 
     def ask(self, statement):
