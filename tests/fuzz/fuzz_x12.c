@@ -31,6 +31,15 @@ typedef struct Readers {
     } set;
 } Readers;
 
+/* The text ends where it ends: nothing stands behind it. */
+static int64_t number_at(Str text, size_t i) {
+    int64_t number = 0;
+    bool is_negative = i < text.size && text.at[i] == '-';
+    for (i += is_negative; i < text.size && text.at[i] >= '0' && text.at[i] <= '9'; i++)
+        number = 10 * number + (text.at[i] - '0');
+    return is_negative ? -number : number;
+}
+
 /* line|group|reason|position|cents|…; … */
 static int64_t sum_adjustments(Str list) {
     int64_t sum = 0;
@@ -38,7 +47,7 @@ static int64_t sum_adjustments(Str list) {
         if (list.at[i] == ';')
             field = 0;
         else if (list.at[i] == '|' && ++field == 4)
-            sum += strtoll(list.at + i + 1, NULL, 10); /* "|" follows */
+            sum += number_at(list, i + 1);
     }
     return sum;
 }
