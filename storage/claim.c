@@ -106,19 +106,11 @@ static void sort_deliveries(Delivery *deliveries, size_t n) {
         qsort(deliveries, n, sizeof *deliveries, compare_claims);
 }
 
-/* The next claim's deliveries begin where this one's end. */
-static size_t end_of_claim(const struct ClaimWork *work, size_t first) {
-    size_t end = first + 1;
-    while (end < work->n && claim_is_same(&work->deliveries[first], &work->deliveries[end]))
-        end++;
-    return end;
-}
-
 static void decide_claims(SilverPage *page) {
     struct ClaimWork *work = page->claims;
     sort_deliveries(work->deliveries, work->n);
     for (size_t first = 0, end; first < work->n; first = end) {
-        end = end_of_claim(work, first);
+        end = claim_end(work, first);
         decide_claim(page, work->deliveries + first, end - first);
     }
 }
@@ -230,7 +222,7 @@ static bool check_crowd(const SilverPage *page, Error *err) {
     Crowd crowd = {.n_claims = 0};
     sort_deliveries(work->deliveries, work->n);
     for (size_t first = 0, end; first < work->n; first = end) {
-        end = end_of_claim(work, first);
+        end = claim_end(work, first);
         count_claim(&crowd, work->deliveries + first, end - first);
     }
     bool is_crowd = crowd.n_stored > CLAIM_CROWD && crowd.n_stored > CLAIM_CROWD_MEAN * crowd.n_claims;

@@ -75,9 +75,7 @@ bool claim_restate_files(Pg *pg, const SilverPage *page, Error *err) {
     const struct ClaimWork *work = page->claims;
     Touched touched = {.ids = ARENA_ARRAY(page->arena, int64_t, work->n + 1), .n_most = work->n};
     for (size_t first = 0, end; first < work->n; first = end) {
-        end = first + 1;
-        while (end < work->n && claim_is_same(&work->deliveries[first], &work->deliveries[end]))
-            end++;
+        end = claim_end(work, first);
         touch_files(&touched, work->deliveries + first, end - first, work->is_cleaned_again, page->arena);
     }
     if (work->is_cleaned_again)

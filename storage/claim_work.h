@@ -23,6 +23,13 @@ static inline bool claim_is_shown(const Delivery *d) { return d->fate == DELIVER
 /* Something of it is to be written. */
 bool claim_is_news(const Delivery *d);
 static inline bool claim_is_same(const Delivery *a, const Delivery *b) { return str_equal(a->claim_id, b->claim_id); }
+/* Sorted by claim: where the deliveries end of the claim that begins at `first`. */
+static inline size_t claim_end(const struct ClaimWork *work, size_t first) {
+    size_t end = first + 1;
+    while (end < work->n && claim_is_same(&work->deliveries[first], &work->deliveries[end]))
+        end++;
+    return end;
+}
 
 /* Once the page is written. A file that is being received is looked at when it is done. */
 bool claim_restate_files(Pg *pg, const SilverPage *page, Error *err);

@@ -78,7 +78,7 @@ static bool is_told(const SilverPage *page, const SilverRow *row) {
         return known_can_go(&row->known);
     if (page->tells == TELLS_NOW)
         return row->fate == ROW_CHANGED;
-    return row->fate == ROW_NEW || row->fate == ROW_CHANGED || row->fate == ROW_TOUCHED;
+    return silver_row_is_news(row);
 }
 
 /* One timeline for every id that is told of; `ret_of` says which, per row. */

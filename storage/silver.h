@@ -128,6 +128,11 @@ typedef struct SilverPage {
     Arena *arena; /* the page's */
 } SilverPage;
 
+/* It says something that silver does not have yet. */
+static inline bool silver_row_is_news(const SilverRow *row) {
+    return row->fate == ROW_NEW || row->fate == ROW_CHANGED || row->fate == ROW_TOUCHED;
+}
+
 static inline RowFile silver_row_file(const SilverPage *page, const SilverRow *row) {
     return page->files ? page->files[row - page->rows] : (RowFile){page->file_id, page->period, page->sha256};
 }

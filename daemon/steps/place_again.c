@@ -113,8 +113,7 @@ bool placing_write_texts(Placing *p, Error *err) {
     size_t n = 0;
     for (size_t i = 0; p->again->texts && i < p->page->n_rows; i++) {
         const SilverRow *row = &p->page->rows[i];
-        bool is_news = row->fate == ROW_NEW || row->fate == ROW_CHANGED || row->fate == ROW_TOUCHED;
-        if (!is_news || !str_is_null(p->again->texts[i].id))
+        if (!silver_row_is_news(row) || !str_is_null(p->again->texts[i].id))
             continue;
         texts[n] = p->again->texts[i];
         texts[n++].id = row->id;

@@ -255,8 +255,7 @@ static bool write_texts(const Remapping *r, const SilverPage *page, Error *err) 
     for (size_t i = 0; i < page->n_rows; i++) {
         const AgainDelivery *d = &r->deliveries[i];
         const SilverRow *row = &page->rows[i];
-        bool is_news = row->fate == ROW_NEW || row->fate == ROW_CHANGED || row->fate == ROW_TOUCHED;
-        if (str_is_null(d->row.id) && !str_is_null(row->id) && is_news)
+        if (str_is_null(d->row.id) && !str_is_null(row->id) && silver_row_is_news(row))
             texts[n++] = (BronzeText){row->id, d->row.raw, row->source_hash, d->row.schema_id, d->file_id, d->line};
     }
     return bronze_write_texts(r->run->pg, r->feed.feed, page, texts, n, err);
