@@ -1,6 +1,7 @@
 /* claim.c - see claim.h: which iterations the stored deliveries and the page's make together, and each row's fate. */
 #include "storage/claim.h"
 
+#include "base/own.h"
 #include "storage/claim_memory.h"
 #include "storage/claim_work.h"
 
@@ -79,43 +80,85 @@ static void keep_in_memory(const SilverPage *page, const Delivery *deliveries, s
         claim_memory_put(page->memory, page->source_system, deliveries, n);
 }
 
-static void decide_claim(SilverPage *page, Delivery *deliveries, size_t n) {
-    iterations_derive(deliveries, n);
-    if (page->memory)
-        keep_in_memory(page, deliveries, n);
+static void give_fates(SilverPage *page, const Delivery *claim, size_t n) {
     bool is_known = false;
     for (size_t i = 0; i < n; i++)
-        is_known |= deliveries[i].origin != DELIVERY_NEW;
+        is_known |= claim[i].origin != DELIVERY_NEW;
     for (size_t i = 0; i < n; i++)
-        if (deliveries[i].has_row)
-            page->rows[deliveries[i].row].fate = deliveries[i].origin == DELIVERY_NEW
-                                                     ? fate_of_new(&deliveries[i], is_known)
-                                                     : fate_of_stored(&deliveries[i]);
+        if (claim[i].has_row)
+            page->rows[claim[i].row].fate =
+                claim[i].origin == DELIVERY_NEW ? fate_of_new(&claim[i], is_known) : fate_of_stored(&claim[i]);
 }
 
-static int compare_claims(const void *a, const void *b) {
-    return str_compare(((const Delivery *)a)->claim_id, ((const Delivery *)b)->claim_id);
-}
+/* ---- the claim in hand ---- */
 
-/* Most pages come in the order of their ids, and a pass costs less than sorting them. */
-static void sort_deliveries(Delivery *deliveries, size_t n) {
-    size_t i = 1;
-    while (i < n && compare_claims(&deliveries[i - 1], &deliveries[i]) <= 0)
-        i++;
-    if (i < n)
-        qsort(deliveries, n, sizeof *deliveries, compare_claims);
-}
+typedef struct Crowd {
+    size_t n_claims, n_rows; /* claims that the page adds to, and its rows that do */
+    size_t n_stored;         /* of those claims */
+} Crowd;
 
-static void decide_claims(SilverPage *page) {
-    struct ClaimWork *work = page->claims;
-    sort_deliveries(work->deliveries, work->n);
-    for (size_t first = 0, end; first < work->n; first = end) {
-        end = claim_end(work, first);
-        decide_claim(page, work->deliveries + first, end - first);
+typedef struct Deciding Deciding;
+struct Deciding {
+    SilverPage *page;
+    Places places;
+    Arena *arena;              /* texts of what is stored of the claim in hand, and what deciding it takes */
+    size_t claim, first;       /* it, of the page's claims, and where its deliveries begin in those of the work */
+    bool (*join)(Deciding *d, const PageClaim *claim, Error *err); /* adds what the page brings of it */
+    bool *is_taken;            /* rows for which a former delivery stands */
+    const bool *was_stored;    /* cleaned again: see claim_decide_again() */
+    bool *is_gone;
+    Crowd crowd;
+};
+
+static Delivery *in_hand(const Deciding *d) { return d->page->claims->deliveries + d->first; }
+static size_t n_in_hand(const Deciding *d) { return d->page->claims->n - d->first; }
+
+static void put(Deciding *d, const Delivery *delivery) {
+    enum { ROOM_FIRST = 64 };
+    struct ClaimWork *work = d->page->claims;
+    if (work->n == work->n_room) {
+        size_t n_room = work->n_room ? 2 * work->n_room : d->page->n_rows + ROOM_FIRST;
+        Delivery *more = arena_alloc(d->page->arena, n_room * sizeof *more);
+        if (work->n > 0)
+            memcpy(more, work->deliveries, work->n * sizeof *more);
+        work->deliveries = more;
+        work->n_room = n_room;
     }
+    work->deliveries[work->n++] = *delivery;
 }
 
 static bool is_usable(const SilverRow *row) { return row->fate != ROW_SAME && row->fate != ROW_REJECTED; }
+
+/* ---- what cannot be one claim ---- */
+
+static void count_usable(Deciding *d) {
+    const struct ClaimWork *work = d->page->claims;
+    for (size_t c = 0; c < work->n_claims; c++) {
+        size_t n = 0;
+        for (size_t i = 0; i < work->claims[c].n_rows; i++)
+            n += is_usable(&d->page->rows[work->claims[c].rows[i].row]);
+        d->crowd.n_rows += n;
+        d->crowd.n_claims += n > 0;
+    }
+}
+
+static bool fail_crowd(const Deciding *d, size_t n_of_one, Error *err) {
+    error_set(err, STATE_DATA, "of the claims that a page's rows name, %zu, there are %zu deliveries already, of one alone "
+              "%zu: what `%s` is mapped to is no claim's id", d->crowd.n_claims, d->crowd.n_stored, n_of_one, d->page->entity->id);
+    return error_hint(err, "map it to another column, or say which words of it stand for no id; name the feed anew, and deliver "
+                      "its files again");
+}
+
+/* Every page needs all deliveries of its claims, and may have to number all of them anew. So a column that is no claim's id must
+ * not be taken for one: nobody bills one thing tens of thousands of times, and what a file names time and again in every page
+ * is not what it lists. */
+static bool check_crowd(Deciding *d, size_t n_stored, Error *err) {
+    Crowd *crowd = &d->crowd;
+    crowd->n_stored += n_stored;
+    bool is_crowd = crowd->n_stored > CLAIM_CROWD && crowd->n_stored > CLAIM_CROWD_MEAN * crowd->n_claims &&
+                    crowd->n_rows >= CLAIM_CROWD_ROWS * crowd->n_claims;
+    return (!is_crowd && n_stored <= CLAIM_DELIVERIES_MOST) || fail_crowd(d, n_stored, err);
+}
 
 /* ---- read anew, or cleaned again ---- */
 
@@ -185,107 +228,142 @@ static bool decide_former(SilverPage *page, Delivery *d, const Places *places, S
     return false;
 }
 
-static bool *decide_all_former(SilverPage *page, const Places *places) {
-    struct ClaimWork *work = page->claims;
-    bool *is_taken = ARENA_ARRAY(page->arena, bool, page->n_rows + 1);
-    for (size_t i = 0; page->former && i < work->n; i++) {
+static void decide_all_former(Deciding *d) {
+    for (size_t i = 0; d->page->former && i < n_in_hand(d); i++) {
         SilverRow *row;
-        if (is_former(page->former, &work->deliveries[i]) && decide_former(page, &work->deliveries[i], places, &row))
-            is_taken[row - page->rows] = true;
+        if (is_former(d->page->former, &in_hand(d)[i]) && decide_former(d->page, &in_hand(d)[i], &d->places, &row))
+            d->is_taken[row - d->page->rows] = true;
     }
-    return is_taken;
 }
 
-/* ---- what cannot be one claim ---- */
-
-typedef struct Crowd {
-    size_t n_claims, n_stored; /* claims that the page adds to, and what was stored of them before it */
-    size_t n_most;             /* of one */
-} Crowd;
-
-static void count_claim(Crowd *crowd, const Delivery *claim, size_t n) {
-    size_t n_stored = 0;
-    for (size_t i = 0; i < n; i++)
-        n_stored += claim[i].origin != DELIVERY_NEW;
-    if (n_stored == n) /* nothing new: what stood of a file in another reading, say */
-        return;
-    crowd->n_claims++;
-    crowd->n_stored += n_stored;
-    if (n_stored > crowd->n_most)
-        crowd->n_most = n_stored;
-}
-
-/* Every page needs all deliveries of its claims, and may have to number all of them anew. So a column that is no claim's id must
- * not be taken for one: nobody bills one thing tens of thousands of times. */
-static bool check_crowd(const SilverPage *page, Error *err) {
-    const struct ClaimWork *work = page->claims;
-    Crowd crowd = {.n_claims = 0};
-    sort_deliveries(work->deliveries, work->n);
-    for (size_t first = 0, end; first < work->n; first = end) {
-        end = claim_end(work, first);
-        count_claim(&crowd, work->deliveries + first, end - first);
+static bool join_new(Deciding *d, const PageClaim *claim, Error *err) {
+    size_t n_stored = n_in_hand(d);
+    decide_all_former(d);
+    for (size_t i = 0; i < claim->n_rows; i++) {
+        size_t row = claim->rows[i].row;
+        if (!is_usable(&d->page->rows[row]) || (d->page->former && d->is_taken[row]))
+            continue;
+        Delivery added = new_delivery(d->page, row, &d->places);
+        put(d, &added);
     }
-    bool is_crowd = crowd.n_stored > CLAIM_CROWD && crowd.n_stored > CLAIM_CROWD_MEAN * crowd.n_claims;
-    if (!is_crowd && crowd.n_most <= CLAIM_DELIVERIES_MOST)
-        return true;
-    error_set(err, STATE_DATA, "of the claims that a page's rows name, %zu, there are %zu deliveries already, of one alone %zu: "
-              "what `%s` is mapped to is no claim's id", crowd.n_claims, crowd.n_stored, crowd.n_most, page->entity->id);
-    return error_hint(err, "map it to another column, or say which words of it stand for no id; name the feed anew, and deliver "
-                      "its files again");
-}
-
-bool claim_decide(Pg *pg, SilverPage *page, Error *err) {
-    (void)pg;
-    struct ClaimWork *work = page->claims;
-    Places places = find_places(page->entity);
-    const bool *is_taken = decide_all_former(page, &places);
-    for (size_t i = 0; i < page->n_rows; i++)
-        if (is_usable(&page->rows[i]) && !is_taken[i])
-            work->deliveries[work->n++] = new_delivery(page, i, &places);
-    TRY(work->n_stored <= CLAIM_CROWD || check_crowd(page, err));
-    decide_claims(page);
-    return true;
+    return n_stored == 0 || n_in_hand(d) == n_stored || check_crowd(d, n_stored, err);
 }
 
 /* ---- cleaned again ---- */
 
 static int compare_origins(const void *a, const void *b) {
     const Delivery *x = a, *y = b;
-    int order = str_compare(x->claim_id, y->claim_id);
-    if (order == 0)
-        order = (x->file_id > y->file_id) - (x->file_id < y->file_id);
+    int order = (x->file_id > y->file_id) - (x->file_id < y->file_id);
     return order ? order : (x->line > y->line) - (x->line < y->line);
 }
 
-void claim_find_gone(SilverPage *page, const bool *was_stored, bool *ret_gone) {
-    struct ClaimWork *work = page->claims;
-    qsort(work->deliveries, work->n, sizeof(Delivery), compare_origins);
-    for (size_t i = 0; i < page->n_rows; i++) {
-        const SilverRow *row = &page->rows[i];
-        Delivery place = {.claim_id = row->id, .file_id = silver_row_file(page, row).file_id, .line = row->line};
-        ret_gone[i] = was_stored[i] && !bsearch(&place, work->deliveries, work->n, sizeof place, compare_origins);
-    }
-}
-
-bool claim_decide_again(SilverPage *page) {
-    struct ClaimWork *work = page->claims;
-    Places places = find_places(page->entity);
-    size_t n_stored = work->n;
-    work->is_cleaned_again = true;
-    qsort(work->deliveries, n_stored, sizeof(Delivery), compare_origins);
-    for (size_t i = 0; i < page->n_rows; i++) {
-        if (page->rows[i].fate == ROW_SAME || page->rows[i].fate == ROW_REJECTED)
+static bool join_cleaned(Deciding *d, const PageClaim *claim, Error *err) {
+    (void)err;
+    size_t n_stored = n_in_hand(d);
+    if (n_stored > 1)
+        qsort(in_hand(d), n_stored, sizeof(Delivery), compare_origins);
+    for (size_t i = 0; i < claim->n_rows; i++) {
+        size_t row = claim->rows[i].row;
+        const SilverRow *read = &d->page->rows[row];
+        Delivery place = {.file_id = silver_row_file(d->page, read).file_id, .line = read->line};
+        Delivery *stored = n_stored == 0 ? NULL : bsearch(&place, in_hand(d), n_stored, sizeof place, compare_origins);
+        d->is_gone[row] = d->was_stored[row] && !stored;
+        if (d->is_gone[row] || !is_usable(read))
             continue;
-        Delivery cleaned = new_delivery(page, i, &places);
-        Delivery *stored = bsearch(&cleaned, work->deliveries, n_stored, sizeof cleaned, compare_origins);
+        Delivery cleaned = new_delivery(d->page, row, &d->places);
         if (stored)
             renew(stored, &cleaned);
         else
-            work->deliveries[work->n++] = cleaned;
+            put(d, &cleaned);
     }
-    decide_claims(page);
-    bool has_news = false;
-    for (size_t i = 0; i < work->n; i++)
-        has_news |= claim_is_news(&work->deliveries[i]);
-    return has_news;
+    return true;
+}
+
+/* ---- claim by claim ---- */
+
+/* What earlier pages of a plan would have placed of it goes before what is stored. */
+static void recall(Deciding *d, const PageClaim *claim) {
+    const Delivery *remembered;
+    size_t n;
+    if (!d->page->memory || !claim_memory_find(d->page->memory, d->page->source_system, claim->id, &remembered, &n))
+        return;
+    d->page->claims->n = d->first;
+    for (size_t i = 0; i < n; i++)
+        put(d, &remembered[i]);
+}
+
+/* Of the claim in hand what is to be written. */
+static void keep_news(Deciding *d) {
+    struct ClaimWork *work = d->page->claims;
+    Delivery *claim = in_hand(d);
+    size_t n = n_in_hand(d), n_kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!claim_is_news(&claim[i]))
+            continue;
+        claim[n_kept] = claim[i];
+        if (claim[i].origin != DELIVERY_NEW) {
+            claim[n_kept].period = claim[n_kept].sha256 = STR_NULL;
+            claim[n_kept].status = VALUE_NULL;
+            claim[n_kept].set = NULL;
+            work->n_stored++;
+        }
+        n_kept++;
+    }
+    work->n = d->first + n_kept;
+}
+
+/* All that is stored of it has been read. */
+static bool decide_claim(Deciding *d, Error *err) {
+    const PageClaim *claim = &d->page->claims->claims[d->claim];
+    recall(d, claim);
+    TRY(d->join(d, claim, err));
+    iterations_derive(in_hand(d), n_in_hand(d));
+    if (d->page->memory)
+        keep_in_memory(d->page, in_hand(d), n_in_hand(d));
+    give_fates(d->page, in_hand(d), n_in_hand(d));
+    claim_touch_files(d->page, in_hand(d), n_in_hand(d), d->arena);
+    keep_news(d);
+    arena_empty(d->arena);
+    d->first = d->page->claims->n;
+    return true;
+}
+
+static bool decide_until(Deciding *d, size_t claim, Error *err) {
+    for (; d->claim < claim; d->claim++)
+        TRY(decide_claim(d, err));
+    return true;
+}
+
+static bool take_stored(void *ctx, const PgResult *found, Error *err) {
+    Deciding *d = ctx;
+    size_t claim = claim_of_stored(found);
+    TRY(decide_until(d, claim, err));
+    Delivery stored = claim_stored(d->page->claims->claims[claim].id, found, d->arena);
+    put(d, &stored);
+    return true;
+}
+
+static bool decide_all(Pg *pg, Deciding *d, Error *err) {
+    const struct ClaimWork *work = d->page->claims;
+    CLEANUP(arena_drop) Arena *arena = arena_open();
+    d->arena = arena;
+    d->places = find_places(d->page->entity);
+    TRY(!work->may_be_stored || claim_each_stored(pg, d->page, take_stored, d, err));
+    return decide_until(d, work->n_claims, err);
+}
+
+bool claim_decide(Pg *pg, SilverPage *page, Error *err) {
+    Deciding deciding = {.page = page, .join = join_new};
+    if (page->former)
+        deciding.is_taken = ARENA_ARRAY(page->arena, bool, page->n_rows + 1);
+    count_usable(&deciding);
+    return decide_all(pg, &deciding, err);
+}
+
+bool claim_decide_again(Pg *pg, SilverPage *page, const bool *was_stored, bool *ret_gone, bool *ret_has_news, Error *err) {
+    Deciding deciding = {.page = page, .join = join_cleaned, .was_stored = was_stored, .is_gone = ret_gone};
+    page->claims->is_cleaned_again = true;
+    TRY(decide_all(pg, &deciding, err));
+    *ret_has_news = page->claims->n > 0;
+    return true;
 }

@@ -4,11 +4,7 @@
 
 #include <stdlib.h>
 
-/* Such files as the page makes them, `n_stored` from the front, the others from the back. */
-typedef struct Touched {
-    int64_t *ids;
-    size_t n_stored, n_new, n_most;
-} Touched;
+enum { FILES_FIRST = 64 };
 
 static int compare_contents(const void *a, const void *b) {
     const Delivery *x = *(const Delivery *const *)a, *y = *(const Delivery *const *)b;
@@ -35,19 +31,23 @@ static const bool *find_turned(const Delivery *claim, size_t n, Arena *arena) {
     return has_turned;
 }
 
-static void touch_stored(Touched *touched, int64_t file_id) {
-    if (touched->n_stored == 0 || touched->ids[touched->n_stored - 1] != file_id)
-        touched->ids[touched->n_stored++] = file_id;
-}
-
-static void touch_new(Touched *touched, int64_t file_id) {
-    if (touched->n_new == 0 || touched->ids[touched->n_most - touched->n_new] != file_id)
-        touched->ids[touched->n_most - ++touched->n_new] = file_id;
+/* Neighbours are mostly of one file. */
+static void note(FileIds *files, int64_t file_id, Arena *arena) {
+    if (files->n > 0 && files->ids[files->n - 1] == file_id)
+        return;
+    if (files->n == files->n_room) {
+        int64_t *ids = ARENA_ARRAY(arena, int64_t, files->n_room = files->n_room ? 2 * files->n_room : FILES_FIRST);
+        if (files->n > 0)
+            memcpy(ids, files->ids, files->n * sizeof *ids);
+        files->ids = ids;
+    }
+    files->ids[files->n++] = file_id;
 }
 
 /* Of one that was cleaned again it is not known here what it said before. */
-static void touch_files(Touched *touched, const Delivery *claim, size_t n, bool is_cleaned, Arena *arena) {
-    bool has_news = false, has_stored = false;
+void claim_touch_files(const SilverPage *page, const Delivery *claim, size_t n, Arena *scratch) {
+    struct ClaimWork *work = page->claims;
+    bool has_news = false, has_stored = false, is_cleaned = work->is_cleaned_again;
     for (size_t i = 0; i < n; i++) {
         has_news |= claim_is_news(&claim[i]);
         has_stored |= claim[i].origin != DELIVERY_NEW;
@@ -55,32 +55,28 @@ static void touch_files(Touched *touched, const Delivery *claim, size_t n, bool 
     }
     if (!has_news)
         return;
-    const bool *has_turned = is_cleaned || !has_stored ? NULL : find_turned(claim, n, arena);
+    const bool *has_turned = is_cleaned || !has_stored ? NULL : find_turned(claim, n, scratch);
     for (size_t i = 0; i < n; i++) {
         bool is_stored = claim[i].origin != DELIVERY_NEW;
         if (is_stored && (is_cleaned || has_turned[i]))
-            touch_stored(touched, claim[i].file_id);
+            note(&work->stored_files, claim[i].file_id, page->arena);
         else if (!is_stored && (is_cleaned || !claim_is_shown(&claim[i])))
-            touch_new(touched, claim[i].file_id);
+            note(&work->new_files, claim[i].file_id, page->arena);
     }
 }
 
 /* The next page is of other claims, and mostly of the same files. */
-static bool note_unsure(Pg *pg, const Touched *touched, Error *err) {
-    return (touched->n_stored == 0 || file_note_unsure(pg, touched->ids, touched->n_stored, err)) &&
-           (touched->n_new == 0 || file_note_unsure(pg, touched->ids + touched->n_most - touched->n_new, touched->n_new, err));
+static bool note_unsure(Pg *pg, const FileIds *files, Error *err) {
+    return files->n == 0 || file_note_unsure(pg, files->ids, files->n, err);
+}
+
+static bool restate(Pg *pg, const FileIds *files, FileShows shows, Error *err) {
+    return files->n == 0 || file_restate(pg, files->ids, files->n, shows, err);
 }
 
 bool claim_restate_files(Pg *pg, const SilverPage *page, Error *err) {
     const struct ClaimWork *work = page->claims;
-    Touched touched = {.ids = ARENA_ARRAY(page->arena, int64_t, work->n + 1), .n_most = work->n};
-    for (size_t first = 0, end; first < work->n; first = end) {
-        end = claim_end(work, first);
-        touch_files(&touched, work->deliveries + first, end - first, work->is_cleaned_again, page->arena);
-    }
     if (work->is_cleaned_again)
-        return note_unsure(pg, &touched, err);
-    TRY(touched.n_stored == 0 || file_restate(pg, touched.ids, touched.n_stored, FILE_MOSTLY_REPLACED, err));
-    return touched.n_new == 0 ||
-           file_restate(pg, touched.ids + touched.n_most - touched.n_new, touched.n_new, FILE_MOSTLY_SHOWS, err);
+        return note_unsure(pg, &work->stored_files, err) && note_unsure(pg, &work->new_files, err);
+    return restate(pg, &work->stored_files, FILE_MOSTLY_REPLACED, err) && restate(pg, &work->new_files, FILE_MOSTLY_SHOWS, err);
 }

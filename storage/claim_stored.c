@@ -1,7 +1,6 @@
-/* claim_stored.c - see claim.h: what is stored of a page's claims, and of a plan what would be by now. */
+/* claim_stored.c - see claim_work.h: which claims a page names, and what is stored of each. */
 #include "sql.h"
 #include "base/own.h"
-#include "storage/claim_memory.h"
 #include "storage/claim_work.h"
 
 #include <stdlib.h>
@@ -9,7 +8,7 @@
 /* ---- a delivery as it is stored ---- */
 
 enum { /* columns of claim_look_up */
-    FOUND_ID, FOUND_SHOWN, FOUND_KEY, FOUND_ITERATION, FOUND_FINAL, FOUND_FILE, FOUND_LINE,
+    FOUND_CLAIM, FOUND_SHOWN, FOUND_KEY, FOUND_ITERATION, FOUND_FINAL, FOUND_FILE, FOUND_LINE,
     FOUND_MODIFIED, FOUND_PERIOD, FOUND_SHA256, FOUND_SOURCE_HASH, FOUND_RECORD_HASH, FOUND_STATUS,
     FOUND_AMOUNTS, FOUND_INSERTED = FOUND_AMOUNTS + CLAIM_AMOUNTS, FOUND_ELSEWHERE, FOUND_SET
 };
@@ -40,28 +39,30 @@ static const DeliverySet *take_set(const PgResult *found, int row, int first, Ar
     return set;
 }
 
-static Delivery stored_delivery(const PgResult *found, int row, Arena *arena) {
-    bool is_shown = pg_bool(found, row, FOUND_SHOWN);
+size_t claim_of_stored(const PgResult *found) { return (size_t)pg_int(found, 0, FOUND_CLAIM) - 1; }
+
+Delivery claim_stored(Str claim_id, const PgResult *found, Arena *arena) {
+    bool is_shown = pg_bool(found, 0, FOUND_SHOWN);
     Delivery d = {
-        .claim_id = found_text(found, row, FOUND_ID, arena),
-        .modified_at = found_number(found, row, FOUND_MODIFIED),
-        .period = found_text(found, row, FOUND_PERIOD, arena),
-        .sha256 = found_text(found, row, FOUND_SHA256, arena),
-        .line = pg_int(found, row, FOUND_LINE),
-        .status = value_text(found_text(found, row, FOUND_STATUS, arena)),
-        .source_hash = pg_int(found, row, FOUND_SOURCE_HASH),
+        .claim_id = claim_id,
+        .modified_at = found_number(found, 0, FOUND_MODIFIED),
+        .period = found_text(found, 0, FOUND_PERIOD, arena),
+        .sha256 = found_text(found, 0, FOUND_SHA256, arena),
+        .line = pg_int(found, 0, FOUND_LINE),
+        .status = value_text(found_text(found, 0, FOUND_STATUS, arena)),
+        .source_hash = pg_int(found, 0, FOUND_SOURCE_HASH),
         .origin = is_shown ? DELIVERY_STORED_SHOWN : DELIVERY_STORED_ABSORBED,
-        .claim_key = pg_int(found, row, FOUND_KEY),
-        .was_iteration = (int32_t)pg_int(found, row, FOUND_ITERATION),
-        .was_final = pg_bool(found, row, FOUND_FINAL),
-        .file_id = pg_int(found, row, FOUND_FILE),
-        .inserted_at = found_number(found, row, FOUND_INSERTED),
-        .is_elsewhere = pg_bool(found, row, FOUND_ELSEWHERE),
-        .set = take_set(found, row, FOUND_SET, arena),
+        .claim_key = pg_int(found, 0, FOUND_KEY),
+        .was_iteration = (int32_t)pg_int(found, 0, FOUND_ITERATION),
+        .was_final = pg_bool(found, 0, FOUND_FINAL),
+        .file_id = pg_int(found, 0, FOUND_FILE),
+        .inserted_at = found_number(found, 0, FOUND_INSERTED),
+        .is_elsewhere = pg_bool(found, 0, FOUND_ELSEWHERE),
+        .set = take_set(found, 0, FOUND_SET, arena),
     };
     for (int i = 0; i < CLAIM_AMOUNTS; i++)
-        d.amounts[i] = found_number(found, row, FOUND_AMOUNTS + i);
-    Str hash = pg_value(found, row, FOUND_RECORD_HASH);
+        d.amounts[i] = found_number(found, 0, FOUND_AMOUNTS + i);
+    Str hash = pg_value(found, 0, FOUND_RECORD_HASH);
     if (hash.size == sizeof d.record_hash)
         memcpy(d.record_hash, hash.at, hash.size);
     return d;
@@ -69,49 +70,46 @@ static Delivery stored_delivery(const PgResult *found, int row, Arena *arena) {
 
 /* ---- which claims ---- */
 
-/* The page's ids, and those of its lines in earlier readings, of which all deliveries are needed, too; each once. */
-static Str *list_ids(const SilverPage *page, size_t *ret_n) {
-    size_t n = 0, n_kept = 0, n_former = page->former ? page->former->n_ids : 0;
-    Str *ids = ARENA_ARRAY(page->arena, Str, page->n_rows + n_former + 1);
+enum { NO_ROW = UINT32_MAX };
+
+static int compare_rows(const void *a, const void *b) {
+    const ClaimRow *x = a, *y = b;
+    int order = str_compare(x->id, y->id);
+    return order ? order : (x->row > y->row) - (x->row < y->row);
+}
+
+/* Most pages come in the order of their ids, and a pass costs less than sorting them. */
+static void sort_rows(ClaimRow *rows, size_t n) {
+    size_t i = 1;
+    while (i < n && compare_rows(&rows[i - 1], &rows[i]) <= 0)
+        i++;
+    if (i < n)
+        qsort(rows, n, sizeof *rows, compare_rows);
+}
+
+/* The page's rows with an id, and without a row the claims of its lines in earlier readings. */
+static ClaimRow *list_rows(const SilverPage *page, size_t *ret_n) {
+    size_t n = 0, n_former = page->former ? page->former->n_ids : 0;
+    ClaimRow *rows = ARENA_ARRAY(page->arena, ClaimRow, page->n_rows + n_former + 1);
     for (size_t i = 0; i < page->n_rows; i++)
         if (!str_is_null(page->rows[i].id))
-            ids[n++] = page->rows[i].id;
+            rows[n++] = (ClaimRow){page->rows[i].id, (uint32_t)i};
     for (size_t i = 0; i < n_former; i++)
-        ids[n++] = page->former->ids[i];
-    str_sort(ids, n);
-    for (size_t i = 0; i < n; i++)
-        if (n_kept == 0 || !str_equal(ids[n_kept - 1], ids[i]))
-            ids[n_kept++] = ids[i];
-    *ret_n = n_kept;
-    return ids;
+        rows[n++] = (ClaimRow){page->former->ids[i], NO_ROW};
+    *ret_n = n;
+    return rows;
 }
 
-/* ---- what a plan remembers ---- */
-
-static bool is_remembered(const SilverPage *page, Str claim_id, const Delivery **ret_deliveries, size_t *ret_n) {
-    return claim_memory_find(page->memory, page->source_system, claim_id, ret_deliveries, ret_n);
-}
-
-/* What earlier pages would have placed goes before what is stored. */
-static void remember(SilverPage *page, struct ClaimWork *work) {
-    const Delivery *remembered;
-    size_t n_ids, n, n_kept = 0, n_more = 0;
-    const Str *ids = list_ids(page, &n_ids);
-    for (size_t i = 0; i < work->n; i++)
-        if (!is_remembered(page, work->deliveries[i].claim_id, &remembered, &n))
-            work->deliveries[n_kept++] = work->deliveries[i];
-    for (size_t i = 0; i < n_ids; i++)
-        n_more += is_remembered(page, ids[i], &remembered, &n) ? n : 0;
-    Delivery *all = arena_alloc(page->arena, (n_kept + n_more + page->n_rows) * sizeof *all);
-    if (n_kept > 0)
-        memcpy(all, work->deliveries, n_kept * sizeof *all);
-    for (size_t i = 0; i < n_ids; i++)
-        if (is_remembered(page, ids[i], &remembered, &n)) {
-            memcpy(all + n_kept, remembered, n * sizeof *all);
-            n_kept += n;
-        }
-    work->deliveries = all;
-    work->n = n_kept;
+static void list_claims(const SilverPage *page, struct ClaimWork *work) {
+    size_t n;
+    ClaimRow *rows = list_rows(page, &n);
+    sort_rows(rows, n);
+    work->claims = ARENA_ARRAY(page->arena, PageClaim, n + 1);
+    for (size_t i = 0; i < n; i++) {
+        if (i == 0 || !str_equal(rows[i].id, rows[i - 1].id))
+            work->claims[work->n_claims++] = (PageClaim){.id = rows[i].id, .rows = &rows[i]};
+        work->claims[work->n_claims - 1].n_rows += rows[i].row != NO_ROW;
+    }
 }
 
 /* ---- the sets that rows stand in ---- */
@@ -152,49 +150,34 @@ typedef struct Glance {
 } Glance;
 
 /* Before any claim is looked up: new ones lie where none is, mostly. */
-static bool glance(Pg *pg, const SilverPage *page, const Str *ids, size_t n_ids, Glance *ret_glance, Error *err) {
+static bool glance(Pg *pg, const SilverPage *page, const struct ClaimWork *work, Glance *ret_glance, Error *err) {
     CLEANUP(buf_drop) Buf files = pg_array(CLAIM_ARRAY_MAX_BYTES);
-    const char *least = n_ids ? arena_string(page->arena, ids[0]) : NULL;
-    const char *greatest = n_ids ? arena_string(page->arena, ids[n_ids - 1]) : NULL;
+    size_t n = work->n_claims;
+    const char *least = n ? arena_string(page->arena, work->claims[0].id) : NULL;
+    const char *greatest = n ? arena_string(page->arena, work->claims[n - 1].id) : NULL;
     const char *array = files_array(page, &files, err);
     TRY(array);
     CLEANUP(pg_result_drop) PgResult *row =
-        pg_query(pg, SQL_CLAIM_GLANCE, PG_PARAMS(least, greatest, page->source_system,
-                                                   pg_number((int64_t)n_ids).text, array), err);
+        pg_query(pg, SQL_CLAIM_GLANCE, PG_PARAMS(least, greatest, page->source_system, pg_number((int64_t)n).text, array), err);
     TRY(row);
     *ret_glance = (Glance){.may_be_stored = pg_bool(row, 0, 0), .has_sets = pg_bool(row, 0, 1)};
     return true;
 }
 
-static bool look_up_stored(Pg *pg, const SilverPage *page, const Str *ids, size_t n_ids, struct ClaimWork *work, Error *err) {
-    CLEANUP(buf_drop) Buf list = pg_array(CLAIM_ARRAY_MAX_BYTES);
-    pg_array_texts(&list, ids, n_ids);
-    const char *array = pg_array_end(&list, err);
-    TRY(array);
-    CLEANUP(pg_result_drop) PgResult *found = pg_query_as(
-        pg, PG_BINARY, SQL_CLAIM_LOOK_UP, PG_PARAMS(array, page->source_system, page->feed), err);
-    TRY(found);
-    work->deliveries = arena_alloc(page->arena, ((size_t)pg_rows(found) + page->n_rows) * sizeof(Delivery));
-    for (int r = 0; r < pg_rows(found); r++)
-        work->deliveries[work->n++] = stored_delivery(found, r, page->arena);
-    return true;
-}
-
 bool claim_look_up(Pg *pg, SilverPage *page, Error *err) {
     struct ClaimWork *work = ARENA_NEW(page->arena, struct ClaimWork);
-    size_t n_ids;
     Glance glanced;
-    const Str *ids = list_ids(page, &n_ids);
-    TRY(glance(pg, page, ids, n_ids, &glanced, err));
-    if (glanced.may_be_stored)
-        TRY(look_up_stored(pg, page, ids, n_ids, work, err));
-    else
-        work->deliveries = arena_alloc(page->arena, page->n_rows * sizeof(Delivery));
+    list_claims(page, work);
+    TRY(glance(pg, page, work, &glanced, err));
+    work->may_be_stored = glanced.may_be_stored;
     page->claims = work;
-    if (glanced.has_sets)
-        TRY(look_up_sets(pg, page, work, err));
-    if (page->memory)
-        remember(page, work);
-    work->n_stored = work->n;
-    return true;
+    return !glanced.has_sets || look_up_sets(pg, page, work, err);
+}
+
+bool claim_each_stored(Pg *pg, const SilverPage *page, PgTake take, void *ctx, Error *err) {
+    CLEANUP(buf_drop) Buf ids = pg_array(CLAIM_ARRAY_MAX_BYTES);
+    for (size_t i = 0; i < page->claims->n_claims; i++)
+        pg_array_text(&ids, page->claims->claims[i].id);
+    const char *array = pg_array_end(&ids, err);
+    return array && pg_each(pg, PG_BINARY, SQL_CLAIM_LOOK_UP, PG_PARAMS(array, page->source_system, page->feed), take, ctx, err);
 }

@@ -212,14 +212,15 @@ static void leave_row(Remapping *r, SilverPage *page, size_t i) {
     page->rows[i].fate = ROW_SAME;
 }
 
-static void leave_gone(Remapping *r, SilverPage *page) {
+static bool decide_stored(Remapping *r, SilverPage *page, bool *ret_has_news, Error *err) {
     bool *was_stored = ARENA_ARRAY(page->arena, bool, page->n_rows), *is_gone = ARENA_ARRAY(page->arena, bool, page->n_rows);
     for (size_t i = 0; i < page->n_rows; i++)
         was_stored[i] = r->list_of[i] && r->deliveries[i].is_placed;
-    claim_find_gone(page, was_stored, is_gone);
+    TRY(claim_decide_again(r->run->pg, page, was_stored, is_gone, ret_has_news, err));
     for (size_t i = 0; i < page->n_rows; i++)
         if (is_gone[i])
             leave_row(r, page, i);
+    return true;
 }
 
 /* Of a row that is placed its content counts, whatever was decided of an entry. */
@@ -239,12 +240,11 @@ static bool leave_ceased(Remapping *r, SilverPage *page, Error *err) {
 
 static bool decide_page(void *ctx, SilverPage *page, bool *ret_has_news, Error *err) {
     Remapping *r = ctx;
-    TRY(claim_look_up(r->run->pg, page, err) && leave_ceased(r, page, err));
-    leave_gone(r, page);
-    bool has_entries = decide_entries(r, page);
+    bool has_news;
+    TRY(claim_look_up(r->run->pg, page, err) && leave_ceased(r, page, err) && decide_stored(r, page, &has_news, err));
+    *ret_has_news = decide_entries(r, page) || has_news;
     if (r->run->plan)
         plan_entries(r, page);
-    *ret_has_news = claim_decide_again(page) || has_entries;
     return true;
 }
 

@@ -1,14 +1,15 @@
 -- Claims: every delivery stored, those that show in silver.claims, the others in claims_absorbed.
 
+-- In the order of the ids, whose places count from 1.
 -- name: claim_look_up
-SELECT d.source_claim_id, d.is_shown, d.claim_key, d.iteration, d.is_final, d.file_id, d.line,
+SELECT n.claim, d.is_shown, d.claim_key, d.iteration, d.is_final, d.file_id, d.line,
        (extract(epoch FROM d.source_modified_at) * 1000000)::bigint, f.period, f.sha256,
        d.source_hash, d.record_hash, d.claim_status,
        (d.claim_amount * 100)::bigint, (d.paid_amount * 100)::bigint, (d.deductible * 100)::bigint,
        (d.coinsurance * 100)::bigint, (d.copay * 100)::bigint,
        (extract(epoch FROM d.source_inserted_at) * 1000000)::bigint, coalesce(f.feed <> $3, false),
        (extract(epoch FROM s.ordered_at) * 1000000)::bigint, ops.x12_stage(s.kind), s.first_segment, s.payment, s.reference
-FROM unnest($1::text[]) AS n(id) CROSS JOIN LATERAL (
+FROM unnest($1::text[]) WITH ORDINALITY AS n(id, claim) CROSS JOIN LATERAL (
     SELECT true AS is_shown, c.* FROM silver.claims c
     WHERE c.source_claim_id = n.id AND c.source_system = $2
     UNION ALL
@@ -17,6 +18,7 @@ FROM unnest($1::text[]) AS n(id) CROSS JOIN LATERAL (
     OFFSET 0
 ) d LEFT JOIN ops.file f ON f.file_id = d.file_id
 LEFT JOIN LATERAL ops.x12_set_of(d.file_id, d.line) AS s ON true
+ORDER BY n.claim
 
 -- May any claim of a page be stored: does anything of the source stand from its least to its greatest id? No more rows are
 -- looked at than the page has ids, for other sources bear the same ones; where there are more than that, it may. A delivery

@@ -62,6 +62,29 @@ def test_memory_does_not_grow_with_what_is_held_of_a_claim(make_claims):  # noqa
     assert peaks[1] < peaks[0] + 8 or keeps_what_is_freed(claims), peaks
 
 
+def repeat(claims, n_claims, n, which="iteration = 1"):  # noqa: F811
+    """As if the file of each claim's delivery had said so many more of it, of the same amounts."""
+    columns = ", ".join(f"line - {n_claims} * i" if name == "line" else "0" if name == "claim_key" else name for (name,) in claims.rows(
+        "SELECT attname FROM pg_attribute WHERE attrelid = 'silver.claims_absorbed'::regclass AND attnum > 0 AND NOT attisdropped "
+        "ORDER BY attnum"))
+    claims.store.execute(f"INSERT INTO silver.claims_absorbed SELECT {columns} FROM silver.claims, generate_series(1, {n}) AS i "
+                         f"WHERE {which}", claims.database)
+
+
+def test_memory_does_not_grow_with_what_is_stored_of_many_claims(make_claims):  # noqa: F811
+    """Who sends all claims each week has a hundred deliveries of each in two years. All of a page's were in memory at once:
+    these took 107 MB."""
+    claims, peaks = make_claims(), []
+    for month in (1, 2, 3):
+        if month == 3:
+            repeat(claims, 500, 200)
+        claims.put(f"hospital1_2024-0{month}.csv", text([row(f"C{i}", amount=f"{month}.00") for i in range(500)]))
+        peaks.append(once(claims)[1])
+    assert claims.rows("SELECT count(*), max(iteration), count(*) FILTER (WHERE is_final) FROM silver.claims") == [(1500, 3, 500)]
+    assert claims.rows("SELECT count(*) FROM silver.claims_absorbed") == [(100000,)]
+    assert peaks[2] < peaks[1] + 8 or keeps_what_is_freed(claims), peaks
+
+
 def test_cleaned_again_a_claim_of_many_deliveries_is_read_by_what_they_are_not_by_their_square(make_claims):  # noqa: F811
     """For each row behind a full page all before it were copied once more, and none given back: 4,000 took 900 MB."""
     claims = make_claims(page_rows=500)
@@ -86,32 +109,25 @@ def test_cleaned_again_a_claim_of_many_held_rows_comes_in_parts(make_claims):  #
     assert claims.rows("SELECT rows_read FROM ops.batch WHERE rows_read > 1 ORDER BY 1") == [(1001,), (5500,), (5500,)]
 
 
-def crowd(claims, n):  # noqa: F811
-    """As if the first delivery's file had said so many more of the claim, of the same amounts."""
-    columns = ", ".join("line - i" if name == "line" else "0" if name == "claim_key" else name for (name,) in claims.rows(
-        "SELECT attname FROM pg_attribute WHERE attrelid = 'silver.claims_absorbed'::regclass AND attnum > 0 AND NOT attisdropped "
-        "ORDER BY attnum"))
-    claims.store.execute(f"INSERT INTO silver.claims_absorbed SELECT {columns} FROM silver.claims, generate_series(1, {n}) AS i "
-                         "WHERE source_claim_id = 'MEDICARE'", claims.database)
-
-
 def test_a_file_whose_rows_are_all_of_one_claim_fails_once_that_has_more_than_a_claim_can(make_claims):  # noqa: F811
-    """Every page looks at all deliveries of its claims: each row costs 2.4 kB for as long as the file is read, without an end."""
+    """Every page looks at all deliveries of its claims, so that each costs more than the one before. A file that says few things of
+    each is none of those: who sends all claims every day has a thousand deliveries of each in three years."""
     claims, told = make_claims(), []
     claims.put(NAME, many(1, usable))
     claims.once()
-    for month, n, others in ((4, 19999, 0), (5, 2, 0), (6, 0, 20)):
-        crowd(claims, n)
+    for month, n, rows, others in ((4, 19999, 5, 0), (5, 2, 5, 0), (6, 0, 5, 20), (7, 0, 3, 0)):
+        repeat(claims, 1, n, "source_claim_id = 'MEDICARE'")
         name = f"hospital1_2024-0{month}.csv"
-        claims.put(name, text([*(usable(i + month) for i in range(3)), *(row(f"C{i}") for i in range(others))]))
+        claims.put(name, text([*(usable(i + month) for i in range(rows)), *(row(f"C{i}") for i in range(others))]))
         claims.once()
         told.append((claims.file(name)["state"], claims.file(name)["rows_new"], claims.file(name)["error"]))
-    assert told[0] == ("done", 0, None) and told[2] == ("done", 20, None)  # most claims of the last are those of their rows
+    assert told[0] == ("done", 0, None) and told[2] == ("done", 20, None)  # most claims of that are those of their rows
+    assert told[3] == ("done", 0, None)
     assert told[1][:2] == ("failed", 0) and told[1][2].startswith(
-        "of the claims that a page's rows name, 1, there are 20011 deliveries already, of one alone 20011: what `source_claim_id` is "
+        "of the claims that a page's rows name, 1, there are 20017 deliveries already, of one alone 20017: what `source_claim_id` is "
         "mapped to is no claim's id; ")
     configure(claims, FROM_TRANSACTION, ("  monthly:", "  yearly:"))
-    claims.put("hospital1_2024-05.csv", text([usable(i + 5) for i in range(3)]))
+    claims.put("hospital1_2024-05.csv", text([usable(i + 5) for i in range(5)]))
     claims.once()
     assert claims.file("hospital1_2024-05.csv")["state"] == "done"
-    assert claims.rows("SELECT source_claim_id FROM silver.claims WHERE source_claim_id LIKE 'T_' ORDER BY 1") == [("T5",), ("T6",), ("T7",)]
+    assert claims.rows("SELECT source_claim_id FROM silver.claims WHERE source_claim_id LIKE 'T_' ORDER BY 1") == [("T5",), ("T6",), ("T7",), ("T8",), ("T9",)]
