@@ -23,6 +23,8 @@
 #include "transform/fingerprint.h"
 #include "transform/hash.h"
 
+#include <stdlib.h>
+
 typedef struct List {
     Field *fields;
     Mapping *mapping; /* NULL: files of this header cannot be cleaned any more */
@@ -223,6 +225,11 @@ static bool decide_stored(Remapping *r, SilverPage *page, bool *ret_has_news, Er
     return true;
 }
 
+static int compare_entries(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
 /* Of a row that is placed its content counts, whatever was decided of an entry. */
 static bool leave_ceased(Remapping *r, SilverPage *page, Error *err) {
     int64_t *entries = ARENA_ARRAY(page->arena, int64_t, page->n_rows), *ceased;
@@ -231,10 +238,14 @@ static bool leave_ceased(Remapping *r, SilverPage *page, Error *err) {
         if (r->deliveries[i].row.entry && !r->deliveries[i].is_placed)
             entries[n++] = r->deliveries[i].row.entry;
     TRY(held_claims_ceased(r->run->pg, entries, n, page->arena, &ceased, &n_ceased, err));
-    for (size_t c = 0; c < n_ceased; c++)
-        for (size_t i = 0; i < page->n_rows; i++)
-            if (r->deliveries[i].row.entry == ceased[c] && !r->deliveries[i].is_placed)
-                leave_row(r, page, i);
+    if (n_ceased == 0)
+        return true;
+    qsort(ceased, n_ceased, sizeof *ceased, compare_entries);
+    for (size_t i = 0; i < page->n_rows; i++) {
+        const AgainDelivery *d = &r->deliveries[i];
+        if (!d->is_placed && bsearch(&d->row.entry, ceased, n_ceased, sizeof *ceased, compare_entries))
+            leave_row(r, page, i);
+    }
     return true;
 }
 

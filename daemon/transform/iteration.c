@@ -118,17 +118,21 @@ static int compare_seats(const void *a, const void *b) {
     return order ? order : compare_numbers(x->place, y->place);
 }
 
-/* Of the claims that were sent in a set of this name the last before the answer, else the first; NULL: none. */
+static bool is_answered(const Delivery *sent, const Delivery *answer) {
+    const DeliverySet *set = set_of(sent);
+    return set->stage == 0 && !str_is_null(set->reference) && str_equal(set->reference, set_of(answer)->reference);
+}
+
+/* Of the claims that were sent in a set of this name the last before the answer, mostly a near one, else the first behind it;
+ * NULL: none. */
 static const Delivery *find_answered(const Delivery *deliveries, size_t n, const Delivery *answer) {
-    const Delivery *found = NULL;
-    for (size_t i = 0; i < n; i++) {
-        const Delivery *d = &deliveries[i];
-        const DeliverySet *set = set_of(d);
-        bool is_named = set->stage == 0 && !str_is_null(set->reference) && str_equal(set->reference, set_of(answer)->reference);
-        if (is_named && (!found || d < answer))
-            found = d;
-    }
-    return found;
+    for (const Delivery *d = answer; d > deliveries;)
+        if (is_answered(--d, answer))
+            return d;
+    for (const Delivery *d = answer + 1; d < deliveries + n; d++)
+        if (is_answered(d, answer))
+            return d;
+    return NULL;
 }
 
 /* In their order. */

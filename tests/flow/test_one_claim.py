@@ -131,3 +131,17 @@ def test_a_file_whose_rows_are_all_of_one_claim_fails_once_that_has_more_than_a_
     claims.once()
     assert claims.file("hospital1_2024-05.csv")["state"] == "done"
     assert claims.rows("SELECT source_claim_id FROM silver.claims WHERE source_claim_id LIKE 'T_' ORDER BY 1") == [("T5",), ("T6",), ("T7",), ("T8",), ("T9",)]
+
+
+def test_a_file_fails_that_names_one_claim_of_more_deliveries_than_any_can_have(make_claims):  # noqa: F811
+    claims, told = make_claims(), []
+    claims.put(NAME, many(1, usable))
+    claims.once()
+    repeat(claims, 1, 49999)
+    for month in (4, 5):
+        name = f"hospital1_2024-0{month}.csv"
+        claims.put(name, text([usable(month), *(row(f"C{month}{i:02}") for i in range(60))]))
+        claims.once()
+        told.append((claims.file(name)["state"], claims.file(name)["rows_new"], claims.file(name)["error"]))
+    assert told[0] == ("done", 60, None) and told[1][:2] == ("failed", 0)
+    assert told[1][2].startswith("of the claims that a page's rows name, 61, there are 50001 deliveries already, of one alone 50001: ")

@@ -392,17 +392,18 @@ static void an_answer_that_names_a_set_follows_its_claim(void **state) {
     assert_life(life, 7, words, 7);
 }
 
-/* By the payer's clock, which is wrong, it came first. */
+/* By the payer's clock, which is wrong, it came first: it answers the first that bears the name. */
 static void an_answer_never_goes_before_what_it_names(void **state) {
     (void)state;
     const Delivery life[] = {
         referring(of_set(delivery(100, NULL, "b", 5, "Refused", 0, 0), 200, 1, 3, NULL), "S1"),
         referring(of_set(delivery(1000, NULL, "a", 5, "Sent", 0, 0), 0, 0, 3, NULL), "S1"),
+        referring(of_set(delivery(1500, NULL, "e", 5, "Sent again", 0, 0), 0, 0, 3, NULL), "S1"),
         of_set(delivery(2000, NULL, "c", 5, "Paid", 70, 0), 0, 2, 3, "P1"),
         of_set(delivery(3000, NULL, "d", 5, "Paid", 70, 0), 0, 2, 3, "P1"),
     };
-    const char *const words[] = {"Sent", "Refused", "Paid"};
-    assert_life(life, 4, words, 3);
+    const char *const words[] = {"Sent", "Refused", "Sent again", "Paid"};
+    assert_life(life, 5, words, 4);
 }
 
 /* The third tells what the first told, another refused it meanwhile, and a reversal stands in the same set. */
