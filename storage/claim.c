@@ -143,7 +143,7 @@ static void count_usable(Deciding *d) {
 }
 
 static bool fail_crowd(const Deciding *d, size_t n_of_one, Error *err) {
-    error_set(err, STATE_DATA, "of the claims that a page's rows name, %zu, there are %zu deliveries already, of one alone "
+    error_set(err, STATE_DATA, "of the claims that a page's rows name, %zu, there are at least %zu deliveries already, of one alone "
               "%zu: what `%s` is mapped to is no claim's id", d->crowd.n_claims, d->crowd.n_stored, n_of_one, d->page->entity->id);
     return error_hint(err, "map it to another column, or say which words of it stand for no id; name the feed anew, and deliver "
                       "its files again");
