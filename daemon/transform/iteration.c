@@ -82,7 +82,9 @@ static int compare_payments(const void *a, const void *b) {
     int order = compare_numbers(!str_is_null(set_of(x)->payment), !str_is_null(set_of(y)->payment));
     if (order == 0 && !str_is_null(set_of(x)->payment))
         order = str_compare(set_of(x)->payment, set_of(y)->payment);
-    return order ? order : compare_numbers(x->seat, y->seat);
+    if (order == 0)
+        order = compare_numbers(x->seat, y->seat);
+    return order ? order : compare_numbers(x->place, y->place);
 }
 
 static bool is_same_set(const Delivery *a, const Delivery *b) {
@@ -118,31 +120,36 @@ static int compare_seats(const void *a, const void *b) {
     return order ? order : compare_numbers(x->place, y->place);
 }
 
-static bool is_answered(const Delivery *sent, const Delivery *answer) {
-    const DeliverySet *set = set_of(sent);
-    return set->stage == 0 && !str_is_null(set->reference) && str_equal(set->reference, set_of(answer)->reference);
+static int compare_references(const void *a, const void *b) {
+    const Delivery *x = a, *y = b;
+    int order = compare_numbers(!str_is_null(set_of(x)->reference), !str_is_null(set_of(y)->reference));
+    if (order == 0 && !str_is_null(set_of(x)->reference))
+        order = str_compare(set_of(x)->reference, set_of(y)->reference);
+    return order ? order : compare_numbers(x->place, y->place);
 }
 
-/* Of the claims that were sent in a set of this name the last before the answer, mostly a near one, else the first behind it;
- * NULL: none. */
-static const Delivery *find_answered(const Delivery *deliveries, size_t n, const Delivery *answer) {
-    for (const Delivery *d = answer; d > deliveries;)
-        if (is_answered(--d, answer))
-            return d;
-    for (const Delivery *d = answer + 1; d < deliveries + n; d++)
-        if (is_answered(d, answer))
-            return d;
-    return NULL;
+/* All deliveries of sets of this name, in their order: an answer sits with the last claim sent before it, else with the first. */
+static void seat_answers_of_name(Delivery *named, size_t n) {
+    const Delivery *sent = NULL;
+    for (size_t i = n; i > 0; i--)
+        if (set_of(&named[i - 1])->stage == 0)
+            sent = &named[i - 1];
+    for (size_t i = 0; i < n && sent; i++)
+        if (set_of(&named[i])->stage == 0)
+            sent = &named[i];
+        else if (set_of(&named[i])->stage == 1)
+            named[i].seat = sent->place;
 }
 
-/* In their order. */
+/* Sorts them by name: looked for one by one, 20,000 of one claim took 1.8 s. */
 static void seat_answers(Delivery *deliveries, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        const DeliverySet *set = set_of(&deliveries[i]);
-        bool is_answer = set->stage == 1 && !str_is_null(set->reference);
-        const Delivery *answered = is_answer ? find_answered(deliveries, n, &deliveries[i]) : NULL;
-        if (answered)
-            deliveries[i].seat = answered->place;
+    qsort(deliveries, n, sizeof *deliveries, compare_references);
+    for (size_t first = 0, end; first < n; first = end) {
+        Str name = set_of(&deliveries[first])->reference;
+        for (end = first + 1; end < n && !str_is_null(name) && str_equal(name, set_of(&deliveries[end])->reference);)
+            end++;
+        if (!str_is_null(name))
+            seat_answers_of_name(deliveries + first, end - first);
     }
 }
 

@@ -406,6 +406,44 @@ static void an_answer_never_goes_before_what_it_names(void **state) {
     assert_life(life, 5, words, 4);
 }
 
+static const Delivery *answered_by_plain_search(const Delivery *sorted, size_t n, const Delivery *answer) {
+    const Delivery *found = NULL;
+    for (const Delivery *d = sorted; d < sorted + n; d++)
+        if (d->set->stage == 0 && !str_is_null(d->set->reference) && str_equal(d->set->reference, answer->set->reference) &&
+            (!found || d < answer))
+            found = d;
+    return found;
+}
+
+static int compare_by_place(const void *a, const void *b) {
+    return (int)((const Delivery *)a)->place - (int)((const Delivery *)b)->place;
+}
+
+static void an_answer_sits_where_a_plain_search_finds_its_claim(void **state) {
+    (void)state;
+    static const char *const NAMES[] = {"S1", "S2", "S3", "", NULL};
+    for (int round = 0; round < 5000; round++) {
+        Delivery all[40];
+        DeliverySet sets[40];
+        size_t n = 1 + random_below(40);
+        for (size_t i = 0; i < n; i++) {
+            const char *name = NAMES[random_below(5)];
+            sets[i] = (DeliverySet){.stage = (int)random_below(3), .payment = STR_NULL,
+                                    .reference = name ? str_of(name) : STR_NULL};
+            all[i] = delivery((int64_t)random_below(6), NULL, "a", (int64_t)i + 2, random_below(2) ? "Sent" : "Refused", 0, 0);
+            all[i].set = &sets[i];
+        }
+        iterations_derive(all, n);
+        qsort(all, n, sizeof *all, compare_by_place);
+        for (size_t i = 0; i < n; i++) {
+            bool is_answer = all[i].set->stage == 1 && !str_is_null(all[i].set->reference);
+            const Delivery *answered = is_answer ? answered_by_plain_search(all, n, &all[i]) : NULL;
+            assert_int_equal(all[i].place, i);
+            assert_int_equal(all[i].seat, answered ? answered->place : i);
+        }
+    }
+}
+
 /* The third tells what the first told, another refused it meanwhile, and a reversal stands in the same set. */
 static void a_remittance_made_again_takes_the_first_ones_place(void **state) {
     (void)state;
@@ -436,6 +474,7 @@ int main(void) {
         cmocka_unit_test(an_answer_follows_what_it_answers),
         cmocka_unit_test(an_answer_that_names_a_set_follows_its_claim),
         cmocka_unit_test(an_answer_never_goes_before_what_it_names),
+        cmocka_unit_test(an_answer_sits_where_a_plain_search_finds_its_claim),
         cmocka_unit_test(a_remittance_made_again_takes_the_first_ones_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
