@@ -114,15 +114,12 @@ static Delivery *in_hand(const Deciding *d) { return d->page->claims->deliveries
 static size_t n_in_hand(const Deciding *d) { return d->page->claims->n - d->first; }
 
 static void put(Deciding *d, const Delivery *delivery) {
-    enum { ROOM_FIRST = 64 };
     struct ClaimWork *work = d->page->claims;
     if (work->n == work->n_room) {
-        size_t n_room = work->n_room ? 2 * work->n_room : d->page->n_rows + ROOM_FIRST;
-        Delivery *more = arena_alloc(d->page->arena, n_room * sizeof *more);
-        if (work->n > 0)
-            memcpy(more, work->deliveries, work->n * sizeof *more);
+        Delivery *more = arena_alloc(d->page->arena, 2 * work->n_room * sizeof *more);
+        memcpy(more, work->deliveries, work->n * sizeof *more);
         work->deliveries = more;
-        work->n_room = n_room;
+        work->n_room *= 2;
     }
     work->deliveries[work->n++] = *delivery;
 }

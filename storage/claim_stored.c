@@ -165,8 +165,11 @@ static bool glance(Pg *pg, const SilverPage *page, const struct ClaimWork *work,
 }
 
 bool claim_look_up(Pg *pg, SilverPage *page, Error *err) {
+    enum { ROOM_FIRST = 64 }; /* and one for each row */
     struct ClaimWork *work = ARENA_NEW(page->arena, struct ClaimWork);
     Glance glanced;
+    work->n_room = page->n_rows + ROOM_FIRST;
+    work->deliveries = arena_alloc(page->arena, work->n_room * sizeof(Delivery));
     list_claims(page, work);
     TRY(glance(pg, page, work, &glanced, err));
     work->may_be_stored = glanced.may_be_stored;
