@@ -262,6 +262,7 @@ def test_a_table_that_changes_at_the_end_of_a_poll_is_seen_by_the_next(watch, ch
     watched.daemon.start_until("extract.before_remember")
     watched.feed.play(f"ALTER TABLE t {change}")
     watched.daemon.go_on()
+    jobs.until(watched.daemon.is_ready, what="it has read who may ask")
     watched.drift(state="evolved")
 
 
