@@ -101,13 +101,13 @@ typedef struct Deciding Deciding;
 struct Deciding {
     SilverPage *page;
     Places places;
-    Arena *arena;              /* texts of what is stored of the claim in hand, and what deciding it takes */
-    size_t claim, first;       /* it, of the page's claims, and where its deliveries begin in those of the work */
+    Arena *arena;           /* texts of what is stored of the claim in hand, and what deciding it takes */
+    size_t claim, first;    /* it, of the page's claims, and where its deliveries begin in those of the work */
     bool (*join)(Deciding *d, const PageClaim *claim, Error *err); /* adds what the page brings of it */
-    bool *is_taken;            /* rows for which a former delivery stands */
-    const bool *was_stored;    /* cleaned again: see claim_decide_again() */
+    bool *is_taken;         /* rows for which a former delivery stands; NULL: nothing was read before */
+    const bool *was_stored; /* cleaned again: see claim_decide_again() */
     bool *is_gone;
-    Crowd crowd;
+    Crowd crowd; /* of rows that are not cleaned again */
 };
 
 static Delivery *in_hand(const Deciding *d) { return d->page->claims->deliveries + d->first; }
@@ -238,7 +238,7 @@ static bool join_new(Deciding *d, const PageClaim *claim, Error *err) {
     decide_all_former(d);
     for (size_t i = 0; i < claim->n_rows; i++) {
         size_t row = claim->rows[i].row;
-        if (!is_usable(&d->page->rows[row]) || (d->page->former && d->is_taken[row]))
+        if (!is_usable(&d->page->rows[row]) || (d->is_taken && d->is_taken[row]))
             continue;
         Delivery added = new_delivery(d->page, row, &d->places);
         put(d, &added);
