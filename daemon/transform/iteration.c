@@ -132,12 +132,12 @@ static int compare_references(const void *a, const void *b) {
 static void seat_answers_of_name(Delivery *named, size_t n) {
     const Delivery *sent = NULL;
     for (size_t i = n; i > 0; i--)
-        if (set_of(&named[i - 1])->stage == 0)
+        if (set_of(&named[i - 1])->stage == STAGE_SENT)
             sent = &named[i - 1];
     for (size_t i = 0; i < n && sent; i++)
-        if (set_of(&named[i])->stage == 0)
+        if (set_of(&named[i])->stage == STAGE_SENT)
             sent = &named[i];
-        else if (set_of(&named[i])->stage == 1)
+        else if (set_of(&named[i])->stage == STAGE_ACKNOWLEDGED)
             named[i].seat = sent->place;
 }
 
@@ -153,6 +153,56 @@ static void seat_answers(Delivery *deliveries, size_t n) {
     }
 }
 
+/* ---- reversals ---- */
+
+static bool has_status(const Delivery *d, Str word) { return d->status.is_set && str_equal(value_str(d->status), word); }
+
+static bool is_reversal(const Delivery *d) { return has_status(d, STR("Reversed")); }
+
+static bool is_decision(const Delivery *d) {
+    return has_status(d, STR("Paid")) || has_status(d, STR("Denied")) || has_status(d, STR("Approved"));
+}
+
+static int compare_turns(const void *a, const void *b) {
+    return compare_numbers(((const Delivery *)a)->turn, ((const Delivery *)b)->turn);
+}
+
+/* A remittance, in its order: a decision that would stand beside an earlier one lets the next reversal go first. `stands`: of
+ * the claim before it. Returns how it stands behind it. */
+static bool reverse_before_correcting(Delivery *of_set, size_t n, bool stands) {
+    size_t n_looked = 0; /* no reversal in front of this one wants a place */
+    uint32_t turn = 0;
+    bool has_moved = false;
+    for (size_t i = 0; i < n; i++) {
+        if (is_reversal(&of_set[i])) {
+            if (i >= n_looked)
+                of_set[i].turn = turn++, stands = false;
+            continue;
+        }
+        if (is_decision(&of_set[i]) && stands) {
+            for (n_looked = n_looked > i ? n_looked : i; n_looked < n && !is_reversal(&of_set[n_looked]);)
+                n_looked++;
+            if (n_looked < n)
+                of_set[n_looked++].turn = turn++, has_moved = true;
+        }
+        of_set[i].turn = turn++;
+        stands |= is_decision(&of_set[i]);
+    }
+    if (has_moved)
+        qsort(of_set, n, sizeof *of_set, compare_turns);
+    return stands;
+}
+
+static void put_reversals_in_front(Delivery *deliveries, size_t n) {
+    bool stands = false;
+    for (size_t first = 0, end; first < n; first = end) {
+        for (end = first + 1; end < n && set_of(&deliveries[first])->stage == STAGE_ADJUDICATED &&
+                              is_same_set(&deliveries[first], &deliveries[end]);)
+            end++;
+        stands = reverse_before_correcting(deliveries + first, end - first, stands);
+    }
+}
+
 /* Takes everyone's seat by the order; those that count no more go behind the others. */
 static size_t set_superseded_aside(Delivery *deliveries, size_t n) {
     bool has_sets = false;
@@ -161,7 +211,7 @@ static size_t set_superseded_aside(Delivery *deliveries, size_t n) {
         deliveries[i].place = deliveries[i].seat = (uint32_t)i;
         deliveries[i].is_superseded = false;
         deliveries[i].heir_key = 0;
-        has_sets |= !str_is_null(set_of(&deliveries[i])->payment) || !str_is_null(set_of(&deliveries[i])->reference);
+        has_sets |= set_of(&deliveries[i])->stage == STAGE_ADJUDICATED || !str_is_null(set_of(&deliveries[i])->reference);
     }
     if (!has_sets)
         return n;
@@ -176,6 +226,7 @@ static size_t set_superseded_aside(Delivery *deliveries, size_t n) {
     qsort(deliveries, n, sizeof *deliveries, compare_seats);
     while (n_kept < n && !deliveries[n_kept].is_superseded)
         n_kept++;
+    put_reversals_in_front(deliveries, n_kept);
     return n_kept;
 }
 

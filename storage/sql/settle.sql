@@ -75,7 +75,8 @@ JOIN silver.adjustments a ON a.source_claim_id = t.source_claim_id AND a.source_
 -- name: settle_forget_withdrawn
 DELETE FROM ops.claim_withdrawn WHERE batch_id IN (SELECT batch_id FROM settle_batch)
 
--- The deliveries of those claims in their order, which is that of transform/iteration.c; without those of remittances that were
+-- The deliveries of those claims in their order, which is that of transform/iteration.c (but for reversals behind their
+-- correction in one set: both say of the claim what is inherited here); without those of remittances that were
 -- made again and tell of the claim there. (NULL is oldest.) An answer that names the set it answers sits behind that set's claim:
 -- `before`, the last one sent before it, else `first`.
 -- name: settle_deliveries

@@ -781,6 +781,28 @@ def provider_adjustments(desk):
     return desk.rows("SELECT source_system, reason_code, amount::text FROM ops.x12_provider_adjustment ORDER BY 1, 2, amount")
 
 
+def test_a_correction_before_its_reversal_counts_in_whichever_order(make_desk):
+    """The set corrects C1 first and takes the payment back then; C2 it pays and takes back, and nobody had paid that before."""
+    taken_back = ["CLP*C2*22*-80*-70**MC*ICN3", "CAS*CO*45*-10"]
+    files = [("a_1.835", remit(PAID)),
+             ("a_2.835", remit(CORRECTION, ["CLP*C2*1*80*70**MC*ICN3", "CAS*CO*45*10"], REVERSAL, taken_back, made="20250201")),
+             ("hospital1_1.csv", CSV + claim("C1") + claim("C2", amount="80.00"))]
+    for order in itertools.permutations(files):
+        desk = make_desk()
+        for name, content in order:
+            desk.put(name, content)
+            desk.once()
+        assert [row[2:4] + row[5:6] for row in desk.claims("C1")] == [
+            (False, "Pending", "0.00"), (False, "Paid", "70.00"), (False, "Reversed", "0.00"), (True, "Paid", "90.00")]
+        assert [row[2:4] + row[5:6] for row in desk.claims("C2")] == [
+            (False, "Pending", "0.00"), (False, "Paid", "70.00"), (True, "Reversed", "0.00")]
+        # by claim, iteration and code: what the first said, what took it back, what counts
+        assert desk.rows("SELECT source_claim_id, iteration, group_code, sum(amount)::text FROM silver.adjustments GROUP BY 1, 2, 3 "
+                         "ORDER BY 1, 2, 3") == [
+            ("C1", 2, "CO", "20.00"), ("C1", 2, "PR", "10.00"), ("C1", 3, "CO", "-20.00"), ("C1", 3, "PR", "-10.00"),
+            ("C1", 4, "CO", "10.00"), ("C2", 2, "CO", "10.00"), ("C2", 3, "CO", "-10.00")]
+
+
 def test_a_remittance_made_again_counts_once_in_whichever_order(make_desk):
     """Other control numbers, another day, other bytes: the payment is the same. In between it was taken back and corrected."""
     files = [("a_1.835", remit(PAID, DENIED, plb=PLB, number="E1")),

@@ -310,9 +310,9 @@ static void keys_stay_with_their_content(void **state) {
 /* ---- X12: stages of a claim's life, and remittances made again ---- */
 
 static DeliverySet *new_set(void) {
-    static DeliverySet sets[MOST];
+    static DeliverySet sets[8 * MOST];
     static size_t n;
-    assert_true(n < MOST);
+    assert_true(n < sizeof sets / sizeof *sets);
     return &sets[n++];
 }
 
@@ -460,6 +460,68 @@ static void a_remittance_made_again_takes_the_first_ones_place(void **state) {
     assert_life(life, 7, words, 4);
 }
 
+/* ---- reversals ---- */
+
+enum { LIFE_MOST = 8 };
+
+/* The claim before the set (of `b`; NULL: nothing), the set in its order, and how it is read. `a` took back what it had paid. */
+static const struct {
+    const char *name, *before[3], *set[LIFE_MOST], *words[LIFE_MOST];
+} REVERSALS[] = {
+    {"as it is recommended", {"Paid"}, {"Reversed", "Paid more"}, {"Paid", "Reversed", "Paid more"}},
+    {"a correction first", {"Paid"}, {"Paid more", "Reversed"}, {"Paid", "Reversed", "Paid more"}},
+    {"of a denial", {"Denied"}, {"Paid", "Reversed"}, {"Denied", "Reversed", "Paid"}},
+    {"into a denial", {"Paid"}, {"Denied", "Reversed"}, {"Paid", "Reversed", "Denied"}},
+    {"of what nothing was due of", {"Approved"}, {"Paid", "Reversed"}, {"Approved", "Reversed", "Paid"}},
+    {"what was paid just now", {NULL}, {"Paid", "Reversed"}, {"Paid", "Reversed"}},
+    {"what was paid just now, and corrected", {NULL}, {"Paid", "Reversed", "Denied"}, {"Paid", "Reversed", "Denied"}},
+    {"a claim that is still open", {"Pending"}, {"Paid", "Reversed"}, {"Pending", "Paid", "Reversed"}},
+    {"what had been taken back before", {"Paid", "Reversed"}, {"Denied", "Reversed"}, {"Paid", "Reversed", "Denied", "Reversed"}},
+    {"twice in turn", {"Paid"}, {"Reversed", "Denied", "Reversed", "Paid more"},
+     {"Paid", "Reversed", "Denied", "Reversed", "Paid more"}},
+    {"twice, corrections first", {"Paid"}, {"Denied", "Paid more", "Reversed", "Reversed"},
+     {"Paid", "Reversed", "Denied", "Reversed", "Paid more"}},
+    {"in two parts", {"Paid"}, {"Denied", "Paid more", "Reversed"}, {"Paid", "Reversed", "Denied", "Paid more"}},
+    {"something pending before", {"Paid"}, {"Pending", "Paid more", "Reversed"}, {"Paid", "Pending", "Reversed", "Paid more"}},
+    {"without a correction", {"Paid"}, {"Reversed"}, {"Paid", "Reversed"}},
+};
+
+static size_t count_words(const char *const *words, size_t most) {
+    size_t n = 0;
+    while (n < most && words[n])
+        n++;
+    return n;
+}
+
+/* "Paid more" is Paid, too, of another amount. */
+static Delivery adjudicated(int64_t made, const char *file, int64_t line, const char *word, int stage) {
+    bool is_more = strcmp(word, "Paid more") == 0;
+    Delivery d = delivery(made, NULL, file, line, is_more ? "Paid" : word, is_more ? 90 : 70, 0);
+    return of_set(d, 0, stage, 3, NULL);
+}
+
+static void assert_reversal(size_t i, int stage_before) {
+    Delivery life[2 * LIFE_MOST];
+    size_t n_before = count_words(REVERSALS[i].before, 3), n_set = count_words(REVERSALS[i].set, LIFE_MOST), n = 0;
+    const char *words[LIFE_MOST];
+    for (size_t k = 0; k < n_before; k++, n++)
+        life[n] = adjudicated(1000 + (int64_t)k, "a", 5, REVERSALS[i].before[k], stage_before);
+    for (size_t k = 0; k < n_set; k++, n++)
+        life[n] = adjudicated(2000, "b", 5 + (int64_t)k, REVERSALS[i].set[k], STAGE_ADJUDICATED);
+    size_t n_words = count_words(REVERSALS[i].words, LIFE_MOST);
+    for (size_t k = 0; k < n_words; k++)
+        words[k] = strcmp(REVERSALS[i].words[k], "Paid more") == 0 ? "Paid" : REVERSALS[i].words[k];
+    assert_life(life, n, words, n_words);
+}
+
+static void a_reversal_is_read_before_the_correction(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof REVERSALS / sizeof *REVERSALS; i++) {
+        assert_reversal(i, STAGE_ADJUDICATED);
+        assert_reversal(i, STAGE_SENT); /* the hospital's own file told it before */
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_change_of_status_or_amount_is_the_next_iteration),
@@ -476,6 +538,7 @@ int main(void) {
         cmocka_unit_test(an_answer_never_goes_before_what_it_names),
         cmocka_unit_test(an_answer_sits_where_a_plain_search_finds_its_claim),
         cmocka_unit_test(a_remittance_made_again_takes_the_first_ones_place),
+        cmocka_unit_test(a_reversal_is_read_before_the_correction),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
