@@ -195,7 +195,8 @@ SELECT json_build_object(
                     'oldest_at', to_char(oldest_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
                     ORDER BY entity, orphan, source_system), '[]') FROM dq.orphans),
     'quarantine', (SELECT coalesce(json_agg(json_build_object('feed', feed, 'rule', rule, 'rows', n) ORDER BY feed, rule), '[]')
-                   FROM (SELECT feed, rule, count(*) AS n FROM dq.quarantine WHERE state = 'open' GROUP BY feed, rule) AS q)
+                   FROM (SELECT feed, rule, (count(*) + sum(further))::bigint AS n FROM dq.quarantine WHERE state = 'open'
+                         GROUP BY feed, rule) AS q)
     )::text
 
 -- Rows whose parent is missing, by surrogate key, the oldest first; of those that are resolved only when asked for.

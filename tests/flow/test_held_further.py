@@ -117,6 +117,9 @@ def test_a_report_lists_or_counts_every_row_it_says_is_in_quarantine(make_claims
         assert (shown["further"], shown["further_lines"]) == (further, lines[:MOST_NAMED])
     counts = claims.daemon.get("/v1/quarantine")[2]["items"]
     assert sum(item["rows"] for item in counts) == told["rows_quarantined"] > sum(item["count"] for item in counts)
+    assessed = claims.daemon.get("/v1/reports/quality?format=json")[2]["quarantine"]
+    assert [(item["rule"], item["rows"]) for item in assessed] == sorted(
+        (item["rule"], item["rows"]) for item in counts if item["state"] == "open")
 
 
 def test_of_more_lines_than_a_report_lists_it_tells_how_many_they_are(make_claims):  # noqa: F811
