@@ -8,14 +8,12 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-enum { SLOTS_MAX = 3 };
-
 struct Ahead {
     AheadReader reader;
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    AheadPage slots[SLOTS_MAX];
+    AheadPage slots[AHEAD_IN_HAND_MAX + 1];
     uint64_t n_slots; /* of them */
     uint64_t n_filled, n_taken, n_given_back; /* pages since the start */
     bool stops; /* the reader wants no more */
@@ -86,7 +84,7 @@ Ahead *ahead_open(const AheadReader *reader, Error *err) {
     if (!ahead)
         abort();
     ahead->reader = *reader;
-    ahead->n_slots = reader->holds_two ? 3 : 2;
+    ahead->n_slots = reader->n_in_hand + 1;
     for (uint64_t i = 0; i < ahead->n_slots; i++)
         ahead->slots[i].arena = arena_open();
     pthread_mutex_init(&ahead->mutex, NULL);

@@ -2,11 +2,13 @@
  *
  * Who reads rows page by page has two things to wait for, where they come from and PostgreSQL; one thread more lets it
  * wait for both at once. The thread reads pages behind one another and prepares them (place_prepare: ids, hashes, and
- * the cleaning where most rows are new). In memory are those in hand, one or two, and the next.
+ * the cleaning where most rows are new). In memory are those in hand and the next.
  * Not for cursor pages: what follows from a page placed decides where they go on.
  * Readers: a table in key order (table_pages.h), a file (reading.c). */
 #pragma once
 #include "steps/place.h"
+
+enum { AHEAD_IN_HAND_MAX = 3 };
 
 typedef struct Ahead Ahead;
 
@@ -26,7 +28,7 @@ typedef struct AheadReader {
     void (*thread_open)(void), (*thread_close)(void); /* or NULL */
     void *ctx;
     const PlaceFeed *place;
-    bool holds_two; /* the caller may have two pages in hand; else one */
+    size_t n_in_hand; /* pages that the caller may have in hand: 1 to AHEAD_IN_HAND_MAX */
 } AheadReader;
 
 /* The reader is copied, its context is not. NULL and an error when the system gives no further thread. */

@@ -267,26 +267,29 @@ static bool place_ahead(void *ctx, AheadPage *page, Error *err) {
     return !step_is_canceled(w->x->run, err) && (table_page->read.n_rows == 0 || place_rows(w, page, err));
 }
 
+enum { LANES = 2 }; /* a third would want smaller pages */
+
 /* With two pages in hand there are three in memory, each of two thirds; a plan's, which has one, are the same. */
-static SourceLimits limits_of(const Extraction *x, bool holds_two) {
+static SourceLimits limits_of(const Extraction *x, bool is_of_facts) {
     size_t rows = x->limits.rows, bytes = x->limits.bytes;
-    return holds_two ? (SourceLimits){.rows = rows - rows / 3, .bytes = bytes - bytes / 3} : x->limits;
+    return is_of_facts ? (SourceLimits){.rows = rows - rows / 3, .bytes = bytes - bytes / 3} : x->limits;
 }
 
 /* Every page from `after_key` on. */
 static bool walk_table(Extraction *x, const Str *after_key, Pass pass, Error *err) {
     bool is_first_load = pass == PASS_FIRST_LOAD && x->table.key_is_unique;
-    bool is_of_facts = is_first_load && x->place.entity->kind == ENTITY_FACT, is_unknown = is_of_facts && !x->run->plan;
+    bool is_of_facts = is_first_load && x->place.entity->kind == ENTITY_FACT;
+    size_t n_lanes = is_of_facts && !x->run->plan ? LANES : 0;
     TablePages pages = {
         .my = x->my, .my_mutex = &x->my_mutex, .table = &x->table, .limits = limits_of(x, is_of_facts), .after_key = after_key,
         .source_now_us = x->mark.now_us, .is_first_load = is_first_load,
     };
     TableWalk walk = {.x = x, .pass = pass, .turns = {
-        .owner = {.describe = describe_page, .place = place_ahead, .ctx = &walk}, .feed = &x->place, .is_unknown = is_unknown,
+        .owner = {.describe = describe_page, .place = place_ahead, .ctx = &walk}, .feed = &x->place, .n_lanes = n_lanes,
     }};
     AheadReader reader = {
         .what = arena_printf(x->run->arena, "table %s", x->table.name), .read = table_pages_read, .ctx = &pages,
-        .thread_open = my_thread_open, .thread_close = my_thread_close, .place = &x->place, .holds_two = is_unknown,
+        .thread_open = my_thread_open, .thread_close = my_thread_close, .place = &x->place, .n_in_hand = n_lanes ? n_lanes : 1,
     };
     CLEANUP(ahead_drop) Ahead *ahead = ahead_open(&reader, err);
     TRY(ahead);

@@ -22,6 +22,7 @@ typedef enum LaneState {
 struct Lane {
     PlaceFeed feed; /* with a session of its own */
     PgPool *pool;
+    LaneGate *gate;
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -31,6 +32,10 @@ struct Lane {
     const RawRows *rows;
     EarlyPage ahead;
 };
+
+void lane_gate_open(LaneGate *gate, unsigned n_writers) { sem_init(&gate->free, 0, n_writers); }
+
+void lane_gate_close(LaneGate *gate) { sem_destroy(&gate->free); }
 
 static void change(Lane *lane, LaneState state) {
     lane->state = state;
@@ -66,10 +71,19 @@ static void stand(Lane *lane) {
     }
 }
 
+/* Who waits for the others to write is as good as writing: to stop them ends it. */
+static bool write_in_gate(Lane *lane) {
+    while (sem_wait(&lane->gate->free) != 0) /* a signal */
+        ;
+    bool stands = place_early(&lane->feed, lane->rows, &lane->ahead);
+    sem_post(&lane->gate->free);
+    return stands;
+}
+
 static void write_page(Lane *lane) {
     change(lane, LANE_WRITES);
     pthread_mutex_unlock(&lane->mutex);
-    bool stands = place_early(&lane->feed, lane->rows, &lane->ahead);
+    bool stands = write_in_gate(lane);
     bool is_dead = !stands && !pg_is_alive(lane->feed.pg);
     pthread_mutex_lock(&lane->mutex);
     lane->is_dead = is_dead;
@@ -97,7 +111,7 @@ static void give_back(Lane *lane) {
     free(lane);
 }
 
-Lane *lane_open(const PlaceFeed *feed, PgPool *pool, Error *err) {
+Lane *lane_open(const PlaceFeed *feed, PgPool *pool, LaneGate *gate, Error *err) {
     Pg *pg = pg_pool_take(pool, err);
     TRY_NULL(pg);
     Lane *lane = calloc(1, sizeof *lane);
@@ -106,6 +120,7 @@ Lane *lane_open(const PlaceFeed *feed, PgPool *pool, Error *err) {
     lane->feed = *feed;
     lane->feed.pg = pg;
     lane->pool = pool;
+    lane->gate = gate;
     pthread_mutex_init(&lane->mutex, NULL);
     clock_condition_init(&lane->changed);
     if (pthread_create(&lane->thread, NULL, write_pages, lane) != 0) {
@@ -116,23 +131,29 @@ Lane *lane_open(const PlaceFeed *feed, PgPool *pool, Error *err) {
     return lane;
 }
 
-/* Of the page before only the ids are looked at: its rows are another lane's meanwhile. */
-static bool share_an_id(const SilverPage *before, SilverPage *page) {
-    const RowIndex *index = row_index_make(page->arena, page);
+/* Of a page before only the ids are looked at: its rows are another lane's meanwhile. */
+static bool has_an_id(const RowIndex *index, const SilverPage *before) {
     for (size_t i = 0; i < before->n_rows; i++)
         if (!str_is_null(before->rows[i].id) && row_index_find(index, before->rows[i].id))
             return true;
     return false;
 }
 
-/* A line that could not be read is held by its content, which a line of the next page may have, too. */
-static bool has_to_do_with(const RawRows *before, const RawRows *rows) {
-    return !place_may_be_early(before) || share_an_id(before->prepared, rows->prepared);
+/* A line that could not be read is held by its content, which a line of a page behind it may have, too. */
+static bool has_to_do_with(const RawRows *const *before, size_t n_before, const RawRows *rows) {
+    for (size_t i = 0; i < n_before; i++)
+        if (!place_may_be_early(before[i]))
+            return true;
+    const RowIndex *index = n_before > 0 ? row_index_make(rows->prepared->arena, rows->prepared) : NULL;
+    for (size_t i = 0; i < n_before; i++)
+        if (has_an_id(index, before[i]->prepared))
+            return true;
+    return false;
 }
 
-bool lane_begin(Lane *lane, const RawRows *before, const RawRows *rows) {
+bool lane_begin(Lane *lane, const RawRows *const *before, size_t n_before, const RawRows *rows) {
     pthread_mutex_lock(&lane->mutex);
-    bool begins = lane->state == LANE_IDLE && place_may_be_early(rows) && !(before && has_to_do_with(before, rows));
+    bool begins = lane->state == LANE_IDLE && place_may_be_early(rows) && !has_to_do_with(before, n_before, rows);
     if (begins) {
         lane->rows = rows;
         change(lane, LANE_ASKED);

@@ -3,7 +3,7 @@
  * PostgreSQL's one backend is the bottleneck of placing, and its pages of new rows do not depend on one another. So a thread
  * writes a page's rows (place_early) in a transaction that stands until the page before it is committed, and is then fenced
  * and committed by the run itself (place_in_turn): pages become visible in their order, the cursor says how far, and whoever
- * is killed leaves nothing of the later one. With two lanes by turns one page is being written while another is committed.
+ * is killed leaves nothing of the later one. With lanes by turns pages are being written while another is committed.
  * What may go wrong is left to the page's turn: a page of which something is known, a lock, a connection.
  *
  * Why two transactions of one run never wait for each other in a circle: what stands waits for the run, the run may wait in
@@ -14,15 +14,25 @@
 #include "steps/place.h"
 #include "storage/pg_pool.h"
 
+#include <semaphore.h>
+
 typedef struct Lane Lane;
 
-/* For pages of `feed`, which is copied: its members, mapping and names must outlive the lane. NULL and an error where there
+/* So many lanes write at a time; who has written stands without. */
+typedef struct LaneGate {
+    sem_t free;
+} LaneGate;
+void lane_gate_open(LaneGate *gate, unsigned n_writers);
+/* When the lanes are freed. */
+void lane_gate_close(LaneGate *gate);
+
+/* For pages of `feed`, which is copied: its members, mapping and names must outlive the lane, as `gate`. NULL and an error where there
  * is no session or thread to be had: one can go on without. */
-Lane *lane_open(const PlaceFeed *feed, PgPool *pool, Error *err);
+Lane *lane_open(const PlaceFeed *feed, PgPool *pool, LaneGate *gate, Error *err);
 /* Whether it begins to write these rows. Not where the lane has a page already, where the page is not one that may be early,
- * or where it may have to do with `before`: the page before it where that is not committed yet, or NULL. `rows` are described
- * as for placing, and stay where they are until lane_done(). */
-bool lane_begin(Lane *lane, const RawRows *before, const RawRows *rows);
+ * or where it may have to do with `before`: the pages before it that are not committed yet. `rows` are described as for
+ * placing, and stay where they are until lane_done(). */
+bool lane_begin(Lane *lane, const RawRows *const *before, size_t n_before, const RawRows *rows);
 
 typedef enum LaneAnswer {
     LANE_NOTHING, /* it was not asked for these rows */

@@ -220,11 +220,11 @@ bool reading_first(Reading *reading, AheadPage *page, Error *err) {
 }
 
 bool reading_place(Reading *reading, AheadPage *first, Error *err) {
-    bool is_unknown = has_unknown_rows(reading);
+    size_t n_lanes = has_unknown_rows(reading) ? TURNS_LANES_MAX : 0;
     reading->turns = (Turns){.owner = {.describe = describe_page, .place = place_next, .ctx = reading},
-                             .feed = reading->feed, .is_unknown = is_unknown};
+                             .feed = reading->feed, .n_lanes = n_lanes};
     AheadReader reader = {.what = "a claims file", .read = read_delivered, .ctx = reading->delivery, .place = reading->feed,
-                          .holds_two = is_unknown};
+                          .n_in_hand = n_lanes ? n_lanes : 1};
     if (first->is_last)
         return place_next(reading, first, err);
     CLEANUP(ahead_drop) Ahead *ahead = ahead_open(&reader, err);

@@ -17,14 +17,14 @@ static bool open_lane(Turns *turns, Lane **lane) {
     if (*lane && lane_is_dead(*lane))
         lanes_free(lane, 1);
     if (!*lane)
-        *lane = lane_open(turns->feed, turns->feed->run->pg_pool, &why);
+        *lane = lane_open(turns->feed, turns->feed->run->pg_pool, &turns->gate, &why);
     if (!*lane)
         LOG_FAILURE(LOG_LEVEL_INFO, "no further session writes pages", &why, LOG_TEXT("feed", turns->feed->feed));
     return *lane;
 }
 
 static bool open_lanes(Turns *turns) {
-    for (size_t i = 0; i < TURNS_LANES; i++)
+    for (size_t i = 0; i < turns->n_lanes; i++)
         if (!open_lane(turns, &turns->lanes[i]))
             return false;
     return true;
@@ -32,13 +32,13 @@ static bool open_lanes(Turns *turns) {
 
 /* Their sessions are others' meanwhile. One that has a page yet comes when that is placed. */
 static void give_lanes_back(Turns *turns) {
-    for (size_t i = 0; i < TURNS_LANES; i++)
+    for (size_t i = 0; i < turns->n_lanes; i++)
         if (turns->lanes[i] && lane_is_idle(turns->lanes[i]))
             lanes_free(&turns->lanes[i], 1);
 }
 
 static bool is_vain(const Turns *turns) {
-    for (size_t i = 0; i < TURNS_LANES; i++)
+    for (size_t i = 0; i < turns->n_lanes; i++)
         if (turns->n_in_vain[i] >= IN_VAIN_MOST)
             return true;
     return false;
@@ -61,7 +61,7 @@ static bool is_resting(Turns *turns) {
 
 /* Where nothing was known of the rows so far. */
 static bool has_lanes(Turns *turns) {
-    bool opens = turns->is_unknown && turns->was_unknown && !turns->has_no_lanes && !is_resting(turns);
+    bool opens = turns->n_lanes > 0 && turns->was_unknown && !turns->has_no_lanes && !is_resting(turns);
     turns->has_no_lanes |= opens && !open_lanes(turns);
     if (opens && !turns->has_no_lanes)
         return true;
@@ -69,36 +69,61 @@ static bool has_lanes(Turns *turns) {
     return false;
 }
 
-/* `before`: the page before it, where that is not committed yet. A lane that has nothing to do is left as one that has it in
- * vain. */
-static void write_early(Turns *turns, size_t lane, const AheadPage *before, AheadPage *page) {
-    bool begins = turns->owner.describe(turns->owner.ctx, page) &&
-                  lane_begin(turns->lanes[lane], before ? before->rows : NULL, page->rows);
-    turns->n_in_vain[lane] += !begins;
+/* The page at this place in hand. A lane that has nothing to do is left as one that has it in vain; a page without rows, behind
+ * the last of a file, says nothing. */
+static void write_early(Turns *turns, size_t place) {
+    size_t lane = (turns->turn + place) % turns->n_lanes;
+    const RawRows *before[TURNS_LANES_MAX]; /* which are not committed yet */
+    for (size_t i = 0; i < place; i++)
+        before[i] = turns->pages[i]->rows;
+    AheadPage *page = turns->pages[place];
+    bool begins = turns->owner.describe(turns->owner.ctx, page) && lane_begin(turns->lanes[lane], before, place, page->rows);
+    turns->n_in_vain[lane] += !begins && page->rows->n_rows > 0;
 }
 
-/* While a page is committed the one behind it is being written; the other session goes on with the one behind that. A page
- * that cannot be read ends the walk when those before it are placed. */
-bool turns_walk(Turns *turns, Ahead *ahead, Error *err) {
-    bool is_begun = false; /* the page in hand, as the one behind another */
-    AheadPage *page = ahead_next(ahead, err), *behind;
-    for (; page; page = behind ? behind : ahead_next(ahead, err)) {
+/* What has been read behind the page in hand; for the first of those it waits a little. One that cannot be read ends the walk
+ * when those before it are placed. */
+static void write_behind(Turns *turns, Ahead *ahead) {
+    while (turns->n_pages < turns->n_lanes && !turns->pages[turns->n_pages - 1]->is_last &&
+           ahead_await(ahead, turns->n_pages == 1 ? AWAIT_MS : 0)) {
         Error later = {0}; /* told when it is that page's turn */
-        bool is_early = !page->is_last && has_lanes(turns);
-        if (is_early && !is_begun)
-            write_early(turns, turns->turn, NULL, page);
-        behind = is_early && ahead_await(ahead, AWAIT_MS) ? ahead_next(ahead, &later) : NULL;
-        is_begun = behind != NULL;
-        if (behind)
-            write_early(turns, !turns->turn, page, behind);
-        bool is_last = page->is_last;
-        TRY(turns->owner.place(turns->owner.ctx, page, err));
-        ahead_done(ahead);
-        if (is_last)
-            return true;
-        turns->turn = !turns->turn;
+        turns->pages[turns->n_pages] = ahead_next(ahead, &later);
+        if (!turns->pages[turns->n_pages])
+            return;
+        write_early(turns, turns->n_pages++);
     }
-    return false;
+}
+
+static bool take_page(Turns *turns, Ahead *ahead, bool *ret_is_begun, Error *err) {
+    *ret_is_begun = turns->n_pages > 0;
+    if (!*ret_is_begun && (turns->pages[0] = ahead_next(ahead, err)))
+        turns->n_pages = 1;
+    return turns->n_pages > 0;
+}
+
+static void give_page_back(Turns *turns, Ahead *ahead) {
+    ahead_done(ahead);
+    memmove(turns->pages, turns->pages + 1, --turns->n_pages * sizeof *turns->pages);
+    if (turns->n_lanes > 0)
+        turns->turn = (turns->turn + 1) % turns->n_lanes;
+}
+
+/* While a page is committed those behind it are being written; its session goes on with the next. */
+bool turns_walk(Turns *turns, Ahead *ahead, Error *err) {
+    bool is_begun, is_last = false;
+    lane_gate_open(&turns->gate, TURNS_WRITERS);
+    while (!is_last) {
+        TRY(take_page(turns, ahead, &is_begun, err));
+        is_last = turns->pages[0]->is_last;
+        if (!is_last && has_lanes(turns)) {
+            if (!is_begun)
+                write_early(turns, 0);
+            write_behind(turns, ahead);
+        }
+        TRY(turns->owner.place(turns->owner.ctx, turns->pages[0], err));
+        give_page_back(turns, ahead);
+    }
+    return true;
 }
 
 bool turns_take(Turns *turns, const RawRows *rows, Error *err) {
@@ -131,4 +156,7 @@ bool turns_place(Turns *turns, RawRows *rows, const CursorState *next, Arena *pa
     return ok;
 }
 
-void turns_done(Turns *turns) { lanes_free(turns->lanes, TURNS_LANES); }
+void turns_done(Turns *turns) {
+    lanes_free(turns->lanes, TURNS_LANES_MAX);
+    lane_gate_close(&turns->gate);
+}

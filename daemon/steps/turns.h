@@ -1,7 +1,8 @@
-/* turns.h - pages behind one another, of which one is written while the one before it is committed.
+/* turns.h - pages behind one another, of which some are written while the one before them is committed.
  *
- * Where nothing is known of the rows, two sessions write pages by turns (lane.h), and pages become visible in their order
- * all the same. A page that is not of that kind, or whose session gave up, is placed by the run's own session in its turn;
+ * Where nothing is known of the rows, some sessions write pages by turns (lane.h), and pages become visible in their order
+ * all the same. Two write at a time, however many there are: more of them meet at the ends of tables and indexes. A third
+ * lets both go on while a page that is written waits for its turn. A page that is not of that kind, or whose session gave up, is placed by the run's own session in its turn;
  * so are those behind it for a while where that was in vain again and again, and all others where no further sessions are
  * to be had.
  * Owners: a file (reading.c) and a table's first load (extract.c). On the run's thread alone. */
@@ -9,7 +10,7 @@
 #include "steps/ahead.h"
 #include "steps/lane.h"
 
-enum { TURNS_LANES = 2 };
+enum { TURNS_LANES_MAX = 3, TURNS_WRITERS = 2 };
 
 typedef struct TurnsOwner {
     /* The page's rows as for placing them, for what is written before their turn. False: the page has to wait for it. */
@@ -19,21 +20,24 @@ typedef struct TurnsOwner {
     void *ctx;
 } TurnsOwner;
 
-/* Begun with {.owner, .feed, .is_unknown}, the rest zero. */
+/* Begun with {.owner, .feed, .n_lanes}, the rest zero. */
 typedef struct Turns {
     TurnsOwner owner;
     PlaceFeed *feed; /* the run's */
-    bool is_unknown; /* nothing can be known of the rows; else the run's own session places all, and one page is held */
-    Lane *lanes[TURNS_LANES]; /* NULL: not opened, or not to be had */
-    size_t turn;              /* whose page is in hand */
-    LaneAnswer answer;        /* of the page in hand */
+    size_t n_lanes;  /* where nothing can be known of the rows; 0: the run's own session places all */
+    Lane *lanes[TURNS_LANES_MAX];     /* NULL: not opened, or not to be had */
+    LaneGate gate;                    /* for those that write */
+    AheadPage *pages[TURNS_LANES_MAX]; /* in hand, in their order: the first has its turn, those behind it were tried early */
+    size_t n_pages;
+    size_t turn;       /* the lane of the first of them */
+    LaneAnswer answer; /* of that page */
     bool has_no_lanes, is_told;
     int n_rest; /* pages that are placed by the run's session before the lanes are tried again */
-    int n_in_vain[TURNS_LANES]; /* pages that each had to leave or was not given, one behind the other */
-    bool was_unknown;           /* of the page placed last: the next may be as it was */
+    int n_in_vain[TURNS_LANES_MAX]; /* pages that each had to leave or was not given, one behind the other */
+    bool was_unknown;               /* of the page placed last: the next may be as it was */
 } Turns;
 
-/* The next page from `ahead`, which holds two where rows are unknown, and all behind it. */
+/* The next page from `ahead`, of which as many may be in hand as there are lanes, and all behind it. */
 bool turns_walk(Turns *turns, Ahead *ahead, Error *err);
 /* The session that has these rows is awaited; then they are the run's again, to be described. */
 bool turns_take(Turns *turns, const RawRows *rows, Error *err);

@@ -1,4 +1,4 @@
-"""Two sessions write the pages of a claims file by turns (daemon/steps/lane.h): what is left is what one session leaves,
+"""Some sessions write the pages of a claims file by turns (daemon/steps/lane.h): what is left is what one session leaves,
 whoever is killed, stopped or in the way.
 """
 import contextlib
@@ -63,13 +63,14 @@ def test_killed_while_two_pages_are_under_way_none_is_lost_and_none_comes_twice(
 
 
 def mixed():
-    """Pages of three: a claim that stands in two that lie side by side, twice in one; what is not to be read; payers that
-    nobody named before; a claim that was stored before; a name in both pages of two; what is unfit, alone in its page, and of
-    one claim in two pages side by side."""
+    """Pages of three: a claim that stands in two that lie side by side, in two with one between, twice in one; what is not to be
+    read; payers that nobody named before; a claim that was stored before; a name in both pages of two; what is unfit, alone in
+    its page, and of one claim in two pages side by side."""
     rows = [list(fields) for fields in NEW]
     rows[5] = row(rows[3][0], "2024-03-05", "Paid", "84.00")  # twice in a page
     rows[9] = row(rows[7][0], "2024-03-06", "Denied")         # and in the page before
     rows[13] = row("C13", amount="ten")
+    rows[14] = row(rows[8][0], "2024-03-07", "Denied")        # two pages before, which may not be committed either
     rows[16] = row("C16", payer="Aetna")
     rows[17] = row("")
     rows[20] = row(rows[2][0], "2024-02-01", "Denied")        # long before
@@ -108,9 +109,9 @@ def in_vain(pages):
     return [row(f"V{number:03}", payer=f"Payer {number // PAGE}") for number in range(pages * PAGE)]
 
 
-@pytest.mark.parametrize("pages, told", [(8, []), (9, [4])])
+@pytest.mark.parametrize("pages, told", [(11, []), (12, [4])])
 def test_pages_that_are_written_early_in_vain_again_and_again_are_so_no_more_for_a_while_and_that_is_told(make_claims, pages, told):  # noqa: F811
-    """Of nine the first is the run's, and each of two sessions has to leave four."""
+    """Of twelve the first is the run's, and the first of three sessions has to leave four."""
     claims = make_claims(page_rows=PAGE)
     claims.put(NAME, text(in_vain(pages)))
     claims.daemon.begin_once()
@@ -124,11 +125,11 @@ def test_pages_that_are_written_early_in_vain_again_and_again_are_so_no_more_for
 
 def test_after_a_while_pages_are_written_early_again(make_claims):  # noqa: F811
     """What was in vain at the beginning of a long file need not be so at its end."""
-    rows = in_vain(9) + [row(f"W{number:03}", payer="Payer 1") for number in range(40 * PAGE)]
+    rows = in_vain(15) + [row(f"W{number:03}", payer="Payer 1") for number in range(40 * PAGE)]
     claims = make_claims(page_rows=PAGE)
     claims.put(NAME, text(rows))
     killed_at(claims, "page.early")
-    assert claims.rows("SELECT rows_read::int FROM ops.file")[0][0] >= (9 + 32 - 2) * PAGE
+    assert claims.rows("SELECT rows_read::int FROM ops.file")[0][0] >= (12 + 32 - 3) * PAGE
     claims.once()
     assert content_of(claims) == content_of(by_one(make_claims, text(rows)))
 
@@ -167,7 +168,7 @@ def test_what_stands_gives_way_to_whom_the_run_waits_for(make_claims):  # noqa: 
         other.execute("SET statement_timeout = '60s'")
         other.execute(INSERT % (1, PAGE))  # of the second page
         claims.daemon.begin_once()
-        jobs.until(lambda: waiting(claims) == (1, 1), 60, "one session waits, the other stands")
+        jobs.until(lambda: waiting(claims) == (1, 2), 60, "one session waits, the others stand")
         other.execute(INSERT % (2, 2 * PAGE))  # of the third
         link.rollback()
     assert claims.daemon.end_once(timeout=120) == 0
@@ -183,7 +184,7 @@ def test_whoever_has_the_cursor_when_a_page_has_its_turn_fails_no_run(make_claim
         holder.execute(INSERT % (1, PAGE))  # of the second page
         poster.execute("SET statement_timeout = '60s'")
         claims.daemon.begin_once()
-        jobs.until(lambda: waiting(claims) == (1, 1) and is_at_the_cursor(claims), 60, "the run waits, a page stands")
+        jobs.until(lambda: waiting(claims) == (1, 2) and is_at_the_cursor(claims), 60, "the run waits, two pages stand")
         lock = threading.Thread(target=poster.execute, args=("SELECT FROM ops.cursor FOR UPDATE",))
         lock.start()
         jobs.until(lambda: claims.rows("SELECT count(*)::int FROM pg_stat_activity WHERE usename = 'postgres' AND wait_event_type = 'Lock' "
