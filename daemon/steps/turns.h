@@ -2,9 +2,9 @@
  *
  * Where nothing is known of the rows, some sessions write pages by turns (lane.h), and pages become visible in their order
  * all the same. Two write at a time, however many there are: more of them meet at the ends of tables and indexes. A third
- * lets both go on while a page that is written waits for its turn. A page that is not of that kind, or whose session gave up, is placed by the run's own session in its turn;
- * so are those behind it for a while where that was in vain again and again, and all others where no further sessions are
- * to be had.
+ * lets both go on while a page that is written waits for its turn. A page that is not of that kind, or whose session gave
+ * up, is placed by the run's own session in its turn; so are those behind it for a while where that was in vain again and
+ * again, and all others where no further sessions are to be had.
  * Owners: a file (reading.c) and a table's first load (extract.c). On the run's thread alone. */
 #pragma once
 #include "steps/ahead.h"
@@ -25,8 +25,8 @@ typedef struct Turns {
     TurnsOwner owner;
     PlaceFeed *feed; /* the run's */
     size_t n_lanes;  /* where nothing can be known of the rows; 0: the run's own session places all */
-    Lane *lanes[TURNS_LANES_MAX];     /* NULL: not opened, or not to be had */
-    LaneGate gate;                    /* for those that write */
+    Lane *lanes[TURNS_LANES_MAX];      /* NULL: not opened, or not to be had */
+    LaneGate gate;                     /* for those that write */
     AheadPage *pages[TURNS_LANES_MAX]; /* in hand, in their order: the first has its turn, those behind it were tried early */
     size_t n_pages;
     size_t turn;       /* the lane of the first of them */

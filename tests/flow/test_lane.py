@@ -151,6 +151,12 @@ def waiting(claims):  # noqa: F811
                        f"FROM pg_stat_activity WHERE datname = '{claims.database}' AND usename = 'revcycled'")[0]
 
 
+def one_waits(claims):  # noqa: F811
+    """And at least one stands: of two behind it the second perhaps was not read in time."""
+    waits, stand = waiting(claims)
+    return waits == 1 and stand >= 1
+
+
 def is_at_the_cursor(claims):  # noqa: F811
     """The run places a page itself: it has the cursor."""
     return claims.rows("SELECT 1 FROM ops.cursor FOR UPDATE SKIP LOCKED") == []
@@ -168,7 +174,7 @@ def test_what_stands_gives_way_to_whom_the_run_waits_for(make_claims):  # noqa: 
         other.execute("SET statement_timeout = '60s'")
         other.execute(INSERT % (1, PAGE))  # of the second page
         claims.daemon.begin_once()
-        jobs.until(lambda: waiting(claims) == (1, 2), 60, "one session waits, the others stand")
+        jobs.until(lambda: one_waits(claims), 60, "one session waits, another stands")
         other.execute(INSERT % (2, 2 * PAGE))  # of the third
         link.rollback()
     assert claims.daemon.end_once(timeout=120) == 0
@@ -184,7 +190,7 @@ def test_whoever_has_the_cursor_when_a_page_has_its_turn_fails_no_run(make_claim
         holder.execute(INSERT % (1, PAGE))  # of the second page
         poster.execute("SET statement_timeout = '60s'")
         claims.daemon.begin_once()
-        jobs.until(lambda: waiting(claims) == (1, 2) and is_at_the_cursor(claims), 60, "the run waits, two pages stand")
+        jobs.until(lambda: one_waits(claims) and is_at_the_cursor(claims), 60, "the run waits, a page stands")
         lock = threading.Thread(target=poster.execute, args=("SELECT FROM ops.cursor FOR UPDATE",))
         lock.start()
         jobs.until(lambda: claims.rows("SELECT count(*)::int FROM pg_stat_activity WHERE usename = 'postgres' AND wait_event_type = 'Lock' "
