@@ -95,13 +95,11 @@ SELECT n.place FROM unnest($1::date[]) WITH ORDINALITY AS n(day, place) JOIN sil
 -- name: member_make_dates
 SELECT silver.make_dates($1::date[], $2::int, $3::bigint)
 
--- Final claims that name these transactions, as of the last settle: of those placed since it tells their transactions.
+-- Final claims that name these transactions.
 -- name: member_claims
 SELECT t.* FROM unnest($1::text[]) AS n(id) CROSS JOIN LATERAL (
-    SELECT c.source_transaction_id, c.source_claim_id, c.claim_status = 'Denied'
-    FROM ops.claim_transaction m JOIN silver.claims c USING (claim_key)
-    WHERE m.source_transaction_id = n.id AND m.source_system = $2 AND c.source_transaction_id = n.id
-      AND c.is_final AND NOT c.is_deleted OFFSET 0
+    SELECT source_transaction_id, source_claim_id, claim_status = 'Denied' FROM silver.claims
+    WHERE source_transaction_id = n.id AND source_system = $2 AND is_final AND NOT is_deleted OFFSET 0
 ) AS t
 
 -- name: member_encounters

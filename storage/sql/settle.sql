@@ -310,24 +310,6 @@ FROM settle_row_{table} JOIN settle_batch b USING (batch_id)
 CREATE TEMP TABLE settle_{table} ON COMMIT DROP AS
 SELECT {key}, {id} AS id, source_system, true AS is_changed FROM settle_row_{table}
 
--- By which transaction claims are found: what those of these batches name, and what they name no more. One that stays behind its
--- claim misleads nobody (0100_claim_transaction.sql).
--- name: settle_claims_name
-INSERT INTO ops.claim_transaction (source_transaction_id, source_system, claim_key)
-SELECT source_transaction_id, source_system, claim_key FROM settle_row_claims WHERE source_transaction_id IS NOT NULL
-ORDER BY 1, 2, 3
-ON CONFLICT DO NOTHING
-
--- name: settle_claims_named
-DELETE FROM ops.claim_transaction n
-USING (SELECT source_transaction_id, source_system FROM silver.claims_past
-       WHERE batch_to IN (SELECT batch_id FROM settle_batch)
-       UNION
-       SELECT source_transaction_id, source_system FROM settle_released) AS p
-WHERE n.source_transaction_id = p.source_transaction_id AND n.source_system = p.source_system
-  AND NOT EXISTS (SELECT FROM silver.claims c
-                  WHERE c.claim_key = n.claim_key AND c.source_transaction_id = n.source_transaction_id)
-
 -- Of encounters and transactions those alone that place could not tell all of (storage/member.h): a key that
 -- is missing says so. Everything else about them that may be wrong is found by the statements of `spread`.
 -- name: settle_scope_encounters
@@ -547,8 +529,7 @@ WHERE f.transaction_key NOT IN (SELECT transaction_key FROM settle_transactions)
 INSERT INTO settle_claims
 SELECT DISTINCT f.claim_key, f.source_claim_id, f.source_system, false
 FROM settle_row_transactions s
-JOIN ops.claim_transaction n ON n.source_transaction_id = s.source_transaction_id AND n.source_system = s.source_system
-JOIN silver.claims f ON f.claim_key = n.claim_key AND f.source_transaction_id = n.source_transaction_id
+JOIN silver.claims f ON f.source_transaction_id = s.source_transaction_id AND f.source_system = s.source_system
 WHERE f.claim_key NOT IN (SELECT claim_key FROM settle_claims)
 
 -- name: settle_spread_adjustments
@@ -731,8 +712,7 @@ CREATE TEMP TABLE settle_claimed ON COMMIT DROP AS
 SELECT t.transaction_key, bool_and(coalesce(c.claim_status = 'Denied', false)) AS all_denied,
        bool_or(coalesce(c.source_claim_id = t.source_claim_id, false)) AS bears_it
 FROM settle_transactions JOIN silver.transactions t USING (transaction_key, source_system)
-JOIN ops.claim_transaction n ON n.source_transaction_id = t.source_transaction_id AND n.source_system = t.source_system
-JOIN silver.claims c ON c.claim_key = n.claim_key AND c.source_transaction_id = n.source_transaction_id
+JOIN silver.claims c ON c.source_transaction_id = t.source_transaction_id AND c.source_system = t.source_system
 WHERE c.is_final AND NOT c.is_deleted
 GROUP BY t.transaction_key
 
