@@ -65,6 +65,8 @@ static const Step SCOPE[] = {
     {SQL_SETTLE_SCOPE_GUESSED, NULL, ONCE, ALWAYS},
     {SQL_SETTLE_SCOPE, "claims", ONCE, ALWAYS},
     {SQL_SETTLE_SCOPE, "adjustments", ONCE, ALWAYS},
+    {SQL_SETTLE_CLAIMS_NAME, NULL, ONCE, ALWAYS},
+    {SQL_SETTLE_CLAIMS_NAMED, NULL, ONCE, ALWAYS},
 };
 
 static const Step MEMBERS[] = {

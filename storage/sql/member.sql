@@ -95,11 +95,13 @@ SELECT n.place FROM unnest($1::date[]) WITH ORDINALITY AS n(day, place) JOIN sil
 -- name: member_make_dates
 SELECT silver.make_dates($1::date[], $2::int, $3::bigint)
 
--- Final claims that name these transactions.
+-- Final claims that name these transactions, as of the last settle: of those placed since it tells their transactions.
 -- name: member_claims
 SELECT t.* FROM unnest($1::text[]) AS n(id) CROSS JOIN LATERAL (
+    SELECT claim_key FROM ops.claim_transaction WHERE source_transaction_id = n.id AND source_system = $2 OFFSET 0
+) AS m CROSS JOIN LATERAL (
     SELECT source_transaction_id, source_claim_id, claim_status = 'Denied' FROM silver.claims
-    WHERE source_transaction_id = n.id AND source_system = $2 AND is_final AND NOT is_deleted OFFSET 0
+    WHERE claim_key = m.claim_key AND source_transaction_id = n.id AND is_final AND NOT is_deleted OFFSET 0
 ) AS t
 
 -- name: member_encounters

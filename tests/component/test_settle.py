@@ -259,6 +259,31 @@ def test_a_transaction_is_denied_when_all_final_claims_that_name_it_are(world):
     assert world.of("T1", "payment_status, dq_flags") == ("Pending", ["claim_link_mismatch"])
 
 
+def test_who_names_a_transaction_is_known_by_what_claims_name_now(world):
+    def named():
+        return world.sql("SELECT source_transaction_id, source_system, claim_key FROM ops.claim_transaction ORDER BY 1, 2, 3")
+    for number in ("T1", "T2"):
+        world.place("transactions", number, amount=10, paid_amount=0, payment_status="Pending")
+    keys = [world.place("claims", number, source_transaction_id="T1", claim_status="Denied") for number in ("C1", "C2", "C3")]
+    assert named() == []
+    world.settle()
+    assert named() == [("T1", "a", key) for key in keys]
+    world.place("claims", "C1", source_transaction_id="T2", claim_status="Denied")
+    world.place("claims", "C2", source_transaction_id=None, claim_status="Denied")
+    world.settle()
+    assert named() == [("T1", "a", keys[2]), ("T2", "a", keys[0])]
+    assert [world.of(number, "payment_status") for number in ("T1", "T2")] == [("Denied",), ("Denied",)]
+    world.place("claims", "C3", source_transaction_id="T2", claim_status="Paid")
+    world.settle()
+    assert named() == [("T2", "a", keys[0]), ("T2", "a", keys[2])]
+    assert [world.of(number, "payment_status") for number in ("T1", "T2")] == [("Pending",), ("Pending",)]
+    # a claim that came after the last settle, and a transaction that was placed without it
+    world.place("claims", "C4", source_transaction_id="T3", claim_status="Denied")
+    world.place("transactions", "T3", amount=10, paid_amount=0, payment_status="Pending")
+    world.settle()
+    assert world.of("T3", "payment_status") == ("Denied",)
+
+
 def test_claims_and_transactions_that_disagree_are_flagged_until_they_agree(world):
     both = {"source_patient_id": "P1", "source_provider_id": "D1", "source_department_id": "X1", "source_encounter_id": "E1"}
     world.place("claims", "C1", source_transaction_id="T1", service_date="2024-01-01", **both)
