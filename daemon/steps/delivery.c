@@ -19,7 +19,7 @@
 
 #include <errno.h>
 
-enum { CHUNK_BYTES = 64 * 1024, FIELD_MEMORY_SHARE = 4, ROWS_CHECKED = 500 };
+enum { CHUNK_BYTES = 64 * 1024, FIELD_MEMORY_SHARE = 4, ROWS_CHECKED = 500, LARGE_BYTES = 8 * 1024 * 1024, FIRST_ROWS = 250 };
 
 struct DeliveryFile {
     const atomic_bool *canceled; /* or NULL */
@@ -39,6 +39,7 @@ struct DeliveryFile {
     int64_t other_header_line; /* behind the page that was read last; 0: none was come upon */
     FileDetected detected;
     X12Delivery *x12; /* the format; NULL: lines of fields */
+    bool is_begun;    /* a page of it was read */
 };
 
 /* ---- bytes and rows ---- */
@@ -440,11 +441,20 @@ static bool read_page(DeliveryFile *file, Arena *arena, size_t most, Endings *en
     return true;
 }
 
+/* Until the first page is placed nothing is known of those behind it, and they wait (turns.h): that of a large file is short. */
+static size_t most_of_page(const DeliveryFile *file) {
+    size_t most = most_rows(file);
+    bool is_short = !file->is_begun && unpack_size(file->bytes) > LARGE_BYTES && most > FIRST_ROWS;
+    return is_short ? FIRST_ROWS : most;
+}
+
 bool delivery_read(DeliveryFile *file, Arena *arena, DeliveryPage *ret_page, Error *err) {
     if (file->x12)
         return x12_delivery_read(file->x12, arena, ret_page, err);
     Endings endings = file->endings;
-    return read_page(file, arena, most_rows(file), &endings, ret_page, err);
+    bool ok = read_page(file, arena, most_of_page(file), &endings, ret_page, err);
+    file->is_begun = true;
+    return ok;
 }
 
 bool delivery_check_values(DeliveryFile *file, const Mapping *mapping, Arena *arena, Error *err) {

@@ -324,6 +324,31 @@ static void a_file_that_is_no_good_is_refused_with_a_sentence(void **state) {
     }
 }
 
+/* So many lines of 144 bytes; how many rows its first two pages have. */
+static void check_first_pages(size_t n_lines, size_t n_first, size_t n_second) {
+    enum { LINE = 144 };
+    ClaimsConfig config = claims(2500);
+    CLEANUP(arena_drop) Arena *arena = arena_open();
+    char *text = arena_alloc(arena, n_lines * LINE + 1);
+    sprintf(text, "%-47s,%-47s,%-47s\n", "a", "b", "c");
+    for (size_t i = 1; i < n_lines; i++)
+        sprintf(text + i * LINE, "%047zu,%047d,%047d\n", i, 0, 0);
+    Error err = {0};
+    CLEANUP(delivery_drop) DeliveryFile *file = delivery_open(file_of((Str){text, n_lines * LINE}), &config, NULL, NULL, arena, &err);
+    assert_non_null(file);
+    DeliveryPage page;
+    assert_true(delivery_read(file, arena, &page, &err));
+    assert_int_equal(page.rows.n_rows, n_first);
+    assert_true(delivery_read(file, arena, &page, &err));
+    assert_int_equal(page.rows.n_rows, n_second);
+}
+
+static void the_first_page_of_a_large_file_is_short(void **state) {
+    (void)state;
+    check_first_pages(4001, 2500, 1500);
+    check_first_pages(60000, 250, 2500);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_come_in_pages_with_their_lines),
@@ -340,6 +365,7 @@ int main(void) {
         cmocka_unit_test(columns_are_known_by_other_names),
         cmocka_unit_test(other_encodings_are_read_as_utf_8_and_gone_on_in),
         cmocka_unit_test(a_header_that_is_not_as_declared_is_refused),
+        cmocka_unit_test(the_first_page_of_a_large_file_is_short),
         cmocka_unit_test(a_file_that_is_no_good_is_refused_with_a_sentence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
