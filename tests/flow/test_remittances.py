@@ -79,6 +79,14 @@ def test_the_same_file_twice_changes_nothing(desk):
     assert desk.rows("SELECT count(*) FROM ops.x12_set") == [(1,)]
 
 
+def again(content, before, segment):
+    """With `before`, a whole segment's beginning, said in front of the segment, and counted."""
+    at = content.index(segment)
+    end = content.index(b"\n", at) + 1
+    count = int(content.split(b"SE*")[1].split(b"*")[0])
+    return (content[:at] + content[at:end].replace(segment, before) + content[at:]).replace(b"SE*%d*" % count, b"SE*%d*" % (count + 1))
+
+
 UNSOUND = [ # (claim's file, rule, its sentence, the transaction's difference)
     (remit(["CLP*U0*1*100*70**MC*I", "CAS*CO*45*30"], check="75"), "remittance_unbalanced",
      "the remittance's claims less its provider adjustments are 5.00 below its payment", "-5.00"),
@@ -104,19 +112,21 @@ UNSOUND = [ # (claim's file, rule, its sentence, the transaction's difference)
      "segment 12: a segment CAS stands outside any claim, so nobody knows whose its amounts are", "0.00"),
     (remit(["CLP*U9*1*100*70**MC*I", "CAS*CO*45*30", "TS3*1*11*20251231*1*100", "SVC*HC:99213*100*100"]), "x12_order",
      "segment 13: a segment SVC stands outside any claim, so nobody knows whose its amounts are", "0.00"),
+    (again(remit(["CLP*UA*1*100*70**MC*I", "CAS*CO*45*30"]), b"BPR*I*5*", b"BPR*I*70*"), "x12_order",
+     "segment 5: a segment BPR stands outside the one place that its set has for it, so nobody knows whose its amounts are", "0.00"),
 ]
 UNSOUND = [(content, rule, sentence.format(byte=content.index(b"SE*")), difference) for content, rule, sentence, difference in UNSOUND]
 
 
 def test_a_remittance_that_does_not_add_up_posts_nothing(desk):
-    desk.put("hospital1_1.csv", CSV + "".join(claim(f"U{i}") for i in range(len(UNSOUND))))
+    desk.put("hospital1_1.csv", CSV + "".join(claim(f"U{i:X}") for i in range(len(UNSOUND))))
     for i, (content, *_) in enumerate(UNSOUND):
         desk.put(f"a_{i}.835", content)
     desk.once()
-    assert [row[:4] for row in desk.claims()] == [(f"U{i}", 1, True, "Pending") for i in range(len(UNSOUND))]
+    assert [row[:4] for row in desk.claims()] == [(f"U{i:X}", 1, True, "Pending") for i in range(len(UNSOUND))]
     assert desk.adjustments() == []
     assert desk.rows("SELECT raw ->> 'source_claim_id', rule, reason, state FROM dq.quarantine ORDER BY 1") == [
-        (f"U{i}", rule, sentence, "open") for i, (_, rule, sentence, _) in enumerate(UNSOUND)]
+        (f"U{i:X}", rule, sentence, "open") for i, (_, rule, sentence, _) in enumerate(UNSOUND)]
     for i, (_, _, sentence, difference) in enumerate(UNSOUND):
         report = desk.file(f"a_{i}.835")
         assert report["state"] == "done" and report["rows_quarantined"] == 1 and sentence in report["error"]
@@ -143,6 +153,19 @@ def test_an_amount_of_a_claim_that_was_sent_is_read_as_the_guides_have_it(desk):
     bad = "is no amount (digits, a point before cents, a minus in front)"
     assert desk.rows("SELECT raw ->> 'source_claim_id', rule, reason FROM dq.quarantine ORDER BY 1") == [
         (f"D{i}", "x12_amount", f"segment {6 + i}: CLM02 {what}") for i, what in enumerate([bad, bad, "has a fraction of a cent"])]
+
+
+def test_a_reversal_that_does_not_negate_what_it_reverses_is_held(desk):
+    """As a payment it would be posted twice, its adjustments too, and the claim would cost less than nothing; the others are posted."""
+    desk.put("a_1.835", remit(["CLP*R1*1*100*70**MC*I", "CAS*CO*45*30"], ["CLP*R2*1*50*50**MC*I"]))
+    desk.put("a_2.835", remit(["CLP*R1*22*100*70**MC*I", "CAS*CO*45*30"], ["CLP*R2*22*-50*-50**MC*I"], time="1300"))
+    desk.once()
+    reason = "segment 10: CLP03 is above nothing, and a reversal (CLP02 = 22) has the amounts that it takes back with a minus in front"
+    assert desk.rows("SELECT raw ->> 'source_claim_id', rule, reason, state FROM dq.quarantine") == [("R1", "x12_amount", reason, "open")]
+    assert desk.rows("SELECT source_claim_id, claim_status, claim_amount::text, paid_amount::text FROM silver.claims WHERE is_final "
+                     "ORDER BY 1") == [("R1", "Paid", "100.00", "70.00"), ("R2", "Reversed", "50.00", "0.00")]
+    assert desk.rows("SELECT sum(amount)::text FROM gold.fact_adjustments") == [("30.00",)]
+    assert desk.rows("SELECT state, claims, reversals FROM ops.x12_set ORDER BY paid DESC") == [("posted", 2, 0), ("posted", 2, 2)]
 
 
 def test_the_report_beside_an_x12_file_counts_segments_not_lines(desk):

@@ -34,6 +34,15 @@ static void take_n1(X12Rows *rows, const X12Segment *segment) {
         x12_put_around(rows, X12_BILLING_PROVIDER, x12_element(segment, 4));
 }
 
+/* 005010X221A1, 1.10.2.8: what is taken back is said with its sign turned round, the charge, too. A reversal that says it as the
+ * first payment did adds up all the same, and would be that payment once more. */
+static void check_reversal(X12Rows *rows, const X12Segment *segment, int64_t charged) {
+    if (charged > 0)
+        rows->row.bad_amount = (X12BadAmount){
+            .segment = segment->place.segment, .name = "CLP", .element = 3,
+            .what = "is above nothing, and a reversal (CLP02 = 22) has the amounts that it takes back with a minus in front"};
+}
+
 static void take_clp(X12Rows *rows, const X12Segment *segment) {
     x12_begin_claim(rows, segment, x12_element(segment, 1));
     int64_t charged;
@@ -41,6 +50,8 @@ static void take_clp(X12Rows *rows, const X12Segment *segment) {
     x12_cents(x12_element(segment, 3), &charged);
     x12_cents(x12_element(segment, 4), &rows->sum.paid);
     bool is_reversal = str_equal(rows->status, STR("22"));
+    if (is_reversal)
+        check_reversal(rows, segment, charged);
     x12_put_cents(rows, X12_CLAIM_AMOUNT, is_reversal ? -charged : charged);
     x12_put_cents(rows, X12_PAID_AMOUNT, is_reversal ? 0 : rows->sum.paid);
     x12_put(rows, X12_STATUS_CODE, rows->status);

@@ -149,7 +149,18 @@ static void add_line(X12Tally *tally, int64_t charge) {
 
 /* ---- one function per segment that counts ---- */
 
+static void note(X12Misplaced *first, const X12Segment *segment, const char *outside) {
+    if (first->segment)
+        return;
+    *first = (X12Misplaced){.segment = segment->place.segment, .outside = outside};
+    copy(first->name, X12_NAME_BYTES, segment->elements[0]);
+}
+
+/* Of two payments nobody knows which one the claims are of. */
 static void take_bpr(X12Tally *tally, const X12Segment *segment) {
+    if (tally->has_check)
+        note(&tally->totals.misplaced, segment, "the one place that its set has for it");
+    tally->has_check = true;
     tally->totals.check = amount(tally, segment, 2);
     tally->is_debit = str_equal(x12_element(segment, 3), STR("D"));
 }
@@ -241,14 +252,6 @@ static int where_now(const X12Tally *tally) {
     return tally->line.is_open ? IN_LINE : tally->claim.is_open ? IN_CLAIM : tally->is_past_header ? BETWEEN_CLAIMS : IN_HEADER;
 }
 
-static void note_misplaced(X12Tally *tally, const Role *role, const X12Segment *segment) {
-    X12Misplaced *note = role->says_how_much ? &tally->totals.misplaced : &tally->totals.unread;
-    if (note->segment)
-        return;
-    *note = (X12Misplaced){.segment = segment->place.segment, .outside = role->outside};
-    copy(note->name, X12_NAME_BYTES, segment->elements[0]);
-}
-
 static void take(X12Tally *tally, const X12Segment *segment) {
     const Role *role = role_of(tally->totals.kind, segment);
     if (!role)
@@ -258,14 +261,15 @@ static void take(X12Tally *tally, const X12Segment *segment) {
         tally->is_past_header = true;
     }
     if (!(role->where & where_now(tally)))
-        note_misplaced(tally, role, segment);
+        note(role->says_how_much ? &tally->totals.misplaced : &tally->totals.unread, segment, role->outside);
     else if (role->take)
         role->take(tally, segment);
 }
 
 static void begin_set(X12Tally *tally, const X12Segment *segment) {
     tally->is_open = true;
-    tally->claim.is_open = tally->line.is_open = tally->is_miscounted = tally->is_debit = tally->is_past_header = false;
+    tally->claim.is_open = tally->line.is_open = tally->is_miscounted = false;
+    tally->has_check = tally->is_debit = tally->is_past_header = false;
     tally->totals = (X12Totals){.place = segment->place};
     copy(tally->totals.kind, X12_KIND_BYTES, x12_element(segment, 1));
     copy(tally->totals.control, X12_CONTROL_BYTES, x12_element(segment, 2));

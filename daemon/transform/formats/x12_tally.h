@@ -67,6 +67,7 @@ static inline bool x12_is_balanced(const X12Totals *totals) {
 typedef struct X12Tally {
     X12Totals totals;
     bool is_open, is_miscounted; /* within a transaction set; its SE01 is wrong */
+    bool has_check;              /* a BPR came */
     bool is_debit;               /* BPR03 = D */
     bool is_past_header;         /* a loop that may have claims has begun */
     char group_version[X12_VERSION_BYTES];
