@@ -149,6 +149,7 @@ static void add_line(X12Tally *tally, int64_t charge) {
 
 /* ---- one function per segment that counts ---- */
 
+/* The first one is told. */
 static void note(X12Misplaced *first, const X12Segment *segment, const char *outside) {
     if (first->segment)
         return;
