@@ -12,7 +12,7 @@ CREATE TABLE IF NOT EXISTS bronze.{raw} (
     line bigint,
     raw text NOT NULL                 -- fields joined by tabs, with COPY's escapes
 );
-CREATE INDEX IF NOT EXISTS {ranges} ON bronze.{raw} USING brin (batch_id, source_key text_bloom_ops)
+CREATE INDEX IF NOT EXISTS {ranges} ON bronze.{raw} USING brin (batch_id, source_key text_bloom_ops (n_distinct_per_range = 400))
     WITH (pages_per_range = 16)
 
 -- Texts of rows that had no id, once more, under that which is found by now.
