@@ -34,8 +34,7 @@ static void bind_columns(Members *m) {
             m->dates[m->n_dates++] = i;
 }
 
-Members *members_open(const Entity *entity, const char *source_system, int fiscal_year_start_month,
-                      bool is_first_load) {
+Members *members_open(const Entity *entity, const char *source_system, int fiscal_year_start_month) {
     Members *m = calloc(1, sizeof *m);
     if (!m)
         abort();
@@ -47,8 +46,14 @@ Members *members_open(const Entity *entity, const char *source_system, int fisca
     snprintf(m->fiscal_month, sizeof m->fiscal_month, "%d", fiscal_year_start_month);
     member_bind_dimensions(m);
     bind_columns(m);
-    m->warmth = is_first_load && m->patient >= 0 ? COLD : WARM;
     return m;
+}
+
+/* What was read ahead for a load before is there yet. */
+void members_expect_many(Members *m) {
+    if (!m->expects_many && m->patient >= 0)
+        m->warmth = COLD;
+    m->expects_many = true;
 }
 
 void members_free(Members *m) {

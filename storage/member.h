@@ -17,10 +17,10 @@
 
 typedef struct Members Members;
 
-/* `is_first_load`: many patients will be named, so they are read once, as many as can be remembered: some with every page
- * from the second on. */
-Members *members_open(const Entity *entity, const char *source_system, int fiscal_year_start_month,
-                      bool is_first_load);
+Members *members_open(const Entity *entity, const char *source_system, int fiscal_year_start_month);
+/* Many patients will be named, by a first load or a large file: they are read once, as many as can be remembered, some with
+ * every page from the second on. Before its first page. */
+void members_expect_many(Members *members);
 void members_free(Members *members);
 
 typedef enum MembersWay {

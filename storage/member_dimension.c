@@ -12,7 +12,7 @@ enum {
     UNKNOWN_KEY = -1, /* the member for facts that name nothing */
     ABSENT_PAGES = 8, /* so long a name that is nobody's is not asked for again */
     ABSENT_MOST = 4096,
-    WARM_AT_ONCE = 4, /* of SQL_MEMBER_WARM's pages, with each page of a first load */
+    WARM_AT_ONCE = 4, /* of SQL_MEMBER_WARM's pages, with each page, while many patients are expected */
 };
 
 /* In the order in which missing ones are made: every page goes by it, so that two never wait in a circle. */
@@ -50,6 +50,9 @@ void member_forget(Members *m) {
         member_cache_empty(&m->bounds[i].cache);
         forget_absent(&m->bounds[i]);
     }
+    buf_clear(&m->warm_to);
+    if (m->expects_many && m->patient >= 0 && m->warmth == WARM)
+        m->warmth = COLD;
 }
 
 /* ---- keys ---- */
@@ -237,7 +240,7 @@ static bool warm_more(Members *m, Pg *pg, Arena *arena, Error *err) {
     return true;
 }
 
-/* Patients one by one would cost a first load a tenth of its time. They are read some with each page, that no page stands
+/* Patients one by one would cost a first load a tenth of its time, and a large file a third. They are read some with each page, that no page stands
  * still for all of them, from the second on: what comes in one page names few. Where the cache is full the others are
  * asked for as they come. */
 bool member_warm(Members *m, Pg *pg, Arena *arena, Error *err) {

@@ -50,7 +50,8 @@ struct Members {
     size_t n_dates;
     uint64_t known_days[DAYS / 64 + 1]; /* a bit for each that the calendar has; memory for those of use alone, from calloc() */
     MemberCache known_spellings; /* of payers */
-    enum { WARM, COLD, WARMING } warmth; /* COLD: a first load that has not read all patients; WARMING: a thread reads some */
+    bool expects_many;                   /* patients */
+    enum { WARM, COLD, WARMING } warmth; /* COLD: many are expected, and not all have been read; WARMING: a thread reads some */
     Buf warm_to;                         /* the last id of those that it has */
     size_t n_pages; /* of which something was written */
     int64_t change; /* ops.member_change when the caches were empty */
@@ -68,7 +69,7 @@ const char *member_batch(const SilverPage *page);
 void member_bind_dimensions(Members *m);
 /* All members, where a settle may have put them right. */
 void member_forget(Members *m);
-/* Patients are read ahead, some with each page of a first load; the mutex is free while PostgreSQL answers. */
+/* Patients are read ahead, some with each page while many are expected; the mutex is free while PostgreSQL answers. */
 bool member_warm(Members *m, Pg *pg, Arena *arena, Error *err);
 /* Keys of dimension i, in rows; and of patients the ages. `scratch` is the caller's to empty. */
 bool member_resolve_dimension(Members *m, size_t i, Pg *pg, SilverPage *page, Error *err);

@@ -441,10 +441,12 @@ static bool read_page(DeliveryFile *file, Arena *arena, size_t most, Endings *en
     return true;
 }
 
+bool delivery_is_large(const DeliveryFile *file) { return unpack_size(file->bytes) > LARGE_BYTES; }
+
 /* Until the first page is placed nothing is known of those behind it, and they wait (turns.h): that of a large file is short. */
 static size_t most_of_page(const DeliveryFile *file) {
     size_t most = most_rows(file);
-    bool is_short = !file->is_begun && unpack_size(file->bytes) > LARGE_BYTES && most > FIRST_ROWS;
+    bool is_short = !file->is_begun && delivery_is_large(file) && most > FIRST_ROWS;
     return is_short ? FIRST_ROWS : most;
 }
 

@@ -54,6 +54,8 @@ bool delivery_check_values(DeliveryFile *file, const Mapping *mapping, Arena *ar
 const FileDetected *delivery_detected(DeliveryFile *file, Arena *arena);
 /* X12 only, else NULL: what the file as a whole was found to be. */
 const struct X12Survey *delivery_survey(const DeliveryFile *file);
+/* Whether it has so many rows, by its unpacked size, that what they name is better read as a whole. */
+bool delivery_is_large(const DeliveryFile *file);
 /* Goes to where a page ended. */
 bool delivery_seek(DeliveryFile *file, int64_t offset, int64_t line, Error *err);
 bool delivery_read(DeliveryFile *file, Arena *page, DeliveryPage *ret_page, Error *err);

@@ -293,6 +293,8 @@ static bool walk_table(Extraction *x, const Str *after_key, Pass pass, Error *er
     };
     CLEANUP(ahead_drop) Ahead *ahead = ahead_open(&reader, err);
     TRY(ahead);
+    if (pass == PASS_FIRST_LOAD)
+        members_expect_many(x->place.members);
     bool ok = turns_walk(&walk.turns, ahead, err);
     turns_done(&walk.turns);
     TRY(ok);

@@ -50,8 +50,7 @@ bool place_open(RunContext *run, const PlaceSource *source, PlaceFeed *ret_feed,
                                    source->zone, err);
     TRY(feed.mapping);
     TRY(run->plan ? read_ledgers(run, source, &feed, err) : open_ledgers(run, source, &feed, err));
-    feed.members = members_open(feed.entity, feed.source_system, run->config->fiscal_year_start_month,
-                                feed.cursor.is_loading);
+    feed.members = members_open(feed.entity, feed.source_system, run->config->fiscal_year_start_month);
     *ret_feed = feed;
     return true;
 }

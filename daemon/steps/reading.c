@@ -227,6 +227,8 @@ bool reading_place(Reading *reading, AheadPage *first, Error *err) {
                           .n_in_hand = n_lanes ? n_lanes : 1};
     if (first->is_last)
         return place_next(reading, first, err);
+    if (delivery_is_large(reading->delivery))
+        members_expect_many(reading->feed->members);
     CLEANUP(ahead_drop) Ahead *ahead = ahead_open(&reader, err);
     TRY(ahead && place_next(reading, first, err));
     arena_empty(first->arena); /* the others have memory of their own */

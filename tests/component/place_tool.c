@@ -86,7 +86,12 @@ static bool open_feed(Tool *tool, Error *err) {
             source.tells = (Tells)i;
     if (tool->n_feeds == FEEDS_MAX)
         return error_set(err, STATE_BUG, "too many feeds");
-    return place_open(&tool->run, &source, &tool->feeds[tool->n_feeds], err) && ++tool->n_feeds;
+    PlaceFeed *feed = &tool->feeds[tool->n_feeds];
+    TRY(place_open(&tool->run, &source, feed, err));
+    if (feed->cursor.is_loading)
+        members_expect_many(feed->members);
+    tool->n_feeds++;
+    return true;
 }
 
 static bool read_rows(Tool *tool, const PlaceFeed *feed, size_t n, Arena *arena, RawRows *ret_rows, Error *err) {

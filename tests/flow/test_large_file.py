@@ -1,0 +1,34 @@
+"""A large file names many patients: they are read as a whole, whether it is the feed's first file or not."""
+from test_claims import COLUMNS, make_claims, row, text  # noqa: F401  (a fixture and what it makes)
+
+PAGE, PATIENTS = 50, 300
+LARGE_BYTES = 8 << 20  # of delivery.c
+
+
+def file_of(prefix, padding=0):
+    rows = [[*row(f"{prefix}{number:03}", patient=f"P{number:03}"), "x" * padding] for number in range(PATIENTS)]
+    return text(rows, [*COLUMNS, "Note"])
+
+
+def scans(claims):  # noqa: F811
+    """Of the indexes of patients: each who is asked for by name costs one."""
+    return claims.rows("SELECT sum(idx_scan)::int FROM pg_stat_user_indexes WHERE relname = 'patients'")[0][0]
+
+
+def scans_of(claims, name, content):  # noqa: F811
+    before = scans(claims)
+    claims.put(name, content)
+    claims.once()
+    return scans(claims) - before
+
+
+def test_a_large_file_reads_its_patients_once_where_a_small_one_asks_for_each(make_claims):  # noqa: F811
+    claims = make_claims(page_rows=PAGE)
+    claims.put("hospital1_2024-01.csv", file_of("A"))
+    claims.once()  # settle makes the patients that it names
+    large = file_of("C", padding=LARGE_BYTES // PATIENTS + 1)
+    of_small, of_large = scans_of(claims, "hospital1_2024-02.csv", file_of("B")), scans_of(claims, "hospital1_2024-03.csv", large)
+    assert of_small >= PATIENTS
+    assert of_small - of_large >= PATIENTS - 3 * PAGE  # its first page asks, and those that are placed while others are read
+    keys = claims.rows("SELECT source_patient_id, count(DISTINCT patient_key)::int, count(*)::int FROM silver.claims GROUP BY 1")
+    assert sorted(keys) == [(f"P{number:03}", 1, 3) for number in range(PATIENTS)]
