@@ -17,7 +17,7 @@ from . import loader, names, sample
 
 CLINICIANS, DEPARTMENTS = 500, 12
 BEGIN = datetime.date(2023, 6, 1)  # rows are a second apart; no clock is set back for months
-CLAIMS_FILE = "hospital_a_2024-12.csv"
+CLAIMS_FILE, NEXT_CLAIMS_FILE = "hospital_a_2024-12.csv", "hospital_a_2025-01.csv"
 ENCOUNTER_ID = len("E00000001")
 NULL = sample.NULL
 

@@ -342,5 +342,18 @@ class World:
                 found[name]["next_due_at"] for name in ("settle", "kpi"))
         jobs.until(is_idle, RUN_SECONDS)
 
-    def drop_claims(self):
-        loader.drop_file(self.claims_file, self.drop)
+    def make_next_claims(self):
+        """The claims file once more, of other claims."""
+        path = self.claims_file.replace(bench_data.CLAIMS_FILE, bench_data.NEXT_CLAIMS_FILE)
+        with open(self.claims_file, encoding="utf-8") as old, open(path, "w", encoding="utf-8") as new:
+            new.writelines(line.replace("CA", "CB", 1) if line.startswith("CA") else line for line in old)
+        return path
+
+    def drop_claims(self, path, job):
+        """Drops a file, and awaits the run that takes it."""
+        def last():
+            return (jobs.jobs(self.daemon)[job]["last_run"] or {}).get("id")
+        before = last()
+        loader.drop_file(path, self.drop)
+        begun = jobs.until(lambda: last() if last() != before else None, RUN_SECONDS)
+        return succeeded(jobs.await_run(self.daemon, begun, RUN_SECONDS))
