@@ -51,9 +51,10 @@ Members *members_open(const Entity *entity, const char *source_system, int fisca
 
 /* What was read ahead for a load before is there yet. */
 void members_expect_many(Members *m) {
-    if (!m->expects_many && m->patient >= 0)
-        m->warmth = COLD;
+    if (m->expects_many || m->patient < 0)
+        return;
     m->expects_many = true;
+    m->warmth = COLD;
 }
 
 void members_free(Members *m) {

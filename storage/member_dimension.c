@@ -51,7 +51,7 @@ void member_forget(Members *m) {
         forget_absent(&m->bounds[i]);
     }
     buf_clear(&m->warm_to);
-    if (m->expects_many && m->patient >= 0 && m->warmth == WARM)
+    if (m->expects_many && m->warmth == WARM)
         m->warmth = COLD;
 }
 
@@ -240,9 +240,9 @@ static bool warm_more(Members *m, Pg *pg, Arena *arena, Error *err) {
     return true;
 }
 
-/* Patients one by one would cost a first load a tenth of its time, and a large file a third. They are read some with each page, that no page stands
- * still for all of them, from the second on: what comes in one page names few. Where the cache is full the others are
- * asked for as they come. */
+/* Patients one by one would cost a first load a tenth of its time, and a large file 15 ms a page. They are read some with each
+ * page, that no page stands still for all of them, from the second on: what comes in one page names few. Where the cache is
+ * full the others are asked for as they come. */
 bool member_warm(Members *m, Pg *pg, Arena *arena, Error *err) {
     bool ok = true;
     if (m->n_pages++ == 0 || m->warmth != COLD)

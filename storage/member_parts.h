@@ -50,7 +50,7 @@ struct Members {
     size_t n_dates;
     uint64_t known_days[DAYS / 64 + 1]; /* a bit for each that the calendar has; memory for those of use alone, from calloc() */
     MemberCache known_spellings; /* of payers */
-    bool expects_many;                   /* patients */
+    bool expects_many;                   /* patients, where its rows name any */
     enum { WARM, COLD, WARMING } warmth; /* COLD: many are expected, and not all have been read; WARMING: a thread reads some */
     Buf warm_to;                         /* the last id of those that it has */
     size_t n_pages; /* of which something was written */
