@@ -97,3 +97,19 @@ def test_an_id_of_any_length_is_read_behind(build, postgres, schema_database):
     placer.page("t", [("T3", ids[5000], "10.00")])
     assert postgres.ask(schema_database, "SELECT patient_key IS NOT NULL FROM silver.transactions WHERE source_transaction_id = 'T3'") == [(True,)]
     placer.stop()
+
+
+def test_behind_a_settle_that_put_members_right_patients_are_read_ahead_anew(build, postgres, schema_database):
+    """What was remembered is forgotten then. Seen, as above, by who is taken away when he was remembered again."""
+    placer = Placer(build, postgres, schema_database)
+    placer.feed("p", "a", "patients", ("source_patient_id", "last_name"))
+    placer.page("p", [(f"P{number}", "Lee") for number in range(3)])
+    placer.feed("t", "a", "transactions", ("source_transaction_id", "source_patient_id", "amount"))
+    placer.page("t", [("T1", "P0", "10.00")])
+    placer.page("t", [("T2", "P0", "10.00")])  # all are read
+    postgres.execute("UPDATE ops.member_change SET batch_id = batch_id + 1", schema_database)
+    placer.page("t", [("T3", "P0", "10.00")])  # and once more
+    postgres.execute("DELETE FROM silver.patients WHERE source_patient_id = 'P2'", schema_database)
+    placer.page("t", [("T4", "P2", "10.00")])
+    assert postgres.ask(schema_database, "SELECT patient_key IS NOT NULL FROM silver.transactions WHERE source_transaction_id = 'T4'") == [(True,)]
+    placer.stop()
