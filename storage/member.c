@@ -78,8 +78,7 @@ bool member_may_make(const Members *m, Error *err) {
     return m->way == MEMBERS_MAKE || error_set(err, STATE_CONFLICT, "a page names what is to be made in its turn");
 }
 
-/* Read behind the placement lock: a settle that put facts right is over, or has not begun. */
-static bool check_change(Members *m, Pg *pg, Error *err) {
+bool member_check_change(Members *m, Pg *pg, Error *err) {
     CLEANUP(pg_result_drop) PgResult *found = pg_query(pg, SQL_MEMBER_CHANGE, PG_NONE, err);
     TRY(found);
     if (pg_int(found, 0, 0) != m->change)
@@ -115,7 +114,7 @@ static bool resolve_page(Members *m, Pg *pg, bool has_written, SilverPage *page,
 bool members_resolve(Members *m, Pg *pg, MembersWay way, SilverPage *page, Error *err) {
     bool has_written = silver_count(page, ROW_NEW) + silver_count(page, ROW_CHANGED) > 0;
     pthread_mutex_lock(&m->mutex);
-    bool ok = !has_written || (check_change(m, pg, err) && member_warm(m, pg, page->arena, err));
+    bool ok = !has_written || (member_check_change(m, pg, err) && member_warm(m, pg, page->arena, err));
     m->way = way;
     ok = ok && resolve_page(m, pg, has_written, page, err);
     pthread_mutex_unlock(&m->mutex);

@@ -23,6 +23,11 @@ Members *members_open(const Entity *entity, const char *source_system, int fisca
 void members_expect_many(Members *members);
 void members_free(Members *members);
 
+/* Whether there are patients to be read ahead, and no thread is reading some. Any thread, as the next. */
+bool members_are_to_read(Members *members);
+/* Reads some of them: for who has nothing else to do. In a transaction that holds the placement lock. */
+bool members_read_ahead(Members *members, Pg *pg, Error *err);
+
 typedef enum MembersWay {
     MEMBERS_MAKE,
     MEMBERS_KNOWN /* nothing may be made or learned: where that is due it is a conflict */

@@ -240,17 +240,37 @@ static bool warm_more(Members *m, Pg *pg, Arena *arena, Error *err) {
     return true;
 }
 
-/* Patients one by one would cost a first load a tenth of its time, and a large file 15 ms a page. They are read some with each
- * page, that no page stands still for all of them, from the second on: what comes in one page names few. Where the cache is
- * full the others are asked for as they come. */
-bool member_warm(Members *m, Pg *pg, Arena *arena, Error *err) {
+/* Not what another thread is reading. */
+static bool warm(Members *m, Pg *pg, int n_at_once, Arena *arena, Error *err) {
     bool ok = true;
-    if (m->n_pages++ == 0 || m->warmth != COLD)
+    if (m->warmth == WARMING)
         return true;
-    for (int i = 0; i < WARM_AT_ONCE && ok && m->warmth != WARM; i++) {
+    for (int i = 0; i < n_at_once && ok && m->warmth != WARM; i++) {
         m->warmth = WARMING;
         ok = warm_more(m, pg, arena, err);
     }
     m->warmth = m->warmth == WARMING ? COLD : m->warmth;
     return ok;
+}
+
+/* Patients one by one would cost a first load a tenth of its time, and a large file 15 ms a page. They are read some with each
+ * page, that no page stands still for all of them, from the second on: what comes in one page names few. Where the cache is
+ * full the others are asked for as they come. */
+bool member_warm(Members *m, Pg *pg, Arena *arena, Error *err) {
+    return m->n_pages++ == 0 || warm(m, pg, WARM_AT_ONCE, arena, err);
+}
+
+bool members_read_ahead(Members *m, Pg *pg, Error *err) {
+    CLEANUP(arena_drop) Arena *arena = arena_open();
+    pthread_mutex_lock(&m->mutex);
+    bool ok = m->warmth != COLD || (member_check_change(m, pg, err) && warm(m, pg, 1, arena, err));
+    pthread_mutex_unlock(&m->mutex);
+    return ok;
+}
+
+bool members_are_to_read(Members *m) {
+    pthread_mutex_lock(&m->mutex);
+    bool are = m->warmth == COLD;
+    pthread_mutex_unlock(&m->mutex);
+    return are;
 }

@@ -69,6 +69,8 @@ const char *member_batch(const SilverPage *page);
 void member_bind_dimensions(Members *m);
 /* All members, where a settle may have put them right. */
 void member_forget(Members *m);
+/* The same where one did so since they were remembered. Asked behind the placement lock: a settle is over, or has not begun. */
+bool member_check_change(Members *m, Pg *pg, Error *err);
 /* Patients are read ahead, some with each page while many are expected; the mutex is free while PostgreSQL answers. */
 bool member_warm(Members *m, Pg *pg, Arena *arena, Error *err);
 /* Keys of dimension i, in rows; and of patients the ages. `scratch` is the caller's to empty. */

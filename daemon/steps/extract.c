@@ -295,6 +295,7 @@ static bool walk_table(Extraction *x, const Str *after_key, Pass pass, Error *er
     TRY(ahead);
     if (pass == PASS_FIRST_LOAD)
         members_expect_many(x->place.members);
+    turns_begin(&walk.turns);
     bool ok = turns_walk(&walk.turns, ahead, err);
     turns_done(&walk.turns);
     TRY(ok);

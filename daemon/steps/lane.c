@@ -11,6 +11,7 @@
 enum { GIVE_WAY_MS = 2000, LOOK_MS = 100 };
 
 typedef enum LaneState {
+    LANE_OPENS,
     LANE_IDLE,
     LANE_ASKED,  /* `rows` are the thread's */
     LANE_WRITES,
@@ -20,7 +21,8 @@ typedef enum LaneState {
 } LaneState;
 
 struct Lane {
-    PlaceFeed feed; /* with a session of its own */
+    PlaceFeed feed; /* with a session of its own; none: `why` */
+    Error why;
     PgPool *pool;
     LaneGate *gate;
     pthread_t thread;
@@ -44,10 +46,24 @@ static void change(Lane *lane, LaneState state) {
 
 /* ---- on the thread ---- */
 
-/* True when there is a page to write. */
+static bool read_ahead(Lane *lane) {
+    pthread_mutex_unlock(&lane->mutex);
+    bool goes_on = place_read_ahead(&lane->feed);
+    pthread_mutex_lock(&lane->mutex);
+    return goes_on;
+}
+
+static bool has_to_wait(const Lane *lane) { return !lane->stops && lane->state != LANE_ASKED; }
+
+/* True when there is a page to write. A session whose page was taken is the run's until that is done. */
 static bool await_page(Lane *lane) {
-    while (!lane->stops && lane->state != LANE_ASKED)
-        pthread_cond_wait(&lane->changed, &lane->mutex);
+    bool reads_ahead = true;
+    while (has_to_wait(lane)) {
+        if (reads_ahead && lane->state == LANE_IDLE)
+            reads_ahead = read_ahead(lane);
+        else
+            pthread_cond_wait(&lane->changed, &lane->mutex);
+    }
     return !lane->stops;
 }
 
@@ -95,8 +111,13 @@ static void write_page(Lane *lane) {
 
 static void *write_pages(void *context) {
     Lane *lane = context;
+    Error why = {0};
+    Pg *pg = pg_pool_take(lane->pool, &why);
     pthread_mutex_lock(&lane->mutex);
-    while (await_page(lane))
+    lane->feed.pg = pg;
+    lane->why = why;
+    change(lane, LANE_IDLE);
+    while (pg && await_page(lane))
         write_page(lane);
     pthread_mutex_unlock(&lane->mutex);
     return NULL;
@@ -112,13 +133,11 @@ static void give_back(Lane *lane) {
 }
 
 Lane *lane_open(const PlaceFeed *feed, PgPool *pool, LaneGate *gate, Error *err) {
-    Pg *pg = pg_pool_take(pool, err);
-    TRY_NULL(pg);
     Lane *lane = calloc(1, sizeof *lane);
     if (!lane)
         abort();
     lane->feed = *feed;
-    lane->feed.pg = pg;
+    lane->feed.pg = NULL;
     lane->pool = pool;
     lane->gate = gate;
     pthread_mutex_init(&lane->mutex, NULL);
@@ -129,6 +148,17 @@ Lane *lane_open(const PlaceFeed *feed, PgPool *pool, LaneGate *gate, Error *err)
         return NULL;
     }
     return lane;
+}
+
+bool lane_await_session(Lane *lane, Error *err) {
+    pthread_mutex_lock(&lane->mutex);
+    while (lane->state == LANE_OPENS)
+        pthread_cond_wait(&lane->changed, &lane->mutex);
+    bool has_session = lane->feed.pg != NULL;
+    if (!has_session)
+        *err = lane->why;
+    pthread_mutex_unlock(&lane->mutex);
+    return has_session;
 }
 
 /* Of a page before only the ids are looked at: its rows are another lane's meanwhile. */

@@ -26,9 +26,11 @@ void lane_gate_open(LaneGate *gate, unsigned n_writers);
 /* When the lanes are freed. */
 void lane_gate_close(LaneGate *gate);
 
-/* For pages of `feed`, which is copied: its members, mapping and names must outlive the lane, as `gate` must. NULL and an
- * error where there is no session or thread to be had: one can go on without. */
+/* For pages of `feed`, which is copied: its members, mapping and names must outlive the lane, as `gate` must. Its thread takes a
+ * session, and while it has no page it reads patients ahead. NULL and an error where there is no thread to be had. */
 Lane *lane_open(const PlaceFeed *feed, PgPool *pool, LaneGate *gate, Error *err);
+/* Waits for the session. False and an error where there is none to be had: one can go on without. */
+bool lane_await_session(Lane *lane, Error *err);
 /* Whether it begins to write these rows. Not where the lane has a page already, where the page is not one that may be early,
  * or where it may have to do with `before`: the pages before it that are not committed yet. `rows` are described as for
  * placing, and stay where they are until lane_done(). */

@@ -116,6 +116,9 @@ bool place_early(PlaceFeed *feed, const RawRows *rows, EarlyPage *ret_early);
 /* Whether it is worth trying: prepared rows that could be read, of one file. Nothing of theirs is changed by asking. */
 bool place_may_be_early(const RawRows *rows);
 void early_page_drop(EarlyPage *early);
+/* While `feed`'s session has nothing to write: reads some of the patients that pages will name. False when there is nothing
+ * left of that to do, or it has to be left. */
+bool place_read_ahead(PlaceFeed *feed);
 /* When the page before it is committed; `feed` is the run's, and moves on as by place_page(). On the run's thread. False:
  * whatever it is, also when it is not known whether it was committed, the page goes by place_page() once it is dropped: its
  * fence tells. */

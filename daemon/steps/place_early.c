@@ -9,9 +9,11 @@
  * seldom has to fail. For the cursor, whose holder may wait for these rows, it does not wait at all. */
 static const char PATIENCE[] = "800ms";
 
-bool placing_be_patient(Placing *p, Error *err) {
-    return state_patience(p->feed->pg, PATIENCE, err) && state_placement_lock_shared(p->feed->pg, err);
+static bool be_patient(Pg *tx, Error *err) {
+    return state_patience(tx, PATIENCE, err) && state_placement_lock_shared(tx, err);
 }
+
+bool placing_be_patient(Placing *p, Error *err) { return be_patient(p->feed->pg, err); }
 
 bool place_may_be_early(const RawRows *rows) {
     bool is_plain = rows->prepared && rows->n_rows > 0 && !rows->former && !rows->files && rows->n_takes == 0;
@@ -32,6 +34,15 @@ bool placing_check_unknown(Placing *p, Error *err) {
         if (!is_unknown(&p->page->rows[i]))
             return false;
     return true;
+}
+
+bool place_read_ahead(PlaceFeed *feed) {
+    Error ignored = {0}; /* who is not read is asked for with the page that names him */
+    if (!members_are_to_read(feed->members))
+        return false;
+    CLEANUP(pg_tx_drop) Pg *tx = pg_begin(feed->pg, &ignored);
+    return tx && be_patient(tx, &ignored) && members_read_ahead(feed->members, tx, &ignored) &&
+           pg_commit(&tx, PG_RELAXED, &ignored);
 }
 
 void early_page_drop(EarlyPage *early) {

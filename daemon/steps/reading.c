@@ -230,10 +230,12 @@ bool reading_place(Reading *reading, AheadPage *first, Error *err) {
     if (delivery_is_large(reading->delivery))
         members_expect_many(reading->feed->members);
     CLEANUP(ahead_drop) Ahead *ahead = ahead_open(&reader, err);
-    TRY(ahead && place_next(reading, first, err));
+    TRY(ahead);
+    turns_begin(&reading->turns);
+    bool ok = place_next(reading, first, err);
     arena_empty(first->arena); /* the others have memory of their own */
     arena_trim(first->arena);
-    bool ok = turns_walk(&reading->turns, ahead, err);
+    ok = ok && turns_walk(&reading->turns, ahead, err);
     turns_done(&reading->turns);
     return ok;
 }

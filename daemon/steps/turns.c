@@ -12,22 +12,32 @@ enum {
 };
 
 /* The one whose session has died has refused a page by then: at most every second one of a lane is opened for. */
-static bool open_lane(Turns *turns, Lane **lane) {
-    Error why = {0};
+static bool open_lane(Turns *turns, Lane **lane, Error *err) {
     if (*lane && lane_is_dead(*lane))
         lanes_free(lane, 1);
     if (!*lane)
-        *lane = lane_open(turns->feed, turns->feed->run->pg_pool, &turns->gate, &why);
-    if (!*lane)
-        LOG_FAILURE(LOG_LEVEL_INFO, "no further session writes pages", &why, LOG_TEXT("feed", turns->feed->feed));
+        *lane = lane_open(turns->feed, turns->feed->run->pg_pool, &turns->gate, err);
     return *lane;
 }
 
+static bool await_session(Lane **lane, Error *err) {
+    bool has_session = lane_await_session(*lane, err);
+    if (!has_session)
+        lanes_free(lane, 1);
+    return has_session;
+}
+
+/* All take their sessions at the same time. */
 static bool open_lanes(Turns *turns) {
-    for (size_t i = 0; i < turns->n_lanes; i++)
-        if (!open_lane(turns, &turns->lanes[i]))
-            return false;
-    return true;
+    Error why = {0};
+    bool ok = true;
+    for (size_t i = 0; i < turns->n_lanes && ok; i++)
+        ok = open_lane(turns, &turns->lanes[i], &why);
+    for (size_t i = 0; i < turns->n_lanes && ok; i++)
+        ok = await_session(&turns->lanes[i], &why);
+    if (!ok)
+        LOG_FAILURE(LOG_LEVEL_INFO, "no further session writes pages", &why, LOG_TEXT("feed", turns->feed->feed));
+    return ok;
 }
 
 /* Their sessions are others' meanwhile. One that has a page yet comes when that is placed. */
@@ -65,7 +75,8 @@ static bool has_lanes(Turns *turns) {
     turns->has_no_lanes |= opens && !open_lanes(turns);
     if (opens && !turns->has_no_lanes)
         return true;
-    give_lanes_back(turns);
+    if (turns->has_placed)
+        give_lanes_back(turns);
     return false;
 }
 
@@ -108,10 +119,16 @@ static void give_page_back(Turns *turns, Ahead *ahead) {
         turns->turn = (turns->turn + 1) % turns->n_lanes;
 }
 
+void turns_begin(Turns *turns) {
+    Error ignored = {0}; /* it is tried again when there is something to write */
+    lane_gate_open(&turns->gate, TURNS_WRITERS);
+    for (size_t i = 0; i < turns->n_lanes && members_are_to_read(turns->feed->members); i++)
+        open_lane(turns, &turns->lanes[i], &ignored);
+}
+
 /* While a page is committed those behind it are being written; its session goes on with the next. */
 bool turns_walk(Turns *turns, Ahead *ahead, Error *err) {
     bool is_begun, is_last = false;
-    lane_gate_open(&turns->gate, TURNS_WRITERS);
     while (!is_last) {
         TRY(take_page(turns, ahead, &is_begun, err));
         is_last = turns->pages[0]->is_last;
@@ -152,6 +169,7 @@ bool turns_place(Turns *turns, RawRows *rows, const CursorState *next, Arena *pa
     if (!ok && turns->answer != LANE_NOTHING)
         rows->prepared = NULL; /* whose rows bear what that attempt found */
     ok = ok || place(turns->feed, rows, next, page, ret_outcome, err);
+    turns->has_placed = true;
     turns->was_unknown = ok && ret_outcome->rows_new + ret_outcome->rows_quarantined == (int64_t)rows->n_rows;
     return ok;
 }

@@ -20,7 +20,7 @@ typedef struct TurnsOwner {
     void *ctx;
 } TurnsOwner;
 
-/* Begun with {.owner, .feed, .n_lanes}, the rest zero. */
+/* Begun with {.owner, .feed, .n_lanes}, the rest zero, and turns_begin(); behind that turns_done() in any case. */
 typedef struct Turns {
     TurnsOwner owner;
     PlaceFeed *feed; /* the run's */
@@ -34,9 +34,12 @@ typedef struct Turns {
     bool has_no_lanes, is_told;
     int n_rest; /* pages that are placed by the run's session before the lanes are tried again */
     int n_in_vain[TURNS_LANES_MAX]; /* pages that each had to leave or was not given, one behind the other */
+    bool has_placed;                /* a page: those opened before it are wanted or not */
     bool was_unknown;               /* of the page placed last: the next may be as it was */
 } Turns;
 
+/* Its sessions are opened before the first page where they have patients to read ahead meanwhile. */
+void turns_begin(Turns *turns);
 /* The next page from `ahead`, of which as many may be in hand as there are lanes, and all behind it. */
 bool turns_walk(Turns *turns, Ahead *ahead, Error *err);
 /* The session that has these rows is awaited; then they are the run's again, to be described. */
