@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from harness import dump
+from harness import dump, jobs
 from harness.onefeed import OneFeed
 
 PAGE = 6  # of a page of nine
@@ -120,3 +120,30 @@ def test_rows_that_are_there_already_are_found_all_the_same(make_table):
     feed.once()
     assert keys(feed) == [row["id"] for row in NEW]
     assert feed.value("SELECT count(*) FROM silver.transactions WHERE amount IS NULL") == 0
+
+
+HELD = "INSERT INTO silver.transactions (transaction_key, source_system, source_transaction_id, batch_id) VALUES (-1 - %d, 'h', 'T%04d', 0)"
+
+
+def n_waiting(feed):
+    """Sessions of the daemon that wait for another's row."""
+    return feed.value("SELECT count(*)::int FROM pg_stat_activity WHERE usename = 'revcycled' AND wait_event = 'transactionid' "
+                      f"AND datname = '{feed.database}'")
+
+
+def test_sessions_that_were_opened_before_the_first_page_write_the_second(make_table):
+    """They read patients meanwhile, and are kept. Their threads are there while the first page waits, and no other comes."""
+    feed = make_table(NEW)
+    with contextlib.closing(feed.store.connect(feed.database)) as first, first.cursor() as of_first, \
+            contextlib.closing(feed.store.connect(feed.database)) as second, second.cursor() as of_second:
+        of_first.execute(HELD % (0, 0))
+        of_second.execute(HELD % (PAGE, PAGE))
+        feed.daemon.begin_once()
+        jobs.until(lambda: n_waiting(feed) == 1, 60, "the first page waits")
+        before = feed.daemon.threads()
+        first.rollback()
+        jobs.until(lambda: len(keys(feed)) == PAGE and n_waiting(feed) == 1, 60, "the first page is there, the second waits")
+        assert feed.daemon.threads() == before
+        second.rollback()
+    assert feed.daemon.end_once(timeout=120) == 0
+    assert content_of(feed) == content_of(by_one(make_table, NEW))
