@@ -122,7 +122,8 @@ static void give_page_back(Turns *turns, Ahead *ahead) {
 void turns_begin(Turns *turns) {
     Error ignored = {0}; /* it is tried again when there is something to write */
     lane_gate_open(&turns->gate, TURNS_WRITERS);
-    for (size_t i = 0; i < turns->n_lanes && members_are_to_read(turns->feed->members); i++)
+    size_t n = members_are_to_read(turns->feed->members) ? turns->n_lanes : 0; /* asked once: the first may be reading already */
+    for (size_t i = 0; i < n; i++)
         open_lane(turns, &turns->lanes[i], &ignored);
 }
 
