@@ -27,14 +27,14 @@ static bool await_session(Lane **lane, Error *err) {
     return has_session;
 }
 
-/* All take their sessions at the same time. */
+/* All take their sessions at the same time. Each is awaited, also behind one that has none: it can be given back then. */
 static bool open_lanes(Turns *turns) {
     Error why = {0};
     bool ok = true;
     for (size_t i = 0; i < turns->n_lanes && ok; i++)
         ok = open_lane(turns, &turns->lanes[i], &why);
-    for (size_t i = 0; i < turns->n_lanes && ok; i++)
-        ok = await_session(&turns->lanes[i], &why);
+    for (size_t i = 0; i < turns->n_lanes; i++)
+        ok = (!turns->lanes[i] || await_session(&turns->lanes[i], &why)) && ok;
     if (!ok)
         LOG_FAILURE(LOG_LEVEL_INFO, "no further session writes pages", &why, LOG_TEXT("feed", turns->feed->feed));
     return ok;
