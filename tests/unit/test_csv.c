@@ -163,7 +163,7 @@ static void make_random_file(Buf *file, Buf *expected) {
     if (random_below(4) == 0)
         buf_put(file, "\xEF\xBB\xBF", 3);
     const char *end = ENDS[random_below(3)];
-    size_t n_fields = 2 + random_below(6), n_rows = 1 + random_below(30);
+    size_t n_fields = random_below(8) == 0 ? 60 + random_below(90) : 2 + random_below(6), n_rows = 1 + random_below(30);
     for (size_t r = 0; r < n_rows; r++) {
         for (size_t f = 0; f < n_fields; f++) {
             if (f > 0)

@@ -188,6 +188,33 @@ static void scan_plain(CsvParser *csv, Scan *scan, size_t *at) {
     *at = stop;
 }
 
+/* Adds the fields from `at` on that no quote begins and a delimiter ends, and returns where the next one begins: what
+ * scan_row() does with each, without a look at anything else. Most rows have no others, but for their last. */
+static size_t pass_plain(CsvParser *csv, Scan *scan, size_t at) {
+    const char *const text = scan->text, delimiter = csv->delimiter;
+    const size_t window = scan->window;
+    const char quote = csv->quote == CSV_QUOTE_DOUBLE ? '"' : '\n'; /* that begins no such field */
+    if (csv->quote == CSV_QUOTE_BACKSLASH || delimiter == CSV_WHOLE_LINES || at >= window || text[at] == quote)
+        return at;
+    Str *field = csv->fields + csv->n_fields, *const limit = csv->fields + csv->fields_capacity;
+    size_t block = at;
+    uint64_t stops = csv_stops(text + block, delimiter);
+    for (;;) {
+        while (stops == 0 && block + CSV_BLOCK_BYTES < window)
+            stops = csv_stops(text + (block += CSV_BLOCK_BYTES), delimiter);
+        size_t stop = stops ? block + (size_t)__builtin_ctzll(stops) : window;
+        if (stop >= window || text[stop] != delimiter || text[at] == quote || field == limit)
+            break;
+        *field++ = (Str){text + at, stop - at};
+        at = stop + 1;
+        stops &= stops - 1;
+    }
+    csv->n_fields = (size_t)(field - csv->fields);
+    scan->stops = stops;
+    scan->block_end = at < block ? 0 : block + CSV_BLOCK_BYTES;
+    return at;
+}
+
 /* One row from the start of the window. */
 static ScanEnd scan_row(CsvParser *csv, Scan *scan) {
     size_t at = 0;
@@ -196,6 +223,7 @@ static ScanEnd scan_row(CsvParser *csv, Scan *scan) {
     scan->has_end = true;
     scan->problem = CSV_FINE;
     for (;; at++) {
+        at = pass_plain(csv, scan, at);
         bool is_quoted = at < scan->window && scan->text[at] == '"' && csv->quote != CSV_QUOTE_NONE;
         if (is_quoted)
             at++;
