@@ -13,33 +13,23 @@
 #include <openssl/sha.h>
 #include <xxhash.h>
 
-enum { GATHER_BYTES = 4096, PREFIX_BYTES = 21 };
+enum { PREFIX_BYTES = 21, GATHER_BYTES = HASH_LONG_BYTES + PREFIX_BYTES };
+enum { HEAD_BYTES = 1 + sizeof(uint64_t), HEADS_BYTES = (ENTITY_COLUMNS_MAX + 1) * HEAD_BYTES };
 
-/* Most lengths have one digit or two. */
+/* Most lengths have one digit or two: a leading 0 is written over by the digit behind it. */
 static char *put_number(char *at, size_t number) {
     char digits[20], *first = digits + sizeof digits;
     for (; number >= 100; number /= 10)
         *--first = (char)('0' + number % 10);
-    if (number >= 10)
-        *at++ = (char)('0' + number / 10);
+    *at = (char)('0' + number / 10);
+    at += number >= 10;
     *at++ = (char)('0' + number % 10);
     while (first < digits + sizeof digits)
         *at++ = *first++;
     return at;
 }
 
-typedef struct SourceInput {
-    SHA256_CTX sha;
-    size_t used;
-    char bytes[GATHER_BYTES];
-} SourceInput;
-
 static const char HEX[] = "0123456789abcdef";
-
-static void source_flush(SourceInput *input) {
-    SHA256_Update(&input->sha, input->bytes, input->used);
-    input->used = 0;
-}
 
 static void put_digits(char *at, const uint8_t *bytes, size_t size) {
     for (size_t i = 0; i < size; i++) {
@@ -66,7 +56,7 @@ static void hash_bytes(SHA256_CTX *sha, Str digits) {
     SHA256_Update(sha, bytes, used);
 }
 
-static void source_put_long(SourceInput *input, FieldKind kind, Str field) {
+static char *put_long(char *at, FieldKind kind, Str field) {
     uint8_t digest[SHA256_DIGEST_LENGTH];
     SHA256_CTX sha;
     SHA256_Init(&sha);
@@ -75,89 +65,81 @@ static void source_put_long(SourceInput *input, FieldKind kind, Str field) {
     else
         SHA256_Update(&sha, field.at, field.size);
     SHA256_Final(digest, &sha);
-    source_flush(input);
-    char *at = put_number(input->bytes, field.size);
+    at = put_number(at, field.size);
     *at++ = '#';
     put_digits(at, digest, sizeof digest);
-    input->used = (size_t)(at - input->bytes) + 2 * sizeof digest;
+    return at + 2 * sizeof digest;
 }
 
-static void source_put(SourceInput *input, FieldKind kind, Str field) {
-    if (field.size > HASH_LONG_BYTES) {
-        source_put_long(input, kind, field);
-        return;
-    }
-    if (GATHER_BYTES - input->used < PREFIX_BYTES + field.size)
-        source_flush(input);
-    char *at = input->bytes + input->used;
+static char *put_field(char *at, FieldKind kind, Str field) {
+    if (field.size > HASH_LONG_BYTES)
+        return put_long(at, kind, field);
     if (str_is_null(field)) {
         *at = '-';
-        input->used++;
-        return;
+        return at + 1;
     }
     at = put_number(at, field.size);
     *at++ = ':';
-    input->used = (size_t)(at - input->bytes);
-    if (field.size > GATHER_BYTES - input->used) {
-        source_flush(input);
-        SHA256_Update(&input->sha, field.at, field.size);
-        return;
-    }
     copy_short(at, field.at, field.size);
-    input->used += field.size;
+    return at + field.size;
 }
 
 int64_t hash_source(const Field *columns, const Str *fields, size_t n_fields) {
-    SourceInput input;
-    input.used = 0;
-    SHA256_Init(&input.sha);
-    for (size_t i = 0; i < n_fields; i++)
-        source_put(&input, columns[i].kind, fields[i]);
-    source_flush(&input);
+    SHA256_CTX sha;
+    char bytes[GATHER_BYTES], *at = bytes;
+    SHA256_Init(&sha);
+    for (size_t i = 0; i < n_fields; i++) {
+        size_t size = fields[i].size < HASH_LONG_BYTES ? fields[i].size : HASH_LONG_BYTES;
+        if ((size_t)(bytes + sizeof bytes - at) < PREFIX_BYTES + size) {
+            SHA256_Update(&sha, bytes, (size_t)(at - bytes));
+            at = bytes;
+        }
+        at = put_field(at, columns[i].kind, fields[i]);
+    }
+    SHA256_Update(&sha, bytes, (size_t)(at - bytes));
     uint8_t digest[SHA256_DIGEST_LENGTH];
-    SHA256_Final(digest, &input.sha);
+    SHA256_Final(digest, &sha);
     uint64_t first;
     memcpy(&first, digest, sizeof first);
     return (int64_t)__builtin_bswap64(first);
 }
 
+/* Of a record: what was gathered, and where the next byte goes; `state` holds what had no room. */
 typedef struct RecordInput {
     XXH3_state_t state;
     bool is_streaming; /* the record did not fit the buffer at once */
-    size_t used;
     char bytes[GATHER_BYTES];
 } RecordInput;
 
-static void record_flush(RecordInput *input) {
+static void record_flush(RecordInput *input, const char *bytes, size_t size) {
     if (!input->is_streaming)
         XXH3_128bits_reset(&input->state);
     input->is_streaming = true;
-    XXH3_128bits_update(&input->state, input->bytes, input->used);
-    input->used = 0;
+    XXH3_128bits_update(&input->state, bytes, size);
 }
 
-static void record_put(RecordInput *input, const char *bytes, size_t size) {
-    if (size > GATHER_BYTES - input->used)
-        record_flush(input);
-    if (size > GATHER_BYTES) {
-        XXH3_128bits_update(&input->state, bytes, size);
-        return;
+/* Behind `at`; returns where the next byte goes. There stays room for the heads of all values, and the flags. */
+static char *record_put_text(RecordInput *input, char *at, Str text) {
+    size_t used = (size_t)(at - input->bytes);
+    if (used + text.size > GATHER_BYTES - HEADS_BYTES) {
+        record_flush(input, input->bytes, used);
+        at = input->bytes;
     }
-    copy_short(input->bytes + input->used, bytes, size);
-    input->used += size;
+    if (text.size > GATHER_BYTES - HEADS_BYTES) {
+        record_flush(input, text.at, text.size);
+        return at;
+    }
+    copy_short(at, text.at, text.size);
+    return at + text.size;
 }
 
 /* NULL is one byte 0; else a byte 1, then a number in network order, or the length and the text. */
-static void record_put_value(RecordInput *input, bool is_text, const Value *value) {
-    char head[1 + sizeof(uint64_t)] = {(char)value->is_set};
+static char *record_put_value(RecordInput *input, char *at, bool is_text, const Value *value) {
     uint64_t wire = __builtin_bswap64(is_text ? value->size : (uint64_t)value->number);
-    memcpy(head + 1, &wire, sizeof wire);
-    if (sizeof head > GATHER_BYTES - input->used)
-        record_flush(input);
-    memcpy(input->bytes + input->used, head, sizeof head);
-    input->used += value->is_set ? sizeof head : 1;
-    if (is_text && value->is_set)
-        record_put(input, value->at, value->size);
+    *at = (char)value->is_set;
+    memcpy(at + 1, &wire, sizeof wire);
+    at += value->is_set ? HEAD_BYTES : 1;
+    return is_text && value->is_set ? record_put_text(input, at, value_str(*value)) : at;
 }
 
 HashPlan hash_plan(const Entity *entity) {
@@ -188,18 +170,20 @@ void hash_record(const Record *record, uint8_t ret_hash[16]) {
 
 void hash_record_by(const HashPlan *plan, const Record *record, uint8_t ret_hash[16]) {
     RecordInput input;
+    char *at = input.bytes;
+    const Value *values = record->values;
     input.is_streaming = false;
-    input.used = 0;
-    for (int i = 0; i < plan->n; i++)
-        record_put_value(&input, plan->is_text[i], &record->values[plan->columns[i]]);
+    for (int i = 0, n = plan->n; i < n; i++)
+        at = record_put_value(&input, at, plan->is_text[i], &values[plan->columns[i]]);
     uint64_t flags = __builtin_bswap64(record->flags & ~(UINT64_C(1) << FLAG_TIME_INFERRED));
-    record_put(&input, (const char *)&flags, sizeof flags);
+    memcpy(at, &flags, sizeof flags);
+    size_t size = (size_t)(at - input.bytes) + sizeof flags;
     XXH128_hash_t hash;
     if (input.is_streaming) {
-        record_flush(&input);
+        record_flush(&input, input.bytes, size);
         hash = XXH3_128bits_digest(&input.state);
     } else {
-        hash = XXH3_128bits(input.bytes, input.used);
+        hash = XXH3_128bits(input.bytes, size);
     }
     XXH128_canonical_t canonical;
     XXH128_canonicalFromHash(&canonical, hash);
