@@ -2,7 +2,9 @@
  *
  * A check becomes a postfix program over a small stack. Types are settled while it is compiled, so
  * that running it is a loop over calls without decisions. A literal is typed late, when what it
- * meets is known: an Operand remembers the instruction that pushes it, which is then rewritten. */
+ * meets is known: an Operand remembers the instruction that pushes it, which is then rewritten.
+ * What most checks are made of, a column against another or against a literal, and a column that is
+ * null or not, is one instruction that takes its operands from where they are, not from the stack. */
 #include "transform/rule.h"
 
 #include "base/nearest.h"
@@ -20,6 +22,7 @@ typedef Value *Run(const Instruction *instruction, const Value *row, Value *top)
 struct Instruction {
     Run *run;
     int column;
+    int other; /* a comparison in place: the column on the right; COLUMN_NONE: `literal` is there */
     int n_items; /* of an `in` list */
     const Value *items;
     const Pattern *pattern;     /* of `matches` */
@@ -27,9 +30,11 @@ struct Instruction {
     Value literal;
 };
 
+_Static_assert(ENTITY_COLUMNS_MAX <= 64, "a bit for each column");
 struct Check {
     const Instruction *code;
     int n;
+    uint64_t reads; /* bits of columns */
 };
 
 /* ---- instructions: `top` is the next free place of the stack ------------------------------- */
@@ -60,6 +65,14 @@ static bool are_known(Value *top) {
             top[-2] = value_number(order(&top[-2], &top[-1]) operator 0);            \
         return top - 1;                                                              \
     }
+#define COMPARE_IN_PLACE(name, operator)                                             \
+    static Value *name(const Instruction *i, const Value *row, Value *top) {         \
+        const Value *left = &row[i->column];                                         \
+        const Value *right = i->other == COLUMN_NONE ? &i->literal : &row[i->other]; \
+        top->number = left->number operator right->number;                           \
+        top->is_set = left->is_set & right->is_set;                                  \
+        return top + 1;                                                              \
+    }
 static int number_order(const Value *a, const Value *b) {
     return (a->number > b->number) - (a->number < b->number);
 }
@@ -70,6 +83,12 @@ COMPARE(run_number_lt, number_order, <)
 COMPARE(run_number_le, number_order, <=)
 COMPARE(run_number_gt, number_order, >)
 COMPARE(run_number_ge, number_order, >=)
+COMPARE_IN_PLACE(run_column_eq, ==)
+COMPARE_IN_PLACE(run_column_ne, !=)
+COMPARE_IN_PLACE(run_column_lt, <)
+COMPARE_IN_PLACE(run_column_le, <=)
+COMPARE_IN_PLACE(run_column_gt, >)
+COMPARE_IN_PLACE(run_column_ge, >=)
 static bool text_differs(const Value *a, const Value *b) { return !str_equal(value_str(*a), value_str(*b)); }
 COMPARE(run_text_eq, text_differs, ==)
 COMPARE(run_text_ne, text_differs, !=)
@@ -129,6 +148,16 @@ static Value *run_is_null(const Instruction *i, const Value *row, Value *top) {
     (void)i, (void)row;
     top[-1] = value_number(!top[-1].is_set);
     return top;
+}
+
+static Value *run_column_is_null(const Instruction *i, const Value *row, Value *top) {
+    *top = value_number(!row[i->column].is_set);
+    return top + 1;
+}
+
+static Value *run_column_is_known(const Instruction *i, const Value *row, Value *top) {
+    *top = value_number(row[i->column].is_set);
+    return top + 1;
 }
 
 /* NULL is in no list and out of none. */
@@ -223,6 +252,7 @@ typedef struct Compiler {
     Token token;
     Instruction code[INSTRUCTIONS_MAX];
     int n, depth, nesting;
+    uint64_t reads; /* bits of columns */
     Error *err;
 } Compiler;
 
@@ -386,6 +416,7 @@ static bool parse_column(Compiler *c, Operand *ret) {
         return error_set(c->err, STATE_CONFIG, "check \"%s\": `%.*s` is not known from one row alone",
                          c->text, STR_ARG(c->token.text));
     advance(c);
+    c->reads |= UINT64_C(1) << column;
     *ret = (Operand){widened((int)c->entity->columns[column].type), NO_LITERAL, true};
     return emit(c, (Instruction){.run = run_column, .column = column}, 1);
 }
@@ -483,14 +514,14 @@ static bool parse_sum(Compiler *c, Operand *ret) {
 
 typedef struct Comparison {
     const char *sign;
-    Run *numbers, *texts;
+    Run *numbers, *in_place, *texts;
 } Comparison;
 
 static const Comparison COMPARISONS[] = {
-    {"=", run_number_eq, run_text_eq},  {"<>", run_number_ne, run_text_ne},
-    {"!=", run_number_ne, run_text_ne}, {"<=", run_number_le, run_text_le},
-    {">=", run_number_ge, run_text_ge}, {"<", run_number_lt, run_text_lt},
-    {">", run_number_gt, run_text_gt},
+    {"=", run_number_eq, run_column_eq, run_text_eq},  {"<>", run_number_ne, run_column_ne, run_text_ne},
+    {"!=", run_number_ne, run_column_ne, run_text_ne}, {"<=", run_number_le, run_column_le, run_text_le},
+    {">=", run_number_ge, run_column_ge, run_text_ge}, {"<", run_number_lt, run_column_lt, run_text_lt},
+    {">", run_number_gt, run_column_gt, run_text_gt},
 };
 
 static const Comparison *accept_comparison(Compiler *c) {
@@ -500,11 +531,24 @@ static const Comparison *accept_comparison(Compiler *c) {
     return NULL;
 }
 
+/* The last two instructions push a column and what it is compared with: they become one. False when they do not. */
+static bool emit_in_place(Compiler *c, Run *run) {
+    const Instruction *left = &c->code[c->n - 2], *right = &c->code[c->n - 1];
+    if (left->run != run_column || (right->run != run_column && right->run != run_literal))
+        return false;
+    Instruction made = {.run = run, .column = left->column, .other = right->column, .literal = right->literal};
+    c->n -= 2;
+    c->depth -= 2;
+    return emit(c, made, 1);
+}
+
 static bool emit_comparison(Compiler *c, const Comparison *comparison, Operand *left, Operand *right) {
     if (!settle_pair(c, left, right))
         return false;
     if (left->type != right->type)
         return fail_types(c, "compares", left->type, right->type);
+    if (left->type != TYPE_TEXT && emit_in_place(c, comparison->in_place))
+        return true;
     Run *run = left->type == TYPE_TEXT ? comparison->texts : comparison->numbers;
     return emit(c, (Instruction){.run = run}, -1);
 }
@@ -552,6 +596,10 @@ static bool parse_form(Compiler *c, const Operand *left) {
 
 static bool parse_is(Compiler *c, const Operand *left) {
     bool is_not = accept(c, TOKEN_WORD, "not");
+    if (left->is_column && accept(c, TOKEN_WORD, "null")) {
+        c->code[c->n - 1].run = is_not ? run_column_is_known : run_column_is_null;
+        return true;
+    }
     bool ok = accept(c, TOKEN_WORD, "null") ? emit(c, (Instruction){.run = run_is_null}, 0) : parse_form(c, left);
     return ok && (!is_not || emit(c, (Instruction){.run = run_not}, 0));
 }
@@ -640,21 +688,21 @@ const Check *check_compile(Arena *arena, const Entity *entity, const char *text,
     Instruction *code = ARENA_ARRAY(arena, Instruction, (size_t)c.n);
     memcpy(code, c.code, sizeof *code * (size_t)c.n);
     Check *check = ARENA_NEW(arena, Check);
-    *check = (Check){code, c.n};
+    *check = (Check){code, c.n, c.reads};
     return check;
 }
 
 bool check_is_broken(const Check *check, const Value *values) {
     Value stack[STACK_MAX];
     Value *top = stack;
-    for (int i = 0; i < check->n; i++)
-        top = check->code[i].run(&check->code[i], values, top);
+    for (const Instruction *i = check->code, *end = i + check->n; i < end; i++)
+        top = i->run(i, values, top);
     return is_false(&stack[0]);
 }
 
 bool check_reads_only(const Check *check, const bool *is_filled) {
-    for (int i = 0; i < check->n; i++)
-        if (check->code[i].run == run_column && !is_filled[check->code[i].column])
+    for (uint64_t rest = check->reads; rest; rest &= rest - 1)
+        if (!is_filled[__builtin_ctzll(rest)])
             return false;
     return true;
 }

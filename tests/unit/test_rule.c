@@ -101,6 +101,27 @@ static void a_row_breaks_a_check_that_is_false(void **state) {
             fail_msg("%s", CASES[i].check);
 }
 
+/* In place, and on the stack because of a sum; with a column and with a literal on the right. */
+static void every_comparison_of_numbers_is_what_it_says(void **state) {
+    (void)state;
+    static const char *const SIGNS[] = {"=", "<>", "!=", "<", "<=", ">", ">="};
+    static const struct {
+        const char *left, *right;
+    } FORMS[] = {{"paid_amount", "claim_amount"}, {"paid_amount", "claim_amount + 0"}, {"paid_amount + 0", "claim_amount"},
+                 {"paid_amount", "0.02"}, {"paid_amount + 0", "0.02"}};
+    for (int i = 0; i < 7 * 5 * 16; i++) {
+        int left = i % 4, right = i / 4 % 4, form = i / 16 % 5, sign = i / 80;
+        set_row();
+        set("paid_amount", left ? value_number(left) : VALUE_NULL);
+        set("claim_amount", right ? value_number(right) : VALUE_NULL);
+        int to = form >= 3 ? 2 : right;
+        bool holds[] = {left == to, left != to, left != to, left < to, left <= to, left > to, left >= to};
+        const char *check = arena_printf(arena, "%s %s %s", FORMS[form].left, SIGNS[sign], FORMS[form].right);
+        if (check_is_broken(check_of(check), row) != (left && to && !holds[sign]))
+            fail_msg("%s, of %d and %d", check, left, right);
+    }
+}
+
 static void a_sum_beyond_64_bits_is_unknown(void **state) {
     (void)state;
     set_row();
@@ -316,6 +337,7 @@ static void coverage_is_rounded_half_away_and_null_without_a_claim(void **state)
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_row_breaks_a_check_that_is_false),
+        cmocka_unit_test(every_comparison_of_numbers_is_what_it_says),
         cmocka_unit_test(a_sum_beyond_64_bits_is_unknown),
         cmocka_unit_test(a_mistake_is_a_sentence),
         cmocka_unit_test(a_check_without_end_is_refused_not_overrun),
