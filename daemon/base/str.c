@@ -10,12 +10,6 @@ bool str_equal(Str a, Str b) {
     return a.size == b.size && memcmp(a.at, b.at, a.size) == 0;
 }
 
-bool str_equal_nocase(Str a, Str b) {
-    if (!a.at || !b.at)
-        return a.at == b.at;
-    return a.size == b.size && strncasecmp(a.at, b.at, a.size) == 0;
-}
-
 int str_compare(Str a, Str b) {
     if (!a.at || !b.at)
         return (a.at != NULL) - (b.at != NULL);

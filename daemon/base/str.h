@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <strings.h>
 
 typedef struct Str {
     const char *at;
@@ -23,8 +24,12 @@ static inline bool str_is_null(Str s) { return s.at == NULL; }
 
 /* Equal bytes, or both NULL. */
 bool str_equal(Str a, Str b);
-/* Equal but for the case of ASCII letters. */
-bool str_equal_nocase(Str a, Str b);
+/* Equal but for the case of ASCII letters. Most differ in size or in their first byte already. */
+static inline bool str_equal_nocase(Str a, Str b) {
+    if (!a.at || !b.at || a.size != b.size)
+        return !a.at && !b.at;
+    return a.size == 0 || (((a.at[0] ^ b.at[0]) & ~0x20) == 0 && strncasecmp(a.at, b.at, a.size) == 0);
+}
 /* Order of bytes, as COLLATE "C" has it; NULL first. */
 int str_compare(Str a, Str b);
 /* Into that order; a pass where they are in it already, as most are. */

@@ -93,7 +93,7 @@ static bool add_step(const Setting *s, ColumnType *type, Step *ret_step) {
     const void *args = cleaner_prepare(cleaner, s);
     if (!args)
         return false;
-    *ret_step = (Step){cleaner->run, args, cleaner->takes_null};
+    *ret_step = (Step){cleaner->run, cleaner->read, args, cleaner->leaves, cleaner->unread, cleaner->takes_null};
     *type = cleaner->makes;
     return true;
 }

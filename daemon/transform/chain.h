@@ -6,10 +6,14 @@
  * its name or type. Pure; compiled chains are immutable, any thread. */
 #pragma once
 #include "transform/cleaner.h"
+#include "transform/text.h"
 
 typedef struct Step {
-    CleanFunction *run;
+    CleanFunction *run; /* NULL: `read` is the step, always the last one */
+    ReadFunction *read;
     const void *args;
+    LeavesFunction *leaves;
+    Flag unread;
     bool takes_null;
 } Step;
 
@@ -25,10 +29,31 @@ typedef struct Chain {
 bool chain_compile(Arena *arena, const MapSpec *map, const Column *column, bool splits,
                    MappingReport report, void *context, Chain *ret_chain);
 
+/* The value of a text as it stands, of a chain that has one step, which reads it or leaves it; false: chain_run() tells,
+ * once the text is repaired. Most fields need no more. */
+static inline bool chain_run_short(const Chain *chain, const Cell *cell, Str text) {
+    const Step *step = chain->steps;
+    int64_t number;
+    if (chain->n != 1 || text.size == 0)
+        return false;
+    if (step->read && step->read(cell, text_trim(text), step->args, &number))
+        *cell->value = value_number(number);
+    else if (step->leaves && step->leaves(text))
+        *cell->value = value_text(text);
+    else
+        return false;
+    return true;
+}
+
 static inline void chain_run(const Chain *chain, Cell *cell) {
-    for (size_t i = 0; i < chain->n; i++)
-        if (cell->value->is_set || chain->steps[i].takes_null)
-            chain->steps[i].run(cell, chain->steps[i].args);
+    for (const Step *step = chain->steps, *end = step + chain->n; step < end; step++) {
+        if (!cell->value->is_set && !step->takes_null)
+            continue;
+        if (step->run)
+            step->run(cell, step->args);
+        else
+            cleaner_read(cell, step->read, step->unread, step->args);
+    }
 }
 
 /* True for columns that are parts of one text when they share a source column. */

@@ -109,11 +109,16 @@ static void clean_code(Cell *cell, const void *args) {
 
 /* Ids are folded where the source's collation joins 'abc' and 'ABC'. */
 static void clean_id(Cell *cell, const void *args) {
+    (void)args;
     Str text = text_trim(text_of(cell));
-    *cell->value = text_is_unknown_word(text) ? VALUE_NULL : value_text(text);
-    if (cell->value->is_set && cell->source->folds_case)
-        clean_upper(cell, args);
+    if (text_is_unknown_word(text))
+        *cell->value = VALUE_NULL;
+    else
+        set_text(cell, cell->source->folds_case ? text_upper(cell->row->page, text) : text);
 }
+
+/* As most ids are: longer than a word for nothing, of capitals, digits and signs that are seen. */
+static bool id_leaves(Str text) { return text.size > TEXT_UNKNOWN_BYTES && text_is_upper_ascii(text); }
 
 static void clean_map(Cell *cell, const void *args) {
     const Words *words = args;
@@ -188,51 +193,46 @@ static int64_t instant_of(const Cell *cell, const CivilTime *civil) {
 
 static int64_t floor_days(int64_t us) { return us / US_PER_DAY - (us % US_PER_DAY < 0); }
 
-static void clean_timestamp(Cell *cell, const void *args) {
+static bool read_timestamp(const Cell *cell, Str text, const void *args, int64_t *ret_us) {
     CivilTime civil;
-    if (read_civil(text_trim(text_of(cell)), args, &civil))
-        *cell->value = value_number(instant_of(cell, &civil));
-    else
-        give_up(cell, FLAG_DATE_INVALID);
+    if (!read_civil(text, args, &civil))
+        return false;
+    *ret_us = instant_of(cell, &civil);
+    return true;
 }
 
 /* The day a civil time names is the day; an instant's day is the one in the source's zone. */
-static void clean_date(Cell *cell, const void *args) {
+static bool read_date(const Cell *cell, Str text, const void *args, int64_t *ret_days) {
     CivilTime civil;
-    if (!read_civil(text_trim(text_of(cell)), args, &civil)) {
-        give_up(cell, FLAG_DATE_INVALID);
-        return;
-    }
-    int64_t days = date_to_days(civil.date);
+    if (!read_civil(text, args, &civil))
+        return false;
+    *ret_days = date_to_days(civil.date);
     if (civil.has_offset || cell->source->kind == FIELD_INSTANT)
-        days = floor_days(zone_to_civil(cell->row->zone, instant_of(cell, &civil)));
-    *cell->value = value_number(days);
+        *ret_days = floor_days(zone_to_civil(cell->row->zone, instant_of(cell, &civil)));
+    return true;
 }
 
-static void clean_cents(Cell *cell, const void *args) {
-    int64_t cents;
-    if (money_parse(text_trim(text_of(cell)), *(const MoneyStyle *)args, &cents))
-        *cell->value = value_number(cents);
-    else
-        give_up(cell, FLAG_AMOUNT_UNREADABLE);
+static bool read_cents(const Cell *cell, Str text, const void *args, int64_t *ret_cents) {
+    (void)cell;
+    return money_parse(text, *(const MoneyStyle *)args, ret_cents);
 }
 
-static void read_whole_number(Cell *cell, int64_t least, int64_t most) {
+static bool read_integer(const Cell *cell, Str text, const void *args, int64_t *ret_number) {
+    (void)cell, (void)args;
+    return str_to_int64(text, ret_number) && *ret_number >= INT32_MIN && *ret_number <= INT32_MAX;
+}
+
+static bool read_bigint(const Cell *cell, Str text, const void *args, int64_t *ret_number) {
+    (void)cell, (void)args;
+    return str_to_int64(text, ret_number);
+}
+
+void cleaner_read(Cell *cell, ReadFunction *read, Flag unread, const void *args) {
     int64_t number;
-    if (str_to_int64(text_trim(text_of(cell)), &number) && number >= least && number <= most)
+    if (read(cell, text_trim(text_of(cell)), args, &number))
         *cell->value = value_number(number);
     else
-        give_up(cell, FLAG_AMOUNT_UNREADABLE);
-}
-
-static void clean_integer(Cell *cell, const void *args) {
-    (void)args;
-    read_whole_number(cell, INT32_MIN, INT32_MAX);
-}
-
-static void clean_bigint(Cell *cell, const void *args) {
-    (void)args;
-    read_whole_number(cell, INT64_MIN, INT64_MAX);
+        give_up(cell, unread);
 }
 
 /* ---- what has rules of its own ------------------------------------------------------------- */
@@ -435,15 +435,16 @@ static const Cleaner CLEANERS[] = {
     {"text", ARGS_NONE, TYPE_TEXT, clean_text, NULL, false, "collapse and unknown_words"},
     {"code", ARGS_NONE, TYPE_TEXT, clean_code, NULL, false, "text, in capitals"},
     {"id", ARGS_NONE, TYPE_TEXT, clean_id, NULL, false,
-     "trimmed, NULL for unknown words, folded where the source's collation folds"},
-    {"date", ARGS_ANY, TYPE_DATE, clean_date, prepare_formats, false,
-     "[formats]: ISO, or by the declared formats such as \"MM/DD/YYYY\"; never guessed"},
-    {"timestamp", ARGS_ANY, TYPE_TIMESTAMP, clean_timestamp, prepare_formats, false,
-     "[formats]: an instant; without an offset, civil time of the source's zone"},
-    {"cents", ARGS_ANY, TYPE_MONEY, clean_cents, prepare_cents, false,
-     "[parentheses, decimal_comma, minor_units]: an amount of money, exact to the cent; minor_units: a number of cents"},
-    {"integer", ARGS_NONE, TYPE_INT, clean_integer, NULL, false, "a whole number of 32 bits"},
-    {"bigint", ARGS_NONE, TYPE_BIGINT, clean_bigint, NULL, false, "a whole number of 64 bits"},
+     "trimmed, NULL for unknown words, folded where the source's collation folds", .leaves = id_leaves},
+    {"date", ARGS_ANY, TYPE_DATE, NULL, prepare_formats, false,
+     "[formats]: ISO, or by the declared formats such as \"MM/DD/YYYY\"; never guessed", read_date, FLAG_DATE_INVALID},
+    {"timestamp", ARGS_ANY, TYPE_TIMESTAMP, NULL, prepare_formats, false,
+     "[formats]: an instant; without an offset, civil time of the source's zone", read_timestamp, FLAG_DATE_INVALID},
+    {"cents", ARGS_ANY, TYPE_MONEY, NULL, prepare_cents, false,
+     "[parentheses, decimal_comma, minor_units]: an amount of money, exact to the cent; minor_units: a number of cents",
+     read_cents, FLAG_AMOUNT_UNREADABLE},
+    {"integer", ARGS_NONE, TYPE_INT, NULL, NULL, false, "a whole number of 32 bits", read_integer, FLAG_AMOUNT_UNREADABLE},
+    {"bigint", ARGS_NONE, TYPE_BIGINT, NULL, NULL, false, "a whole number of 64 bits", read_bigint, FLAG_AMOUNT_UNREADABLE},
     {"phone", ARGS_ANY, TYPE_TEXT, clean_phone, prepare_phone, false,
      "[country]: E.164; into phone_extension the extension"},
     {"email", ARGS_NONE, TYPE_TEXT, clean_email, NULL, false, "a valid address in small letters"},

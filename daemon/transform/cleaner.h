@@ -1,8 +1,8 @@
 /* cleaner.h - cleaners: each a function from a field's text to a value, and the table of them.
  *
  * One table in cleaner.c: name, arguments, what it makes, function; documents read it through cleaner_next().
- * A cleaner sees text, and leaves text or a date, a time, an amount or a number. NULL passes it by but for those
- * that say otherwise (default, gender). A bad value becomes NULL, and its flag is set.
+ * A cleaner sees text, and leaves text; a reader makes a date, a time, an amount or a number of it. NULL passes them by
+ * but for those that say otherwise (default, gender). A bad value becomes NULL, and its flag is set.
  * Pure; any thread. Not how cleaners follow each other: chain.h. */
 #pragma once
 #include "transform/address.h"
@@ -40,6 +40,11 @@ typedef struct Cell {
 } Cell;
 
 typedef void CleanFunction(Cell *cell, const void *args);
+/* Of the cell's text without blanks around it; false when it cannot be read. Takes no byte that text_repair() would
+ * mend: what can be read needs no look at its bytes before. */
+typedef bool ReadFunction(const Cell *cell, Str text, const void *args, int64_t *ret_number);
+/* True: the text is clean, and the cleaner would leave it as it is. False says nothing. */
+typedef bool LeavesFunction(Str text);
 
 /* ---- putting one to use ---- */
 
@@ -64,15 +69,20 @@ typedef struct Cleaner {
     const char *name;
     ArgsKind args;
     ColumnType makes;
-    CleanFunction *run;
-    const void *(*prepare)(const Setting *setting); /* arguments as `run` wants them; NULL: as they are */
+    CleanFunction *run; /* NULL: a reader */
+    const void *(*prepare)(const Setting *setting); /* arguments as `run` or `read` wants them; NULL: as they are */
     bool takes_null;
     const char *usage; /* arguments and what it does, one line */
+    ReadFunction *read;
+    Flag unread; /* of what it cannot read */
+    LeavesFunction *leaves; /* NULL: it is not asked */
 } Cleaner;
 
 /* In the order of the table: `previous` NULL starts, NULL ends. */
 const Cleaner *cleaner_next(const Cleaner *previous);
 /* NULL and a mistake that names the nearest one. `ret_mistake` as in Setting. */
 const Cleaner *cleaner_find(const char *name, char *ret_mistake);
-/* What `run` gets as `args`, in the setting's arena; NULL and a mistake when they mean nothing. */
+/* What `run` or `read` gets as `args`, in the setting's arena; NULL and a mistake when they mean nothing. */
 const void *cleaner_prepare(const Cleaner *cleaner, const Setting *setting);
+/* Reads the cell, which is not NULL; what cannot be read becomes NULL, and words for "nothing known" raise no flag. */
+void cleaner_read(Cell *cell, ReadFunction *read, Flag unread, const void *args);

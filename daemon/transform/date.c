@@ -2,6 +2,8 @@
  * Algorithms": years begin in March, so that the leap day is the last one. */
 #include "transform/date.h"
 
+#include "base/words.h"
+
 #include <strings.h>
 
 /* A text being read from its left end. */
@@ -131,18 +133,16 @@ static bool time_is_valid(const CivilTime *civil) {
            civil->second <= 59;
 }
 
-/* Two digits, or a number above 99. */
-static int two_digits(const char *at) {
-    unsigned tens = (unsigned)(uint8_t)at[0] - '0', ones = (unsigned)(uint8_t)at[1] - '0';
-    return tens <= 9 && ones <= 9 ? (int)(tens * 10 + ones) : 1000;
-}
-
-/* A day alone, as most texts are. */
+/* A day alone, as most texts are: YYYY-MM-DD, of whose eight digits one number is made. */
 static bool parse_day(Str text, CivilTime *ret_civil) {
-    int century = two_digits(text.at), year = two_digits(text.at + 2);
-    CivilDate date = {century * 100 + year, two_digits(text.at + 5), two_digits(text.at + 8)};
-    /* a century of 1000 makes a year that is not valid */
-    if (text.at[4] != '-' || text.at[7] != '-' || year > 99 || !date_is_valid(date))
+    uint64_t first = word_load(text.at);
+    uint16_t last;
+    memcpy(&last, text.at + 8, sizeof last);
+    if (text.at[4] != '-' || text.at[7] != '-')
+        return false;
+    int64_t digits = word_number((first & UINT32_MAX) | (first >> 40 & UINT16_MAX) << 32 | (uint64_t)last << 48);
+    CivilDate date = {(int)(digits / 10000), (int)(digits / 100 % 100), (int)(digits % 100)};
+    if (digits < 0 || !date_is_valid(date))
         return false;
     *ret_civil = (CivilTime){.date = date};
     return true;

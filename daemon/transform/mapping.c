@@ -426,8 +426,10 @@ static void repair(CleanRow *row, Value *value) {
 
 static void clean_target(const Target *target, const Str *fields, CleanRow *row, Value *ret_value) {
     Str text = target->source.field < 0 ? STR_NULL : fields[target->source.field];
-    *ret_value = value_text(text);
     Cell cell = {.value = ret_value, .fields = fields, .source = &target->source, .row = row};
+    if (chain_run_short(&target->chain, &cell, text))
+        return;
+    *ret_value = value_text(text);
     if (text.at && !text_is_clean_utf8(text))
         repair(row, ret_value);
     chain_run(&target->chain, &cell);
@@ -444,10 +446,9 @@ static void reject(Record *record, const char *rule, const char *reason) {
 static const Target *clean_targets(const Mapping *mapping, const Str *fields, CleanRow *row,
                                    Value *values) {
     const Target *unreadable = NULL;
-    for (size_t i = 0; i < mapping->n_targets; i++) {
-        const Target *target = &mapping->targets[i];
+    for (const Target *target = mapping->targets, *end = target + mapping->n_targets; target < end; target++) {
         clean_target(target, fields, row, &values[target->column]);
-        if (!unreadable && row->flags & BIT(FLAG_AMOUNT_UNREADABLE))
+        if (row->flags & BIT(FLAG_AMOUNT_UNREADABLE) && !unreadable)
             unreadable = target;
     }
     return unreadable;

@@ -1,12 +1,36 @@
 /* money.c - see money.h.
  *
- * Two ways: most amounts are up to twelve digits, a point, and digits, and are read in one pass; all
- * else goes through a list of digits with the place of the point, from which cents are rounded. */
+ * Three ways: most amounts are of eight characters at most, and are read all at once; those up to twelve digits, a
+ * point, and digits, in one pass; all else goes through a list of digits with the place of the point, from which cents
+ * are rounded. Each of the first two says of what it does not read that the next one is to decide. */
 #include "transform/money.h"
+
+#include "base/words.h"
 
 enum { DIGITS_MAX = 40, WHOLE_DIGITS_MAX = 12 };
 
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+/* 1.50, 1234.5, 12345.67: four to eight characters, of which one or two stand behind a point. No branch depends on how
+ * many stand before it, which differs from amount to amount and cannot be foretold. */
+static bool parse_short(Str text, int64_t *ret_cents) {
+    if (text.size < 4 || text.size > 8)
+        return false;
+    uint32_t first, last;
+    memcpy(&first, text.at, sizeof first);
+    memcpy(&last, text.at + text.size - sizeof last, sizeof last);
+    uint64_t characters = first | (uint64_t)last << 8 * (text.size - sizeof last);
+    uint64_t points = word_equal(characters, '.');
+    unsigned before = points ? (unsigned)__builtin_ctzll(points) / 8 : 0, behind = (unsigned)text.size - before - 1;
+    if (before == 0 || behind == 0 || behind > 2 || text.at[before] != '.')
+        return false;
+    uint64_t whole = characters & ((UINT64_C(1) << 8 * before) - 1);
+    uint64_t cents = (characters >> 8 * before >> 8) | (behind == 1 ? '0' << 8 : 0);
+    unsigned missing = 8 - (before + 2); /* digits in front */
+    uint64_t zeros = EVERY_BYTE('0') & ((UINT64_C(1) << 8 * missing) - 1);
+    *ret_cents = word_number(zeros | (whole | cents << 8 * before) << 8 * missing);
+    return *ret_cents >= 0;
+}
 
 /* 12345.67…: false when it is not of that plain form, which the long way then decides. */
 static bool parse_plain(Str text, int64_t *ret_cents) {
@@ -160,11 +184,16 @@ static bool round_to_cents(const Digits *digits, int64_t *ret_cents) {
     return true;
 }
 
-bool money_parse(Str text, MoneyStyle style, int64_t *ret_cents) {
+static bool parse_long(Str text, MoneyStyle style, int64_t *ret_cents) {
     text = str_trim(text);
     if (!style.decimal_comma && !style.minor_units && parse_plain(text, ret_cents))
         return true;
     Digits digits = {.point = style.minor_units ? -2 : 0};
     return strip_signs(&text, style, &digits.is_negative) && read_number(text, style, &digits) &&
            round_to_cents(&digits, ret_cents);
+}
+
+bool money_parse(Str text, MoneyStyle style, int64_t *ret_cents) {
+    bool is_usual = !style.decimal_comma && !style.minor_units;
+    return (is_usual && parse_short(text, ret_cents)) || parse_long(text, style, ret_cents);
 }

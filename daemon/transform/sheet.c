@@ -27,11 +27,23 @@ bool sheet_has_rounded(Str id) {
     return n_power >= 2 && i + 2 + n_power == id.size;
 }
 
+/* As all words of a total do: of nearly all ids this alone is looked at. */
+static bool may_begin_total(char c) {
+    switch (c) {
+    case 't': case 'T': case 'g': case 'G': case 's': case 'S':
+        return true;
+    default:
+        return false;
+    }
+}
+
 bool sheet_says_total(Str id) {
     static const Str WORDS[] = {STR("total"), STR("totals"), STR("grand total"), STR("grand totals"), STR("subtotal"), STR("sub-total"),
                                 STR("sub total"), STR("sum")};
     id = str_trim(id);
-    if (id.size > 0 && id.at[id.size - 1] == ':')
+    if (id.size == 0 || !may_begin_total(id.at[0]))
+        return false;
+    if (id.at[id.size - 1] == ':')
         id = str_trim((Str){id.at, id.size - 1});
     for (size_t i = 0; i < sizeof WORDS / sizeof *WORDS; i++)
         if (str_equal_nocase(id, WORDS[i]))

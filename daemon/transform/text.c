@@ -1,8 +1,6 @@
 /* text.c - see text.h. */
 #include "transform/text.h"
 
-#include "base/words.h"
-
 #include <unicase.h>
 #include <unistr.h>
 
@@ -24,7 +22,6 @@ static size_t clean_prefix(Str text) {
     return i;
 }
 
-static uint64_t nul_or_beyond_ascii(uint64_t word) { return word_below(word, 1); }
 static uint64_t blank_or_beyond_ascii(uint64_t word) { return word_below(word, '!'); }
 /* Bytes in [from, from + 25], of eight ASCII characters. */
 static uint64_t letters_in(uint64_t word, unsigned from) {
@@ -32,10 +29,17 @@ static uint64_t letters_in(uint64_t word, unsigned from) {
 }
 static uint64_t capitals_in(uint64_t word) { return letters_in(word, 'A'); }
 static uint64_t small_letters_in(uint64_t word) { return letters_in(word, 'a'); }
+static uint64_t small_or_beyond_ascii(uint64_t word) { return small_letters_in(word) | word_beyond_ascii(word); }
+
+static uint64_t unseen_or_small(uint64_t word) {
+    return small_letters_in(word) | word_below(word, '!') | (word_equal(word, '\x7F'));
+}
+
+bool text_is_upper_ascii(Str text) { return !words_have(text, unseen_or_small); }
 
 bool text_is_ascii(Str text) { return !words_have(text, word_beyond_ascii); }
 
-bool text_is_clean_utf8(Str text) { return !words_have(text, nul_or_beyond_ascii) || clean_prefix(text) == text.size; }
+bool text_is_clean_utf8_beyond_ascii(Str text) { return clean_prefix(text) == text.size; }
 
 /* Windows-1252 where it differs from Latin-1 (unicode.org, VENDORS/MICSFT/WINDOWS/CP1252.TXT). */
 uint32_t text_from_windows_1252(uint8_t byte) {
@@ -75,11 +79,7 @@ static size_t blank_length(const char *at, size_t size) {
     return size >= 2 && at[0] == '\xC2' && at[1] == '\xA0' ? 2 : 0;
 }
 
-static bool is_visible(char c) { return (uint8_t)(c - '!') < 94; } /* of ASCII */
-
-Str text_trim(Str text) {
-    if (text.size > 0 && is_visible(text.at[0]) && is_visible(text.at[text.size - 1]))
-        return text;
+Str text_trim_blanks(Str text) {
     for (;;) {
         text = str_trim(text);
         if (text.size >= 2 && blank_length(text.at, text.size) == 2)
@@ -160,17 +160,21 @@ static Str map_unicode(Arena *arena, Str text, MapCharacter *map) {
 static Str map_ascii(Arena *arena, Str text, char from) {
     if (from == 'a' ? !words_have(text, small_letters_in) : !words_have(text, capitals_in))
         return text;
-    size_t i = 0;
-    while ((uint8_t)(text.at[i] - from) >= 26)
-        i++;
     char *made = arena_alloc(arena, text.size);
-    memcpy(made, text.at, i);
+    size_t i = 0;
+    for (; i + 8 <= text.size; i += 8) {
+        uint64_t word = word_load(text.at + i);
+        word ^= letters_in(word, (uint8_t)from) >> 2; /* the bit 0x20 of a letter is its case */
+        memcpy(made + i, &word, sizeof word);
+    }
     for (; i < text.size; i++)
         made[i] = (uint8_t)(text.at[i] - from) < 26 ? (char)(text.at[i] ^ 0x20) : text.at[i];
     return (Str){made, text.size};
 }
 
 Str text_upper(Arena *arena, Str text) {
+    if (!words_have(text, small_or_beyond_ascii))
+        return text; /* as most ids */
     return text_is_ascii(text) ? map_ascii(arena, text, 'a') : map_unicode(arena, text, uc_toupper);
 }
 
@@ -232,10 +236,10 @@ static bool may_begin_unknown_word(char c) {
     }
 }
 
-bool text_is_unknown_word(Str trimmed) {
+bool text_is_short_unknown_word(Str trimmed) {
     static const char *const WORDS[] = {"NULL", "(null)", "<null>", "N/A", "#N/A", "n.a.", "-",
                                         "none", "unknown", "?", "."};
-    if (trimmed.size > 7 || (trimmed.size > 0 && !may_begin_unknown_word(trimmed.at[0])))
+    if (trimmed.size > 0 && !may_begin_unknown_word(trimmed.at[0]))
         return false;
     for (size_t i = 0; i < sizeof WORDS / sizeof *WORDS; i++)
         if (str_equal_nocase(trimmed, str_of(WORDS[i])))

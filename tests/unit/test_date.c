@@ -79,6 +79,32 @@ static void iso_texts_are_read_whole_or_not_at_all(void **state) {
     }
 }
 
+/* A day with any byte in any place of it. */
+static void a_day_is_made_of_digits_and_two_dashes(void **state) {
+    (void)state;
+    static const char *const DAYS[] = {"2024-02-29", "1999-12-31", "2000-10-10", "0001-01-01", "9999-11-30"};
+    for (size_t i = 0; i < 5 * 10 * 256; i++) {
+        char text[11];
+        memcpy(text, DAYS[i / 2560], sizeof text);
+        text[i / 256 % 10] = (char)(i % 256);
+        bool is_formed = true;
+        int part[3] = {0}, at = 0;
+        for (int k = 0; k < 10; k++) {
+            bool is_dash = k == 4 || k == 7;
+            is_formed &= is_dash ? text[k] == '-' : text[k] >= '0' && text[k] <= '9';
+            at += is_dash;
+            part[at] = is_dash ? 0 : part[at] * 10 + (text[k] - '0');
+        }
+        CivilDate date = {part[0], part[1], part[2]};
+        CivilTime civil;
+        bool is_read = civil_parse_iso((Str){text, 10}, &civil);
+        if (is_read != (is_formed && date_is_valid(date)))
+            fail_msg("\"%.10s\" gave %d", text, is_read);
+        if (is_read)
+            assert_memory_equal(&civil.date, &date, sizeof date);
+    }
+}
+
 typedef struct FormatCase {
     const char *format, *text, *iso; /* iso NULL: not readable */
 } FormatCase;
@@ -130,6 +156,7 @@ int main(void) {
         cmocka_unit_test(weekdays_follow_each_other),
         cmocka_unit_test(days_that_do_not_exist_are_not_valid),
         cmocka_unit_test(iso_texts_are_read_whole_or_not_at_all),
+        cmocka_unit_test(a_day_is_made_of_digits_and_two_dashes),
         cmocka_unit_test(a_declared_format_reads_its_texts_only),
         cmocka_unit_test(a_format_must_name_the_whole_day_once),
     };

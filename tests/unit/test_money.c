@@ -79,6 +79,53 @@ static void every_cent_is_exact(void **state) {
     }
 }
 
+/* Digits with a point among them at most, digit by digit; anything else is none here. */
+static bool read_by_the_book(Str text, int64_t *ret_cents) {
+    int64_t whole = 0, behind = 0, third = 0;
+    size_t n_digits = 0, n_points = 0, n_behind = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        int digit = text.at[i] - '0';
+        if (text.at[i] == '.') {
+            n_points++;
+            continue;
+        }
+        if (digit < 0 || digit > 9)
+            return false;
+        n_digits++;
+        n_behind += n_points > 0;
+        if (n_points == 0)
+            whole = whole * 10 + digit;
+        else if (n_behind <= 2)
+            behind = behind * 10 + digit;
+        else if (n_behind == 3)
+            third = digit;
+    }
+    *ret_cents = whole * 100 + (n_behind == 1 ? behind * 10 : behind) + (third >= 5);
+    return n_digits > 0 && n_points <= 1;
+}
+
+/* Points, digits, what stands beside them in ASCII, and what is a point but for its high bit. */
+static void short_amounts_are_read_by_the_book(void **state) {
+    (void)state;
+    static const char ALPHABET[] = "0123456789012345678901234567890123456789..../:\xAE\xB5;\x1F";
+    unsigned seed = 7;
+    int n_read = 0;
+    for (int round = 0; round < 400000; round++) {
+        char text[10];
+        size_t size = (size_t)round % 11;
+        for (size_t i = 0; i < size; i++) {
+            seed = seed * 1664525 + 1013904223;
+            text[i] = ALPHABET[(seed >> 16) % (sizeof ALPHABET - 1)];
+        }
+        int64_t found = -1, expected = -1;
+        bool is_read = money_parse((Str){text, size}, (MoneyStyle){0}, &found);
+        if (is_read != read_by_the_book((Str){text, size}, &expected) || (is_read && found != expected))
+            fail_msg("\"%.*s\" gave %d, %lld", (int)size, text, is_read, (long long)found);
+        n_read += is_read;
+    }
+    assert_in_range(n_read, 50000, 350000);
+}
+
 /* What a FLOAT column shows, read as DOUBLE: the shortest text that names the same double. */
 static void floats_round_to_the_cent_they_stand_for(void **state) {
     (void)state;
@@ -96,6 +143,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(amounts_are_read_as_people_write_them),
         cmocka_unit_test(every_cent_is_exact),
+        cmocka_unit_test(short_amounts_are_read_by_the_book),
         cmocka_unit_test(floats_round_to_the_cent_they_stand_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -69,6 +69,20 @@ static void one_blank_or_letter_is_found_at_every_place_of_every_length(void **s
         }
 }
 
+static void every_byte_is_judged_at_every_place_of_an_id(void **state) {
+    (void)state;
+    char text[24];
+    for (size_t size = 1; size <= sizeof text; size++)
+        for (size_t at = 0; at < size; at++)
+            for (int byte = 0; byte < 256; byte++) {
+                memset(text, 'A' + (int)(size % 26), sizeof text);
+                text[at] = (char)byte;
+                bool expected = byte > ' ' && byte < 0x7F && !(byte >= 'a' && byte <= 'z');
+                if (text_is_upper_ascii((Str){text, size}) != expected)
+                    fail_msg("byte %02x at %zu of %zu", (unsigned)byte, at, size);
+            }
+}
+
 static void bytes_that_are_not_utf8_are_taken_for_windows_1252(void **state) {
     (void)state;
     static const struct {
@@ -202,6 +216,7 @@ int main(void) {
         cmocka_unit_test(every_sequence_of_bytes_is_judged_as_rfc_3629_does),
         cmocka_unit_test(one_odd_byte_is_found_at_every_place_of_every_length),
         cmocka_unit_test(one_blank_or_letter_is_found_at_every_place_of_every_length),
+        cmocka_unit_test(every_byte_is_judged_at_every_place_of_an_id),
         cmocka_unit_test(bytes_that_are_not_utf8_are_taken_for_windows_1252),
         cmocka_unit_test(blanks_are_trimmed_and_collapsed),
         cmocka_unit_test(case_is_mapped_in_any_script),
