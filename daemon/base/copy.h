@@ -16,6 +16,13 @@
         memcpy((to) + (size) - sizeof last, &last, sizeof last);     \
     } while (0)
 
+/* Of 4 to 15 bytes: two pieces of four from each end, which are the same up to seven. */
+static inline void copy_fours(char *to, const char *from, size_t size) {
+    size_t second = size / 8 * 4;
+    COPY_ENDS(uint32_t, to + second, from + second, size - 2 * second);
+    COPY_ENDS(uint32_t, to, from, size);
+}
+
 static inline void copy_short(char *to, const char *from, size_t size) {
     typedef struct Half {
         uint64_t words[2];
@@ -24,11 +31,8 @@ static inline void copy_short(char *to, const char *from, size_t size) {
         memcpy(to, from, size);
     else if (size >= sizeof(Half))
         COPY_ENDS(Half, to, from, size);
-    else if (size >= 4) {
-        size_t second = size / 8 * 4; /* 0 of up to 7 bytes, else 4 */
-        COPY_ENDS(uint32_t, to + second, from + second, size - 2 * second);
-        COPY_ENDS(uint32_t, to, from, size);
-    }
+    else if (size >= 4)
+        copy_fours(to, from, size);
     else if (size >= 2)
         COPY_ENDS(uint16_t, to, from, size);
     else if (size == 1)

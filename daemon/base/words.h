@@ -5,6 +5,8 @@
 #pragma once
 #include "base/str.h"
 
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the first character of a word is its lowest byte");
+
 #define EVERY_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
 #define EVERY_HIGH EVERY_BYTE(0x80)
 

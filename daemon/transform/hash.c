@@ -13,8 +13,12 @@
 #include <openssl/sha.h>
 #include <xxhash.h>
 
-enum { PREFIX_BYTES = 21, GATHER_BYTES = HASH_LONG_BYTES + PREFIX_BYTES };
-enum { HEAD_BYTES = 1 + sizeof(uint64_t), HEADS_BYTES = (ENTITY_COLUMNS_MAX + 1) * HEAD_BYTES };
+enum {
+    PREFIX_BYTES = 21, /* a size and what follows it */
+    GATHER_BYTES = HASH_LONG_BYTES + PREFIX_BYTES,
+    HEAD_BYTES = 1 + sizeof(uint64_t), /* of a record's value: is it set, and its number or size */
+    HEADS_BYTES = (ENTITY_COLUMNS_MAX + 1) * HEAD_BYTES
+};
 
 /* Most lengths have one digit or two: a leading 0 is written over by the digit behind it. */
 static char *put_number(char *at, size_t number) {
@@ -71,6 +75,7 @@ static char *put_long(char *at, FieldKind kind, Str field) {
     return at + 2 * sizeof digest;
 }
 
+/* In PREFIX_BYTES and its size, or HASH_LONG_BYTES where it is larger; returns where the next one goes. */
 static char *put_field(char *at, FieldKind kind, Str field) {
     if (field.size > HASH_LONG_BYTES)
         return put_long(at, kind, field);
