@@ -2,7 +2,7 @@
 
 #include "base/buf.h"
 #include "base/own.h"
-#include "transform/formats/x12_tally.h"
+#include "transform/formats/x12_rows.h"
 
 #include <stdio.h>
 
@@ -193,6 +193,32 @@ static void a_sum_beyond_all_payers_is_none_and_overflows_nothing(void **state) 
     assert_true(totals.is_too_large && !x12_is_balanced(&totals));
 }
 
+/* Who counts a set's claims and who reads them: both or neither. */
+static void a_kind_is_known_to_all_readers_or_to_none(void **state) {
+    (void)state;
+    static const struct {
+        Str kind;
+        bool is_known;
+    } CASES[] = {{STR("837"), true}, {STR("837\0"), false}, {STR("837\0\0\0"), false}, {STR("837\0\0\0\0\0\0\0\0"), false},
+                 {STR("837\0abcdefgh"), false}, {STR("8371234567"), false}, {STR("\0" "837"), false}, {STR(""), false}};
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        CLEANUP(x12_rows_drop) X12Rows *rows = x12_rows_open();
+        X12Tally tally = {0};
+        X12Totals totals;
+        X12Row row;
+        Str st[] = {STR("ST"), CASES[i].kind, STR("0001")}, clm[] = {STR("CLM"), STR("A"), STR("10")};
+        Str se[] = {STR("SE"), STR("3"), STR("0001")};
+        X12Segment segments[] = {{.elements = st, .n_elements = 3}, {.elements = clm, .n_elements = 3}, {.elements = se, .n_elements = 3}};
+        int n_rows = 0;
+        for (int k = 0; k < 3; k++) {
+            n_rows += x12_rows_take(rows, &segments[k], &row);
+            assert_int_equal(x12_tally_take(&tally, &segments[k], &totals), k == 2);
+        }
+        assert_int_equal(totals.claims, CASES[i].is_known);
+        assert_int_equal(n_rows, CASES[i].is_known);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_fault_of_an_envelope_is_found_where_it_is),
@@ -203,6 +229,7 @@ int main(void) {
         cmocka_unit_test(a_fault_is_one_sentence_with_its_place),
         cmocka_unit_test(components_are_counted_from_nought),
         cmocka_unit_test(amounts_are_exact_or_none),
+        cmocka_unit_test(a_kind_is_known_to_all_readers_or_to_none),
         cmocka_unit_test(a_sum_beyond_all_payers_is_none_and_overflows_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -276,9 +276,7 @@ bool x12_is_inquiry(Str version) {
 }
 
 static void begin_set(X12Rows *rows, Str kind, Str control, Str version) {
-    size_t size = kind.size < sizeof rows->kind - 1 ? kind.size : 0;
-    memcpy(rows->kind, kind.at, size);
-    rows->kind[size] = '\0';
+    x12_kind(kind, rows->kind);
     memset(rows->around, 0, sizeof rows->around);
     renew_set(rows);
     rows->is_claim_level = false;

@@ -16,7 +16,7 @@ struct X12Rows {
     Arena *set, *last_set;     /* likewise of the set and its loops */
     Str around[X12_N_COLUMNS]; /* what holds for the claims that follow */
     Str group_control, group_date;
-    char kind[8];
+    char kind[X12_KIND_BYTES];
     bool is_inquiry, is_inquiry_group; /* 277: see x12_is_inquiry(); by ST03, or else by GS08 */
     bool is_open;   /* a claim is being read */
     X12Row row;

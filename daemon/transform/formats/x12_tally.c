@@ -18,6 +18,13 @@ static void copy(char *to, size_t size, Str text) {
     to[n] = '\0';
 }
 
+void x12_kind(Str text, char ret_kind[X12_KIND_BYTES]) {
+    copy(ret_kind, X12_KIND_BYTES, text);
+    for (size_t i = 0; i < text.size && i < X12_KIND_BYTES - 1; i++)
+        if (ret_kind[i] == '\0')
+            ret_kind[i] = '?';
+}
+
 /* ---- amounts ---- */
 
 /* Digits behind the second after the point are noughts, or there are none. */
@@ -272,7 +279,7 @@ static void begin_set(X12Tally *tally, const X12Segment *segment) {
     tally->claim.is_open = tally->line.is_open = tally->is_miscounted = false;
     tally->has_check = tally->is_debit = tally->is_past_header = false;
     tally->totals = (X12Totals){.place = segment->place};
-    copy(tally->totals.kind, X12_KIND_BYTES, x12_element(segment, 1));
+    x12_kind(x12_element(segment, 1), tally->totals.kind);
     copy(tally->totals.control, X12_CONTROL_BYTES, x12_element(segment, 2));
     Str version = x12_element(segment, 3);
     copy(tally->totals.version, X12_VERSION_BYTES, version.size > 0 ? version : str_of(tally->group_version));
