@@ -27,9 +27,9 @@ static uint64_t blank_or_beyond_ascii(uint64_t word) { return word_below(word, '
 static uint64_t letters_in(uint64_t word, unsigned from) {
     return (word + EVERY_BYTE(0x80 - from)) & ~(word + EVERY_BYTE(0x80 - from - 26)) & EVERY_HIGH;
 }
-static uint64_t capitals_in(uint64_t word) { return letters_in(word, 'A'); }
 static uint64_t small_letters_in(uint64_t word) { return letters_in(word, 'a'); }
 static uint64_t small_or_beyond_ascii(uint64_t word) { return small_letters_in(word) | word_beyond_ascii(word); }
+static uint64_t capital_or_beyond_ascii(uint64_t word) { return letters_in(word, 'A') | word_beyond_ascii(word); }
 
 static uint64_t unseen_or_small(uint64_t word) {
     return small_letters_in(word) | word_below(word, '!') | (word_equal(word, '\x7F'));
@@ -156,10 +156,8 @@ static Str map_unicode(Arena *arena, Str text, MapCharacter *map) {
     return (Str){(const char *)made, used};
 }
 
-/* `from` is the first letter of the case to be changed: 'a' for upper, 'A' for lower. */
+/* Changes the case of letters; `from` is the first letter of the case to be changed: 'a' for upper, 'A' for lower. */
 static Str map_ascii(Arena *arena, Str text, char from) {
-    if (from == 'a' ? !words_have(text, small_letters_in) : !words_have(text, capitals_in))
-        return text;
     char *made = arena_alloc(arena, text.size);
     size_t i = 0;
     for (; i + 8 <= text.size; i += 8) {
@@ -179,6 +177,8 @@ Str text_upper(Arena *arena, Str text) {
 }
 
 Str text_lower(Arena *arena, Str text) {
+    if (!words_have(text, capital_or_beyond_ascii))
+        return text;
     return text_is_ascii(text) ? map_ascii(arena, text, 'A') : map_unicode(arena, text, uc_tolower);
 }
 
