@@ -107,8 +107,6 @@ static void put_cents(Buf *out, const char *name, int64_t cents) {
 
 /* ---- envelopes and payments ---- */
 
-static void copy(char *to, size_t size, Str text) { snprintf(to, size, "%.*s", STR_ARG(text)); }
-
 bool x12_instant(const X12Clock *clock, Str stamp, int64_t *ret_us) {
     CivilTime civil;
     if (!civil_parse_iso(stamp, &civil))
@@ -131,9 +129,9 @@ static bool date_made(const Surveying *s, Str stamp, int64_t *ret_made_us, int64
 static void begin_group(Surveying *s, const X12Segment *gs) {
     Group *group = &s->group;
     *group = (Group){.is_dated = false};
-    copy(group->control, sizeof group->control, x12_element(gs, 6));
-    copy(group->sender, sizeof group->sender, x12_element(gs, 2));
-    copy(group->receiver, sizeof group->receiver, x12_element(gs, 3));
+    x12_copy(group->control, sizeof group->control, x12_element(gs, 6));
+    x12_copy(group->sender, sizeof group->sender, x12_element(gs, 2));
+    x12_copy(group->receiver, sizeof group->receiver, x12_element(gs, 3));
     char stamp[X12_STAMP_BYTES];
     group->is_dated = x12_stamp(gs, stamp) && date_made(s, str_of(stamp), &group->made_us, &group->day_over_us);
 }
@@ -144,7 +142,7 @@ static void begin_interchange(Surveying *s, const X12Segment *isa) {
     Str day = x12_element(isa, 9), time = x12_element(isa, 10);
     char stamp[X12_STAMP_BYTES];
     *interchange = (Interchange){.is_dated = false};
-    copy(interchange->control, sizeof interchange->control, x12_element(isa, 13));
+    x12_copy(interchange->control, sizeof interchange->control, x12_element(isa, 13));
     snprintf(interchange->made, sizeof interchange->made, "%.*s %.*s", STR_ARG(day), STR_ARG(time));
     if (day.size != 6 || time.size < 4)
         return;
@@ -178,17 +176,17 @@ static bool is_check_number(Str text) {
 
 static void take_trn(Payment *payment, const X12Segment *trn) {
     if (is_check_number(x12_element(trn, 2)))
-        copy(payment->check_number, sizeof payment->check_number, x12_element(trn, 2));
-    copy(payment->payer_id, sizeof payment->payer_id, x12_element(trn, 3));
+        x12_copy(payment->check_number, sizeof payment->check_number, x12_element(trn, 2));
+    x12_copy(payment->payer_id, sizeof payment->payer_id, x12_element(trn, 3));
 }
 
 /* By number, else by name; TRN03 goes before the payer's name. */
 static void take_n1(Payment *payment, const X12Segment *n1) {
     Str id = x12_element(n1, 4).size > 0 ? x12_element(n1, 4) : x12_element(n1, 2), role = x12_element(n1, 1);
     if (str_equal(role, STR("PR")) && !payment->payer_id[0])
-        copy(payment->payer_id, sizeof payment->payer_id, id);
+        x12_copy(payment->payer_id, sizeof payment->payer_id, id);
     if (str_equal(role, STR("PE")))
-        copy(payment->payee_id, sizeof payment->payee_id, id);
+        x12_copy(payment->payee_id, sizeof payment->payee_id, id);
 }
 
 static void begin_set(Surveying *s) {
@@ -206,7 +204,7 @@ static void take_payment(Surveying *s, const X12Segment *segment) {
     if (x12_is(segment, "ST"))
         begin_set(s);
     else if (x12_is(segment, "BPR"))
-        copy(payment->check_date, sizeof payment->check_date, x12_element(segment, 16));
+        x12_copy(payment->check_date, sizeof payment->check_date, x12_element(segment, 16));
     else if (x12_is(segment, "TRN") && !payment->check_number[0])
         take_trn(payment, segment);
     else if (x12_is(segment, "N1"))
@@ -218,7 +216,7 @@ static void begin_billing(Surveying *s, const X12Segment *segment, Str provider)
     s->is_billing_wanted = false;
     if (str_equal(provider, str_of(s->billing)) || s->n_billing_runs == BILLING_RUNS_MAX)
         return;
-    copy(s->billing, sizeof s->billing, provider);
+    x12_copy(s->billing, sizeof s->billing, provider);
     begin_object(&s->billing_json);
     put_number(&s->billing_json, "first_segment", segment->place.segment);
     put_text(&s->billing_json, "provider_id", str_of(s->billing));
@@ -238,7 +236,7 @@ static void take_billing(Surveying *s, const X12Segment *segment) {
 
 static void take_sent(Surveying *s, const X12Segment *segment) {
     if (x12_is(segment, "BHT"))
-        copy(s->reference, sizeof s->reference, x12_element(segment, 3));
+        x12_copy(s->reference, sizeof s->reference, x12_element(segment, 3));
     take_billing(s, segment);
 }
 
@@ -265,7 +263,7 @@ static void take_answered(Surveying *s, const X12Segment *segment) {
     for (size_t i = 0; i < n; i++)
         note_batch(s, &answers[i]);
     if (s->batch.receiver.reference[0])
-        copy(s->reference, sizeof s->reference, str_of(s->batch.receiver.reference));
+        x12_copy(s->reference, sizeof s->reference, str_of(s->batch.receiver.reference));
 }
 
 static void take_reference(Surveying *s, const X12Segment *segment) {

@@ -219,6 +219,21 @@ static void a_kind_is_known_to_all_readers_or_to_none(void **state) {
     }
 }
 
+static void a_copy_of_an_element_is_no_other_text_than_the_element(void **state) {
+    (void)state;
+    static const struct {
+        Str element;
+        const char *copied;
+    } CASES[] = {{STR(""), ""}, {STR("0001"), "0001"}, {STR("1234567"), "1234567"}, {STR("12345678"), "1234567"},
+                 {STR("0001\0"), "0001?"}, {STR("00\0" "1"), "00?1"}, {STR("\0" "001"), "?001"}, {STR("123456\0" "8"), "123456?"}};
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        char copied[8];
+        memset(copied, 'x', sizeof copied);
+        x12_copy(copied, sizeof copied, CASES[i].element);
+        assert_string_equal(copied, CASES[i].copied);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_fault_of_an_envelope_is_found_where_it_is),
@@ -230,6 +245,7 @@ int main(void) {
         cmocka_unit_test(components_are_counted_from_nought),
         cmocka_unit_test(amounts_are_exact_or_none),
         cmocka_unit_test(a_kind_is_known_to_all_readers_or_to_none),
+        cmocka_unit_test(a_copy_of_an_element_is_no_other_text_than_the_element),
         cmocka_unit_test(a_sum_beyond_all_payers_is_none_and_overflows_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

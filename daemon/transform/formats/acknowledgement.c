@@ -1,12 +1,6 @@
 /* acknowledgement.c - see acknowledgement.h. */
 #include "transform/formats/acknowledgement.h"
 
-static void copy(char *to, size_t size, Str text) {
-    size_t n = text.size < size - 1 ? text.size : size - 1;
-    memcpy(to, text.at, n);
-    to[n] = '\0';
-}
-
 /* IK501, AK901 and TA104; M, W and X are refusals too: of security, and of what could not be decrypted. */
 static const char *word_of(Str code) {
     static const struct {
@@ -20,7 +14,7 @@ static const char *word_of(Str code) {
 
 static bool decide(X12AckReader *reader, const X12Segment *segment, X12Acknowledgement *ret_ack) {
     Str code = x12_element(segment, 1);
-    copy(reader->ack.code, X12_CODE_BYTES, code);
+    x12_copy(reader->ack.code, X12_CODE_BYTES, code);
     reader->ack.word = word_of(code);
     reader->ack.place = segment->place;
     *ret_ack = reader->ack;
@@ -36,10 +30,10 @@ bool x12_ack_take(X12AckReader *reader, const X12Segment *segment, X12Acknowledg
         return false;
     if (x12_is(segment, "AK1")) {
         reader->ack.is_of_claims = str_equal(x12_element(segment, 1), STR("HC"));
-        copy(reader->ack.group_control, X12_CONTROL_BYTES, x12_element(segment, 2));
+        x12_copy(reader->ack.group_control, X12_CONTROL_BYTES, x12_element(segment, 2));
     }
     if (x12_is(segment, "AK2"))
-        copy(reader->ack.set_control, X12_CONTROL_BYTES, x12_element(segment, 2));
+        x12_copy(reader->ack.set_control, X12_CONTROL_BYTES, x12_element(segment, 2));
     bool is_set = (x12_is(segment, "IK5") || x12_is(segment, "AK5")) && reader->ack.set_control[0];
     if (x12_is(segment, "AK9"))
         reader->ack.set_control[0] = '\0';

@@ -1,11 +1,7 @@
 /* batch_answer.c - see batch_answer.h. */
 #include "transform/formats/batch_answer.h"
 
-#include <stdio.h>
-
 #define COUNT(array) (sizeof(array) / sizeof *(array))
-
-static void copy(char *to, size_t size, Str text) { snprintf(to, size, "%.*s", STR_ARG(text)); }
 
 /* By what STC03 says, else by the category. False: of neither is known what it means. */
 static bool is_decided(const X12Segment *stc, bool *ret_refusal) {
@@ -27,7 +23,7 @@ static bool is_decided(const X12Segment *stc, bool *ret_refusal) {
 }
 
 static void copy_code(char to[X12_STATUS_BYTES], const X12Segment *stc) {
-    copy(to, X12_STATUS_BYTES, x12_element(stc, 1));
+    x12_copy(to, X12_STATUS_BYTES, x12_element(stc, 1));
     for (char *at = to; *at; at++)
         if (*at == stc->component)
             *at = ':';
@@ -58,7 +54,7 @@ static size_t complete(X12BatchAnswer *answer, X12BatchAnswer ret_answers[], siz
 }
 
 static size_t complete_provider(X12BatchReader *reader, X12BatchAnswer ret_answers[], size_t n) {
-    copy(reader->provider.reference, X12_ID_BYTES, str_of(reader->receiver.reference));
+    x12_copy(reader->provider.reference, X12_ID_BYTES, str_of(reader->receiver.reference));
     reader->provider.is_of_provider = true;
     return complete(&reader->provider, ret_answers, n);
 }
@@ -95,9 +91,9 @@ static size_t take_hl(X12BatchReader *reader, const X12Segment *hl, X12BatchAnsw
 static void take_name(X12BatchReader *reader, const X12Segment *segment) {
     bool is_receiver = reader->level == X12_LEVEL_RECEIVER, is_provider = reader->level == X12_LEVEL_PROVIDER;
     if (is_receiver && x12_is(segment, "TRN") && str_equal(x12_element(segment, 1), STR("2")))
-        copy(reader->receiver.reference, X12_ID_BYTES, x12_element(segment, 2));
+        x12_copy(reader->receiver.reference, X12_ID_BYTES, x12_element(segment, 2));
     if (is_provider && x12_is(segment, "NM1") && str_equal(x12_element(segment, 1), STR("85")))
-        copy(reader->provider.provider, X12_ID_BYTES, x12_element(segment, 9));
+        x12_copy(reader->provider.provider, X12_ID_BYTES, x12_element(segment, 9));
 }
 
 size_t x12_batch_take(X12BatchReader *reader, const X12Segment *segment, X12BatchAnswer ret_answers[X12_BATCH_ANSWERS_MAX]) {

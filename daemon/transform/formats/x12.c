@@ -291,10 +291,8 @@ static IsaAnswer begin_isa(X12Parser *x12) {
 
 static void open_level(X12Parser *x12, Level level, const X12Segment *segment) {
     Envelope *envelope = &x12->envelopes[level];
-    Str control = x12_element(segment, (size_t)LEVELS[level].control_in_begin);
     *envelope = (Envelope){.is_open = true};
-    size_t size = control.size < X12_CONTROL_BYTES - 1 ? control.size : X12_CONTROL_BYTES - 1;
-    memcpy(envelope->control, control.at, size);
+    x12_copy(envelope->control, X12_CONTROL_BYTES, x12_element(segment, (size_t)LEVELS[level].control_in_begin));
 }
 
 /* Levels from the innermost up to `level` that are open here should not be. */
@@ -609,6 +607,13 @@ const char *x12_fault_text(const X12Fault *fault, char ret_sentence[X12_SENTENCE
 
 Str x12_element(const X12Segment *segment, size_t i) {
     return i < segment->n_elements ? str_trim(segment->elements[i]) : STR("");
+}
+
+void x12_copy(char *to, size_t size, Str element) {
+    size_t n = element.size < size - 1 ? element.size : size - 1;
+    for (size_t i = 0; i < n; i++)
+        to[i] = element.at[i] ? element.at[i] : '?';
+    to[n] = '\0';
 }
 
 Str x12_component(const X12Segment *segment, Str element, size_t i) {

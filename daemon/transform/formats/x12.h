@@ -100,6 +100,9 @@ const char *x12_fault_text(const X12Fault *fault, char ret_sentence[X12_SENTENCE
 
 /* Element i, blanks at its ends taken off; "" where the segment has none. */
 Str x12_element(const X12Segment *segment, size_t i);
+/* The start of an element as a C string. Where it has a NUL byte, of which X12 has none, stands a question mark: it is no other
+ * text than it was to who compares all of it. */
+void x12_copy(char *to, size_t size, Str element);
 /* Component i, from 0, of an element; "" where there is none. */
 Str x12_component(const X12Segment *segment, Str element, size_t i);
 static inline bool x12_is(const X12Segment *segment, const char *name) {

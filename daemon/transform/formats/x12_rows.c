@@ -276,7 +276,7 @@ bool x12_is_inquiry(Str version) {
 }
 
 static void begin_set(X12Rows *rows, Str kind, Str control, Str version) {
-    x12_kind(kind, rows->kind);
+    x12_copy(rows->kind, X12_KIND_BYTES, kind);
     memset(rows->around, 0, sizeof rows->around);
     renew_set(rows);
     rows->is_claim_level = false;

@@ -12,19 +12,6 @@ enum {
     PLB_END = 15
 };
 
-static void copy(char *to, size_t size, Str text) {
-    size_t n = text.size < size - 1 ? text.size : size - 1;
-    memcpy(to, text.at, n);
-    to[n] = '\0';
-}
-
-void x12_kind(Str text, char ret_kind[X12_KIND_BYTES]) {
-    copy(ret_kind, X12_KIND_BYTES, text);
-    for (size_t i = 0; i < text.size && i < X12_KIND_BYTES - 1; i++)
-        if (ret_kind[i] == '\0')
-            ret_kind[i] = '?';
-}
-
 /* ---- amounts ---- */
 
 /* Digits behind the second after the point are noughts, or there are none. */
@@ -69,7 +56,7 @@ bool x12_cents(Str text, int64_t *ret_cents) { return !read_cents(text, ret_cent
 static bool note_bad(const X12Segment *segment, size_t i, const char *what, X12BadAmount *bad) {
     if (what && bad->segment == 0) {
         *bad = (X12BadAmount){.segment = segment->place.segment, .element = (int)i, .what = what};
-        copy(bad->name, X12_NAME_BYTES, segment->elements[0]);
+        x12_copy(bad->name, X12_NAME_BYTES, segment->elements[0]);
     }
     return !what;
 }
@@ -161,7 +148,7 @@ static void note(X12Misplaced *first, const X12Segment *segment, const char *out
     if (first->segment)
         return;
     *first = (X12Misplaced){.segment = segment->place.segment, .outside = outside};
-    copy(first->name, X12_NAME_BYTES, segment->elements[0]);
+    x12_copy(first->name, X12_NAME_BYTES, segment->elements[0]);
 }
 
 /* Of two payments nobody knows which one the claims are of. */
@@ -279,10 +266,10 @@ static void begin_set(X12Tally *tally, const X12Segment *segment) {
     tally->claim.is_open = tally->line.is_open = tally->is_miscounted = false;
     tally->has_check = tally->is_debit = tally->is_past_header = false;
     tally->totals = (X12Totals){.place = segment->place};
-    x12_kind(x12_element(segment, 1), tally->totals.kind);
-    copy(tally->totals.control, X12_CONTROL_BYTES, x12_element(segment, 2));
+    x12_copy(tally->totals.kind, X12_KIND_BYTES, x12_element(segment, 1));
+    x12_copy(tally->totals.control, X12_CONTROL_BYTES, x12_element(segment, 2));
     Str version = x12_element(segment, 3);
-    copy(tally->totals.version, X12_VERSION_BYTES, version.size > 0 ? version : str_of(tally->group_version));
+    x12_copy(tally->totals.version, X12_VERSION_BYTES, version.size > 0 ? version : str_of(tally->group_version));
 }
 
 void x12_tally_fault(X12Tally *tally, const X12Fault *fault) {
@@ -318,7 +305,7 @@ bool x12_tally_take(X12Tally *tally, const X12Segment *segment, X12Totals *ret_t
     if (x12_leaves_group(segment))
         tally->group_version[0] = '\0';
     if (x12_is(segment, "GS"))
-        copy(tally->group_version, X12_VERSION_BYTES, x12_element(segment, 8));
+        x12_copy(tally->group_version, X12_VERSION_BYTES, x12_element(segment, 8));
     if (x12_is(segment, "ST"))
         begin_set(tally, segment);
     if (tally->is_open)

@@ -91,9 +91,6 @@ bool x12_tally_finish(X12Tally *tally, X12Totals *ret_totals);
 /* Does this segment begin another claim, or end the claims, in a set of this kind (ST01)? An 835's claims (loop 2100) stand each
  * behind a CLP, up to the next one, to the next header (loop 2000: LX, TS3, TS2) or to PLB. */
 bool x12_ends_claim(const char *kind, const X12Segment *segment);
-/* A set's kind by its ST01, the start of one too long to be any. A NUL byte, which X12 has none of, makes it none that is
- * known, where the texts compared end at the first: who counts claims and who reads them go by this. */
-void x12_kind(Str text, char ret_kind[X12_KIND_BYTES]);
 
 /* An amount (data type R: digits, with a point or without, a minus in front) in cents; "" is 0. False: no number, or fractions
  * of a cent. */
