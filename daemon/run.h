@@ -60,10 +60,12 @@ typedef struct Run {
     char note[RUN_NOTE_BYTES];
     Error error;
     atomic_bool canceled;
-    bool is_interrupting, is_over; /* the loop's: an interruption is on its way; the work is done meanwhile */
     pthread_mutex_t pg_mutex; /* guards `pg`: the statement in flight may be canceled from elsewhere */
     Pg *pg;
     void *owner; /* its Job, job_table.h */
+    /* The loop's: an interruption is on its way; the work is done meanwhile. Beside nothing that a worker writes: a compiler
+     * reads both by one wider load, which ThreadSanitizer would take for a race. */
+    bool is_interrupting, is_over;
 } Run;
 
 /* Queued nowhere yet; everything else is the caller's to fill. */
