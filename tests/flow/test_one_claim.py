@@ -26,11 +26,6 @@ def once(claims):  # noqa: F811
     return cpu, peak
 
 
-def keeps_what_is_freed(claims):  # noqa: F811
-    """For a while, under ASan: a peak says nothing there."""
-    return "/sanitize-" in claims.daemon.binary
-
-
 def test_what_a_page_costs_grows_with_the_deliveries_of_its_claim_not_with_their_square(make_claims):  # noqa: F811
     """By the square of each page's it was 14 s of CPU; it is one."""
     claims = make_claims(page_rows=500)
@@ -59,7 +54,7 @@ def test_memory_does_not_grow_with_what_is_held_of_a_claim(make_claims):  # noqa
         peaks.append(once(claims)[1])
         assert claims.rows("SELECT name FROM dq.quarantine q JOIN ops.file USING (file_id) WHERE q.state = 'open'") == [
             (f"hospital1_2024-0{month}.csv",)]
-    assert peaks[1] < peaks[0] + 8 or keeps_what_is_freed(claims), peaks
+    assert peaks[1] < peaks[0] + 8 or not claims.daemon.is_size_its_own(), peaks
 
 
 def repeat(claims, n_claims, n, which="iteration = 1"):  # noqa: F811
@@ -82,7 +77,7 @@ def test_memory_does_not_grow_with_what_is_stored_of_many_claims(make_claims):  
         peaks.append(once(claims)[1])
     assert claims.rows("SELECT count(*), max(iteration), count(*) FILTER (WHERE is_final) FROM silver.claims") == [(1500, 3, 500)]
     assert claims.rows("SELECT count(*) FROM silver.claims_absorbed") == [(100000,)]
-    assert peaks[2] < peaks[1] + 8 or keeps_what_is_freed(claims), peaks
+    assert peaks[2] < peaks[1] + 8 or not claims.daemon.is_size_its_own(), peaks
 
 
 def test_cleaned_again_a_claim_of_many_deliveries_is_read_by_what_they_are_not_by_their_square(make_claims):  # noqa: F811
@@ -93,7 +88,7 @@ def test_cleaned_again_a_claim_of_many_deliveries_is_read_by_what_they_are_not_b
     configure(claims, ("copay: Copay", "copay: Coinsurance"))
     _, peak = once(claims)
     assert claims.rows("SELECT count(*), max(iteration), min(copay)::text FROM silver.claims") == [(4000, 4000, "5.00")]
-    assert peak < 128 or keeps_what_is_freed(claims)
+    assert peak < 128 or not claims.daemon.is_size_its_own()
 
 
 def test_cleaned_again_a_claim_of_many_held_rows_comes_in_parts(make_claims):  # noqa: F811

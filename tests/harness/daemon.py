@@ -130,6 +130,10 @@ class Daemon(Server):
                     return int(line.split()[1]) * 1024
         raise RuntimeError(f"no {field}")
 
+    def is_size_its_own(self):
+        """Not under ASan and TSan, which have shadow memory and keep what was freed for a while."""
+        return not any(kind in self.binary for kind in ("/sanitize-", "/threads-"))
+
     def start_until(self, failpoint):
         """Starts it, and awaits that it stands still at this failpoint; go_on() lets it run again."""
         self.extra = {"REVCYCLED_FAILPOINT": f"{failpoint}:stop"}
