@@ -100,8 +100,8 @@ const char *x12_fault_text(const X12Fault *fault, char ret_sentence[X12_SENTENCE
 
 /* Element i, blanks at its ends taken off; "" where the segment has none. */
 Str x12_element(const X12Segment *segment, size_t i);
-/* The start of an element as a C string. Where it has a NUL byte, of which X12 has none, stands a question mark: it is no other
- * text than it was to who compares all of it. */
+/* The start of an element as a C string. A NUL byte, of which X12 has none, becomes a question mark: what is compared later would
+ * end at it, and be equal to another element ("837" and NUL to "837"). */
 void x12_copy(char *to, size_t size, Str element);
 /* Component i, from 0, of an element; "" where there is none. */
 Str x12_component(const X12Segment *segment, Str element, size_t i);
